@@ -1,0 +1,82 @@
+"""The figures of a run, as in "The Search for Sparse, Robust Neural Networks" (2019)."""
+
+import os
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.ticker import PercentFormatter
+
+
+def draw(folder: str, records: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> list[str]:
+    """Draws all figures of a run and returns their paths."""
+    os.makedirs(folder, exist_ok=True)
+    attacks = list(rounds[0]["test"]["robust_accuracy"])
+    return [
+        _against_iteration(os.path.join(folder, "accuracy.png"), records, attacks),
+        _early_stopping(os.path.join(folder, "early_stopping.png"), rounds, attacks),
+    ]
+
+
+def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[str]) -> str:
+    figure, axes = plt.subplots(1, 1 + len(attacks), figsize=(5 * (1 + len(attacks)), 4))
+    numbers = sorted({record["round"] for record in records})
+    for number in numbers:
+        own = [record for record in records if record["round"] == number]
+        label, color = (
+            f"{100 * own[0]['density']:.1f} %",
+            plt.cm.viridis(number / max(1, len(numbers))),
+        )
+        iterations = [record["iteration"] for record in own]
+        for axis, name in zip(axes, [None, *attacks], strict=True):
+            values = [_accuracy(record["test"], name) for record in own]
+            axis.plot(iterations, values, label=label, color=color)
+    for axis, name in zip(axes, [None, *attacks], strict=True):
+        _label(axis, "iteration", _title(name))
+    axes[0].legend(title="density", fontsize="small")
+    return _save(figure, path)
+
+
+def _early_stopping(path: str, rounds: list[dict[str, Any]], attacks: list[str]) -> str:
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    densities = [100 * entry["density"] for entry in rounds]
+    early = [entry["early_stopping"] for entry in rounds]
+    axes[0].plot(densities, [entry["iteration"] for entry in early], "o-")
+    for name in [None, *attacks]:
+        values = [_accuracy(entry["test"], name) for entry in early]
+        axes[1].plot(densities, values, "o-", label=_title(name))
+    _label(axes[1], "density (%)", "test accuracy at early stopping")
+    axes[1].legend()
+    axes[0].set(xlabel="density (%)", ylabel="early-stopping iteration")
+    for axis in axes:
+        axis.set_xscale("log")
+        axis.set_xticks(densities, [f"{value:.1f}" for value in densities], rotation=45)
+        axis.minorticks_off()
+        axis.invert_xaxis()
+        axis.grid(alpha=0.3)
+    return _save(figure, path)
+
+
+def _accuracy(figures: dict[str, Any], attack: str | None) -> float:
+    return figures["robust_accuracy"][attack] if attack else figures["clean_accuracy"]
+
+
+def _title(attack: str | None) -> str:
+    return f"test accuracy under {attack.upper()}" if attack else "clean test accuracy"
+
+
+def _label(axis: plt.Axes, x: str, y: str) -> None:
+    axis.set(xlabel=x, ylabel=y)
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.grid(alpha=0.3)
+
+
+def _save(figure: plt.Figure, path: str) -> str:
+    figure.tight_layout()
+    figure.savefig(path + ".partial", dpi=110, format="png")
+    os.replace(path + ".partial", path)
+    plt.close(figure)
+    return path

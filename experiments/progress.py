@@ -1,0 +1,92 @@
+"""What a run shows while it runs: a progress bar on a terminal, lines elsewhere."""
+
+import time
+from typing import Any
+
+import tf_keras as keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+class RunProgress(keras.callbacks.Callback):
+    """Shows round, iteration, speed, loss, accuracies and time left.
+
+    Args:
+        rounds: number of rounds.
+        iterations: steps a round.
+    """
+
+    def __init__(self, rounds: int, iterations: int) -> None:
+        super().__init__()
+        self._iterations = iterations
+        self._console = Console()
+        self._bar = Progress(
+            TextColumn("round {task.fields[round]}/" + str(rounds - 1)),
+            BarColumn(),
+            TextColumn("{task.fields[iteration]}/" + str(iterations)),
+            TextColumn("{task.fields[speed]:.0f} steps/s  loss {task.fields[loss]:.3f}"),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._task = self._bar.add_task(
+            "",
+            total=rounds * iterations,
+            round=0,
+            iteration=0,
+            speed=0.0,
+            loss=float("nan"),
+            figures="",
+        )
+        self._mark, self._speed = (0, 0.0), 0.0
+
+    def __enter__(self) -> "RunProgress":
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.stop()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock of the speed, so that evaluations do not count."""
+        self._mark = (int(self.model.step), time.monotonic())
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves the bar; called once every `steps_per_execution` steps."""
+        step, (first, start) = int(self.model.step), self._mark
+        self._speed = (step - first) / max(time.monotonic() - start, 1e-9)
+        self._bar.update(
+            self._task,
+            completed=step,
+            round=(step - 1) // self._iterations,
+            iteration=(step - 1) % self._iterations + 1,
+            speed=self._speed,
+            loss=(logs or {}).get("loss", float("nan")),
+        )
+
+    def on_record(self, record: dict[str, Any]) -> None:
+        """Shows the figures of an evaluation."""
+        test = record["test"]
+        figures = f"clean {100 * test['clean_accuracy']:.1f} %"
+        for name, value in test["robust_accuracy"].items():
+            figures += f"  {name} {100 * value:.1f} %"
+        self._bar.update(self._task, figures=figures)
+        if not self._console.is_terminal:
+            print(
+                f"round {record['round']} iteration {record['iteration']} "
+                f"density {100 * record['density']:.1f} % loss {record['train']['loss']:.3f} "
+                f"{figures} ({self._speed:.0f} steps/s)",
+                flush=True,
+            )
+
+
+def print_table(rows: list[list[str]]) -> None:
+    """Prints rows, the header first."""
+    shown = Table()
+    for name in rows[0]:
+        shown.add_column(name, justify="right")
+    for row in rows[1:]:
+        shown.add_row(*row)
+    Console().print(shown)

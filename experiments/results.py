@@ -1,0 +1,97 @@
+"""From the records of a run to its results: numbers and a table."""
+
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
+    """One entry a round: densities, the last figures, and those at early stopping.
+
+    Args:
+        records: one an evaluation, as `LotteryTicket.run` returns them.
+        attack: attack of training, "none" for none. Early stopping is at the least validation loss,
+            under this attack where it is measured, else on clean images.
+    """
+    rounds = []
+    for number in sorted({record["round"] for record in records}):
+        own = [record for record in records if record["round"] == number]
+        best, last = min(own, key=lambda record: _validation_loss(record, attack)), own[-1]
+        rounds.append(
+            dict(
+                round=number,
+                density=last["density"],
+                layers=last["layers"],
+                iteration=last["iteration"],
+                validation=last["validation"],
+                test=last["test"],
+                early_stopping=dict(
+                    iteration=best["iteration"],
+                    validation_loss=_validation_loss(best, attack),
+                    validation=best["validation"],
+                    test=best["test"],
+                ),
+            )
+        )
+    return rounds
+
+
+def table(results: dict[str, Any]) -> list[list[str]]:
+    """The rows of the results' table, the header first; accuracies in percent."""
+    attacks = list(results["rounds"][0]["test"]["robust_accuracy"])
+    header = ["round", "density %", "clean %", *[f"{name} %" for name in attacks]]
+    header += ["stop at", "clean % there", *[f"{name} % there" for name in attacks]]
+    rows = [header]
+    for entry in results["rounds"]:
+        early = entry["early_stopping"]
+        rows.append(
+            [
+                str(entry["round"]),
+                _percent(entry["density"]),
+                *_accuracies(entry["test"]),
+                str(early["iteration"]),
+                *_accuracies(early["test"]),
+            ]
+        )
+    return rows
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """results.md: the table, what made it, and the exported model."""
+    rows = table(results)
+    lines = [
+        f"# {results['name']}",
+        "",
+        "Test accuracy after each round, and at early stopping.",
+        "",
+    ]
+    lines += ["| " + " | ".join(row) + " |" for row in rows[:1]]
+    lines.append("|" + " ---: |" * len(rows[0]))
+    lines += ["| " + " | ".join(row) + " |" for row in rows[1:]]
+    exported = results["export"]
+    lines += [
+        "",
+        f"`model.tflite`: {exported['tflite_bytes']:,} bytes; predicts what the Keras model "
+        f"predicts on {100 * exported['agreement']:.2f} % of the test images.",
+        "",
+        "Flags: `" + " ".join(f"--{k}={v}" for k, v in results["flags"].items()) + "`",
+        "",
+        f"Seconds: {results['seconds']:.0f}{' (since it was resumed)' if results['resumed'] else ''}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _validation_loss(record: Record, attack: str) -> float:
+    figures = record["validation"]
+    return figures["robust_loss"].get(attack, figures["clean_loss"])
+
+
+def _accuracies(figures: dict[str, Any]) -> list[str]:
+    return [_percent(figures["clean_accuracy"])] + [
+        _percent(value) for value in figures["robust_accuracy"].values()
+    ]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"

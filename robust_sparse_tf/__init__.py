@@ -1,0 +1,26 @@
+"""Sparse, adversarially robust networks in tf_keras."""
+
+from robust_sparse_tf import attacks, data, export, models, procedures, sparsity
+from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.evaluation import evaluate
+from robust_sparse_tf.sparsity import sparsify, strip
+from robust_sparse_tf.training import AdversarialModel, callbacks, objectives
+from robust_sparse_tf.version import __version__
+
+__all__ = [
+    "AdversarialModel",
+    "InputError",
+    "TrainingError",
+    "__version__",
+    "attacks",
+    "callbacks",
+    "data",
+    "evaluate",
+    "export",
+    "models",
+    "objectives",
+    "procedures",
+    "sparsify",
+    "sparsity",
+    "strip",
+]

@@ -1,0 +1,236 @@
+"""Named image data sets, held in memory and served as tf.data."""
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import check, option
+
+TFDS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+NAMES = ("digits", *TFDS_NAMES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which images, and how they are cut and batched."""
+
+    dataset: str = option("digits", "data set to train on", choices=NAMES)
+    data_dir: str = option(
+        "",
+        "folder of prepared TFDS data (default: the variable RST_DATA_DIR, else TFDS's own)",
+        hashed=False,
+    )
+    batch_size: int = option(60, "size of a global batch", unit="images", minimum=1)
+    validation_size: int = option(
+        -1, "images cut from train for validation (-1: a sixth of train)", minimum=-1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class Split(tf.data.Dataset):
+    """A labelled set of images in memory that is also a `tf.data.Dataset` of batches.
+
+    As a data set it yields `(images, labels)`: float32 [batch, height, width, channels] in [0, 1]
+    and int64 [batch]. Each pass over a shuffled split has another order, drawn from `seed`; the
+    last batch of a pass may be smaller. `AdversarialModel.fit` recognises a split and gathers its
+    batches inside the training graph instead, which is faster.
+
+    Args:
+        images: uint8 [n, height, width, channels], or floats in [0, 1].
+        labels: integers [n] in [0, num_classes).
+        num_classes: number of classes.
+        batch_size: images a batch.
+        shuffle: whether the order is drawn anew for each pass.
+        seed: seed of the order.
+
+    Raises:
+        InputError: for empty, mismatched, non-finite or out-of-range images or labels.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        num_classes: int,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> None:
+        images, labels = np.asarray(images), np.asarray(labels)
+        _check_images(images)
+        _check_labels(labels, len(images), num_classes)
+        if images.dtype != np.uint8:
+            images = images.astype(np.float32)
+        self.images = images
+        self.labels = labels.astype(np.int64)
+        self.num_classes = num_classes
+        self.batch_size = batch_size
+        self.seed = seed
+        order = tf.data.Dataset.range(len(images))
+        if shuffle:
+            order = order.shuffle(len(images), seed=seed, reshuffle_each_iteration=True)
+        self.gather = Gather(self.images, self.labels)
+        self._batches = order.batch(batch_size).map(self.gather).prefetch(2)
+        super().__init__(self._batches._variant_tensor)
+
+    def _inputs(self) -> list[tf.data.Dataset]:
+        return [self._batches]
+
+    @property
+    def element_spec(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+        return self._batches.element_spec
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def index_batches(self, first_step: int = 0) -> tf.data.Dataset:
+        """Endless batches of image numbers, int64 [batch_size], from a given step on.
+
+        The batch of step t is a function of (seed, t) alone, so that a resumed run sees what an
+        uninterrupted one does. Each image comes once in each pass, and every batch is full: the
+        one at the border of two passes takes from both.
+        """
+        offsets = tf.range(self.batch_size, dtype=tf.int64)
+        last = tf.constant(self.size - 1, tf.int64)
+
+        def batch(step: tf.Tensor) -> tf.Tensor:
+            position = step * self.batch_size + offsets
+            epoch = position // self.size
+            zeros = tf.zeros_like(epoch)
+            # tf.random.experimental.index_shuffle pads a matrix of seeds along the wrong axis.
+            return tf.raw_ops.RandomIndexShuffle(
+                index=position % self.size,
+                seed=tf.stack([zeros + self.seed, epoch, zeros], axis=1),
+                max_index=last,
+                rounds=4,
+            )
+
+        return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(batch).prefetch(8)
+
+
+class Gather:
+    """Looks images up by number, inside any graph: numbers [batch] -> (images, labels).
+
+    Made inside a distribution strategy's scope, each replica holds its own copy.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self._images = tf.Variable(images, trainable=False)
+        self._labels = tf.Variable(labels, trainable=False)
+        self._scale = 255.0 if images.dtype == np.uint8 else 1.0
+
+    def __call__(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.cast(tf.gather(self._images, numbers), tf.float32)
+        if self._scale != 1.0:
+            images /= self._scale
+        return images, tf.gather(self._labels, numbers)
+
+
+def load(
+    dataset: str = "digits",
+    *,
+    batch_size: int = 60,
+    data_dir: str = "",
+    validation_size: int = -1,
+    seed: int = 0,
+) -> tuple[Split, Split, Split]:
+    """Loads a named data set as (train, validation, test).
+
+    The validation split is drawn from train by `seed`. "digits" (8x8, 1,797 images, of which the
+    last 360 are the test set) comes with scikit-learn; the others load through TFDS, which
+    downloads only what it does not find prepared in `data_dir`.
+
+    Raises:
+        InputError: for an unknown name, a folder that is not there, a data set that is neither
+            prepared nor to be downloaded, or a validation split as large as the data.
+    """
+    options = DataOptions(
+        dataset=dataset, data_dir=data_dir, batch_size=batch_size, validation_size=validation_size
+    )
+    (images, labels), test, num_classes = (
+        _digits() if dataset == "digits" else _tfds(dataset, options.data_dir)
+    )
+    held_out = len(images) // 6 if validation_size < 0 else validation_size
+    if not 0 < held_out < len(images):
+        raise InputError(
+            f"validation_size={held_out}: must be between 1 and {len(images) - 1}, "
+            f"as {dataset} has {len(images)} training images"
+        )
+    if batch_size > len(images) - held_out:
+        raise InputError(
+            f"batch_size={batch_size}: must be at most the {len(images) - held_out} images "
+            "left for training"
+        )
+    order = np.random.default_rng(seed).permutation(len(images))
+    valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
+    common = dict(num_classes=num_classes, batch_size=batch_size, seed=seed)
+    return (
+        Split(images[train], labels[train], shuffle=True, **common),
+        Split(images[valid], labels[valid], **common),
+        Split(*test, **common),
+    )
+
+
+def _digits() -> tuple[tuple, tuple, int]:
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    images = (images / 16).astype(np.float32).reshape(-1, 8, 8, 1)
+    return (images[:-360], labels[:-360]), (images[-360:], labels[-360:]), 10
+
+
+def _tfds(name: str, data_dir: str) -> tuple[tuple, tuple, int]:
+    import tensorflow_datasets as tfds
+
+    data_dir = data_dir or os.environ.get("RST_DATA_DIR") or None
+    if data_dir and not os.path.isdir(data_dir):
+        raise InputError(f"data_dir={data_dir}: no such folder")
+    builder = tfds.builder(name, data_dir=data_dir)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # TFDS raises many kinds when it cannot download
+        raise InputError(
+            f"dataset={name}: not prepared in {builder.data_dir}, and the download failed "
+            f"({type(error).__name__}); give the folder of a prepared copy as data_dir"
+        ) from error
+
+    def arrays(split: str) -> tuple[np.ndarray, np.ndarray]:
+        dataset = builder.as_dataset(split=split, as_supervised=True, batch_size=1000)
+        batches = list(dataset.as_numpy_iterator())
+        return tuple(np.concatenate(column) for column in zip(*batches, strict=True))
+
+    return arrays("train"), arrays("test"), builder.info.features["label"].num_classes
+
+
+def _check_images(images: np.ndarray) -> None:
+    if images.ndim != 4 or not len(images):
+        raise InputError(
+            f"images of shape {images.shape}: must be [n, height, width, channels] with n > 0"
+        )
+    if images.dtype == np.uint8:
+        return
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"images of dtype {images.dtype}: must be uint8 or floats in [0, 1]")
+    if not np.isfinite(images).all():
+        raise InputError("images hold values that are not finite: must be in [0, 1]")
+    if images.min() < 0 or images.max() > 1:
+        raise InputError(f"images reach from {images.min()} to {images.max()}: must be in [0, 1]")
+
+
+def _check_labels(labels: np.ndarray, size: int, num_classes: int) -> None:
+    if labels.shape != (size,) or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"labels of shape {labels.shape} and dtype {labels.dtype}: must be {size} integers"
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise InputError(
+            f"labels reach from {labels.min()} to {labels.max()}: must be in [0, {num_classes})"
+        )

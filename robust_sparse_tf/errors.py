@@ -1,0 +1,13 @@
+"""The two kinds of error a user meets: a mistake in the input, and a run that cannot go on."""
+
+
+class InputError(ValueError):
+    """A wrong argument, flag or data set: one line naming it, its value and what is allowed."""
+
+
+class TrainingError(RuntimeError):
+    """A run that had to stop, for example because the loss is no longer finite."""
+
+
+class RunWarning(UserWarning):
+    """Something that a user should know of, and that does not stop the work."""

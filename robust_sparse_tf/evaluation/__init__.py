@@ -1,0 +1,5 @@
+"""Robustness, measured."""
+
+from robust_sparse_tf.evaluation.accuracy import Evaluator, evaluate
+
+__all__ = ["Evaluator", "evaluate"]

@@ -1,0 +1,111 @@
+"""Accuracy and loss of a model on clean and on attacked images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.attacks import Attack
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.training.objectives import Mixed
+
+_BATCH = 500  # images; bounds the memory, whatever the data set's size
+
+
+class Evaluator:
+    """Measures one model on whole splits; traced once, whatever the number of measurements.
+
+    Args:
+        model: any model or callable from images to logits.
+        attacks: attacks by name, none for clean figures alone.
+        objective: gives the loss of an example.
+        seed: seed of random starts, the same at every measurement.
+        branches: parts of a split that are measured side by side.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        attacks: Mapping[str, Attack] | None = None,
+        objective: Mixed | None = None,
+        *,
+        seed: int = 0,
+        branches: int = 1,
+    ) -> None:
+        network = getattr(model, "network", model)
+        is_keras = isinstance(network, keras.Model)
+        self._logits = (lambda x: network(x, training=False)) if is_keras else network
+        self._attacks = dict(attacks or {})
+        self._objective = objective or Mixed()
+        self._seed = seed
+        self._branches = branches
+        self._sums = tf.function(self._measure)
+
+    def __call__(self, split: Split) -> dict[str, Any]:
+        """Clean and robust figures of a split.
+
+        Returns:
+            `clean_loss`, `clean_accuracy`, and by attack `robust_loss` and `robust_accuracy`;
+            accuracies are fractions, losses means over all examples.
+        """
+        numbers = tf.range(split.size, dtype=tf.int64)
+        sums = self._sums(numbers, split.gather).numpy() / split.size
+        clean, *robust = sums.tolist()
+        names = list(self._attacks)
+        return {
+            "clean_loss": clean[0],
+            "clean_accuracy": clean[1],
+            "robust_loss": {name: row[0] for name, row in zip(names, robust, strict=True)},
+            "robust_accuracy": {name: row[1] for name, row in zip(names, robust, strict=True)},
+        }
+
+    def _measure(self, numbers: tf.Tensor, gather: Any) -> tf.Tensor:
+        """Sums of loss and of correct predictions: float64 [1 + attacks, 2]."""
+        size = tf.shape(numbers)[0]
+        cuts = [size * part // self._branches for part in range(self._branches + 1)]
+        spans = zip(cuts[:-1], cuts[1:], strict=True)
+        return tf.add_n([self._measure_span(numbers[a:b], gather) for a, b in spans])
+
+    def _measure_span(self, numbers: tf.Tensor, gather: Any) -> tf.Tensor:
+        end = tf.shape(numbers)[0]
+
+        def batch(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            x, y = gather(numbers[first : tf.minimum(first + _BATCH, end)])
+            seed = tf.stack([tf.constant(self._seed, tf.int64), numbers[first]])
+            rows = [self._row(x, y)]
+            for attack in self._attacks.values():
+                rows.append(self._row(attack(self._logits, x, y, seed=seed), y))
+            return first + _BATCH, total + tf.stack(rows)
+
+        zeros = tf.zeros([1 + len(self._attacks), 2], tf.float64)
+        return tf.while_loop(lambda first, _: first < end, batch, (tf.constant(0), zeros))[1]
+
+    def _row(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        logits = self._logits(x)
+        losses = self._objective.example_losses(y, logits)
+        correct = tf.equal(tf.argmax(logits, axis=1), y)
+        return tf.stack(
+            [
+                tf.reduce_sum(tf.cast(losses, tf.float64)),
+                tf.reduce_sum(tf.cast(correct, tf.float64)),
+            ]
+        )
+
+
+def evaluate(
+    model: Any, split: Split, attacks: Mapping[str, Attack], *, seed: int = 0
+) -> dict[str, Any]:
+    """Clean and robust accuracy of a model on a split, by attack; see `Evaluator`.
+
+    Raises:
+        InputError: for data that is not a `Split`, or attacks that are not named.
+    """
+    if not isinstance(split, Split):
+        raise InputError(
+            f"data of type {type(split).__name__}: must be a robust_sparse_tf.data.Split"
+        )
+    if not isinstance(attacks, Mapping):
+        raise InputError(f"attacks={attacks}: must map names to attacks, as in {{'pgd': PGD()}}")
+    return Evaluator(model, attacks, seed=seed)(split)

@@ -1,0 +1,89 @@
+"""SavedModel and TFLite, compared with the Keras model."""
+
+import os
+import shutil
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from robust_sparse_tf.errors import TrainingError
+from robust_sparse_tf.sparsity import strip
+
+_BATCH = 100
+
+
+def to_saved_model(model: keras.Model, path: str) -> None:
+    """Writes the stripped model as a SavedModel; `path` appears when it is complete."""
+    parent = os.path.dirname(os.path.abspath(path))
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        partial = os.path.join(folder, "model")
+        strip(model).save(partial, save_format="tf", include_optimizer=False)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(partial, path)
+
+
+def to_tflite(model: keras.Model, path: str) -> int:
+    """Writes a float32 TFLite model with sparse weights where they save space.
+
+    Weights of a layer that is less than about 30 % zeros are stored dense by the converter.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        TrainingError: when its outputs on random images differ from the Keras model's.
+    """
+    network = strip(model)
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    content = converter.convert()
+    images = np.random.default_rng(0).random((_BATCH, *network.input_shape[1:]), np.float32)
+    expected = network(images, training=False).numpy()
+    for resolver in (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
+        difference = np.abs(tflite_logits(content, images, resolver) - expected).max()
+        if not difference <= 1e-4 * max(1.0, np.abs(expected).max()):
+            raise TrainingError(f"{path}: TFLite logits differ from Keras' by {difference}")
+    partial = path + ".partial"
+    with open(partial, "wb") as file:
+        file.write(content)
+    os.replace(partial, path)
+    return len(content)
+
+
+def tflite_logits(
+    content: bytes, images: np.ndarray, resolver: OpResolverType = OpResolverType.AUTO
+) -> np.ndarray:
+    """Logits [n, classes] of a TFLite model for float32 images [n, height, width, channels]."""
+    interpreter = Interpreter(
+        model_content=content, experimental_op_resolver_type=resolver, num_threads=1
+    )
+    entry = interpreter.get_input_details()[0]["index"]
+    exit_ = interpreter.get_output_details()[0]["index"]
+    outputs = []
+    for first in range(0, len(images), _BATCH):
+        batch = images[first : first + _BATCH]
+        interpreter.resize_tensor_input(entry, batch.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry, batch)
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(exit_))
+    return np.concatenate(outputs)
+
+
+def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
+    """Fraction of images on which a `.tflite` file predicts the class that the model predicts.
+
+    Args:
+        model: the Keras model.
+        path: the `.tflite` file.
+        images: uint8 or float32 [n, height, width, channels]; uint8 is scaled to [0, 1].
+    """
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / 255
+    with open(path, "rb") as file:
+        exported = tflite_logits(file.read(), images)
+    expected = strip(model).predict(images, batch_size=500, verbose=0)
+    return float(np.mean(exported.argmax(1) == expected.argmax(1)))

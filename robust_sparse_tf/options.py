@@ -1,0 +1,92 @@
+"""Options declared once: a dataclass field that is also a flag, a record and a checked argument."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from robust_sparse_tf.errors import InputError
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    choices: Sequence[Any] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    hashed: bool = True,
+) -> Any:
+    """A dataclass field with its documentation and its allowed values.
+
+    Args:
+        default: the value when nothing is given; its type is the option's type.
+        help: one line for `--help`.
+        unit: what the number counts, for `--help`.
+        choices: the allowed values, when they can be listed.
+        minimum: least allowed number (included).
+        maximum: largest allowed number (included).
+        above: lower bound that is itself not allowed.
+        hashed: whether the option is part of a run's identity.
+    """
+    metadata = dict(
+        help=help,
+        unit=unit,
+        choices=tuple(choices),
+        minimum=minimum,
+        maximum=maximum,
+        above=above,
+        hashed=hashed,
+    )
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def default_of(field: dataclasses.Field) -> Any:
+    """The default value of a field made by `option`."""
+    if field.default is dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def allowed(field: dataclasses.Field) -> str:
+    """The values a field accepts, in words."""
+    rule = field.metadata
+    if rule["choices"]:
+        return "one of " + ", ".join(str(choice) for choice in rule["choices"])
+    parts = []
+    if rule["above"] is not None:
+        parts.append(f"above {rule['above']}")
+    if rule["minimum"] is not None:
+        parts.append(f"at least {rule['minimum']}")
+    if rule["maximum"] is not None:
+        parts.append(f"at most {rule['maximum']}")
+    return " and ".join(parts) or "any value"
+
+
+def check(options: Any) -> None:
+    """Compares each field of a dataclass with what it allows.
+
+    Raises:
+        InputError: naming the first field whose value is not allowed.
+    """
+    for field in dataclasses.fields(options):
+        if "help" not in field.metadata:
+            continue
+        value = getattr(options, field.name)
+        values = value if isinstance(value, list | tuple) else [value]
+        if not all(_fits(item, field.metadata) for item in values):
+            raise InputError(f"{field.name}={value}: must be {allowed(field)}")
+
+
+def _fits(value: Any, rule: Any) -> bool:
+    if rule["choices"] and value not in rule["choices"]:
+        return False
+    # Written so that NaN, which compares false with everything, does not fit.
+    return (
+        (rule["above"] is None or value > rule["above"])
+        and (rule["minimum"] is None or value >= rule["minimum"])
+        and (rule["maximum"] is None or value <= rule["maximum"])
+    )

@@ -1,0 +1,72 @@
+"""Checkpoints that survive a kill at any moment and notice when they are damaged."""
+
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from robust_sparse_tf.errors import RunWarning
+
+_KEEP = 2
+_META = "meta"
+
+
+class CheckpointStore:
+    """A folder of checkpoints, of which the newest two are kept.
+
+    A checkpoint is an `.npz` file, written beside its place and then renamed, so that a file by
+    its final name is complete; each array carries a CRC-32, so that later damage is noticed.
+
+    Args:
+        folder: made when it is missing.
+        read_only: for the workers of a distributed run that do not write.
+    """
+
+    def __init__(self, folder: str, *, read_only: bool = False) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        os.makedirs(folder, exist_ok=True)
+
+    def save(self, position: int, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Writes the checkpoint of a position; later positions are larger numbers."""
+        meta_bytes = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        write_npz(self._path(position), {**arrays, _META: meta_bytes})
+        for old in self._positions()[:-_KEEP]:
+            os.remove(self._path(old))
+
+    def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """The newest checkpoint that is whole, or None; damaged ones are named in a warning."""
+        for position in reversed(self._positions()):
+            path = self._path(position)
+            try:
+                with np.load(path) as file:
+                    arrays = {name: file[name] for name in file.files}
+                return arrays, json.loads(arrays.pop(_META).tobytes())
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                warnings.warn(
+                    f"checkpoint {path} is damaged ({error}); going back to the one before",
+                    RunWarning,
+                    stacklevel=2,
+                )
+        return None
+
+    def _positions(self) -> list[int]:
+        names = (os.path.splitext(name) for name in os.listdir(self.folder))
+        return sorted(int(stem) for stem, end in names if end == ".npz" and stem.isdigit())
+
+    def _path(self, position: int) -> str:
+        return os.path.join(self.folder, f"{position:010d}.npz")
+
+
+def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an `.npz` file that appears under its name only when it is complete on disk."""
+    partial = path + ".partial"
+    with open(partial, "wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

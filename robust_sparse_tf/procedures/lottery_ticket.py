@@ -1,0 +1,231 @@
+"""Iterative magnitude pruning with rewinding: the lottery-ticket procedure."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.options import check, option
+from robust_sparse_tf.procedures.checkpoint import CheckpointStore
+from robust_sparse_tf.sparsity import LayerRates, Pruner, densities, masked_weights, strip
+from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.training.optimizers import reset
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LotteryTicket:
+    """Train, prune the smallest weights of each layer, rewind the rest, and again.
+
+    "The Lottery Ticket Hypothesis" (Frankle and Carbin, 2019), section 1; late rewinding from
+    "Linear Mode Connectivity and the Lottery Ticket Hypothesis" (Frankle et al., 2020); under
+    attack in "The Search for Sparse, Robust Neural Networks" (2019). Each round starts with a
+    fresh optimizer.
+    """
+
+    strategy: str = option(
+        "original",
+        "weights a round starts from: rewound, drawn anew, or as they are",
+        choices=("original", "random", "continued"),
+    )
+    rewind_to: str = option(
+        "initial",
+        "what 'original' rewinds to: the weights of --rewind_step, or those at the end of the "
+        "first, dense training",
+        choices=("initial", "trained_dense"),
+    )
+    rewind_step: int = option(
+        0, "iteration of the first round to which 'original' rewinds", unit="iterations", minimum=0
+    )
+    rounds: int = option(4, "trainings, the dense one included", unit="rounds", minimum=1)
+    iterations: int = option(1000, "training steps of a round", unit="iterations", minimum=1)
+    evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.rewind_step > self.iterations:
+            raise InputError(
+                f"rewind_step={self.rewind_step}: must be at most iterations={self.iterations}"
+            )
+        if self.rewind_step and self.rewind_to == "trained_dense":
+            raise InputError(
+                f"rewind_step={self.rewind_step}: must be 0 with rewind_to=trained_dense"
+            )
+
+    def run(
+        self,
+        model: AdversarialModel,
+        train: Split,
+        evaluate: Callable[[], Record],
+        *,
+        pruner: Pruner | None = None,
+        seed: int = 0,
+        store: CheckpointStore | None = None,
+        callbacks: list[keras.callbacks.Callback] | None = None,
+        on_start: Callable[[list[Record]], None] = lambda records: None,
+        on_record: Callable[[Record], None] = lambda record: None,
+        on_round_end: Callable[[int], None] = lambda number: None,
+    ) -> list[Record]:
+        """Trains all rounds, going on from the newest checkpoint of the store.
+
+        Args:
+            model: compiled, on a network from `sparsify`.
+            train: the training images.
+            evaluate: measures the model; its figures become part of the record.
+            pruner: what goes after each round; by default `LayerRates()`.
+            seed: seed of weights that are drawn anew.
+            store: where checkpoints go, after each evaluation; None for none.
+            callbacks: passed to `fit`.
+            on_start: called with the records of the checkpoint that the run goes on from.
+            on_record: called with each new record.
+            on_round_end: called with the round's number while the model is as trained.
+
+        Returns:
+            One record an evaluation: `round`, `iteration`, `density`, `layers` (densities), `train`
+            (`fit`'s metrics since the last one) and what `evaluate` gave.
+
+        Raises:
+            TrainingError: at the first loss that is not finite.
+        """
+        run = _Run(self, model, pruner or LayerRates(), seed, store)
+        run.restore()
+        on_start(list(run.records))
+        while run.round < self.rounds:
+            if run.iteration == self.iterations:
+                on_round_end(run.round)
+                run.next_round()
+                continue
+            run.train_to(self._next_stop(run.iteration), train, callbacks or [])
+            if self._is_evaluated(run.iteration):
+                record = run.record(evaluate())
+                run.save()
+                on_record(record)
+        return run.records
+
+    def _is_evaluated(self, iteration: int) -> bool:
+        return iteration % self.evaluate_every == 0 or iteration == self.iterations
+
+    def _next_stop(self, iteration: int) -> int:
+        stops = [self.iterations, (iteration // self.evaluate_every + 1) * self.evaluate_every]
+        if self.rewind_step > iteration:
+            stops.append(self.rewind_step)
+        return min(stops)
+
+
+class _Run:
+    """The changing part of a procedure, as it stands in a checkpoint."""
+
+    def __init__(
+        self,
+        options: LotteryTicket,
+        model: AdversarialModel,
+        pruner: Pruner,
+        seed: int,
+        store: CheckpointStore | None,
+    ) -> None:
+        self.options, self.model, self.pruner = options, model, pruner
+        self.seed, self.store = seed, store
+        self.round = self.iteration = 0
+        self.records: list[Record] = []
+        self.rewind_weights = self._weights()
+        self._train_logs: dict[str, float] = {}
+
+    def train_to(self, iteration: int, train: Split, callbacks: list) -> None:
+        steps = iteration - self.iteration
+        history = self.model.fit(
+            train, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=callbacks
+        )
+        bad = int(self.model.nonfinite_step)
+        if bad >= 0:
+            step = bad - self.round * self.options.iterations
+            raise TrainingError(
+                f"the loss is not finite at iteration {step + 1} of round {self.round}"
+            )
+        self._train_logs = {name: float(values[-1]) for name, values in history.history.items()}
+        self.iteration = iteration
+        if self.round == 0 and iteration == self._rewind_iteration():
+            self.rewind_weights = self._weights()
+
+    def next_round(self) -> None:
+        """Prunes, puts the next round's starting weights in place and empties the optimizer."""
+        self.round, self.iteration = self.round + 1, 0
+        if self.round == self.options.rounds:
+            return
+        self.pruner.prune(self.model.network)
+        if self.options.strategy == "original":
+            self._set_weights(self.rewind_weights)
+        elif self.options.strategy == "random":
+            keras.utils.set_random_seed(self.seed + self.round)
+            fresh = keras.models.clone_model(strip(self.model))
+            self._set_weights([weight.numpy() for weight in fresh.trainable_weights])
+        for _, weight, mask in masked_weights(self.model.network):
+            weight.assign(weight * mask)
+        reset(self.model.optimizer)
+
+    def record(self, figures: Record) -> Record:
+        density, layers = densities(self.model.network)
+        record = dict(
+            round=self.round,
+            iteration=self.iteration,
+            density=density,
+            layers=layers,
+            train=self._train_logs,
+            **figures,
+        )
+        self.records.append(record)
+        return record
+
+    def save(self) -> None:
+        if self.store is None or self.store.read_only:
+            return
+        groups = dict(
+            model=self.model.network.get_weights(),
+            optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
+            rewind=self.rewind_weights,
+        )
+        arrays = {
+            f"{group}/{number:03d}": value
+            for group, values in groups.items()
+            for number, value in enumerate(values)
+        }
+        meta = dict(
+            round=self.round,
+            iteration=self.iteration,
+            step=int(self.model.step),
+            records=self.records,
+        )
+        self.store.save(meta["step"], arrays, meta)
+
+    def restore(self) -> None:
+        found = self.store.load() if self.store else None
+        if found is None:
+            return
+        arrays, meta = found
+        groups: dict[str, list[np.ndarray]] = {}
+        for name in sorted(arrays):
+            groups.setdefault(name.split("/")[0], []).append(arrays[name])
+        self.model.network.set_weights(groups["model"])
+        for variable, value in zip(
+            self.model.optimizer.variables, groups["optimizer"], strict=True
+        ):
+            variable.assign(value)
+        self.rewind_weights = groups["rewind"]
+        self.model.step.assign(meta["step"])
+        self.round, self.iteration = meta["round"], meta["iteration"]
+        self.records = meta["records"]
+
+    def _rewind_iteration(self) -> int:
+        late = self.options.rewind_to == "trained_dense"
+        return self.options.iterations if late else self.options.rewind_step
+
+    def _weights(self) -> list[np.ndarray]:
+        return [weight.numpy() for weight in self.model.network.trainable_weights]
+
+    def _set_weights(self, values: list[np.ndarray]) -> None:
+        for weight, value in zip(self.model.network.trainable_weights, values, strict=True):
+            weight.assign(value)

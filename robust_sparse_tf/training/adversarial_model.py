@@ -1,0 +1,273 @@
+"""Adversarial training as a tf_keras model with its own train step."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.attacks import Attack
+from robust_sparse_tf.data import Gather, Split
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import masked_weights, require_tf_keras
+from robust_sparse_tf.training.objectives import Mixed
+
+# Layers whose output for one example depends on nothing but that example and the weights.
+_PURE_LAYERS = (
+    keras.layers.InputLayer,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Rescaling,
+    keras.layers.Dense,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.Add,
+)
+
+
+class AdversarialModel(keras.Model):
+    """A classifier that trains on clean and adversarial examples, its masks kept.
+
+    Each step makes adversarial examples of the batch with the network in inference mode, takes the
+    gradient of the objective, masks it, applies the optimizer and stores the weights masked. The
+    step runs in the graph, on one device or under MirroredStrategy and
+    MultiWorkerMirroredStrategy. Batches are `(images, labels)` from any data set, or come from a
+    `Split`, whose images are then gathered in the graph.
+
+    Args:
+        network: Sequential or functional tf_keras model from inputs to logits [batch, classes],
+            dense or from `sparsify`.
+        attack: attack of each step, or None for ordinary training.
+        objective: the loss; its adversarial part counts only with an attack.
+        seed: seed of the attack's random starts.
+        branches: parts into which a batch is split, computed side by side where TensorFlow has
+            inter-op threads. Ignored where a layer mixes examples or draws random numbers, and
+            where the size of a batch is unknown or cannot be divided.
+
+    Raises:
+        InputError: for a Keras 3 or subclassed model, or one that ends in softmax.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        attack: Attack | None = None,
+        objective: Mixed | None = None,
+        *,
+        seed: int = 0,
+        branches: int = 1,
+    ) -> None:
+        require_tf_keras(network)
+        _refuse_softmax(network)
+        super().__init__(name="adversarial_" + network.name)
+        self.network = network
+        self.attack = attack
+        self.objective = objective or Mixed()
+        self.seed = seed
+        first = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step", aggregation=first)
+        self.nonfinite_step = tf.Variable(
+            -1, trainable=False, dtype=tf.int64, name="nonfinite_step", aggregation=first
+        )
+        self._pure = all(
+            isinstance(getattr(layer, "layer", layer), _PURE_LAYERS) for layer in network.layers
+        )
+        self._branches = branches if self._pure else 1
+        # CleverHans traces a graph for each callable it is given, and keeps it.
+        self._inference = lambda inputs: network(inputs, training=False)
+        self._gather: Gather | None = None
+        self._update = self._apply
+        self._loss = keras.metrics.Mean("loss")
+        self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
+        self.build(network.input_shape)
+
+    def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
+        """Logits [batch, classes]."""
+        return self.network(inputs, training=training)
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "adam",
+        *,
+        metrics: Any = None,
+        jit_compile: bool = False,
+        jit_update: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `tf_keras.Model.compile`; the loss is the objective's.
+
+        Args:
+            optimizer: a tf_keras optimizer or its name.
+            metrics: as in tf_keras, of the clean logits.
+            jit_compile: whether XLA compiles the whole step. On CPUs it slows convolutions down
+                several times, and dense networks are faster with `branches=2` and without it.
+            jit_update: whether XLA compiles the optimizer's part alone; by default on one CPU.
+            **kwargs: the rest of tf_keras' arguments, `steps_per_execution` among them.
+        """
+        super().compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+        # XLA cannot reach the variables of several devices.
+        single = self.distribute_strategy.num_replicas_in_sync == 1
+        if jit_update is None:
+            jit_update = single and not jit_compile and not tf.config.list_physical_devices("GPU")
+        self._update = tf.function(self._apply, jit_compile=True) if jit_update else self._apply
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `tf_keras.Model.fit`. With a `Split` an epoch is one pass unless told otherwise.
+
+        Batches of a `Split` go on from the model's own `step`, so that training resumed from a
+        checkpoint sees the batches it would have seen.
+        """
+        gather = None
+        if isinstance(x, Split):
+            gather = x.gather
+            kwargs.setdefault("steps_per_epoch", -(-x.size // x.batch_size))
+            x = _shard_by_data(x.index_batches(int(self.step)))
+        if gather is not self._gather:
+            self._gather, self.train_function = gather, None
+        return super().fit(x, *args, **kwargs)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The loss, the compiled metrics and, with an attack, the robust accuracy."""
+        robust = [self._robust] if self.attack else []
+        return [self._loss, *super().metrics, *robust]
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step on one batch; see the class."""
+        x, y = self._gather(data) if self._gather else data
+        parts = [self._gradients(*part) for part in self._parts(x, y, self._noise(x))]
+        gradients = [weighted for part in parts for weighted in part[0]]
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        size = tf.cast(tf.shape(x)[0] * replicas, tf.float32)
+        self._update([weight for weight, _ in gradients], [g for _, g in gradients], size)
+        losses, logits, robust_logits = (
+            tf.concat(column, 0) for column in zip(*[part[1] for part in parts], strict=True)
+        )
+        self._watch(losses)
+        self.step.assign_add(1)
+        return self._results(y, losses, logits, robust_logits)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Loss, metrics and robust accuracy of one batch, in inference mode."""
+        x, y = data
+        logits = self._inference(x)
+        losses, robust_logits = self.objective.example_losses(y, logits), logits
+        if self.attack:
+            adversarial = self.attack(self._inference, x, y, seed=(self.seed, 0))
+            robust_logits = self._inference(adversarial)
+            weight = self.objective.clean_weight
+            robust = self.objective.example_losses(y, robust_logits)
+            losses = weight * losses + (1 - weight) * robust
+        return self._results(y, losses, logits, robust_logits)
+
+    def _gradients(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> tuple:
+        """Gradients of the summed losses of a part of the batch, each with its weight, and results.
+
+        Returns:
+            [(weight, [gradient of each trainable variable]), ...] and
+            (losses [part], clean logits, robust logits).
+        """
+        variables = self.trainable_variables
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            logits = self.network(x, training=True)
+            clean = self.objective.example_losses(y, logits)
+            labels = y
+            if self.attack and self.attack.attack_labels == "predicted":
+                labels = tf.argmax(logits if self._pure else self._inference(x), axis=1)
+            # Where this is the clean loss too, TensorFlow merges their backward passes.
+            attacked = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        gradients = tape.gradient(clean, variables, unconnected_gradients="zero")
+        if not self.attack:
+            return [(1.0, gradients)], (clean, logits, logits)
+        at_x = tape.gradient(attacked, x) if self._pure and noise is None else None
+        adversarial = self.attack.ascend(self._inference, x, labels, noise, at_x)
+        with tf.GradientTape() as robust_tape:
+            robust_logits = self.network(adversarial, training=True)
+            robust = self.objective.example_losses(y, robust_logits)
+        robust_gradients = robust_tape.gradient(robust, variables, unconnected_gradients="zero")
+        weight = self.objective.clean_weight
+        losses = weight * clean + (1 - weight) * robust
+        weighted = [(weight, gradients), (1 - weight, robust_gradients)]
+        return weighted, (losses, logits, robust_logits)
+
+    def _parts(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> list[tuple]:
+        """The batch cut into as many equal parts as there are branches, where that is possible."""
+        count = self._branches
+        if not x.shape[0] or x.shape[0] % count:
+            count = 1
+        noises = [None] * count if noise is None else tf.split(noise, count)
+        return list(zip(tf.split(x, count), tf.split(y, count), noises, strict=True))
+
+    def _noise(self, x: tf.Tensor) -> tf.Tensor | None:
+        """The random start of the batch: this replica's part of that of the global batch."""
+        if not self.attack:
+            return None
+        context, size = tf.distribute.get_replica_context(), tf.shape(x)[0]
+        replicas = context.num_replicas_in_sync
+        shape = tf.concat([[size * replicas], tf.shape(x)[1:]], 0)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(self.step, tf.int64)])
+        noise = self.attack.noise(shape, seed)
+        if noise is None:
+            return None
+        if replicas > 1:
+            noise = noise[context.replica_id_in_sync_group * size :][:size]
+        return tf.ensure_shape(noise, x.shape)
+
+    def _apply(self, weights: list[float], gradients: list[list[tf.Tensor]], size: Any) -> None:
+        """Sums weighted gradients over the global batch, masks them and takes the step."""
+        masks = {entry.weight.ref(): entry.mask for entry in masked_weights(self.network)}
+        variables = self.trainable_variables
+        total = []
+        for variable, *parts in zip(variables, *gradients, strict=True):
+            gradient = tf.add_n([w * part for w, part in zip(weights, parts, strict=True)]) / size
+            mask = masks.get(variable.ref())
+            total.append(gradient if mask is None else gradient * mask)
+        self.optimizer.apply_gradients(zip(total, variables, strict=True))
+        # Optimizers that move a weight without a gradient must not bring it back either.
+        tf.distribute.get_replica_context().merge_call(self._store_masked)
+
+    def _store_masked(self, strategy: tf.distribute.Strategy) -> None:
+        for _, weight, mask in masked_weights(self.network):
+            strategy.extended.update(weight, lambda w, m: w.assign(w * m), args=(mask,))
+
+    def _watch(self, losses: tf.Tensor) -> None:
+        """Notes the first step whose loss is not finite."""
+        bad = tf.reduce_sum(tf.cast(~tf.math.is_finite(losses), tf.int64))
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1:
+            bad = context.all_reduce(tf.distribute.ReduceOp.SUM, bad)
+        first = (bad > 0) & (self.nonfinite_step < 0)
+        self.nonfinite_step.assign(tf.where(first, self.step, self.nonfinite_step))
+
+    def _results(
+        self, y: tf.Tensor, losses: tf.Tensor, logits: tf.Tensor, robust_logits: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        self._loss.update_state(losses)
+        self.compiled_metrics.update_state(y, logits)
+        if self.attack:
+            self._robust.update_state(y, robust_logits)
+        return self.get_metrics_result()
+
+
+def _refuse_softmax(network: keras.Model) -> None:
+    last = network.layers[-1]
+    last = getattr(last, "layer", last)
+    activation = getattr(last, "activation", None)
+    if activation is keras.activations.softmax or isinstance(last, keras.layers.Softmax):
+        raise InputError(
+            f"model {network.name}: ends in softmax (layer {last.name}); it must return logits"
+        )
+
+
+def _shard_by_data(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options)

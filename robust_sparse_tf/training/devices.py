@@ -1,0 +1,60 @@
+"""Devices, threads and distribution strategies."""
+
+import os
+
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+
+DISTRIBUTIONS = ("none", "mirrored", "multiworker")
+
+
+def configure(
+    *, logical_cpus: int = 1, intra_op_threads: int = 0, inter_op_threads: int = 0
+) -> None:
+    """Sets TensorFlow up; to be called once, before anything else of it runs.
+
+    GPU memory grows as needed. Thread counts of 0 leave TensorFlow's own choice.
+    """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)
+    if logical_cpus > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        configurations = [tf.config.LogicalDeviceConfiguration()] * logical_cpus
+        tf.config.set_logical_device_configuration(cpu, configurations)
+
+
+def strategy(distribute: str) -> tf.distribute.Strategy:
+    """The strategy of a name in `DISTRIBUTIONS`.
+
+    "mirrored" takes all GPUs, or all logical CPUs where there is none; "multiworker" reads the
+    variable TF_CONFIG.
+
+    Raises:
+        InputError: for another name, or where TF_CONFIG is missing.
+    """
+    if distribute == "none":
+        return tf.distribute.get_strategy()
+    if distribute == "mirrored":
+        gpus = tf.config.list_logical_devices("GPU")
+        return tf.distribute.MirroredStrategy(gpus or tf.config.list_logical_devices("CPU"))
+    if distribute == "multiworker":
+        if not os.environ.get("TF_CONFIG"):
+            raise InputError("distribute=multiworker: the variable TF_CONFIG must be set")
+        options = tf.distribute.experimental.CommunicationOptions(
+            implementation=tf.distribute.experimental.CommunicationImplementation.AUTO
+            if tf.config.list_physical_devices("GPU")
+            else tf.distribute.experimental.CommunicationImplementation.RING
+        )
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    raise InputError(f"distribute={distribute}: must be one of {', '.join(DISTRIBUTIONS)}")
+
+
+def is_chief() -> bool:
+    """Whether this process is the one that writes results: worker 0, or the only one."""
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    return not resolver.cluster_spec() or (
+        resolver.task_type in (None, "chief", "worker") and not resolver.task_id
+    )

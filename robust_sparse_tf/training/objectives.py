@@ -1,0 +1,36 @@
+"""What training minimises."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.options import check, option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mixed:
+    """a CE(clean) + (1 - a) CE(adversarial), with label smoothing.
+
+    "Explaining and Harnessing Adversarial Examples" (Goodfellow et al., 2015), section 6; smoothing
+    from "Rethinking the Inception Architecture" (Szegedy et al., 2016), section 7.
+    """
+
+    clean_weight: float = option(
+        0.5, "weight a of the clean loss; the adversarial one gets 1 - a", minimum=0, maximum=1
+    )
+    label_smoothing: float = option(
+        0.0, "probability spread evenly over all classes", minimum=0, maximum=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def example_losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy of each example: float32 [batch] from labels [batch], logits [batch, c]."""
+        if not self.label_smoothing:
+            # Written as CleverHans writes its attack loss, so that one backward pass serves both.
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        classes = logits.shape[-1]
+        smooth = tf.one_hot(labels, classes) * (1 - self.label_smoothing)
+        smooth += self.label_smoothing / classes
+        return tf.nn.softmax_cross_entropy_with_logits(labels=smooth, logits=logits)

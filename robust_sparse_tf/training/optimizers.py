@@ -1,0 +1,80 @@
+"""Optimizers and learning-rate schedules by name."""
+
+import dataclasses
+import json
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import check, option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerOptions:
+    """Which optimizer, at which rate."""
+
+    optimizer: str = option("adam", "optimizer", choices=("adam", "adamw", "sgd", "rmsprop"))
+    learning_rate: float = option(1.2e-3, "initial learning rate", above=0)
+    momentum: float = option(0.9, "momentum of sgd", minimum=0, maximum=1)
+    weight_decay: float = option(0.0, "decoupled weight decay a step, of any optimizer", minimum=0)
+    learning_rate_schedule: str = option(
+        "", "name of a tf_keras.optimizers.schedules class, for example CosineDecay"
+    )
+    learning_rate_arguments: str = option(
+        "{}", 'further arguments of the schedule, as JSON: {"decay_steps": 1000}'
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def build(self) -> keras.optimizers.Optimizer:
+        """The optimizer, fresh.
+
+        Raises:
+            InputError: for an unknown schedule or arguments that it does not take.
+        """
+        common = dict(learning_rate=self._rate(), weight_decay=self.weight_decay or None)
+        if self.optimizer == "sgd":
+            return keras.optimizers.SGD(momentum=self.momentum, **common)
+        if self.optimizer == "adamw":
+            common["weight_decay"] = self.weight_decay
+        makers = dict(
+            adam=keras.optimizers.Adam,
+            adamw=keras.optimizers.AdamW,
+            rmsprop=keras.optimizers.RMSprop,
+        )
+        return makers[self.optimizer](**common)
+
+    def _rate(self) -> float | keras.optimizers.schedules.LearningRateSchedule:
+        if not self.learning_rate_schedule:
+            return self.learning_rate
+        schedules = {
+            name: value
+            for name, value in vars(keras.optimizers.schedules).items()
+            if isinstance(value, type) and name != "LearningRateSchedule"
+        }
+        if self.learning_rate_schedule not in schedules:
+            raise InputError(
+                f"learning_rate_schedule={self.learning_rate_schedule}: must be one of "
+                + ", ".join(sorted(schedules))
+            )
+        schedule = schedules[self.learning_rate_schedule]
+        try:
+            arguments = json.loads(self.learning_rate_arguments)
+            if schedule is not keras.optimizers.schedules.PiecewiseConstantDecay:
+                arguments = {"initial_learning_rate": self.learning_rate, **arguments}
+            return schedule(**arguments)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"learning_rate_arguments={self.learning_rate_arguments}: "
+                f"not arguments of {self.learning_rate_schedule} ({error})"
+            ) from error
+
+
+def reset(optimizer: keras.optimizers.Optimizer) -> None:
+    """Makes a built optimizer as new: step 0 and empty slots, in the same compiled graph."""
+    rate = optimizer._learning_rate
+    for variable in optimizer.variables:
+        if variable is not rate:
+            variable.assign(tf.zeros_like(variable))

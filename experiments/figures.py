@@ -26,10 +26,8 @@ def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[s
     numbers = sorted({record["round"] for record in records})
     for number in numbers:
         own = [record for record in records if record["round"] == number]
-        label, color = (
-            f"{100 * own[0]['density']:.1f} %",
-            plt.cm.viridis(number / max(1, len(numbers))),
-        )
+        label = f"{100 * own[0]['density']:.1f} %"
+        color = plt.cm.viridis(number / len(numbers))
         iterations = [record["iteration"] for record in own]
         for axis, name in zip(axes, [None, *attacks], strict=True):
             values = [_accuracy(record["test"], name) for record in own]

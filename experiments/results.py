@@ -39,8 +39,8 @@ def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
 def table(results: dict[str, Any]) -> list[list[str]]:
     """The rows of the results' table, the header first; accuracies in percent."""
     attacks = list(results["rounds"][0]["test"]["robust_accuracy"])
-    header = ["round", "density %", "clean %", *[f"{name} %" for name in attacks]]
-    header += ["stop at", "clean % there", *[f"{name} % there" for name in attacks]]
+    header = ["round", "density", "clean", *attacks]
+    header += ["stop", "clean there", *[f"{name} there" for name in attacks]]
     rows = [header]
     for entry in results["rounds"]:
         early = entry["early_stopping"]
@@ -62,13 +62,13 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         f"# {results['name']}",
         "",
-        "Test accuracy after each round, and at early stopping.",
+        "Test accuracy (%) at the end of each round, and where the validation loss was least.",
         "",
     ]
     lines += ["| " + " | ".join(row) + " |" for row in rows[:1]]
     lines.append("|" + " ---: |" * len(rows[0]))
     lines += ["| " + " | ".join(row) + " |" for row in rows[1:]]
-    exported = results["export"]
+    exported, resumed = results["export"], " since it was resumed" if results["resumed"] else ""
     lines += [
         "",
         f"`model.tflite`: {exported['tflite_bytes']:,} bytes; predicts what the Keras model "
@@ -76,7 +76,7 @@ def markdown(results: dict[str, Any]) -> str:
         "",
         "Flags: `" + " ".join(f"--{k}={v}" for k, v in results["flags"].items()) + "`",
         "",
-        f"Seconds: {results['seconds']:.0f}{' (since it was resumed)' if results['resumed'] else ''}.",
+        f"Seconds: {results['seconds']:.0f}{resumed}.",
         "",
     ]
     return "\n".join(lines)

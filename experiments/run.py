@@ -1,12 +1,8 @@
 """Runs the lottery-ticket procedure under adversarial training: flags in, a run's directory out."""
 
-import os
-
-# Before TensorFlow is imported: its C++ log would drown the run's own output.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import importlib.metadata
 import logging
+import os
 import platform
 import subprocess
 import sys
@@ -14,24 +10,23 @@ import time
 import warnings
 from typing import Any
 
-import tensorflow as tf
-import tf_keras as keras
+from experiments.quiet import quiet_stderr
 
-from experiments import figures, flags
-from experiments.directory import RunDirectory, write_json, write_text
-from experiments.log import RunLog
-from experiments.progress import RunProgress, print_table
-from experiments.results import markdown, summarise, table
-from robust_sparse_tf import attacks, data, export, models, sparsity
-from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
-from robust_sparse_tf.evaluation import Evaluator
-from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket, write_npz
-from robust_sparse_tf.training import (
-    AdversarialModel,
-    Mixed,
-    OptimizerOptions,
-    devices,
-)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet_stderr():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from experiments import figures, flags
+    from experiments.directory import RunDirectory, write_json, write_text
+    from experiments.log import RunLog
+    from experiments.progress import RunProgress, print_table
+    from experiments.results import markdown, summarise, table
+    from robust_sparse_tf import attacks, data, export, models, sparsity
+    from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
+    from robust_sparse_tf.evaluation import Evaluator
+    from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket, write_npz
+    from robust_sparse_tf.training import AdversarialModel, Mixed, OptimizerOptions, devices
 
 _PACKAGES = (
     "tensorflow",
@@ -160,7 +155,7 @@ def _parts(options: flags.RunOptions) -> int:
 def _check_divides(batch_size: int, replicas: int) -> None:
     if batch_size % replicas:
         raise InputError(
-            f"batch_size={batch_size}: must be a multiple of the {replicas} replicas it is split among"
+            f"batch_size={batch_size}: must be a multiple of the {replicas} replicas that share it"
         )
 
 
@@ -190,22 +185,20 @@ def _save_masks(directory: RunDirectory, number: int, model: AdversarialModel) -
 
 
 def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) -> dict[str, Any]:
-    export.to_saved_model(model, directory.file("saved_model"))
     path = directory.file("model.tflite")
-    size = export.to_tflite(model, path)
-    return dict(tflite_bytes=size, agreement=export.agreement(model, path, test.images))
+    with quiet_stderr():
+        export.to_saved_model(model, directory.file("saved_model"))
+        size = export.to_tflite(model, path)
+        return {"tflite_bytes": size, "agreement": export.agreement(model, path, test.images)}
 
 
 def _show(directory: RunDirectory, results: dict[str, Any]) -> str:
     print_table(table(results))
-    exported = results["export"]
-    print(
-        f"model.tflite agrees with Keras on {100 * exported['agreement']:.2f} % of the test images"
-    )
-    for folder, _, names in sorted(os.walk(directory.path)):
-        for name in sorted(names):
-            if not name.startswith(".") and "checkpoints" not in folder:
-                print(os.path.join(folder, name))
+    agreement = 100 * results["export"]["agreement"]
+    print(f"model.tflite predicts what Keras predicts on {agreement:.2f} % of the test images")
+    for name in sorted(os.listdir(directory.path)):
+        if not name.startswith("."):
+            print(directory.file(name))
     return directory.path
 
 
@@ -226,9 +219,8 @@ def main(argv: list[str]) -> int:
         print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
         return 1
     except OSError as error:
-        print(
-            f"error: cannot write {error.filename or 'a file'}: {error.strerror}", file=sys.stderr
-        )
+        name = error.filename or "a file"
+        print(f"error: cannot write {name}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 

@@ -86,12 +86,7 @@ class Evaluator:
         logits = self._logits(x)
         losses = self._objective.example_losses(y, logits)
         correct = tf.equal(tf.argmax(logits, axis=1), y)
-        return tf.stack(
-            [
-                tf.reduce_sum(tf.cast(losses, tf.float64)),
-                tf.reduce_sum(tf.cast(correct, tf.float64)),
-            ]
-        )
+        return tf.stack([tf.reduce_sum(tf.cast(v, tf.float64)) for v in (losses, correct)])
 
 
 def evaluate(

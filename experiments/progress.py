@@ -23,12 +23,13 @@ class RunProgress(keras.callbacks.Callback):
         self._console = Console()
         self._bar = Progress(
             TextColumn("round {task.fields[round]}/" + str(rounds - 1)),
-            BarColumn(),
+            BarColumn(bar_width=None),
             TextColumn("{task.fields[iteration]}/" + str(iterations)),
             TextColumn("{task.fields[speed]:.0f} steps/s  loss {task.fields[loss]:.3f}"),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=self._console,
+            expand=True,
         )
         self._task = self._bar.add_task(
             "",
@@ -47,7 +48,16 @@ class RunProgress(keras.callbacks.Callback):
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def on_start(self, records: list[dict[str, Any]]) -> None:
+        """Says where a resumed run goes on."""
+        if records:
+            last = records[-1]
+            self._console.print(
+                f"going on after round {last['round']} iteration {last['iteration']}"
+            )
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock of the speed, so that evaluations do not count."""

@@ -33,6 +33,8 @@ _PURE_LAYERS = (
 class AdversarialModel(keras.Model):
     """A classifier that trains on clean and adversarial examples, its masks kept.
 
+    The layers' weight regularisers add to the gradient.
+
     Each step makes adversarial examples of the batch with the network in inference mode, takes the
     gradient of the objective, masks it, applies the optimizer and stores the weights masked. The
     step runs in the graph, on one device or under MirroredStrategy and
@@ -143,13 +145,11 @@ class AdversarialModel(keras.Model):
         """One step on one batch; see the class."""
         x, y = self._gather(data) if self._gather else data
         parts = [self._gradients(*part) for part in self._parts(x, y, self._noise(x))]
-        gradients = [weighted for part in parts for weighted in part[0]]
+        gradients, results = zip(*parts, strict=True)
+        size = tf.cast(tf.shape(x)[0], tf.float32)
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        size = tf.cast(tf.shape(x)[0] * replicas, tf.float32)
-        self._update([weight for weight, _ in gradients], [g for _, g in gradients], size)
-        losses, logits, robust_logits = (
-            tf.concat(column, 0) for column in zip(*[part[1] for part in parts], strict=True)
-        )
+        self._update([*gradients, *self._penalty(size)], size * replicas)
+        losses, logits, robust_logits = (tf.concat(c, 0) for c in zip(*results, strict=True))
         self._watch(losses)
         self.step.assign_add(1)
         return self._results(y, losses, logits, robust_logits)
@@ -162,17 +162,14 @@ class AdversarialModel(keras.Model):
         if self.attack:
             adversarial = self.attack(self._inference, x, y, seed=(self.seed, 0))
             robust_logits = self._inference(adversarial)
-            weight = self.objective.clean_weight
-            robust = self.objective.example_losses(y, robust_logits)
-            losses = weight * losses + (1 - weight) * robust
+            losses = self._mix(losses, self.objective.example_losses(y, robust_logits))
         return self._results(y, losses, logits, robust_logits)
 
     def _gradients(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> tuple:
-        """Gradients of the summed losses of a part of the batch, each with its weight, and results.
+        """Gradients of the objective summed over a part of the batch, and results of each example.
 
         Returns:
-            [(weight, [gradient of each trainable variable]), ...] and
-            (losses [part], clean logits, robust logits).
+            [gradient of each trainable variable] and (losses [part], clean logits, robust logits).
         """
         variables = self.trainable_variables
         with tf.GradientTape(persistent=True) as tape:
@@ -186,17 +183,28 @@ class AdversarialModel(keras.Model):
             attacked = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         gradients = tape.gradient(clean, variables, unconnected_gradients="zero")
         if not self.attack:
-            return [(1.0, gradients)], (clean, logits, logits)
+            return gradients, (clean, logits, logits)
         at_x = tape.gradient(attacked, x) if self._pure and noise is None else None
         adversarial = self.attack.ascend(self._inference, x, labels, noise, at_x)
         with tf.GradientTape() as robust_tape:
             robust_logits = self.network(adversarial, training=True)
             robust = self.objective.example_losses(y, robust_logits)
         robust_gradients = robust_tape.gradient(robust, variables, unconnected_gradients="zero")
+        mixed = [self._mix(*pair) for pair in zip(gradients, robust_gradients, strict=True)]
+        return mixed, (self._mix(clean, robust), logits, robust_logits)
+
+    def _penalty(self, size: tf.Tensor) -> list[list[tf.Tensor]]:
+        """The gradients of the layers' weight regularisers, as a part of `size` examples."""
+        with tf.GradientTape() as tape:
+            losses = self.network.losses
+            if not losses:
+                return []
+            penalty = size * tf.add_n(losses)
+        return [tape.gradient(penalty, self.trainable_variables, unconnected_gradients="zero")]
+
+    def _mix(self, clean: tf.Tensor, robust: tf.Tensor) -> tf.Tensor:
         weight = self.objective.clean_weight
-        losses = weight * clean + (1 - weight) * robust
-        weighted = [(weight, gradients), (1 - weight, robust_gradients)]
-        return weighted, (losses, logits, robust_logits)
+        return weight * clean + (1 - weight) * robust
 
     def _parts(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> list[tuple]:
         """The batch cut into as many equal parts as there are branches, where that is possible."""
@@ -221,13 +229,13 @@ class AdversarialModel(keras.Model):
             noise = noise[context.replica_id_in_sync_group * size :][:size]
         return tf.ensure_shape(noise, x.shape)
 
-    def _apply(self, weights: list[float], gradients: list[list[tf.Tensor]], size: Any) -> None:
-        """Sums weighted gradients over the global batch, masks them and takes the step."""
+    def _apply(self, parts: list[list[tf.Tensor]], size: tf.Tensor) -> None:
+        """Averages the parts' gradients over the global batch, masks them and takes the step."""
         masks = {entry.weight.ref(): entry.mask for entry in masked_weights(self.network)}
         variables = self.trainable_variables
         total = []
-        for variable, *parts in zip(variables, *gradients, strict=True):
-            gradient = tf.add_n([w * part for w, part in zip(weights, parts, strict=True)]) / size
+        for variable, *gradients in zip(variables, *parts, strict=True):
+            gradient = tf.add_n(gradients) / size
             mask = masks.get(variable.ref())
             total.append(gradient if mask is None else gradient * mask)
         self.optimizer.apply_gradients(zip(total, variables, strict=True))

@@ -33,6 +33,8 @@ def main(argv: list[str]) -> int:
         return _fail(f"{error}; the last good checkpoint is kept", 1)
     except OSError as error:
         return _fail(f"cannot write {error.filename or 'a file'}: {error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from the last checkpoint", 130)
     if results:
         _show(path, results)
     print(path)

@@ -11,7 +11,6 @@ from robust_sparse_tf.options import check, option
 
 TFDS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 NAMES = ("digits", *TFDS_NAMES)
-_STEPS_AT_ONCE = 50  # batches numbered by one call, whose cost they share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,25 +98,16 @@ class Split(tf.data.Dataset):
         uninterrupted one does. Each image comes once in each pass, and every batch is full: the
         one at the border of two passes takes from both.
         """
-        block = self.batch_size * _STEPS_AT_ONCE
-        offsets = tf.range(block, dtype=tf.int64)
-        last = tf.constant(self.size - 1, tf.int64)
+        first_epoch, offset = divmod(first_step * self.batch_size, self.size)
 
-        def batches(step: tf.Tensor) -> tf.Tensor:
-            position = step * self.batch_size + offsets
-            epoch = position // self.size
-            zeros = tf.zeros_like(epoch)
-            # tf.random.experimental.index_shuffle pads a matrix of seeds along the wrong axis.
-            numbers = tf.raw_ops.RandomIndexShuffle(
-                index=position % self.size,
-                seed=tf.stack([zeros + self.seed, epoch, zeros], axis=1),
-                max_index=last,
-                rounds=4,
-            )
-            return tf.reshape(numbers, [_STEPS_AT_ONCE, self.batch_size])
+        def order(epoch: tf.Tensor) -> tf.Tensor:
+            seed = tf.stack([tf.cast(self.seed, tf.int64), epoch])
+            numbers = tf.range(self.size, dtype=tf.int64)
+            shuffled = tf.random.experimental.stateless_shuffle(numbers, seed)
+            return shuffled[tf.where(epoch == first_epoch, offset, 0) :]
 
-        steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max // block, _STEPS_AT_ONCE)
-        return steps.map(batches).unbatch()
+        epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+        return epochs.map(order).rebatch(self.batch_size, drop_remainder=True)
 
 
 class Gather:

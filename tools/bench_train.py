@@ -152,6 +152,7 @@ class Contender:
         self._connection, other = context.Pipe()
         self._process = context.Process(target=serve, args=(other, name, threads, data_dir))
         self._process.start()
+        other.close()  # so that the end of the process ends recv, too
         self._connection.recv()
 
     def window(self, seconds: float) -> float:

@@ -1,6 +1,6 @@
 """Copies what is small and telling of a finished run to experiments/results.
 
-    python tools/store_results.py RUN_DIRECTORY NAME
+python tools/store_results.py RUN_DIRECTORY NAME
 """
 
 import json

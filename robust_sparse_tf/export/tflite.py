@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -17,12 +16,11 @@ _BATCH = 100
 
 def to_saved_model(model: keras.Model, path: str) -> None:
     """Writes the stripped model as a SavedModel; `path` appears when it is complete."""
-    parent = os.path.dirname(os.path.abspath(path))
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        partial = os.path.join(folder, "model")
-        strip(model).save(partial, save_format="tf", include_optimizer=False)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(partial, path)
+    partial = path + ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    strip(model).save(partial, save_format="tf", include_optimizer=False)
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(partial, path)
 
 
 def to_tflite(model: keras.Model, path: str) -> int:

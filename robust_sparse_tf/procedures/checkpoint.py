@@ -4,6 +4,7 @@ import json
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from robust_sparse_tf.errors import RunWarning
 
 _KEEP = 2
 _META = "meta"
+# What reading a damaged archive raises; RuntimeError where it seems encrypted.
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class CheckpointStore:
@@ -46,7 +49,7 @@ class CheckpointStore:
                 with np.load(path) as file:
                     arrays = {name: file[name] for name in file.files}
                 return arrays, json.loads(arrays.pop(_META).tobytes())
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except _DAMAGE as error:
                 warnings.warn(
                     f"checkpoint {path} is damaged ({error}); going back to the one before",
                     RunWarning,

@@ -13,7 +13,6 @@ from robust_sparse_tf.options import check, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.sparsity import LayerRates, Pruner, densities, masked_weights, strip
 from robust_sparse_tf.training import AdversarialModel
-from robust_sparse_tf.training.optimizers import reset
 
 Record = dict[str, Any]
 
@@ -133,6 +132,7 @@ class _Run:
         self.round = self.iteration = 0
         self.records: list[Record] = []
         self.rewind_weights = self._weights()
+        self._fresh_optimizer = self._optimizer()
         self._train_logs: dict[str, float] = {}
 
     def train_to(self, iteration: int, train: Split, callbacks: list) -> None:
@@ -140,7 +140,7 @@ class _Run:
         history = self.model.fit(
             train, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=callbacks
         )
-        bad = int(self.model.nonfinite_step)
+        bad = int(self.model.nonfinite_step.numpy())
         if bad >= 0:
             step = bad - self.round * self.options.iterations
             raise TrainingError(
@@ -165,7 +165,7 @@ class _Run:
             self._set_weights([weight.numpy() for weight in fresh.trainable_weights])
         for _, weight, mask in masked_weights(self.model.network):
             weight.assign(weight * mask)
-        reset(self.model.optimizer)
+        self._set_optimizer(self._fresh_optimizer)
 
     def record(self, figures: Record) -> Record:
         density, layers = densities(self.model.network)
@@ -185,7 +185,7 @@ class _Run:
             return
         groups = dict(
             model=self.model.network.get_weights(),
-            optimizer=[variable.numpy() for variable in self.model.optimizer.variables],
+            optimizer=self._optimizer(),
             rewind=self.rewind_weights,
         )
         arrays = {
@@ -196,7 +196,7 @@ class _Run:
         meta = dict(
             round=self.round,
             iteration=self.iteration,
-            step=int(self.model.step),
+            step=int(self.model.step.numpy()),
             records=self.records,
         )
         self.store.save(meta["step"], arrays, meta)
@@ -229,3 +229,10 @@ class _Run:
     def _set_weights(self, values: list[np.ndarray]) -> None:
         for weight, value in zip(self.model.network.trainable_weights, values, strict=True):
             weight.assign(value)
+
+    def _optimizer(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.model.optimizer.variables]
+
+    def _set_optimizer(self, values: list[np.ndarray]) -> None:
+        for variable, value in zip(self.model.optimizer.variables, values, strict=True):
+            variable.assign(value)

@@ -25,9 +25,10 @@ class Magnitude(Pruner):
         """See `Pruner.scores`."""
         return tf.abs(entry.weight)
 
-    def counts(self, active: list[int]) -> list[int]:
-        """See `Pruner.counts`."""
-        return [max(1, round(self.density * count)) for count in active]
+    def counts(self, active: list[int], sizes: list[int]) -> list[int]:
+        """See `Pruner.counts`; at least one weight stays in each layer."""
+        wanted = [max(1, round(self.density * size)) for size in sizes]
+        return [min(pair) for pair in zip(wanted, active, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +56,9 @@ class LayerRates(Pruner):
         """See `Pruner.scores`."""
         return tf.abs(entry.weight)
 
-    def counts(self, active: list[int]) -> list[int]:
+    def counts(self, active: list[int], sizes: list[int]) -> list[int]:
         """See `Pruner.counts`; at least one weight stays in each layer."""
+        del sizes
         rates = [self.prune_hidden] * (len(active) - 1) + [self.prune_output]
         pairs = zip(active, rates, strict=True)
         return [max(1, count - round(rate * count)) for count, rate in pairs]

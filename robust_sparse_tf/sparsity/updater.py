@@ -19,14 +19,15 @@ class Pruner(abc.ABC):
         """How much each weight is worth: float32 of the weight's shape, at least 0."""
 
     @abc.abstractmethod
-    def counts(self, active: list[int]) -> list[int]:
-        """The number of weights to keep in each layer, from the number active in each."""
+    def counts(self, active: list[int], sizes: list[int]) -> list[int]:
+        """The number of weights to keep in each layer, of those active in it; its size beside."""
 
     def prune(self, model: keras.Model) -> None:
         """Prunes a wrapped model: assigns the masks and stores the weights masked."""
         entries = list(masked_weights(model))
         active = [int(tf.math.count_nonzero(entry.mask)) for entry in entries]
-        for entry, keep in zip(entries, self.counts(active), strict=True):
+        sizes = [entry.mask.shape.num_elements() for entry in entries]
+        for entry, keep in zip(entries, self.counts(active, sizes), strict=True):
             candidates = tf.where(entry.mask > 0, self.scores(entry), -1.0)
             entry.mask.assign(keep_largest(candidates, keep))
             entry.weight.assign(entry.weight * entry.mask)

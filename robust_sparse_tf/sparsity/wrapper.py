@@ -43,14 +43,19 @@ def wrap(model: keras.Model) -> keras.Model:
     The layers themselves are taken over, not copied: the given model shares its weights.
 
     Raises:
-        InputError: for anything but a Sequential or functional tf_keras model, for a model that
-            is wrapped already, and for one without prunable weights.
+        InputError: for anything but a built Sequential or functional tf_keras model, for a model
+            that is wrapped already, and for one without prunable weights.
     """
     require_tf_keras(model)
     if any(True for _ in masked_weights(model)):
         raise InputError(f"model {model.name}: is sparse already; strip() it first")
 
+    if not model.built:
+        raise InputError(f"model {model.name}: must be built; begin it with an Input layer")
+
     def wrap_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.Model):
+            return keras.models.clone_model(layer, clone_function=wrap_layer)
         if _is_prunable(layer):
             return MaskedLayer(layer)
         return layer
@@ -92,4 +97,4 @@ def require_tf_keras(model: Any) -> None:
 def _is_prunable(layer: keras.layers.Layer) -> bool:
     # tfmot lists layers without prunable weights, DepthwiseConv2D among them, as supported.
     registry = prune_registry.PruneRegistry
-    return registry.supports(layer) and bool(registry._weight_names(layer))
+    return registry.supports(layer) and bool(registry._LAYERS_WEIGHTS_MAP.get(type(layer), True))

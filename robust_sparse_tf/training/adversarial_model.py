@@ -130,7 +130,7 @@ class AdversarialModel(keras.Model):
         if isinstance(x, Split):
             gather = x.gather
             kwargs.setdefault("steps_per_epoch", -(-x.size // x.batch_size))
-            x = _shard_by_data(x.index_batches(int(self.step)))
+            x = _shard_by_data(x.index_batches(int(self.step.numpy())))
         if gather is not self._gather:
             self._gather, self.train_function = gather, None
         return super().fit(x, *args, **kwargs)
@@ -139,7 +139,8 @@ class AdversarialModel(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         """The loss, the compiled metrics and, with an attack, the robust accuracy."""
         robust = [self._robust] if self.attack else []
-        return [self._loss, *super().metrics, *robust]
+        compiled = self.compiled_metrics.metrics if self.compiled_metrics else []
+        return [self._loss, *compiled, *robust]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on one batch; see the class."""
@@ -147,8 +148,7 @@ class AdversarialModel(keras.Model):
         parts = [self._gradients(*part) for part in self._parts(x, y, self._noise(x))]
         gradients, results = zip(*parts, strict=True)
         size = tf.cast(tf.shape(x)[0], tf.float32)
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        self._update([*gradients, *self._penalty(size)], size * replicas)
+        self._update([*gradients, *self._penalty(size)], _sum_over_replicas(size))
         losses, logits, robust_logits = (tf.concat(c, 0) for c in zip(*results, strict=True))
         self._watch(losses)
         self.step.assign_add(1)
@@ -249,10 +249,7 @@ class AdversarialModel(keras.Model):
     def _watch(self, losses: tf.Tensor) -> None:
         """Notes the first step whose loss is not finite."""
         bad = tf.reduce_sum(tf.cast(~tf.math.is_finite(losses), tf.int64))
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync > 1:
-            bad = context.all_reduce(tf.distribute.ReduceOp.SUM, bad)
-        first = (bad > 0) & (self.nonfinite_step < 0)
+        first = (_sum_over_replicas(bad) > 0) & (self.nonfinite_step < 0)
         self.nonfinite_step.assign(tf.where(first, self.step, self.nonfinite_step))
 
     def _results(
@@ -266,13 +263,22 @@ class AdversarialModel(keras.Model):
 
 
 def _refuse_softmax(network: keras.Model) -> None:
-    last = network.layers[-1]
+    last = network
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
     last = getattr(last, "layer", last)
-    activation = getattr(last, "activation", None)
-    if activation is keras.activations.softmax or isinstance(last, keras.layers.Softmax):
+    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    if activation.startswith("softmax") or isinstance(last, keras.layers.Softmax):
         raise InputError(
             f"model {network.name}: ends in softmax (layer {last.name}); it must return logits"
         )
+
+
+def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def _shard_by_data(dataset: tf.data.Dataset) -> tf.data.Dataset:

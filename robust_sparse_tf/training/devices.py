@@ -54,7 +54,7 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
 
 def is_chief() -> bool:
     """Whether this process is the one that writes results: worker 0, or the only one."""
+    if not os.environ.get("TF_CONFIG"):
+        return True
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    return not resolver.cluster_spec() or (
-        resolver.task_type in (None, "chief", "worker") and not resolver.task_id
-    )
+    return resolver.task_type in (None, "chief", "worker") and not resolver.task_id

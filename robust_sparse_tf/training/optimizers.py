@@ -64,17 +64,11 @@ class OptimizerOptions:
             arguments = json.loads(self.learning_rate_arguments)
             if schedule is not keras.optimizers.schedules.PiecewiseConstantDecay:
                 arguments = {"initial_learning_rate": self.learning_rate, **arguments}
-            return schedule(**arguments)
-        except (ValueError, TypeError) as error:
+            built = schedule(**arguments)
+            float(built(0))  # what does not fit may be noticed only here
+            return built
+        except (ValueError, TypeError, tf.errors.OpError) as error:
             raise InputError(
                 f"learning_rate_arguments={self.learning_rate_arguments}: "
                 f"not arguments of {self.learning_rate_schedule} ({error})"
             ) from error
-
-
-def reset(optimizer: keras.optimizers.Optimizer) -> None:
-    """Makes a built optimizer as new: step 0 and empty slots, in the same compiled graph."""
-    rate = optimizer._learning_rate
-    for variable in optimizer.variables:
-        if variable is not rate:
-            variable.assign(tf.zeros_like(variable))

@@ -1,0 +1,126 @@
+"""Flags made from the options, options made from the flags, and a run's name."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from experiments import flags
+from experiments.directory import run_name
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import default_of
+from robust_sparse_tf.procedures import LotteryTicket
+
+FIELDS = {field.name: field for field in flags.fields()}
+UNHASHED = {"data_dir", "output_dir", "overwrite"}
+
+
+def parse(*argv: str) -> dict[str, Any]:
+    return flags.parse(["run", *argv])
+
+
+def other_value(field: dataclasses.Field) -> Any:
+    """A value that is not the default; parsing does not look at what is allowed."""
+    default = default_of(field)
+    if isinstance(default, list):
+        return [*field.metadata["choices"]]
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, int):
+        return default + 1
+    if isinstance(default, float):
+        return default / 2 or 0.125
+    return default + "x"
+
+
+def as_flag(name: str, value: Any) -> str:
+    return f"--{name}=" + (",".join(value) if isinstance(value, list) else str(value))
+
+
+def test_defaults():
+    values = parse()
+    assert values == {name: default_of(field) for name, field in FIELDS.items()}
+    assert flags.different(values) == {}
+
+
+def test_names_are_unique():
+    """Options that two groups share, as attacks share epsilon, are one flag."""
+    assert len(flags.fields()) == len(FIELDS)
+    assert {"epsilon", "dataset", "prune_hidden", "rounds", "optimizer"} <= FIELDS.keys()
+    assert not {"clip_min", "clip_max"} & FIELDS.keys()
+
+
+def test_round_trip_of_all():
+    given = {name: other_value(field) for name, field in FIELDS.items()}
+    assert parse(*(as_flag(name, value) for name, value in given.items())) == given
+    assert flags.different(given).keys() == FIELDS.keys() - UNHASHED
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_flag(name):
+    """It keeps its type, reaches its options, and decides alone about the run's name."""
+    value = other_value(FIELDS[name])
+    values = parse(as_flag(name, value))
+    assert values == {**parse(), name: value}
+    assert type(values[name]) is type(default_of(FIELDS[name]))
+    assert json.loads(json.dumps(values)) == values
+    hashed = name not in UNHASHED
+    assert flags.different(values) == ({name: value} if hashed else {})
+    assert (run_name(values) != run_name(parse())) == hashed
+
+
+@pytest.mark.parametrize("group", flags.GROUPS)
+def test_make(group):
+    """Each group of options takes its own flags and nothing else."""
+    made = flags.make(group, parse())
+    for field in dataclasses.fields(group):
+        assert getattr(made, field.name) == default_of(field)
+
+
+def test_make_takes_given_values():
+    made = flags.make(LotteryTicket, parse("--rounds=7", "--rewind_to=trained_dense"))
+    assert made == LotteryTicket(rounds=7, rewind_to="trained_dense")
+
+
+def test_names_differ():
+    argvs = [[as_flag(name, other_value(field))] for name, field in FIELDS.items()]
+    argvs += [[f"--{name}={k}"] for name in ("rounds", "seed", "iterations") for k in (2, 3)]
+    hashed = [argv for argv in argvs if argv[0].split("=")[0][2:] not in UNHASHED]
+    assert len({run_name(parse(*argv)) for argv in hashed}) == len(hashed)
+
+
+def test_name_is_readable():
+    name = run_name(parse("--dataset=mnist", "--attack=fgsm", "--strategy=random"))
+    assert name.startswith("mnist-fgsm-random-")
+    assert name == run_name(parse("--strategy=random", "--dataset=mnist", "--attack=fgsm"))
+
+
+def test_name_ignores_defaults_given():
+    values = parse(*(as_flag(name, default_of(field)) for name, field in FIELDS.items()))
+    assert run_name(values) == run_name(parse())
+
+
+def test_name_is_that_of_other_processes(base, cli):
+    assert base.path.name == run_name(parse(*cli.base_argv))
+
+
+def test_name_stays_the_same_for_good():
+    """So that runs are found again by later versions; a new flag's default must not change it."""
+    assert run_name(parse()) == "digits-pgd-original-44136fa3"
+
+
+def test_flagfile(tmp_path):
+    file = tmp_path / "my.flags"
+    file.write_text("# a comment\n--rounds=2\n\n--eval_attacks=fgsm,pgd\n--random_start\n")
+    values = parse(f"--flagfile={file}", "--iterations=5")
+    assert values == parse(
+        "--rounds=2", "--eval_attacks=fgsm,pgd", "--random_start", "--iterations=5"
+    )
+    assert parse(f"--flagfile={file}", "--rounds=3")["rounds"] == 3
+
+
+@pytest.mark.parametrize("argv", [["--nosuch"], ["--rounds=x"], ["word"], ["--rounds"]])
+def test_refuses(argv):
+    with pytest.raises(InputError, match=argv[0].strip("-").split("=")[0]):
+        parse(*argv)

@@ -1,0 +1,434 @@
+"""What a run writes and prints, what it makes of its flags, and when it does not train again."""
+
+import json
+import math
+import platform
+import re
+import shutil
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from matplotlib import image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from experiments import flags
+from experiments.results import markdown, summarise, table
+from robust_sparse_tf import export
+
+SIZES = {"hidden_1": 64 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}
+RATES = {"hidden_1": 0.2, "hidden_2": 0.2, "logits": 0.1}
+
+# Half the threads of the default, as that halves the time in which TensorFlow traces the graph.
+SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10", "--branches=1"]
+SHORT += ["--epsilon=0.1", "--step_size=0.03"]
+
+VARIANTS = {
+    "plain": [],
+    "other_seed": ["--seed=1"],
+    "random": ["--strategy=random"],
+    "continued": ["--strategy=continued", "--rounds=3"],
+    "rewind_step": ["--rewind_step=10"],
+    "rewind_between": ["--rewind_step=3"],
+    "trained_dense": ["--rewind_to=trained_dense", "--rounds=3"],
+    "no_attack": ["--attack=none"],
+    "fgsm": ["--attack=fgsm"],
+    "random_start": ["--random_start"],
+    "predicted_labels": ["--attack_labels=predicted"],
+    "objective": ["--clean_weight=0.1", "--label_smoothing=0.1"],
+    "sgd": ["--optimizer=sgd"],
+    "adamw": ["--optimizer=adamw", "--weight_decay=0.1"],
+    "rmsprop": ["--optimizer=rmsprop"],
+    "schedule": [
+        "--learning_rate_schedule=CosineDecay",
+        '--learning_rate_arguments={"decay_steps": 5}',
+    ],
+}
+# Those whose figures are, rightly, those of another.
+COPIES = {
+    "plain_again": ["--data_dir=nowhere"],
+    "clean_evaluation": ["--eval_attacks="],
+    "dense": ["--rounds=1", "--iterations=10"],
+}
+TABLE = {**VARIANTS, **COPIES}
+
+
+@pytest.fixture(scope="session")
+def runs(cli) -> dict:
+    """The outcome of each run in `TABLE`."""
+
+    def make(folder: Path) -> dict:
+        cases = {
+            name: cli.case([*SHORT, *argv, f"--output_dir={folder / name}"])
+            for name, argv in TABLE.items()
+        }
+        return cli.many(cases, folder)
+
+    return cli.shared_outcomes("runs", make)
+
+
+@pytest.fixture(params=TABLE)
+def variant(request, runs) -> tuple[str, object]:
+    """Name and outcome of each run in `TABLE`, one after the other."""
+    outcome = runs[request.param]
+    assert outcome.code == 0, outcome.err
+    return request.param, outcome
+
+
+@pytest.fixture(scope="session")
+def finished(cli, base) -> dict:
+    """The command given again for a finished run, as it is and with --overwrite.
+
+    Of "again" there is the state of each file before and after.
+    """
+
+    def state(folder: Path) -> dict:
+        files = (file for file in folder.rglob("*") if file.is_file() and file.name != ".lock")
+        return {str(file): [file.stat().st_mtime_ns, file.stat().st_size] for file in files}
+
+    def make(folder: Path) -> dict:
+        for name in ("again", "overwrite"):
+            shutil.copytree(base.path, folder / name / base.path.name)
+        (folder / "overwrite" / base.path.name / "left.txt").write_text("of the earlier run")
+        before = state(folder / "again")
+        cases = {
+            "again": cli.case([*cli.base_argv, f"--output_dir={folder / 'again'}"]),
+            "overwrite": cli.case(
+                [*cli.base_argv, f"--output_dir={folder / 'overwrite'}", "--overwrite"]
+            ),
+        }
+        outcomes = cli.many(cases, folder)
+        return {**outcomes, "before": before, "after": state(folder / "again")}
+
+    return cli.shared("finished", make)
+
+
+def expected_densities(number: int) -> dict[str, float]:
+    counts = dict(SIZES)
+    for _ in range(number):
+        counts = {k: n - round(RATES[k] * n) for k, n in counts.items()}
+    return {k: n / SIZES[k] for k, n in counts.items()}
+
+
+def loss_that_stops(record: dict, attack: str) -> float:
+    validation = record["validation"]
+    return validation["robust_loss"].get(attack, validation["clean_loss"])
+
+
+# What is printed
+
+
+def test_says_nothing_but_its_own(base):
+    """TensorFlow's log, which knows many forms, is in neither stream."""
+    assert base.err == ""
+    noise = r"[IWEF]0000|oneDNN|cuda|CUDA|XNNPACK|WARNING|INFO|tensorflow/|tf_keras/"
+    assert not re.search(noise, base.out)
+
+
+def test_shows_each_evaluation(base):
+    shown = re.findall(
+        r"^round (\d) iteration (\d+) density (\S+) % .*clean (\S+) %  fgsm (\S+) %  pgd (\S+) %",
+        base.out,
+        re.MULTILINE,
+    )
+    stored = []
+    for record in base.records:
+        robust = record["test"]["robust_accuracy"]
+        fractions = (record["density"], record["test"]["clean_accuracy"], *robust.values())
+        place = str(record["round"]), str(record["iteration"])
+        stored.append((*place, *(f"{100 * value:.1f}" for value in fractions)))
+    assert shown == stored
+
+
+def test_prints_agreement_and_path(base):
+    agreement = 100 * base.results["export"]["agreement"]
+    assert re.search(rf"^model\.tflite .* {agreement:.2f} %", base.out, re.MULTILINE)
+    assert base.path.is_dir()
+    assert base.path.name == base.results["name"]
+    for name in ("config.json", "metrics.jsonl", "results.json", "results.md", "model.tflite"):
+        assert str(base.path / name) in base.out.splitlines()
+
+
+# What is written
+
+
+def test_config(base, cli):
+    config = json.loads((base.path / "config.json").read_text())
+    given = [*cli.base_argv, f"--output_dir={base.path.parent}"]
+    assert config["flags"] == flags.parse(["run", *given])
+    assert config["flags"].keys() == {field.name for field in flags.fields()}
+    assert config["seed"] == 0
+    assert re.fullmatch("[0-9a-f]{40}|unknown", config["git_revision"])
+    assert config["python"] == platform.python_version()
+    assert {"tensorflow", "tf_keras", "cleverhans"} <= config["packages"].keys()
+    for name, value in config["packages"].items():
+        assert value == version(name)
+
+
+def test_metrics_have_a_line_an_evaluation(base):
+    places = [(record["round"], record["iteration"]) for record in base.records]
+    assert places == [(number, step) for number in range(3) for step in (10, 20, 30, 40)]
+    for record in base.records:
+        assert set(record["train"]) == {"loss", "accuracy", "robust_accuracy"}
+        assert math.isfinite(record["train"]["loss"])
+        for split in ("validation", "test"):
+            figures = record[split]
+            assert list(figures["robust_loss"]) == ["fgsm", "pgd"]
+            fractions = [figures["clean_accuracy"], *figures["robust_accuracy"].values()]
+            assert all(0 <= value <= 1 for value in fractions)
+            losses = [figures["clean_loss"], *figures["robust_loss"].values()]
+            assert all(0 <= value < math.inf for value in losses)
+
+
+def test_densities(variant):
+    """Of each record and result: the stated fraction of the remaining weights, and their sum."""
+    name, outcome = variant
+    for entry in [*outcome.records, *outcome.results["rounds"]]:
+        expected = expected_densities(entry["round"])
+        assert entry["layers"] == expected
+        kept = sum(round(expected[layer] * size) for layer, size in SIZES.items())
+        assert entry["density"] == pytest.approx(kept / sum(SIZES.values()), rel=1e-12)
+
+
+def test_results_repeat_the_last_evaluation(variant):
+    name, outcome = variant
+    for number, entry in enumerate(outcome.results["rounds"]):
+        last = [record for record in outcome.records if record["round"] == number][-1]
+        assert entry["round"] == number
+        for key in ("iteration", "density", "layers", "validation", "test"):
+            assert entry[key] == last[key]
+    assert len(outcome.results["rounds"]) == 1 + outcome.records[-1]["round"]
+    assert not outcome.results["resumed"]
+
+
+def test_early_stopping_is_at_the_least_validation_loss(variant, base):
+    """Under the attack of training where that is measured, else on clean images."""
+    for run in (variant[1], base):
+        values = json.loads((run.path / "config.json").read_text())["flags"]
+        for number, entry in enumerate(run.results["rounds"]):
+            own = [record for record in run.records if record["round"] == number]
+            best = min(own, key=lambda record: loss_that_stops(record, values["attack"]))
+            early = entry["early_stopping"]
+            assert early["iteration"] == best["iteration"]
+            assert early["validation_loss"] == loss_that_stops(best, values["attack"])
+            assert early["test"] == best["test"]
+            assert early["validation"] == best["validation"]
+
+
+@pytest.mark.parametrize(
+    ("attack", "iteration"), [("pgd", 20), ("fgsm", 10), ("none", 30), ("unmeasured", 30)]
+)
+def test_early_stopping_follows_the_attack(attack, iteration):
+    """On records made so that every loss has its least value elsewhere."""
+    losses = {"fgsm": (1, 2, 3, 4), "pgd": (4, 1, 3, 1)}
+    clean = (4, 3, 1, 2)
+    records = [
+        {
+            "round": 0,
+            "iteration": 10 * (1 + k),
+            "density": 1.0,
+            "layers": {},
+            "validation": {
+                "clean_loss": clean[k],
+                "robust_loss": {name: values[k] for name, values in losses.items()},
+            },
+            "test": {"clean_loss": -clean[k]},
+        }
+        for k in range(4)
+    ]
+    (entry,) = summarise(records, attack)
+    assert entry["early_stopping"]["iteration"] == iteration
+    assert entry["early_stopping"]["validation_loss"] == 1
+    assert entry["iteration"] == 40
+
+
+def test_results_table(base):
+    text = (base.path / "results.md").read_text()
+    assert text == markdown(base.results)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len(cells) == 2 + 3
+    assert set(cells[1]) == {"---:"}
+    assert [cells[0], *cells[2:]] == table(base.results)
+    for row, entry in zip(cells[2:], base.results["rounds"], strict=True):
+        row = dict(zip(cells[0], row, strict=True))
+        assert row["round"] == str(entry["round"])
+        assert row["density"] == f"{100 * entry['density']:.2f}"
+        assert row["clean"] == f"{100 * entry['test']['clean_accuracy']:.2f}"
+        assert row["pgd"] == f"{100 * entry['test']['robust_accuracy']['pgd']:.2f}"
+        assert row["stop"] == str(entry["early_stopping"]["iteration"])
+
+
+def test_figures(base):
+    names = sorted(file.name for file in (base.path / "figures").iterdir())
+    assert names == ["accuracy.png", "early_stopping.png"]
+    for name in names:
+        pixels = image.imread(base.path / "figures" / name)
+        height, width, _ = pixels.shape
+        assert height > 300 and width > 600
+        colors = np.unique((255 * pixels).astype(np.uint8).reshape(height * width, -1), axis=0)
+        assert len(colors) > 50
+
+
+def test_tensorboard(base):
+    (events,) = (base.path / "tensorboard").iterdir()
+    reader = EventAccumulator(str(events), size_guidance={"tensors": 0})
+    reader.Reload()
+
+    def points(tag: str) -> list[tuple[int, float]]:
+        return [(p.step, float(tf.make_ndarray(p.tensor_proto))) for p in reader.Tensors(tag)]
+
+    def expected(value) -> list[tuple[int, float]]:
+        return [(r["round"] * 40 + r["iteration"], pytest.approx(value(r))) for r in base.records]
+
+    assert points("density") == expected(lambda r: r["density"])
+    for name in ("loss", "accuracy", "robust_accuracy"):
+        assert points(f"train/{name}") == expected(lambda r, n=name: r["train"][n])
+    for split in ("validation", "test"):
+        for name in ("loss", "accuracy"):
+            clean = expected(lambda r, s=split, n=name: r[s][f"clean_{n}"])
+            assert points(f"{split}/clean_{name}") == clean
+            for attack in ("fgsm", "pgd"):
+                robust = expected(lambda r, s=split, n=name, a=attack: r[s][f"robust_{n}"][a])
+                assert points(f"{split}/{attack}_{name}") == robust
+
+
+def test_masks_match_densities(variant, files):
+    """And a weight that is gone stays gone."""
+    name, outcome = variant
+    earlier = None
+    for entry in outcome.results["rounds"]:
+        masks = files.arrays(outcome.path / "rounds" / str(entry["round"]) / "masks.npz")
+        assert {k: mask.size for k, mask in masks.items()} == SIZES
+        assert {k: mask.dtype for k, mask in masks.items()} == dict.fromkeys(SIZES, bool)
+        assert {k: np.mean(mask) for k, mask in masks.items()} == pytest.approx(entry["layers"])
+        if earlier:
+            assert not any((mask & ~earlier[k]).any() for k, mask in masks.items())
+        earlier = masks
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_exported_models(base, digits, files):
+    """Both exports hold the sparse network whose figures the results give."""
+    test = digits[2]
+    model = keras.models.load_model(base.path / "saved_model", compile=False)
+    masks = files.arrays(base.path / "rounds" / "2" / "masks.npz")
+    weights = {w.name.split("/")[0]: w.numpy() for w in model.trainable_weights}
+    for name, weight in weights.items():
+        assert not weight[~masks[name]].any()
+    assert weights.keys() == masks.keys()
+    predicted = model.predict(test.images, verbose=0).argmax(1)
+    exported = export.tflite_logits((base.path / "model.tflite").read_bytes(), test.images)
+    accuracy = base.results["rounds"][-1]["test"]["clean_accuracy"]
+    assert np.mean(predicted == test.labels) == pytest.approx(accuracy, abs=2 / test.size)
+    agreement = base.results["export"]["agreement"]
+    assert np.mean(exported.argmax(1) == predicted) == pytest.approx(agreement, abs=2 / test.size)
+    size = (base.path / "model.tflite").stat().st_size
+    assert base.results["export"]["tflite_bytes"] == size
+
+
+# What the flags do
+
+
+def test_ends_with_its_path(variant):
+    name, outcome = variant
+    assert outcome.err == ""
+    assert outcome.path.parent.name == name
+    assert (outcome.path / "results.json").exists()
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(VARIANTS, 2)))
+def test_variants_differ(runs, one, other):
+    assert runs[one].path.name != runs[other].path.name
+    assert runs[one].records != runs[other].records
+
+
+def test_same_seed_gives_same_metrics(runs):
+    """In another output folder, and whatever data_dir; both are no part of the name."""
+    one, other = runs["plain"].path, runs["plain_again"].path
+    assert one != other and one.name == other.name
+    assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+
+
+def test_evaluation_does_not_change_training(runs):
+    trained = [[r["train"] for r in runs[k].records] for k in ("plain", "clean_evaluation")]
+    assert trained[0] == trained[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["random", "continued", "rewind_step", "rewind_between", "trained_dense"]
+)
+def test_strategies_share_the_dense_round(runs, name):
+    """To rounding, as another stop of the training ends another call of the graph."""
+    for record, plain in zip(runs[name].records[:2], runs["plain"].records[:2], strict=True):
+        for split in ("validation", "test"):
+            assert record[split]["clean_loss"] == pytest.approx(plain[split]["clean_loss"])
+
+
+def test_trained_dense_continues_once(runs):
+    """What it rewinds to after the dense round is what that round ended with."""
+    one, other = runs["trained_dense"].records, runs["continued"].records
+    assert one[:4] == other[:4]
+    assert one[4] != other[4]
+
+
+def test_continued_goes_on_from_what_it_learnt(runs):
+    first = {name: runs[name].records[2]["train"]["loss"] for name in ("plain", "continued")}
+    assert first["continued"] < first["plain"]
+
+
+def test_rewinds_to_its_iteration(runs, files):
+    """The weights kept for rewinding are those of a dense run of as many iterations."""
+
+    def group(name: str, run: str) -> list[np.ndarray]:
+        arrays = files.arrays(files.checkpoints(runs[run].path)[-1])
+        return [value for key, value in sorted(arrays.items()) if key.startswith(name)]
+
+    kept = group("rewind/", "rewind_step")
+    trained = {value.shape: value for value in reversed(group("model/", "dense"))}
+    assert sorted(value.size for value in kept) == sorted(SIZES.values())
+    for value, initial in zip(kept, group("rewind/", "dense"), strict=True):
+        np.testing.assert_array_equal(value, trained[value.shape])
+        assert (value != initial).any()
+    for value, initial in zip(group("rewind/", "plain"), group("rewind/", "dense"), strict=True):
+        np.testing.assert_array_equal(value, initial)
+
+
+def test_attack_of_training_is_measured(runs):
+    assert all("robust_accuracy" not in r["train"] for r in runs["no_attack"].records)
+    assert all("robust_accuracy" in r["train"] for r in runs["fgsm"].records)
+    assert all(r["test"]["robust_accuracy"] == {} for r in runs["clean_evaluation"].records)
+
+
+def test_schedule_ends_training(runs):
+    """A rate of zero after five steps leaves the network as it is."""
+    first, second = runs["schedule"].records[:2]
+    assert first["validation"] == second["validation"]
+
+
+# Finished runs
+
+
+def test_again_shows_and_trains_nothing(finished, base):
+    code, out, err = finished["again"]
+    assert (code, err) == (0, "")
+    assert finished["after"] == finished["before"]
+    printed, first = out.splitlines(), base.out.splitlines()
+    shown = [line for line in first if not line.startswith(("round ", str(base.path.parent)))]
+    assert [line for line in shown if line] == [line for line in printed if line][: len(shown)]
+    assert "going on" not in out and "steps/s" not in out
+    assert Path(printed[-1]).name == base.path.name
+
+
+def test_overwrite_starts_again(finished, base, files):
+    code, out, err = finished["overwrite"]
+    assert (code, err) == (0, "")
+    assert out.count("steps/s") == len(base.records)
+    path = Path(out.splitlines()[-1])
+    assert not (path / "left.txt").exists()
+    files.assert_same_bits(path, base.path)
+    assert files.listing(path) == files.listing(base.path)

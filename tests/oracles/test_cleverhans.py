@@ -1,0 +1,67 @@
+"""Adversarial examples are those of CleverHans' own FGSM and PGD."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from cleverhans.tf2.attacks import projected_gradient_descent as cleverhans_pgd
+from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
+
+from robust_sparse_tf.attacks import FGSM, PGD
+
+
+def oracle(attack, model, x, y):
+    """CleverHans' adversarial examples for an attack of ours; y=None lets it predict the labels."""
+    common = dict(norm=np.inf, clip_min=attack.clip_min, clip_max=attack.clip_max)
+    common["y"] = y if attack.attack_labels == "true" else None
+    if isinstance(attack, FGSM):
+        return fast_gradient_method(model, x, attack.epsilon, **common)
+    return cleverhans_pgd.projected_gradient_descent(
+        model,
+        x,
+        attack.epsilon,
+        attack.step_size,
+        attack.attack_steps,
+        rand_init=attack.random_start,
+        **common,
+    )
+
+
+@pytest.fixture(params=["sparse", "trained"])
+def logits(request, make_lenet, trained):
+    """A sparse LeNet as it is drawn, whose gradients are small, and a trained one."""
+    network = make_lenet(density=0.1) if request.param == "sparse" else trained.network
+    return lambda x: network(x, training=False)
+
+
+@pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
+@pytest.mark.parametrize("labels", ["true", "predicted"])
+@pytest.mark.parametrize(
+    "maker, arguments",
+    [
+        (FGSM, dict(epsilon=0.3)),
+        (FGSM, dict(epsilon=0.1, clip_min=-0.5, clip_max=0.9)),
+        (PGD, dict(epsilon=0.3, step_size=0.05, attack_steps=10)),
+        (PGD, dict(epsilon=0.1, step_size=0.1, attack_steps=3, clip_min=-0.5, clip_max=0.9)),
+        (PGD, dict(epsilon=0.07, step_size=0.03, attack_steps=1)),
+    ],
+)
+def test_equal_to_the_bit(maker, arguments, labels, run, logits, digits):
+    attack = maker(attack_labels=labels, **arguments)
+    x, y = digits[2].gather(tf.range(60, dtype=tf.int64))
+    x = tf.minimum(x, attack.clip_max)
+    ours = run(lambda x, y: attack(logits, x, y))(x, y)
+    theirs = run(lambda x, y: oracle(attack, logits, x, y))(x, y)
+    np.testing.assert_array_equal(ours, theirs)
+    assert np.any(ours != x)
+
+
+@pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
+def test_random_start(run, logits, batch, monkeypatch):
+    """CleverHans draws its start from a generator of its own, which is given our noise."""
+    attack = PGD(epsilon=0.3, step_size=0.05, attack_steps=10, random_start=True)
+    x, y = batch
+    noise = attack.noise(x.shape, (7, 8))
+    monkeypatch.setattr(cleverhans_pgd, "random_lp_vector", lambda *_, **__: noise)
+    ours = run(lambda x, y: attack(logits, x, y, seed=(7, 8)))(x, y)
+    theirs = run(lambda x, y: oracle(attack, logits, x, y))(x, y)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)

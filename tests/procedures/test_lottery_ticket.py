@@ -1,0 +1,396 @@
+import functools
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf import models, sparsify
+from robust_sparse_tf.attacks import PGD
+from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket
+from robust_sparse_tf.sparsity import LayerRates, masked_weights
+from robust_sparse_tf.training import AdversarialModel
+
+ATTACK = PGD(epsilon=0.1, step_size=0.05, attack_steps=2, random_start=True)
+SHORT = dict(rounds=3, iterations=5, evaluate_every=2)
+
+PROCEDURES = {
+    "original": LotteryTicket(**SHORT),
+    "late": LotteryTicket(rewind_step=3, **SHORT),
+    "trained_dense": LotteryTicket(rewind_to="trained_dense", **SHORT),
+    "random": LotteryTicket(strategy="random", **SHORT),
+    "continued": LotteryTicket(strategy="continued", **SHORT),
+}
+every_procedure = pytest.mark.parametrize("name", PROCEDURES)
+
+
+def make_model(seed=0, rate=1e-2, **compiled) -> AdversarialModel:
+    keras.utils.set_random_seed(seed)
+    model = AdversarialModel(sparsify(models.lenet_300_100((8, 8, 1))), ATTACK, seed=seed)
+    compiled = dict(jit_update=False) | compiled
+    model.compile(keras.optimizers.Adam(rate), **compiled)
+    return model
+
+
+def kernels(model) -> list[np.ndarray]:
+    return [weight.numpy() for _, weight, _ in masked_weights(model.network)]
+
+
+def masks(model) -> list[np.ndarray]:
+    return [mask.numpy() for _, _, mask in masked_weights(model.network)]
+
+
+def state(model) -> list[np.ndarray]:
+    """All that a run changes: weights, masks, slots and the step."""
+    variables = [*model.network.variables, *model.optimizer.variables, model.step]
+    return [variable.numpy() for variable in variables]
+
+
+def figures(model) -> dict[str, float]:
+    """Something to evaluate that is cheap and depends on every bit of the weights."""
+    return {"sum": float(sum(np.sum(kernel, dtype=np.float64) for kernel in kernels(model)))}
+
+
+class Weights(keras.callbacks.Callback):
+    """Keeps the weights of each step, by (round, iteration), before training and after."""
+
+    def __init__(self, iterations):
+        super().__init__()
+        self.iterations = iterations
+        self.starts, self.masks, self.trained, self.slots = {}, {}, {}, {}
+        self.traces, self.traces_after = 0, []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        number, iteration = divmod(int(self.model.step), self.iterations)
+        if iteration == 0:
+            self.starts[number] = kernels(self.model)
+            self.masks[number] = masks(self.model)
+            self.slots[number] = [v.numpy() for v in self.model.optimizer.variables]
+
+    def on_train_batch_end(self, batch, logs=None):
+        number, iteration = divmod(int(self.model.step) - 1, self.iterations)
+        self.trained[number, iteration + 1] = kernels(self.model)
+
+
+def run(procedure, digits, *, seed=0, compiled=None, **arguments):
+    model = make_model(seed, **(compiled or {}))
+    seen = Weights(procedure.iterations)
+    train_step = model.train_step
+
+    def traced(data):
+        seen.traces += 1
+        return train_step(data)
+
+    model.train_step = traced
+    records = procedure.run(
+        model,
+        digits[0],
+        lambda: figures(model),
+        seed=seed,
+        callbacks=[seen],
+        on_round_end=lambda number: seen.traces_after.append(seen.traces),
+        **arguments,
+    )
+    return model, records, seen
+
+
+@pytest.fixture(scope="module")
+def whole(digits):
+    """Model, records and weights seen of an uninterrupted run, by name; each is run once."""
+    return functools.cache(lambda name: run(PROCEDURES[name], digits))
+
+
+def expected_start(name, number, seen) -> list[np.ndarray]:
+    before = {
+        "original": seen.starts[0],
+        "late": seen.trained[0, 3],
+        "trained_dense": seen.trained[0, 5],
+        "continued": seen.trained[number - 1, 5],
+    }[name]
+    return [w * mask for w, mask in zip(before, seen.masks[number], strict=True)]
+
+
+@every_procedure
+def test_rounds_start_from_the_right_weights(name, whole):
+    _, _, seen = whole(name)
+    assert set(seen.starts) == {0, 1, 2}
+    for number in (1, 2):
+        starts = seen.starts[number]
+        if name != "random":
+            np.testing.assert_equal(starts, expected_start(name, number, seen))
+        for kernel, mask, *others in zip(
+            starts, seen.masks[number], seen.starts[0], seen.trained[number - 1, 5], strict=True
+        ):
+            assert np.all(kernel[mask == 0] == 0)
+            if name == "random":
+                limit = np.sqrt(6 / sum(kernel.shape))  # of Glorot's uniform distribution
+                assert 0.9 * limit < np.abs(kernel).max() <= limit
+                assert abs(kernel[mask == 1].std() - limit / 3**0.5) < 0.1 * limit
+                for other in others:
+                    assert np.mean(kernel[mask == 1] == other[mask == 1]) < 0.01
+        assert all(np.all(slot == 0) for slot in seen.slots[number] if slot.ndim)
+    if name == "random":
+        pairs = zip(seen.starts[1], seen.starts[2], seen.masks[2], strict=True)
+        assert all(np.mean(a[m == 1] == b[m == 1]) < 0.01 for a, b, m in pairs)
+
+
+def test_each_round_prunes_the_smallest_trained_weights(whole):
+    _, records, seen = whole("original")
+    rates = (0.2, 0.2, 0.1)
+    for number in (1, 2):
+        layers = zip(
+            seen.masks[number - 1],
+            seen.masks[number],
+            seen.trained[number - 1, 5],
+            rates,
+            strict=True,
+        )
+        for old, new, trained, rate in layers:
+            active = int(old.sum())
+            assert new.sum() == active - round(rate * active)
+            assert np.all(new <= old)
+            assert np.abs(trained[new == 1]).min() >= np.abs(trained[(old > new)]).max()
+    sizes = [mask.size for mask in seen.masks[0]]
+    for record in records:
+        kept = [int(mask.sum()) for mask in seen.masks[record["round"]]]
+        assert record["density"] == sum(kept) / sum(sizes)
+        assert list(record["layers"].values()) == [a / b for a, b in zip(kept, sizes, strict=True)]
+
+
+def test_records(whole):
+    model, records, seen = whole("late")
+    places = [(record["round"], record["iteration"]) for record in records]
+    assert places == [(number, iteration) for number in range(3) for iteration in (2, 4, 5)]
+    assert list(records[0]["layers"]) == ["hidden_1", "hidden_2", "logits"]
+    for record in records:
+        assert record["train"].keys() == {"loss", "robust_accuracy"}
+        trained = seen.trained[record["round"], record["iteration"]]
+        assert record["sum"] == float(sum(np.sum(kernel, dtype=np.float64) for kernel in trained))
+    assert records[-1]["sum"] == figures(model)["sum"]
+
+
+def test_hooks_come_in_order(digits):
+    model, events = make_model(), []
+    LotteryTicket(rounds=2, iterations=2, evaluate_every=1).run(
+        model,
+        digits[0],
+        lambda: events.append("evaluate") or {},
+        on_start=lambda records: events.append(("start", len(records))),
+        on_record=lambda record: events.append((record["round"], record["iteration"])),
+        on_round_end=lambda number: events.append(("end", number, int(model.step))),
+    )
+    assert events == [
+        ("start", 0),
+        *("evaluate", (0, 1), "evaluate", (0, 2), ("end", 0, 2)),
+        *("evaluate", (1, 1), "evaluate", (1, 2), ("end", 1, 4)),
+    ]
+
+
+def test_other_pruners(digits):
+    procedure = LotteryTicket(rounds=3, iterations=1, evaluate_every=1)
+    _, records, _ = run(procedure, digits, pruner=LayerRates(0.5, 0.5))
+    assert [record["density"] for record in records] == [1, 0.5, 0.25]
+
+
+def test_seed_decides_on_everything(digits, whole):
+    model, records, _ = whole("random")
+    again, records_again, _ = run(PROCEDURES["random"], digits)
+    other, records_other, _ = run(PROCEDURES["random"], digits, seed=2)
+    np.testing.assert_equal(state(again), state(model))
+    assert records_again == records
+    assert np.any(kernels(other)[0] != kernels(model)[0])
+    assert records_other[0]["sum"] != records[0]["sum"]
+
+
+def test_training_is_that_of_an_ordinary_fit(digits, whole):
+    """The first round is `fit`, whatever the evaluations in between."""
+    _, _, seen = whole("original")
+    plain = make_model()
+    plain.fit(digits[0], epochs=1, steps_per_epoch=5, verbose=0)
+    np.testing.assert_equal(kernels(plain), seen.trained[0, 5])
+
+
+class Stop(Exception):
+    """Stands for a process that is killed."""
+
+
+def run_with_stops(procedure, digits, store, stops):
+    """Runs until it is done, killed at each of some events; a new model goes on each time."""
+    for stop in [*stops, None]:
+        events, model = itertools.count(1), make_model()
+
+        def event(*_, stop=stop, events=events):
+            if next(events) == stop:
+                raise Stop
+
+        def evaluate(model=model, event=event):
+            event()  # trained, and not yet recorded
+            return figures(model)
+
+        try:
+            records = procedure.run(
+                model, digits[0], evaluate, store=store, on_record=event, on_round_end=event
+            )
+        except Stop:
+            continue
+        assert stop is None, "it was not killed where it should have been"
+        return model, records
+
+
+@every_procedure
+def test_stopped_runs_end_as_whole_ones(name, digits, whole, tmp_path):
+    """To the bit, wherever they are killed."""
+    model, records, _ = whole(name)
+    # In an evaluation, after one, twice at the end of a round and in the middle of the second.
+    stops, store = [3, 4, 1, 3, 5], CheckpointStore(str(tmp_path))
+    resumed, resumed_records = run_with_stops(PROCEDURES[name], digits, store, stops)
+    np.testing.assert_equal(state(resumed), state(model))
+    assert resumed_records == records
+
+
+def test_a_damaged_checkpoint_costs_no_bit(digits, whole, tmp_path):
+    procedure, store = PROCEDURES["late"], CheckpointStore(str(tmp_path))
+    model, records, _ = whole("late")
+    with pytest.raises(Stop):
+        stop_at(procedure, digits, store, number=5)
+    damaged = max(tmp_path.iterdir())
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match="damaged"):
+        resumed, resumed_records = run_with_stops(procedure, digits, store, [])
+    np.testing.assert_equal(state(resumed), state(model))
+    assert resumed_records == records
+
+
+def stop_at(procedure, digits, store, number):
+    model, count = make_model(), itertools.count(1)
+
+    def on_record(record):
+        if next(count) == number:
+            raise Stop
+
+    procedure.run(model, digits[0], lambda: figures(model), store=store, on_record=on_record)
+
+
+def test_finished_runs_are_not_trained_again(digits, tmp_path):
+    store = CheckpointStore(str(tmp_path))
+    model, records, _ = run(PROCEDURES["original"], digits, store=store)
+    started = []
+    again, records_again, seen = run(
+        PROCEDURES["original"], digits, store=store, on_start=started.extend
+    )
+    assert records_again == records == started
+    assert not seen.trained
+    np.testing.assert_equal(state(again), state(model))
+
+
+def test_read_only_stores_are_read(digits, whole, tmp_path):
+    store = CheckpointStore(str(tmp_path))
+    reader = CheckpointStore(str(tmp_path), read_only=True)
+    run(LotteryTicket(rounds=1, iterations=1, evaluate_every=1), digits, store=reader)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(Stop):
+        stop_at(PROCEDURES["original"], digits, store, number=4)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    model, records, _ = whole("original")
+    resumed, resumed_records, seen = run(PROCEDURES["original"], digits, store=reader)
+    assert min(seen.trained) == (1, 3)
+    assert resumed_records == records
+    np.testing.assert_equal(state(resumed), state(model))
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def assert_traced_in_the_first_round_only(seen):
+    assert len(seen.traces_after) == 3
+    assert seen.traces_after[0] == seen.traces_after[2] > 0
+
+
+@every_procedure
+def test_later_rounds_trace_nothing_anew(name, whole):
+    assert_traced_in_the_first_round_only(whole(name)[2])
+
+
+def test_steps_per_execution_trace_nothing_anew(digits, whole):
+    """Nor do they change a bit, though they do not divide the steps between evaluations."""
+    model, records, _ = whole("late")
+    again, again_records, seen = run(
+        PROCEDURES["late"], digits, compiled=dict(steps_per_execution=2)
+    )
+    assert_traced_in_the_first_round_only(seen)
+    np.testing.assert_equal(state(again), state(model))
+    assert again_records == records
+
+
+def test_loss_that_is_not_finite_names_the_iteration(digits, tmp_path):
+    store, model = CheckpointStore(str(tmp_path)), make_model(rate=1e30)
+    with pytest.raises(TrainingError, match="not finite at iteration 2 of round 0"):
+        PROCEDURES["original"].run(model, digits[0], dict, store=store)
+    assert store.load() is None
+
+
+@pytest.mark.parametrize("compiled", [dict(), dict(steps_per_execution=5)], ids=str)
+def test_loss_that_is_not_finite_in_a_later_round(compiled, digits, tmp_path):
+    """The checkpoint from before stays."""
+    store, model = CheckpointStore(str(tmp_path)), make_model(**compiled)
+
+    def break_weights(number):
+        model.optimizer.learning_rate = 1e30
+
+    with pytest.raises(TrainingError, match="not finite at iteration 2 of round 1"):
+        PROCEDURES["original"].run(model, digits[0], dict, store=store, on_round_end=break_weights)
+    _, meta = store.load()
+    assert (meta["round"], meta["iteration"]) == (0, 5)
+
+
+def test_runs_of_two_devices(digits, tmp_path):
+    """Under MirroredStrategy as on one device: the same masks on both, and resumed to the bit."""
+    procedure = LotteryTicket(rounds=2, iterations=3, evaluate_every=3)
+
+    def mirrored():
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            return make_model(jit_update=None)
+
+    whole = mirrored()
+    records = procedure.run(whole, digits[0], lambda: figures(whole))
+    stopped, store = mirrored(), CheckpointStore(str(tmp_path))
+    with pytest.raises(Stop):
+        procedure.run(stopped, digits[0], lambda: figures(stopped), store=store, on_round_end=stop)
+    resumed = mirrored()
+    resumed_records = procedure.run(resumed, digits[0], lambda: figures(resumed), store=store)
+    assert resumed_records == records
+    np.testing.assert_equal(state(resumed), state(whole))
+    for entry in masked_weights(resumed.network):
+        first, second = (copy.numpy() for copy in entry.mask.values)
+        np.testing.assert_array_equal(first, second)
+        assert set(np.unique(first)) == {0, 1}
+
+
+def stop(*_):
+    raise Stop
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (dict(strategy="best"), "strategy=best: must be one of original, random, continued"),
+        (dict(rewind_to="end"), "rewind_to=end: must be one of initial, trained_dense"),
+        (dict(rounds=0), "rounds=0: must be at least 1"),
+        (dict(iterations=0), "iterations=0: must be at least 1"),
+        (dict(evaluate_every=0), "evaluate_every=0: must be at least 1"),
+        (dict(rewind_step=-1), "rewind_step=-1: must be at least 0"),
+        (dict(rewind_step=6, iterations=5), "rewind_step=6: must be at most iterations=5"),
+        (dict(rewind_step=1, rewind_to="trained_dense"), "rewind_step=1: must be 0 with"),
+    ],
+)
+def test_lottery_ticket_refuses(arguments, words):
+    with pytest.raises(InputError, match=words):
+        LotteryTicket(**arguments)
+
+
+def test_whole_runs_warn_of_nothing(digits, tmp_path):
+    store = CheckpointStore(str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        run(LotteryTicket(rounds=1, iterations=1, evaluate_every=5), digits, store=store)

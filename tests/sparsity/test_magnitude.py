@@ -1,0 +1,146 @@
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from robust_sparse_tf import models, sparsify
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import LayerRates, Magnitude, densities, masked_weights
+from robust_sparse_tf.sparsity.updater import keep_largest
+
+
+def shapes(largest: int) -> st.SearchStrategy:
+    return hnp.array_shapes(min_dims=1, max_dims=4, max_side=largest)
+
+
+def scores_with_ties(shape) -> st.SearchStrategy:
+    """Few values, so that most scores tie; and now and then any values."""
+    few = st.sampled_from([0.0, 0.25, 0.5, 1.0, -1.0])
+    return st.one_of(
+        hnp.arrays(np.float32, shape, elements=few),
+        hnp.arrays(np.float32, shape, elements=st.floats(-1, 100, width=32, allow_subnormal=False)),
+    )
+
+
+@hypothesis.given(st.data())
+def test_keep_largest(data):
+    scores = data.draw(shapes(5).flatmap(scores_with_ties))
+    count = data.draw(st.integers(1, scores.size))
+    mask = keep_largest(scores, count).numpy()
+    assert mask.shape == scores.shape and mask.dtype == np.float32
+    assert set(np.unique(mask)) <= {0.0, 1.0}
+    assert mask.sum() == count
+    dropped = scores[mask == 0]
+    assert dropped.size == 0 or scores[mask == 1].min() >= dropped.max()
+    best = np.argsort(-scores.ravel(), kind="stable")[:count]
+    assert set(np.flatnonzero(mask)) == set(best), "of equal scores the first ones stay"
+
+
+def dense_pair(first: np.ndarray, last: np.ndarray) -> keras.Model:
+    """A sparse model of two layers with given kernels."""
+    model = keras.Sequential(
+        [
+            keras.layers.Input(first.shape[:1]),
+            keras.layers.Dense(first.shape[1], use_bias=False),
+            keras.layers.Dense(last.shape[1], use_bias=False),
+        ]
+    )
+    model.set_weights([first, last])
+    return sparsify(model)
+
+
+rates = st.floats(0, 0.9)
+
+
+@hypothesis.given(
+    hnp.arrays(np.float32, (6, 5), elements=st.sampled_from([-1.0, -0.5, 0.0, 0.5, 2.0])),
+    hnp.arrays(np.float32, (5, 3), elements=st.floats(-3, 3, width=32, allow_subnormal=False)),
+    st.lists(st.tuples(rates, rates), min_size=1, max_size=4),
+)
+def test_rounds_of_layer_rates(first, last, rounds):
+    """Exact counts whatever the ties; what is pruned stays away, even at the largest weight."""
+    model = dense_pair(first, last)
+    entries = list(masked_weights(model))
+    for hidden, output in rounds:
+        before = [entry.mask.numpy() for entry in entries]
+        for entry in entries:  # weights grow where there is no mask, as they must not
+            entry.weight.assign(entry.weight + 100 * (1 - entry.mask))
+        LayerRates(hidden, output).prune(model)
+        for entry, old, rate in zip(entries, before, (hidden, output), strict=True):
+            mask, weight = entry.mask.numpy(), entry.weight.numpy()
+            active = int(old.sum())
+            assert mask.sum() == max(1, active - round(rate * active))
+            assert np.all(mask <= old)
+            assert np.all(weight[mask == 0] == 0)
+            kernel = np.abs(first if mask.shape == first.shape else last)
+            np.testing.assert_array_equal(np.abs(weight), kernel * mask)
+            lost = kernel[(old == 1) & (mask == 0)]
+            assert lost.size == 0 or kernel[mask == 1].min() >= lost.max()
+
+
+def test_published_densities():
+    """P_m of LeNet-300-100 on MNIST, in percent, after m rounds of 20 % and 10 %."""
+    model = sparsify(models.lenet_300_100())
+    published = {0: 100.0, 3: 51.3, 8: 16.9, 11: 8.7, 15: 3.6, 18: 1.8}
+    found = {}
+    for number in range(19):
+        whole, layers = densities(model)
+        found[number] = 100 * whole
+        LayerRates().prune(model)
+    assert {number: found[number] for number in published} == pytest.approx(published, abs=0.1)
+    # The output layer loses half as much a round.
+    assert layers["hidden_1"] == pytest.approx(0.8**18, rel=1e-3)
+    assert layers["logits"] == pytest.approx(0.9**18, rel=0.02)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.5, 0.013, 1e-9])
+def test_magnitude_density_holds_in_each_layer(density):
+    model = models.lenet_300_100((8, 8, 1))
+    before = [np.abs(kernel) for kernel in model.get_weights()]
+    sparse = sparsify(model, Magnitude(density))
+    for (_, weight, mask), kernel in zip(masked_weights(sparse), before, strict=True):
+        kept = mask.numpy() == 1
+        assert kept.sum() == max(1, round(density * kernel.size))
+        np.testing.assert_array_equal(np.abs(weight), np.where(kept, kernel, 0))
+        assert kernel[kept].min() >= kernel[~kept].max(initial=0)
+
+
+def test_magnitude_density_is_of_all_weights_when_pruned_again():
+    sparse = sparsify(models.lenet_300_100((8, 8, 1)), Magnitude(0.5))
+    Magnitude(0.2).prune(sparse)
+    assert densities(sparse)[0] == pytest.approx(0.2)
+    Magnitude(0.2).prune(sparse)
+    assert densities(sparse)[0] == pytest.approx(0.2)
+    assert set(densities(sparse)[1].values()) == {0.2}
+
+
+def test_one_weight_stays_in_each_layer():
+    model = dense_pair(np.ones((4, 3), np.float32), np.ones((3, 2), np.float32))
+    for _ in range(2):
+        LayerRates(1.0, 1.0).prune(model)
+        assert [int(entry.mask.numpy().sum()) for entry in masked_weights(model)] == [1, 1]
+
+
+def test_densities():
+    model = dense_pair(np.ones((4, 5), np.float32), np.ones((5, 2), np.float32))
+    LayerRates(0.75, 0.5).prune(model)
+    whole, layers = densities(model)
+    assert whole == (5 + 5) / 30
+    assert list(layers.values()) == [0.25, 0.5]
+    assert list(layers) == [entry.name for entry in masked_weights(model)]
+
+
+@pytest.mark.parametrize(
+    "maker, arguments, words",
+    [
+        (Magnitude, dict(density=0.0), "density=0.0: must be above 0 and at most 1"),
+        (Magnitude, dict(density=1.1), "density=1.1: must be above 0 and at most 1"),
+        (LayerRates, dict(prune_hidden=-0.1), "prune_hidden=-0.1: must be at least 0"),
+        (LayerRates, dict(prune_output=1.01), "prune_output=1.01: .* at most 1"),
+    ],
+)
+def test_methods_refuse(maker, arguments, words):
+    with pytest.raises(InputError, match=words):
+        maker(**arguments)

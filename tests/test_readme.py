@@ -1,0 +1,99 @@
+"""Every command and every example of the README works."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+with open(os.path.join(ROOT, "README.md")) as _file:
+    README = _file.read()
+# The commands are run as they stand, but for less of the same work.
+SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [
+    shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()
+]
+RUNS = [command for command in COMMANDS if "experiments.run" in command]
+MAKES = [command for command in COMMANDS if command[0] == "make"]
+OTHERS = [command for command in COMMANDS if command not in RUNS + MAKES]
+
+
+def call(command: list[str], **kwargs) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **kwargs)
+
+
+@pytest.mark.parametrize("command", RUNS, ids=" ".join)
+def test_run(command, tmp_path):
+    if any("mnist" in word for word in command) and not os.environ.get("RST_DATA_DIR"):
+        pytest.skip("RST_DATA_DIR does not say where MNIST is")
+    command = [sys.executable, *command[1:], *SHORT, f"--output_dir={tmp_path}"]
+    done = call(command)
+    assert done.returncode == 0, done.stderr
+    if "--help" not in command:
+        assert os.path.exists(os.path.join(done.stdout.splitlines()[-1], "results.json"))
+
+
+@pytest.mark.parametrize("command", MAKES, ids=" ".join)
+def test_make(command):
+    """The targets exist; what they run is run by the tests, and by the continuous integration."""
+    done = call(["make", "--dry-run", *command[1:]])
+    assert done.returncode == 0, done.stderr
+    assert "python -m" in done.stdout
+
+
+def test_tensorboard(tmp_path):
+    (command,) = OTHERS
+    assert command == ["tensorboard", "--logdir=runs"]
+    program = os.path.join(os.path.dirname(sys.executable), command[0])
+    server = subprocess.Popen(
+        [program, *command[1:], "--port=0"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert any("http://" in line for line in server.stderr)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=60)
+
+
+def test_library_example(tmp_path):
+    (example,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = re.search(
+        r"'clean_accuracy': ([0-9.]+).*'robust_accuracy': .*?([0-9.]+)}", done.stdout
+    )
+    clean, robust = map(float, figures.groups())
+    assert clean > 0.7
+    assert 0.1 < robust < clean
+    assert os.path.getsize(tmp_path / "model.tflite") > 0
+
+
+def test_pictures_and_links_are_there():
+    targets = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert targets
+    assert all(os.path.exists(os.path.join(ROOT, target)) for target in targets)
+
+
+def test_benchmark_is_there():
+    command = re.search(r"python (tools/\S+)", README).group(1)
+    done = call([sys.executable, command, "--helpshort"])
+    assert "--windows" in done.stdout

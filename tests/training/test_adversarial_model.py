@@ -1,0 +1,499 @@
+import dataclasses
+
+import keras as keras_3
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
+from cleverhans.tf2.utils import clip_eta
+
+from robust_sparse_tf import models, sparsify
+from robust_sparse_tf.attacks import FGSM, PGD
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import Magnitude, masked_weights
+from robust_sparse_tf.training import AdversarialModel, Mixed
+
+layers = keras.layers
+
+FGSM_ATTACK = FGSM(epsilon=0.1)
+PGD_ATTACK = PGD(epsilon=0.1, step_size=0.04, attack_steps=3)
+ATTACKS = {
+    "natural": None,
+    "fgsm": FGSM_ATTACK,
+    "fgsm_predicted": dataclasses.replace(FGSM_ATTACK, attack_labels="predicted"),
+    "pgd": PGD_ATTACK,
+    "pgd_random": dataclasses.replace(PGD_ATTACK, random_start=True),
+    "pgd_predicted": dataclasses.replace(PGD_ATTACK, attack_labels="predicted"),
+}
+RANDOM = dataclasses.replace(PGD_ATTACK, random_start=True, attack_labels="predicted")
+
+
+def sgd() -> keras.optimizers.Optimizer:
+    """An optimizer that does not magnify rounding, as Adam does where gradients are small."""
+    return keras.optimizers.SGD(0.1, momentum=0.9)
+
+
+def robust(network, attack=None, objective=None, *, optimizer=None, seed=5, branches=1, **compiled):
+    model = AdversarialModel(network, attack, objective, seed=seed, branches=branches)
+    compiled = dict(jit_update=False) | compiled
+    model.compile(sgd() if optimizer is None else optimizer, **compiled)
+    return model
+
+
+def normalised() -> keras.Model:
+    """A sparse convolutional network whose examples mix in training, by batch normalization."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(momentum=0.5),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+    return sparsify(model, Magnitude(0.5))
+
+
+def regularised() -> keras.Model:
+    """A sparse network whose weights are penalised."""
+    keras.utils.set_random_seed(0)
+    model = models.lenet_300_100((8, 8, 1))
+    for layer in model.layers[1:]:
+        layer.kernel_regularizer = keras.regularizers.L2(0.5)
+    sparse = sparsify(keras.models.clone_model(model), Magnitude(0.3))
+    assert len(sparse.losses) == 3
+    return sparse
+
+
+def values(network) -> list[np.ndarray]:
+    return [variable.numpy() for variable in network.variables]
+
+
+def trained_values(make_lenet, digits, steps, attack=RANDOM, **arguments):
+    model = robust(make_lenet(), attack, **arguments)
+    model.fit(digits[0], epochs=1, steps_per_epoch=steps, verbose=0)
+    return values(model.network)
+
+
+class ZeroCheck(keras.callbacks.Callback):
+    """Compares weights and slots with the masks after each step, on each device."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        for name, weight, mask in masked_weights(self.model.network):
+            slots = [slot for slot in self.model.optimizer.variables if slot.shape == mask.shape]
+            assert slots, name
+            for variable in (weight, *slots):
+                for copy, its_mask in zip(local(variable), local(mask), strict=True):
+                    assert np.all(copy[its_mask == 0] == 0), name
+                    assert np.count_nonzero(copy) > 0.2 * its_mask.sum(), name
+
+
+def local(variable) -> list[np.ndarray]:
+    """The copies of a variable, one a device."""
+    copies = getattr(variable, "values", (variable,))
+    return [copy.numpy() for copy in copies]
+
+
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(1e-2),
+    "adamw": lambda: keras.optimizers.AdamW(1e-2, weight_decay=0.1),
+    "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=0.1),
+    "rmsprop": lambda: keras.optimizers.RMSprop(1e-3, momentum=0.9),
+}
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "pgd_random"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_pruned_weights_stay_zero(optimizer, attack, make_lenet, digits):
+    network, check = make_lenet(), ZeroCheck()
+    before = [mask.numpy() for _, _, mask in masked_weights(network)]
+    model = robust(network, ATTACKS[attack], optimizer=OPTIMIZERS[optimizer](), jit_update=None)
+    model.fit(digits[0], epochs=2, steps_per_epoch=4, verbose=0, callbacks=[check])
+    assert check.steps == 8
+    np.testing.assert_equal([mask.numpy() for _, _, mask in masked_weights(network)], before)
+    assert model.nonfinite_step.numpy() == -1
+
+
+def test_weights_that_the_optimizer_would_bring_back_stay_zero(make_lenet, batch):
+    """Old momentum moves a weight without any gradient; it must not come back all the same."""
+    network = sparsify(models.lenet_300_100((8, 8, 1)))
+    model = robust(network, FGSM_ATTACK)
+    model.train_on_batch(*batch)
+    Magnitude(0.2).prune(network)
+    for _ in range(2):
+        model.train_on_batch(*batch)
+        for _, weight, mask in masked_weights(network):
+            assert np.all(weight.numpy()[mask == 0] == 0)
+
+
+def reference_attack(attack, inference, x, y, noise):
+    """FGSM or PGD, step by step."""
+    labels = y if attack.attack_labels == "true" else tf.argmax(inference(x), axis=1)
+    steps, size = 1, attack.epsilon
+    if isinstance(attack, PGD):
+        steps, size = attack.attack_steps, attack.step_size
+    adversarial = x if noise is None else tf.clip_by_value(x + noise, 0, 1)
+    for _ in range(steps):
+        adversarial = fast_gradient_method(
+            inference, adversarial, size, np.inf, clip_min=0.0, clip_max=1.0, y=labels
+        )
+        adversarial = x + clip_eta(adversarial - x, np.inf, attack.epsilon)
+        adversarial = tf.clip_by_value(adversarial, 0, 1)
+    return adversarial
+
+
+def reference_step(network, attack, objective, optimizer, x, y, noise):
+    """One step of adversarial training, written out; returns loss, clean and robust logits."""
+    smoothing = objective.label_smoothing
+    targets = tf.one_hot(y, 10) * (1 - smoothing) + smoothing / 10
+    weight = objective.clean_weight if attack else 1.0
+    with tf.GradientTape() as tape:
+        clean, robust_logits = network(x, training=True), None
+        loss = weight * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, clean))
+        if attack:
+            with tape.stop_recording():
+                adversarial = reference_attack(
+                    attack, lambda inputs: network(inputs, training=False), x, y, noise
+                )
+            robust_logits = network(adversarial, training=True)
+            robust_losses = tf.nn.softmax_cross_entropy_with_logits(targets, robust_logits)
+            loss += (1 - weight) * tf.reduce_mean(robust_losses)
+        total = tf.add_n([loss, *network.losses])
+    gradients = tape.gradient(total, network.trainable_variables)
+    masks = {entry.weight.ref(): entry.mask for entry in masked_weights(network)}
+    pairs = zip(gradients, network.trainable_variables, strict=True)
+    optimizer.apply_gradients([(g * masks.get(v.ref(), 1.0), v) for g, v in pairs])
+    for _, kernel, mask in masked_weights(network):
+        kernel.assign(kernel * mask)
+    return float(loss), clean, robust_logits
+
+
+@pytest.mark.parametrize(
+    "attack, objective, make",
+    [(name, Mixed(), "lenet") for name in ATTACKS]
+    + [
+        ("natural", Mixed(clean_weight=0.2, label_smoothing=0.1), "lenet"),
+        ("fgsm", Mixed(clean_weight=1.0), "lenet"),
+        ("fgsm", Mixed(clean_weight=0.0), "lenet"),
+        ("fgsm", Mixed(label_smoothing=0.1), "lenet"),
+        ("pgd", Mixed(clean_weight=0.2, label_smoothing=0.3), "lenet"),
+        ("pgd", Mixed(), normalised),
+        ("pgd_predicted", Mixed(clean_weight=0.3), normalised),
+        ("natural", Mixed(), regularised),
+        ("fgsm", Mixed(), regularised),
+    ],
+)
+def test_one_step_is_the_reference_step(attack, objective, make, make_lenet, batch):
+    attack = ATTACKS[attack]
+    ours, theirs = ((make_lenet if make == "lenet" else make)() for _ in range(2))
+    np.testing.assert_equal(values(ours), values(theirs))
+    before, (x, y) = values(ours), batch
+    noise = attack.noise(x.shape, (5, 0)) if attack else None
+    loss, clean, robust_logits = reference_step(theirs, attack, objective, sgd(), x, y, noise)
+    model = robust(ours, attack, objective, metrics=["accuracy"])
+    logs = model.train_on_batch(x, y, return_dict=True)
+
+    for mine, its in zip(values(ours), values(theirs), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=0, atol=1e-6)
+    moved = [np.abs(a - b).max() for a, b in zip(values(ours), before, strict=True)]
+    assert max(moved) > 1e-3
+    assert logs["loss"] == pytest.approx(loss, abs=1e-6)
+    assert logs["accuracy"] == np.mean(np.argmax(clean, 1) == y)
+    if attack:
+        assert logs["robust_accuracy"] == np.mean(np.argmax(robust_logits, 1) == y)
+    assert set(logs) == {"loss", "accuracy"} | ({"robust_accuracy"} if attack else set())
+
+
+@pytest.mark.parametrize(
+    "attack, make", [(name, "lenet") for name in ATTACKS] + [("fgsm", regularised)]
+)
+def test_two_branches_give_what_one_gives(attack, make, make_lenet, batch):
+    results = []
+    for branches in (1, 2):
+        network = (make_lenet if make == "lenet" else make)()
+        model = robust(network, ATTACKS[attack], branches=branches)
+        results.append((model.train_on_batch(*batch, return_dict=True), values(model.network)))
+    (one, first), (two, second) = results
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+    assert one == pytest.approx(two, abs=1e-5)
+
+
+TRACES = []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Traced(FGSM):
+    """FGSM that notes the size of each batch that it is traced for."""
+
+    def ascend(self, model, x, labels, noise=None, gradient_at_x=None):
+        TRACES.append(x.shape[0])
+        return super().ascend(model, x, labels, noise, gradient_at_x)
+
+
+def mixing() -> keras.Model:
+    return keras.Sequential(
+        [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dropout(0.5), layers.Dense(10)]
+    )
+
+
+@pytest.mark.parametrize(
+    "make, size, traced",
+    [("lenet", 16, [8, 8]), ("lenet", 15, [15]), (normalised, 16, [16]), (mixing, 16, [16])],
+)
+def test_branches_only_where_they_change_nothing(make, size, traced, make_lenet, batch):
+    network = (make_lenet if make == "lenet" else make)()
+    model = robust(network, Traced(epsilon=0.1), branches=2)
+    TRACES.clear()
+    model.train_on_batch(batch[0][:size], batch[1][:size])
+    assert traced == TRACES
+
+
+@pytest.mark.parametrize("compiled", [dict(jit_update=True), dict(jit_compile=True)], ids=str)
+def test_xla_gives_the_same_step(compiled, make_lenet, batch):
+    results = []
+    for arguments in (dict(), compiled):
+        model = robust(make_lenet(), PGD_ATTACK, **arguments)
+        model.train_on_batch(*batch)
+        results.append(values(model.network))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def test_steps_per_execution_change_no_bit(make_lenet, digits):
+    one = trained_values(make_lenet, digits, 20, steps_per_execution=1)
+    np.testing.assert_equal(trained_values(make_lenet, digits, 20, steps_per_execution=10), one)
+
+
+def test_split_and_pipeline_change_no_bit(make_lenet, digits):
+    """A split is gathered in the graph; the same batches from tf.data give the same weights."""
+    pipeline = digits[0].index_batches().map(digits[0].gather)
+    expected = trained_values(make_lenet, digits, 5)
+    np.testing.assert_equal(trained_values(make_lenet, (pipeline,), 5), expected)
+
+
+def test_fits_go_on_where_the_last_one_stopped(make_lenet, digits):
+    """From a split, in pieces, with other fits' data in between or not."""
+    model = robust(make_lenet(), RANDOM)
+    pipeline = digits[0].index_batches(2).map(digits[0].gather)
+    for data, steps in ((digits[0], 2), (pipeline, 2), (digits[0], 1)):
+        model.fit(data, epochs=1, steps_per_epoch=steps, verbose=0)
+    assert model.step.numpy() == 5
+    np.testing.assert_equal(values(model.network), trained_values(make_lenet, digits, 5))
+
+
+def test_seed_decides_on_random_starts(make_lenet, digits):
+    first = trained_values(make_lenet, digits, 2)
+    np.testing.assert_equal(trained_values(make_lenet, digits, 2), first)
+    assert np.any(trained_values(make_lenet, digits, 2, seed=6)[0] != first[0])
+
+
+def test_each_step_has_a_random_start_of_its_own(make_lenet, batch):
+    """At rate 0 and with one batch, nothing else can change the loss."""
+    frozen = keras.optimizers.SGD(0.0)
+    model = robust(make_lenet(), RANDOM, optimizer=frozen, jit_update=False)
+    losses = set()
+    for _ in range(3):
+        model.reset_metrics()
+        losses.add(float(model.train_on_batch(*batch)[0]))
+    assert len(losses) == 3
+
+
+def test_an_epoch_of_a_split_is_one_pass(make_lenet, digits):
+    model = robust(make_lenet())
+    model.fit(digits[1], epochs=2, verbose=0)
+    assert model.step.numpy() == 2 * 8  # 239 images in batches of 32
+
+
+def test_later_fits_trace_nothing_anew(make_lenet, digits):
+    model = robust(make_lenet(), Traced(epsilon=0.1), steps_per_execution=3)
+    traces = []
+    TRACES.clear()
+    for steps in (6, 6, 9):
+        model.fit(digits[0], epochs=1, steps_per_epoch=steps, verbose=0)
+        traces.append(len(TRACES))
+    assert traces[0] == traces[1] == traces[2] > 0
+
+
+@pytest.mark.parametrize("attack", ["natural", "fgsm", "pgd_predicted"])
+def test_evaluate(attack, make_lenet, digits):
+    attack, split = ATTACKS[attack], digits[1]
+    objective = Mixed(clean_weight=0.3, label_smoothing=0.1)
+    model = robust(make_lenet(), attack, objective, metrics=["accuracy"])
+    before = values(model.network)
+    logs = model.evaluate(split, verbose=0, return_dict=True)
+
+    x, y = split.gather(tf.range(split.size, dtype=tf.int64))
+    logits = model.network(x)
+    loss = tf.reduce_mean(objective.example_losses(y, logits))
+    expected = dict(accuracy=np.mean(np.argmax(logits, 1) == y))
+    if attack:
+        robust_logits = model.network(attack(model.network, x, y))
+        loss = 0.3 * loss + 0.7 * tf.reduce_mean(objective.example_losses(y, robust_logits))
+        expected["robust_accuracy"] = np.mean(np.argmax(robust_logits, 1) == y)
+    assert logs == pytest.approx(dict(loss=float(loss), **expected), rel=1e-5)
+    np.testing.assert_equal(values(model.network), before)
+    assert model.step.numpy() == 0
+
+
+def test_is_a_model_like_any_other(make_lenet, digits):
+    """Calls, predicts, and fits on arrays with validation data."""
+    network = make_lenet()
+    model = robust(network, FGSM_ATTACK, optimizer="adam", metrics=["accuracy"])
+    x, y = digits[1].images, digits[1].labels
+    np.testing.assert_array_equal(model(x[:9]), network(x[:9]))
+    np.testing.assert_allclose(model.predict(x, verbose=0), network(x), atol=1e-5)
+    history = model.fit(x, y, batch_size=60, epochs=2, validation_data=digits[2], verbose=0)
+    assert model.step.numpy() == 8
+    names = {"loss", "accuracy", "robust_accuracy"}
+    assert set(history.history) == names | {f"val_{name}" for name in names}
+    assert history.history["loss"][1] < history.history["loss"][0]
+
+
+def test_dense_networks_train_too(digits):
+    model = robust(models.lenet_300_100((8, 8, 1)), FGSM_ATTACK)
+    history = model.fit(digits[0], epochs=2, steps_per_epoch=20, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+    assert all(np.count_nonzero(kernel) == kernel.size for kernel in model.network.get_weights())
+
+
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+def ending(*last) -> keras.Model:
+    return keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), *last], "mine")
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (
+            lambda: ending(layers.Dense(3, "softmax", name="p")),
+            r"mine: ends in softmax \(layer p\)",
+        ),
+        (lambda: ending(layers.Dense(3), layers.Softmax()), "mine: ends in softmax"),
+        (lambda: ending(layers.Dense(3), layers.Activation("softmax")), "mine: ends in softmax"),
+        (lambda: ending(layers.Dense(3, activation=tf.nn.softmax)), "mine: ends in softmax"),
+        (lambda: ending(layers.Dense(3), ending_in_softmax()), "mine: ends in softmax"),
+        (lambda: sparsify(ending(layers.Dense(3, "softmax"))), "ends in softmax"),
+        (lambda: keras_3.Sequential([keras_3.layers.Dense(2)]), "must be a tf_keras model"),
+        (lambda: lambda x: x, "must be a tf_keras model"),
+        (lambda: Subclassed(name="other"), "other: must be Sequential or functional"),
+    ],
+    ids=["dense", "layer", "activation", "tf.nn", "nested", "sparse"]
+    + ["keras_3", "function", "subclassed"],
+)
+def test_refused_networks(make, words):
+    with pytest.raises(InputError, match=words):
+        AdversarialModel(make())
+
+
+def ending_in_softmax() -> keras.Model:
+    return keras.Sequential([layers.Input((3,)), layers.Dense(3, "softmax")], "inner")
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 5])
+def test_first_step_that_is_not_finite_is_noted(steps_per_execution, make_lenet, digits):
+    model = robust(
+        make_lenet(),
+        PGD_ATTACK,
+        optimizer=keras.optimizers.SGD(1e-3),
+        steps_per_execution=steps_per_execution,
+    )
+    model.fit(digits[0], epochs=1, steps_per_epoch=5, verbose=0)
+    assert model.nonfinite_step.numpy() == -1
+    model.optimizer.learning_rate = 1e30
+    model.fit(digits[0], epochs=1, steps_per_epoch=5, verbose=0)
+    assert model.nonfinite_step.numpy() == 6  # the loss of step 5 is that before its huge step
+    model.fit(digits[0], epochs=1, steps_per_epoch=5, verbose=0)
+    assert model.nonfinite_step.numpy() == 6
+
+
+@pytest.mark.parametrize("attack", ["natural", "fgsm"])
+def test_broken_weights_are_noted_at_once(attack, make_lenet, digits):
+    model = robust(make_lenet(), ATTACKS[attack])
+    kernel = model.network.trainable_variables[-1]
+    kernel.assign(kernel * np.nan)
+    model.fit(digits[0], epochs=1, steps_per_epoch=2, verbose=0)
+    assert model.nonfinite_step.numpy() == 0
+
+
+@pytest.fixture(scope="module")
+def mirrored():
+    """Two replicas on the two logical CPUs of these tests."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.mark.parametrize("attack", ["natural", "fgsm", "pgd_random", "pgd_predicted"])
+def test_mirrored_step_is_the_step_of_one_device(attack, mirrored, make_lenet, digits):
+    """The replicas share the global batch and the random start between them."""
+    one = robust(make_lenet(), ATTACKS[attack])
+    with mirrored.scope():
+        two = robust(make_lenet(), ATTACKS[attack], jit_update=None)
+    np.testing.assert_equal(two.network.get_weights(), one.network.get_weights())
+    before = one.network.get_weights()
+    histories = [
+        model.fit(digits[0], epochs=1, steps_per_epoch=1, verbose=0).history for model in (one, two)
+    ]
+    for start, a, b in zip(before, values(one.network), two.network.variables, strict=True):
+        for copy in local(b):
+            np.testing.assert_allclose(copy, a, rtol=0, atol=1e-5)
+        assert a.ndim < 2 or "mask" in b.name or np.abs(a - start).max() > 1e-4
+    for name, value in histories[0].items():
+        assert histories[1][name] == pytest.approx(value, abs=1e-5)
+    assert two.step.numpy() == 1
+
+
+def test_mirrored_masks_and_zeros(mirrored, make_lenet, digits):
+    """Both replicas hold the same masks and the same weights, zero where they are pruned."""
+    with mirrored.scope():
+        model = robust(make_lenet(), RANDOM, optimizer=keras.optimizers.AdamW(1e-2))
+    Magnitude(0.2).prune(model.network)
+    check = ZeroCheck()
+    model.fit(
+        digits[0],
+        epochs=1,
+        steps_per_epoch=4,
+        validation_data=digits[1],
+        verbose=0,
+        callbacks=[check],
+    )
+    assert check.steps == 4
+    for _, weight, mask in masked_weights(model.network):
+        for variable in (weight, mask):
+            assert len(local(variable)) == 2
+            np.testing.assert_array_equal(*local(variable))
+        assert set(np.unique(mask)) == {0.0, 1.0}
+    assert model.nonfinite_step.numpy() == -1
+
+
+def test_mirrored_batch_smaller_than_the_replicas(mirrored, make_lenet, batch):
+    """The last batch of a data set may leave a replica without any image."""
+    with mirrored.scope():
+        model = robust(make_lenet(), RANDOM)
+    data = tf.data.Dataset.from_tensor_slices(batch).take(9).batch(8)
+    model.fit(data, epochs=1, verbose=0)
+    assert model.step.numpy() == 2 and model.nonfinite_step.numpy() == -1
+    for variable in model.network.trainable_variables:
+        for copy in local(variable):
+            assert np.isfinite(copy).all()
+
+
+def test_mirrored_notes_what_is_not_finite(mirrored, make_lenet, batch):
+    """Even where it is in the part of a replica that is not the first."""
+    with mirrored.scope():
+        model = robust(make_lenet())
+    x = np.array(batch[0])
+    x[-1] = np.nan
+    model.fit(tf.data.Dataset.from_tensor_slices((x, batch[1])).batch(16), verbose=0)
+    assert model.nonfinite_step.numpy() == 0

@@ -1,0 +1,116 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.training.optimizers import OptimizerOptions
+
+SCHEDULES = {
+    "CosineDecay": dict(decay_steps=10, alpha=0.1, warmup_target=0.9, warmup_steps=2),
+    "CosineDecayRestarts": dict(first_decay_steps=3),
+    "ExponentialDecay": dict(decay_steps=4, decay_rate=0.5, staircase=True),
+    "InverseTimeDecay": dict(decay_steps=2, decay_rate=0.3),
+    "PiecewiseConstantDecay": dict(boundaries=[3, 6], values=[0.5, 0.1, 0.01]),
+    "PolynomialDecay": dict(decay_steps=8, end_learning_rate=0.01, power=2.0),
+}
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("adam", keras.optimizers.Adam),
+        ("adamw", keras.optimizers.AdamW),
+        ("sgd", keras.optimizers.SGD),
+        ("rmsprop", keras.optimizers.RMSprop),
+    ],
+)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+def test_optimizers_by_name(name, kind, weight_decay):
+    made = OptimizerOptions(
+        optimizer=name, learning_rate=0.05, momentum=0.7, weight_decay=weight_decay
+    ).build()
+    config = made.get_config()
+    assert type(made) is kind
+    assert float(made.learning_rate) == pytest.approx(0.05)
+    assert (config["weight_decay"] or 0) == weight_decay
+    if name == "sgd":
+        assert config["momentum"] == 0.7
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
+def test_weight_decay_is_decoupled(name):
+    """Without a gradient a step takes rate x decay of the weight away, and nothing else."""
+    made = OptimizerOptions(optimizer=name, learning_rate=0.1, weight_decay=0.5).build()
+    weight = tf.Variable([2.0, -4.0])
+    made.apply_gradients([(tf.zeros(2), weight)])
+    np.testing.assert_allclose(weight, [1.9, -3.8], rtol=1e-6)
+
+
+def test_the_table_of_schedules_is_complete():
+    public = {
+        name
+        for name, value in vars(keras.optimizers.schedules).items()
+        if isinstance(value, type) and name != "LearningRateSchedule"
+    }
+    assert set(SCHEDULES) == public
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_by_name(name):
+    arguments = SCHEDULES[name]
+    made = OptimizerOptions(
+        learning_rate=0.5,
+        learning_rate_schedule=name,
+        learning_rate_arguments=json.dumps(arguments),
+    ).build()
+    if name != "PiecewiseConstantDecay":
+        arguments = dict(initial_learning_rate=0.5, **arguments)
+    oracle = getattr(keras.optimizers.schedules, name)(**arguments)
+    weight, rates = tf.Variable([1.0]), []
+    made.build([weight])
+    for step in range(8):
+        expected = float(oracle(max(0, step - 1)))
+        assert float(made.learning_rate) == pytest.approx(expected)
+        made.apply_gradients([(tf.ones(1), weight)])
+        rates.append(float(made.learning_rate))
+    assert len(set(rates)) > 1
+
+
+def test_initial_rate_can_be_given_among_the_arguments():
+    arguments = dict(initial_learning_rate=3.0, decay_steps=1, decay_rate=0.5)
+    made = OptimizerOptions(
+        learning_rate_schedule="ExponentialDecay", learning_rate_arguments=json.dumps(arguments)
+    ).build()
+    made.build([])
+    assert float(made.learning_rate) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (dict(optimizer="lion"), "optimizer=lion: must be one of adam, adamw, sgd, rmsprop"),
+        (dict(learning_rate=0.0), "learning_rate=0.0: must be above 0"),
+        (dict(learning_rate=float("nan")), "learning_rate=nan: must be above 0"),
+        (dict(momentum=1.1), "momentum=1.1: must be"),
+        (dict(weight_decay=-1e-4), "weight_decay=-0.0001: must be at least 0"),
+        (
+            dict(learning_rate_schedule="Linear"),
+            "learning_rate_schedule=Linear: must be one of CosineDecay, .*PolynomialDecay",
+        ),
+        (dict(learning_rate_schedule="LearningRateSchedule"), "must be one of CosineDecay"),
+        (dict(learning_rate_schedule="deserialize"), "must be one of CosineDecay"),
+    ]
+    + [
+        (
+            dict(learning_rate_schedule="CosineDecay", learning_rate_arguments=arguments),
+            "learning_rate_arguments=.*: not arguments of CosineDecay",
+        )
+        for arguments in ("", "{", "[1]", "7", "null", "{}", '{"steps": 5}', '{"decay_steps": "x"}')
+    ],
+)
+def test_options_refuse(arguments, words):
+    with pytest.raises(InputError, match=words):
+        OptimizerOptions(**arguments).build()

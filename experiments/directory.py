@@ -71,7 +71,9 @@ class RunDirectory:
             return
         try:
             with open(self.file(_CONFIG)) as file:
-                stored = json.load(file)["flags"]
+                stored = dict(json.load(file)["flags"])
+            if not set(stored) & set(self._values):
+                raise KeyError("flags")
         except (OSError, ValueError, KeyError, TypeError) as error:
             if all(name.endswith(".partial") for name in others):
                 return  # killed while it wrote its first file

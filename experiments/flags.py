@@ -79,7 +79,8 @@ def parse(argv: list[str]) -> dict[str, Any]:
     try:
         rest = values(argv)[1:]
     except flags.Error as error:
-        raise InputError(" ".join(str(error).split())) from error
+        message = " ".join(str(error).split()).removeprefix("ERROR:: ")
+        raise InputError(f"{message}; --help lists all flags") from error
     if rest:
         raise InputError(f"{rest[0]}: is not a flag; flags start with --")
     return {field.name: getattr(values, field.name) for field in fields()}

@@ -70,7 +70,7 @@ class LotteryRun:
             TrainingError: when the loss is no longer finite.
         """
         strategy = self._devices()
-        chief = devices.is_chief()
+        chief = self.options.distribute != "multiworker" or devices.is_chief()
         directory = RunDirectory(self.values, owner=chief)
         if chief and (stored := directory.results()):
             return directory.path, stored

@@ -119,6 +119,8 @@ def test_index_batches_go_on_from_any_step(first_step):
     split = numbered(50, batch_size=8, seed=3)
     whole = numbers(split, steps=first_step + 10)
     np.testing.assert_array_equal(numbers(split, 10, first_step), whole[first_step:])
+    # Known before anything runs, so that the graph can cut a batch into parts.
+    assert split.index_batches(first_step).element_spec == tf.TensorSpec([8], tf.int64)
 
 
 def test_gather_works_in_a_graph(digits):

@@ -1,5 +1,6 @@
 """Devices, threads and distribution strategies."""
 
+import json
 import os
 
 import tensorflow as tf
@@ -41,8 +42,7 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
         gpus = tf.config.list_logical_devices("GPU")
         return tf.distribute.MirroredStrategy(gpus or tf.config.list_logical_devices("CPU"))
     if distribute == "multiworker":
-        if not os.environ.get("TF_CONFIG"):
-            raise InputError("distribute=multiworker: the variable TF_CONFIG must be set")
+        _check_cluster(os.environ.get("TF_CONFIG", ""))
         options = tf.distribute.experimental.CommunicationOptions(
             implementation=tf.distribute.experimental.CommunicationImplementation.AUTO
             if tf.config.list_physical_devices("GPU")
@@ -58,3 +58,14 @@ def is_chief() -> bool:
         return True
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     return resolver.task_type in (None, "chief", "worker") and not resolver.task_id
+
+
+def _check_cluster(variable: str) -> None:
+    try:
+        tasks = json.loads(variable)["cluster"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"TF_CONFIG={variable}: must be JSON with the cluster, for distribute=multiworker"
+        ) from error
+    if not tasks:
+        raise InputError(f"TF_CONFIG={variable}: must name the tasks of the cluster")

@@ -99,7 +99,7 @@ BAD_FLAGS = {
 }
 BAD_VARIABLES = {
     "TF_CONFIG not JSON": ({"TF_CONFIG": "{"}, ["--distribute=multiworker"], "TF_CONFIG"),
-    "RST_DATA_DIR": ({"RST_DATA_DIR": "/nowhere/at/all"}, ["--dataset=mnist"], "/nowhere/at/all"),
+    "RST_DATA_DIR": ({"RST_DATA_DIR": "nowhere/at/all"}, ["--dataset=mnist"], "nowhere/at/all"),
 }
 FOREIGN = {
     "a file of something else": {"notes.txt": "mine"},

@@ -27,11 +27,11 @@ PROCEDURES = {
 every_procedure = pytest.mark.parametrize("name", PROCEDURES)
 
 
-def make_model(seed=0, rate=1e-2, **compiled) -> AdversarialModel:
+def make_model(seed=0, rate=1e-2, optimizer=None, **compiled) -> AdversarialModel:
     keras.utils.set_random_seed(seed)
     model = AdversarialModel(sparsify(models.lenet_300_100((8, 8, 1))), ATTACK, seed=seed)
     compiled = dict(jit_update=False) | compiled
-    model.compile(keras.optimizers.Adam(rate), **compiled)
+    model.compile(optimizer or keras.optimizers.Adam(rate), **compiled)
     return model
 
 
@@ -131,10 +131,27 @@ def test_rounds_start_from_the_right_weights(name, whole):
                 assert abs(kernel[mask == 1].std() - limit / 3**0.5) < 0.1 * limit
                 for other in others:
                     assert np.mean(kernel[mask == 1] == other[mask == 1]) < 0.01
-        assert all(np.all(slot == 0) for slot in seen.slots[number] if slot.ndim)
+        np.testing.assert_equal(seen.slots[number], seen.slots[0])
     if name == "random":
         pairs = zip(seen.starts[1], seen.starts[2], seen.masks[2], strict=True)
         assert all(np.mean(a[m == 1] == b[m == 1]) < 0.01 for a, b, m in pairs)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+        lambda: keras.optimizers.Nadam(),  # has a slot that starts at one
+        lambda: keras.optimizers.Adagrad(),  # all of whose slots start above zero
+        lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)),
+    ],
+    ids=["sgd", "nadam", "adagrad", "schedule"],
+)
+def test_each_round_starts_with_a_fresh_optimizer(make, digits):
+    procedure = LotteryTicket(rounds=2, iterations=2, evaluate_every=2)
+    model, _, seen = run(procedure, digits, compiled=dict(optimizer=make()))
+    np.testing.assert_equal(seen.slots[1], seen.slots[0])
+    assert model.optimizer.iterations == 2
 
 
 def test_each_round_prunes_the_smallest_trained_weights(whole):

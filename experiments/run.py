@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     except InputError as error:
         return _fail(error, 2)
     except TrainingError as error:
-        return _fail(f"{error}; the last good checkpoint is kept", 1)
+        return _fail(error, 1)
     except OSError as error:
         return _fail(f"cannot write {error.filename or 'a file'}: {error.strerror or error}", 1)
     except KeyboardInterrupt:

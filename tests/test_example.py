@@ -12,7 +12,7 @@ def test_train_evaluate_export_strip(tmp_path):
     sparse = rst.sparsify(model, rst.sparsity.Magnitude(density=0.2))
     robust = rst.AdversarialModel(
         sparse,
-        attack=rst.attacks.PGD(epsilon=0.1, step_size=0.03, attack_steps=4),
+        attack=rst.attacks.PGD(epsilon=0.1, step_size=0.03, steps=4),
         objective=rst.objectives.Mixed(clean_weight=0.5),
     )
     robust.compile(optimizer=keras.optimizers.Adam(2e-3), metrics=["accuracy"])

@@ -114,7 +114,7 @@ def project_fit(setting: Setting) -> Callable[[int], None]:
 
     from robust_sparse_tf import AdversarialModel, attacks
 
-    attack = attacks.PGD(epsilon=EPSILON, step_size=STEP_SIZE, attack_steps=STEPS)
+    attack = attacks.PGD(epsilon=EPSILON, step_size=STEP_SIZE, steps=STEPS)
     branches = tf.config.threading.get_inter_op_parallelism_threads()
     model = AdversarialModel(setting.sparse, attack, branches=branches)
     model.compile(setting.optimizer, steps_per_execution=50)

@@ -20,7 +20,7 @@ class PGD(Attack):
     """
 
     step_size: float = option(0.05, "length of one step", unit="input units", above=0)
-    attack_steps: int = option(10, "steps of the attack", unit="steps", minimum=1)
+    steps: int = option(10, "steps of the attack", unit="steps", minimum=1)
     random_start: bool = option(False, "start at a random point of the ball instead of at x")
 
     def noise(self, shape: tf.Tensor, seed: tf.Tensor | tuple) -> tf.Tensor | None:
@@ -60,10 +60,10 @@ class PGD(Attack):
             return i + 1, self._project(x, stepped)
 
         _, adversarial = tf.while_loop(
-            lambda i, _: i < self.attack_steps,
+            lambda i, _: i < self.steps,
             step,
             (tf.constant(done), start),
-            maximum_iterations=self.attack_steps - done,
+            maximum_iterations=self.steps - done,
         )
         return tf.stop_gradient(adversarial)
 

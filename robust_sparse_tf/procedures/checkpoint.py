@@ -57,6 +57,10 @@ class CheckpointStore:
                 )
         return None
 
+    def is_empty(self) -> bool:
+        """Whether there is no checkpoint at all."""
+        return not self._positions()
+
     def _positions(self) -> list[int]:
         names = (os.path.splitext(name) for name in os.listdir(self.folder))
         return sorted(int(stem) for stem, end in names if end == ".npz" and stem.isdigit())

@@ -142,10 +142,9 @@ class _Run:
         )
         bad = int(self.model.nonfinite_step.numpy())
         if bad >= 0:
-            step = bad - self.round * self.options.iterations
-            raise TrainingError(
-                f"the loss is not finite at iteration {step + 1} of round {self.round}"
-            )
+            raise self._not_finite(bad + 1 - self.round * self.options.iterations)
+        if not all(np.isfinite(weight).all() for weight in self._weights()):
+            raise self._not_finite(iteration)  # the next loss would be the first to show it
         self._train_logs = {name: float(values[-1]) for name, values in history.history.items()}
         self.iteration = iteration
         if self.round == 0 and iteration == self._rewind_iteration():
@@ -236,3 +235,11 @@ class _Run:
     def _set_optimizer(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self.model.optimizer.variables, values, strict=True):
             variable.assign(value)
+
+    def _not_finite(self, iteration: int) -> TrainingError:
+        kept = (
+            "" if not self.store or self.store.is_empty() else "; the last good checkpoint is kept"
+        )
+        return TrainingError(
+            f"the loss is not finite at iteration {iteration} of round {self.round}{kept}"
+        )

@@ -61,6 +61,8 @@ def is_chief() -> bool:
 
 
 def _check_cluster(variable: str) -> None:
+    if not variable:
+        raise InputError("distribute=multiworker: the variable TF_CONFIG must be set")
     try:
         tasks = json.loads(variable)["cluster"]
     except (ValueError, KeyError, TypeError) as error:

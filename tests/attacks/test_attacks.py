@@ -13,9 +13,9 @@ from robust_sparse_tf.errors import InputError, RunWarning
 
 TABLE = {
     "fgsm": FGSM(epsilon=0.1),
-    "pgd": PGD(epsilon=0.1, step_size=0.03, attack_steps=5),
-    "pgd_one_step": PGD(epsilon=0.1, step_size=0.03, attack_steps=1),
-    "pgd_random": PGD(epsilon=0.1, step_size=0.03, attack_steps=5, random_start=True),
+    "pgd": PGD(epsilon=0.1, step_size=0.03, steps=5),
+    "pgd_one_step": PGD(epsilon=0.1, step_size=0.03, steps=1),
+    "pgd_random": PGD(epsilon=0.1, step_size=0.03, steps=5, random_start=True),
 }
 every_attack = pytest.mark.parametrize("attack", TABLE.values(), ids=TABLE.keys())
 EAGER_AND_GRAPH = pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
@@ -34,13 +34,13 @@ def losses(logits, x, y) -> tf.Tensor:
 @hypothesis.given(
     epsilon=st.floats(0, 2, width=32),
     step_size=st.floats(0.0009765625, 2, width=32),
-    attack_steps=st.integers(1, 6),
+    steps=st.integers(1, 6),
     random_start=st.booleans(),
     bounds=st.sampled_from([(0, 1), (-0.5, 0.5), (-100, 155)]),
     seed=st.integers(0, 2**31),
 )
 def test_pgd_keeps_to_its_threat_model(
-    logits, batch, epsilon, step_size, attack_steps, random_start, bounds, seed
+    logits, batch, epsilon, step_size, steps, random_start, bounds, seed
 ):
     low, high = bounds
     x, y = low + (high - low) * batch[0], batch[1]
@@ -49,7 +49,7 @@ def test_pgd_keeps_to_its_threat_model(
         attack = PGD(
             epsilon=epsilon,
             step_size=step_size,
-            attack_steps=attack_steps,
+            steps=steps,
             random_start=random_start,
             clip_min=low,
             clip_max=high,
@@ -172,7 +172,7 @@ def test_pgd_is_a_loop_in_the_graph(logits, batch):
     """The graph of many steps is no larger than that of few."""
 
     def operations(steps):
-        attack = PGD(epsilon=0.1, step_size=0.03, attack_steps=steps)
+        attack = PGD(epsilon=0.1, step_size=0.03, steps=steps)
         traced = tf.function(lambda x, y: attack(logits, x, y)).get_concrete_function(*batch)
         return len(traced.graph.get_operations())
 
@@ -202,7 +202,7 @@ def test_attacks_by_name_run_with_their_defaults(name, logits, batch):
         (FGSM, dict(clip_min=1.0), "clip_max=1.0: must be above clip_min=1.0"),
         (PGD, dict(clip_max=float("nan")), "clip_max=nan: must be above"),
         (PGD, dict(step_size=0.0), "step_size=0.0: must be above 0"),
-        (PGD, dict(attack_steps=0), "attack_steps=0: must be at least 1"),
+        (PGD, dict(steps=0), "steps=0: must be at least 1"),
     ],
 )
 def test_attacks_refuse(maker, arguments, words):

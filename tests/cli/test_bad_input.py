@@ -60,7 +60,7 @@ BAD_FLAGS = {
     "epsilon below": (["--epsilon=-0.1"], "epsilon=-0.1", "at least 0"),
     "epsilon nan": (["--epsilon=nan"], "epsilon=nan", "at least 0"),
     "step_size": (["--step_size=0"], "step_size=0", "above 0"),
-    "attack_steps": (["--attack_steps=0"], "attack_steps=0", "at least 1"),
+    "steps": (["--steps=0"], "steps=0", "at least 1"),
     "prune_hidden": (["--prune_hidden=1.5"], "prune_hidden=1.5", "at most 1"),
     "prune_output nan": (["--prune_output=nan"], "prune_output=nan", "at most 1"),
     "label_smoothing": (["--label_smoothing=2"], "label_smoothing=2", "at most 1"),
@@ -305,7 +305,7 @@ def test_help(outcomes):
 @pytest.mark.parametrize(
     ("owner", "names"),
     [
-        (PGD, ["epsilon", "step_size", "attack_steps"]),
+        (PGD, ["epsilon", "step_size", "steps"]),
         (OptimizerOptions, ["learning_rate"]),
         (flags.RunOptions, ["seed", "output_dir"]),
     ],

@@ -13,9 +13,9 @@ from robust_sparse_tf.training import Mixed
 
 ATTACKS = {
     "fgsm": FGSM(epsilon=0.1),
-    "pgd": PGD(epsilon=0.1, step_size=0.03, attack_steps=4, attack_labels="predicted"),
+    "pgd": PGD(epsilon=0.1, step_size=0.03, steps=4, attack_labels="predicted"),
 }
-RANDOM = PGD(epsilon=0.3, step_size=0.1, attack_steps=2, random_start=True)
+RANDOM = PGD(epsilon=0.3, step_size=0.1, steps=2, random_start=True)
 
 
 @pytest.mark.parametrize("part", [0, 1])  # of 1,198 images, more than are measured at once, and 239
@@ -86,7 +86,7 @@ def test_seed_decides_on_random_starts(trained, digits):
 def test_stronger_attacks_leave_less(trained, digits):
     """Accuracy falls with epsilon, and a large one leaves nothing."""
     attacks = {str(epsilon): FGSM(epsilon=epsilon) for epsilon in (0.0, 0.05, 0.1, 0.2)}
-    attacks["all"] = PGD(epsilon=1.0, step_size=0.1, attack_steps=20)
+    attacks["all"] = PGD(epsilon=1.0, step_size=0.1, steps=20)
     accuracies = list(evaluate(trained, digits[2], attacks)["robust_accuracy"].values())
     assert accuracies == sorted(accuracies, reverse=True)
     assert accuracies[-1] == 0

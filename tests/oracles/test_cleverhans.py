@@ -20,7 +20,7 @@ def oracle(attack, model, x, y):
         x,
         attack.epsilon,
         attack.step_size,
-        attack.attack_steps,
+        attack.steps,
         rand_init=attack.random_start,
         **common,
     )
@@ -40,9 +40,9 @@ def logits(request, make_lenet, trained):
     [
         (FGSM, dict(epsilon=0.3)),
         (FGSM, dict(epsilon=0.1, clip_min=-0.5, clip_max=0.9)),
-        (PGD, dict(epsilon=0.3, step_size=0.05, attack_steps=10)),
-        (PGD, dict(epsilon=0.1, step_size=0.1, attack_steps=3, clip_min=-0.5, clip_max=0.9)),
-        (PGD, dict(epsilon=0.07, step_size=0.03, attack_steps=1)),
+        (PGD, dict(epsilon=0.3, step_size=0.05, steps=10)),
+        (PGD, dict(epsilon=0.1, step_size=0.1, steps=3, clip_min=-0.5, clip_max=0.9)),
+        (PGD, dict(epsilon=0.07, step_size=0.03, steps=1)),
     ],
 )
 def test_equal_to_the_bit(maker, arguments, labels, run, logits, digits):
@@ -58,7 +58,7 @@ def test_equal_to_the_bit(maker, arguments, labels, run, logits, digits):
 @pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
 def test_random_start(run, logits, batch, monkeypatch):
     """CleverHans draws its start from a generator of its own, which is given our noise."""
-    attack = PGD(epsilon=0.3, step_size=0.05, attack_steps=10, random_start=True)
+    attack = PGD(epsilon=0.3, step_size=0.05, steps=10, random_start=True)
     x, y = batch
     noise = attack.noise(x.shape, (7, 8))
     monkeypatch.setattr(cleverhans_pgd, "random_lp_vector", lambda *_, **__: noise)

@@ -14,7 +14,7 @@ from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket
 from robust_sparse_tf.sparsity import LayerRates, masked_weights
 from robust_sparse_tf.training import AdversarialModel
 
-ATTACK = PGD(epsilon=0.1, step_size=0.05, attack_steps=2, random_start=True)
+ATTACK = PGD(epsilon=0.1, step_size=0.05, steps=2, random_start=True)
 SHORT = dict(rounds=3, iterations=5, evaluate_every=2)
 
 PROCEDURES = {

@@ -17,7 +17,7 @@ from robust_sparse_tf.training import AdversarialModel, Mixed
 layers = keras.layers
 
 FGSM_ATTACK = FGSM(epsilon=0.1)
-PGD_ATTACK = PGD(epsilon=0.1, step_size=0.04, attack_steps=3)
+PGD_ATTACK = PGD(epsilon=0.1, step_size=0.04, steps=3)
 ATTACKS = {
     "natural": None,
     "fgsm": FGSM_ATTACK,
@@ -139,7 +139,7 @@ def reference_attack(attack, inference, x, y, noise):
     labels = y if attack.attack_labels == "true" else tf.argmax(inference(x), axis=1)
     steps, size = 1, attack.epsilon
     if isinstance(attack, PGD):
-        steps, size = attack.attack_steps, attack.step_size
+        steps, size = attack.steps, attack.step_size
     adversarial = x if noise is None else tf.clip_by_value(x + noise, 0, 1)
     for _ in range(steps):
         adversarial = fast_gradient_method(

@@ -101,7 +101,10 @@ class LotteryTicket:
                 continue
             run.train_to(self._next_stop(run.iteration), train, callbacks or [])
             if self._is_evaluated(run.iteration):
-                record = run.record(evaluate())
+                figures = evaluate()
+                if not _all_finite(figures):
+                    raise run.not_finite(run.iteration)
+                record = run.record(figures)
                 run.save()
                 on_record(record)
         return run.records
@@ -142,9 +145,7 @@ class _Run:
         )
         bad = int(self.model.nonfinite_step.numpy())
         if bad >= 0:
-            raise self._not_finite(bad + 1 - self.round * self.options.iterations)
-        if not all(np.isfinite(weight).all() for weight in self._weights()):
-            raise self._not_finite(iteration)  # the next loss would be the first to show it
+            raise self.not_finite(bad + 1 - self.round * self.options.iterations)
         self._train_logs = {name: float(values[-1]) for name, values in history.history.items()}
         self.iteration = iteration
         if self.round == 0 and iteration == self._rewind_iteration():
@@ -236,10 +237,17 @@ class _Run:
         for variable, value in zip(self.model.optimizer.variables, values, strict=True):
             variable.assign(value)
 
-    def _not_finite(self, iteration: int) -> TrainingError:
+    def not_finite(self, iteration: int) -> TrainingError:
         kept = (
             "" if not self.store or self.store.is_empty() else "; the last good checkpoint is kept"
         )
         return TrainingError(
             f"the loss is not finite at iteration {iteration} of round {self.round}{kept}"
         )
+
+
+def _all_finite(figures: Any) -> bool:
+    """Whether all numbers in a nest of dictionaries are; a step may spoil what comes after it."""
+    if isinstance(figures, dict):
+        return all(_all_finite(value) for value in figures.values())
+    return not isinstance(figures, float) or bool(np.isfinite(figures))

@@ -22,7 +22,10 @@ def draw(folder: str, records: list[dict[str, Any]], rounds: list[dict[str, Any]
 
 
 def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[str]) -> str:
-    figure, axes = plt.subplots(1, 1 + len(attacks), figsize=(5 * (1 + len(attacks)), 4))
+    figure, axes = plt.subplots(
+        1, 1 + len(attacks), figsize=(5 * (1 + len(attacks)), 4), squeeze=False
+    )
+    axes = axes[0]
     numbers = sorted({record["round"] for record in records})
     for number in numbers:
         own = [record for record in records if record["round"] == number]

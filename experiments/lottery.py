@@ -16,7 +16,7 @@ from experiments.log import RunLog
 from experiments.progress import RunProgress
 from experiments.quiet import quiet_stderr
 from experiments.results import markdown, summarise
-from robust_sparse_tf import attacks, data, export, models, sparsity
+from robust_sparse_tf import attacks, data, export, files, models, sparsity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
 from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket, write_npz
@@ -176,7 +176,8 @@ class LotteryRun:
             "seconds": time.monotonic() - self._begin,
             "resumed": resumed,
         }
-        figures.draw(directory.file("figures"), records, results["rounds"])
+        with files.naming(directory.file("figures")):
+            figures.draw(directory.file("figures"), records, results["rounds"])
         write_text(directory.file("results.md"), markdown(results))
         write_json(directory.file("results.json"), results)
         return results

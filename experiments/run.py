@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     except TrainingError as error:
         return _fail(error, 1)
     except OSError as error:
-        return _fail(f"cannot write {error.filename or 'a file'}: {error.strerror or error}", 1)
+        return _fail(f"cannot write {error.filename}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the last checkpoint", 130)
     if results:

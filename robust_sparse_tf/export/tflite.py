@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import TrainingError
 from robust_sparse_tf.sparsity import strip
 
@@ -18,9 +19,10 @@ def to_saved_model(model: keras.Model, path: str) -> None:
     """Writes the stripped model as a SavedModel; `path` appears when it is complete."""
     partial = path + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
-    strip(model).save(partial, save_format="tf", include_optimizer=False)
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(partial, path)
+    with files.naming(path):
+        strip(model).save(partial, save_format="tf", include_optimizer=False)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(partial, path)
 
 
 def to_tflite(model: keras.Model, path: str) -> int:
@@ -44,10 +46,8 @@ def to_tflite(model: keras.Model, path: str) -> int:
         difference = np.abs(tflite_logits(content, images, resolver) - expected).max()
         if not difference <= 1e-4 * max(1.0, np.abs(expected).max()):
             raise TrainingError(f"{path}: TFLite logits differ from Keras' by {difference}")
-    partial = path + ".partial"
-    with open(partial, "wb") as file:
+    with files.complete(path) as file:
         file.write(content)
-    os.replace(partial, path)
     return len(content)
 
 

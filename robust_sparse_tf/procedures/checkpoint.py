@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import RunWarning
 
 _KEEP = 2
@@ -71,9 +72,5 @@ class CheckpointStore:
 
 def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes an `.npz` file that appears under its name only when it is complete on disk."""
-    partial = path + ".partial"
-    with open(partial, "wb") as file:
+    with files.complete(path) as file:
         np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

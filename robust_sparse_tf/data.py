@@ -49,7 +49,8 @@ class Split(tf.data.Dataset):
         seed: seed of the order.
 
     Raises:
-        InputError: for empty, mismatched, non-finite or out-of-range images or labels.
+        InputError: for empty, mismatched, non-finite or out-of-range images or labels, and a
+            batch size below 1.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class Split(tf.data.Dataset):
         images, labels = np.asarray(images), np.asarray(labels)
         _check_images(images)
         _check_labels(labels, len(images), num_classes)
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}: must be at least 1")
         if images.dtype != np.uint8:
             images = images.astype(np.float32)
         self.images = images

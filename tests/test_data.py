@@ -180,6 +180,11 @@ def test_split_refuses(images, labels, words):
         data.Split(images, labels, num_classes=4, batch_size=2)
 
 
+def test_split_refuses_empty_batches():
+    with pytest.raises(InputError, match="batch_size=0: must be at least 1"):
+        data.Split(image(), FOUR, num_classes=4, batch_size=0)
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

@@ -86,7 +86,7 @@ class LotteryTicket:
 
         Returns:
             One record an evaluation: `round`, `iteration`, `density`, `layers` (densities), `train`
-            (`fit`'s metrics since the last one) and what `evaluate` gave.
+            (`fit`'s metrics since the last one or the rewind point) and what `evaluate` gave.
 
         Raises:
             TrainingError: at the first loss that is not finite.
@@ -134,6 +134,7 @@ class _Run:
         self.seed, self.store = seed, store
         self.round = self.iteration = 0
         self.records: list[Record] = []
+        self._variables = strip(model).weights
         self.rewind_weights = self._weights()
         self._fresh_optimizer = self._optimizer()
         self._train_logs: dict[str, float] = {}
@@ -160,9 +161,10 @@ class _Run:
         if self.options.strategy == "original":
             self._set_weights(self.rewind_weights)
         elif self.options.strategy == "random":
-            keras.utils.set_random_seed(self.seed + self.round)
+            seeds = np.random.SeedSequence([self.seed, self.round])
+            keras.utils.set_random_seed(int(seeds.generate_state(1)[0]))
             fresh = keras.models.clone_model(strip(self.model))
-            self._set_weights([weight.numpy() for weight in fresh.trainable_weights])
+            self._set_weights([weight.numpy() for weight in fresh.weights])
         for _, weight, mask in masked_weights(self.model.network):
             weight.assign(weight * mask)
         self._set_optimizer(self._fresh_optimizer)
@@ -224,11 +226,12 @@ class _Run:
         return self.options.iterations if late else self.options.rewind_step
 
     def _weights(self) -> list[np.ndarray]:
-        return [weight.numpy() for weight in self.model.network.trainable_weights]
+        """All that `strip` leaves: weights and, where there are any, moving statistics."""
+        return [variable.numpy() for variable in self._variables]
 
     def _set_weights(self, values: list[np.ndarray]) -> None:
-        for weight, value in zip(self.model.network.trainable_weights, values, strict=True):
-            weight.assign(value)
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
 
     def _optimizer(self) -> list[np.ndarray]:
         return [variable.numpy() for variable in self.model.optimizer.variables]

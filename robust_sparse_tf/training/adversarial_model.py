@@ -110,7 +110,15 @@ class AdversarialModel(keras.Model):
                 several times, and dense networks are faster with `branches=2` and without it.
             jit_update: whether XLA compiles the optimizer's part alone; by default on one CPU.
             **kwargs: the rest of tf_keras' arguments, `steps_per_execution` among them.
+
+        Raises:
+            InputError: for a loss or weights of losses, as the loss is the objective's.
         """
+        for name in ("loss", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise InputError(
+                    f"{name}={kwargs[name]}: the loss is the model's objective; must not be given"
+                )
         super().compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)
@@ -144,7 +152,7 @@ class AdversarialModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on one batch; see the class."""
-        x, y = self._gather(data) if self._gather else data
+        x, y = self._gather(data) if self._gather else _pair(data)
         parts = [self._gradients(*part) for part in self._parts(x, y, self._noise(x))]
         gradients, results = zip(*parts, strict=True)
         size = tf.cast(tf.shape(x)[0], tf.float32)
@@ -156,7 +164,7 @@ class AdversarialModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Loss, metrics and robust accuracy of one batch, in inference mode."""
-        x, y = data
+        x, y = _pair(data)
         logits = self._inference(x)
         losses, robust_logits = self.objective.example_losses(y, logits), logits
         if self.attack:
@@ -260,6 +268,12 @@ class AdversarialModel(keras.Model):
         if self.attack:
             self._robust.update_state(y, robust_logits)
         return self.get_metrics_result()
+
+
+def _pair(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    if not isinstance(data, tuple) or len(data) != 2:
+        raise InputError("batches must be (images, labels); weights of examples are not supported")
+    return data
 
 
 def _refuse_softmax(network: keras.Model) -> None:

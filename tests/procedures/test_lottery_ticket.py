@@ -154,6 +154,28 @@ def test_each_round_starts_with_a_fresh_optimizer(make, digits):
     assert model.optimizer.iterations == 2
 
 
+@pytest.mark.parametrize("name", ["original", "random", "continued"])
+def test_moving_statistics_go_with_the_weights(name, digits):
+    keras.utils.set_random_seed(0)
+    network = models.lenet_300_100((8, 8, 1))
+    network = keras.Sequential(
+        [network.layers[0], keras.layers.BatchNormalization(), *network.layers[1:]]
+    )
+    network.build((None, 8, 8, 1))
+    model = AdversarialModel(sparsify(network), ATTACK)
+    model.compile(jit_update=False)
+    (normalization,) = [x for x in model.network.layers if "normalization" in x.name]
+    means = []
+    begin = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: means.append(normalization.moving_mean.numpy())
+    )
+    procedure = LotteryTicket(rounds=2, iterations=3, evaluate_every=3, strategy=name)
+    procedure.run(model, digits[0], lambda: {}, callbacks=[begin])
+    first, second = means
+    assert np.all(first == 0)
+    assert np.all(second == 0) == (name != "continued")
+
+
 def test_each_round_prunes_the_smallest_trained_weights(whole):
     _, records, seen = whole("original")
     rates = (0.2, 0.2, 0.1)

@@ -402,6 +402,18 @@ def ending_in_softmax() -> keras.Model:
     return keras.Sequential([layers.Input((3,)), layers.Dense(3, "softmax")], "inner")
 
 
+@pytest.mark.parametrize("name", ["loss", "loss_weights"])
+def test_compile_refuses_another_loss(name, make_lenet):
+    with pytest.raises(InputError, match=f"^{name}=mse: "):
+        robust(make_lenet(), **{name: "mse"})
+
+
+def test_weights_of_examples_are_refused(make_lenet, batch):
+    x, y = batch
+    with pytest.raises(InputError, match="weights of examples"):
+        robust(make_lenet(), run_eagerly=True).fit(x, y, sample_weight=np.ones(16), verbose=0)
+
+
 @pytest.mark.parametrize("steps_per_execution", [1, 5])
 def test_first_step_that_is_not_finite_is_noted(steps_per_execution, make_lenet, digits):
     model = robust(

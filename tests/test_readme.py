@@ -1,5 +1,6 @@
 """Every command and every example of the README works."""
 
+import json
 import os
 import re
 import shlex
@@ -91,6 +92,15 @@ def test_pictures_and_links_are_there():
     targets = re.findall(r"\]\(([^)#:]+)\)", README)
     assert targets
     assert all(os.path.exists(os.path.join(ROOT, target)) for target in targets)
+
+
+def test_speeds_are_the_measured_ones():
+    with open(os.path.join(ROOT, "experiments", "results", "bench_train.json")) as file:
+        measured = json.load(file)
+    table = re.search(r"\| steps per second \|\n.*?\n\n", README, re.DOTALL).group()
+    stated = [int(cell) for cell in re.findall(r"\| (\d+) \|", table)]
+    assert stated == [round(speed) for speed in measured["steps_per_second"].values()]
+    assert f"That is {measured['d_over_b']:.2f} times" in README
 
 
 def test_benchmark_is_there():

@@ -100,7 +100,8 @@ def run_name(values: dict[str, Any]) -> str:
     """A readable prefix and a hash of the flags that differ from the defaults."""
     identity = json.dumps(different(values), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-    return f"{values['dataset']}-{values['attack']}-{values['strategy']}-{digest}"
+    kind = values["strategy"] if values["method"] == "lottery" else values["method"]
+    return f"{values['dataset']}-{values['attack']}-{kind}-{digest}"
 
 
 def write_json(path: str, content: Any) -> None:

@@ -1,5 +1,6 @@
 """Flags made from the library's options, and the options made from the flags."""
 
+import copy
 import dataclasses
 import json
 from collections.abc import Iterable
@@ -13,7 +14,8 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
 from robust_sparse_tf.options import allowed, check, default_of, option
 from robust_sparse_tf.procedures import LotteryTicket
-from robust_sparse_tf.sparsity import LayerRates
+from robust_sparse_tf.sparsity import BY_NAME as METHODS
+from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 
@@ -26,6 +28,12 @@ class RunOptions:
     attack: str = option("pgd", "attack in training", choices=("none", "fgsm", "pgd"))
     eval_attacks: list = option(
         ["pgd"], "attacks in evaluation, separated by commas", choices=("fgsm", "pgd")
+    )
+    method: str = option(
+        "lottery",
+        "how the network becomes sparse; 'lottery' prunes between rounds (LotteryTicket, "
+        "LayerRates), all others train once, for --iterations",
+        choices=("lottery", *METHODS),
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     jit_compile: str = option(
@@ -57,17 +65,44 @@ _NOT_FLAGS = ("clip_min", "clip_max")
 
 
 def fields() -> list[dataclasses.Field]:
-    """The fields that are flags, group by group."""
-    return [
-        field
-        for group in GROUPS
-        for field in dataclasses.fields(group)
-        if field.name not in _NOT_FLAGS
-    ]
+    """The fields that are flags: group by group, then those of the methods."""
+    found = {}
+    for group in GROUPS:
+        for field in dataclasses.fields(group):
+            if field.name not in _NOT_FLAGS:
+                found.setdefault(field.name, field)
+    return [*found.values(), *_method_fields(set(found))]
 
 
-def parse(argv: list[str]) -> dict[str, Any]:
+def _method_fields(taken: set[str]) -> list[dataclasses.Field]:
+    """The options of all methods; None, their default as flags, is the method's own default."""
+    found: dict[str, dataclasses.Field] = {}
+    for method in METHODS.values():
+        for field in dataclasses.fields(method):
+            if field.name not in taken and field.name not in found:
+                found[field.name] = _optional(field)
+    return list(found.values())
+
+
+def _optional(field: dataclasses.Field) -> dataclasses.Field:
+    same = copy.copy(field)
+    same.default, same.default_factory = None, dataclasses.MISSING
+    same.metadata = {**field.metadata, "kind": type(default_of(field))}
+    return same
+
+
+def kind(field: dataclasses.Field) -> type:
+    """The type of a flag's value, where it is given."""
+    return field.metadata.get("kind") or type(default_of(field))
+
+
+def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, Any]:
     """The value of each flag, from a command line whose first word is the program's name.
+
+    Args:
+        argv: the command line.
+        repeated: further flags that may be given several times, with their help; their values are
+            lists of strings.
 
     Raises:
         InputError: for an unknown flag, a value of the wrong kind, or a missing flagfile.
@@ -76,6 +111,8 @@ def parse(argv: list[str]) -> dict[str, Any]:
     flags.DEFINE_string("flagfile", "", "file of flags, one a line", flag_values=values)
     for field in fields():
         _define(field, values)
+    for name, meaning in (repeated or {}).items():
+        flags.DEFINE_multi_string(name, [], meaning, flag_values=values)
     try:
         rest = values(argv)[1:]
     except flags.Error as error:
@@ -83,7 +120,31 @@ def parse(argv: list[str]) -> dict[str, Any]:
         raise InputError(f"{message}; --help lists all flags") from error
     if rest:
         raise InputError(f"{rest[0]}: is not a flag; flags start with --")
-    return {field.name: getattr(values, field.name) for field in fields()}
+    found = {field.name: _value(field, getattr(values, field.name)) for field in fields()}
+    return found | {name: getattr(values, name) for name in repeated or {}}
+
+
+def make_method(values: dict[str, Any]) -> Method | None:
+    """The method of the flag `method`; None for "lottery".
+
+    Raises:
+        InputError: for options that the method does not have, or does not allow.
+    """
+    name = values["method"]
+    common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
+    given = {
+        field.name: values[field.name]
+        for field in _method_fields(common)
+        if values[field.name] is not None
+    }
+    own = () if name == "lottery" else [f.name for f in dataclasses.fields(METHODS[name])]
+    for option_name in given:
+        if option_name not in own:
+            raise InputError(
+                f"{option_name}={given[option_name]}: is no option of method={name}"
+                + (f", which has {', '.join(own)}" if own else "")
+            )
+    return None if name == "lottery" else METHODS[name](seed=values["seed"], **given)
 
 
 def make(cls: type, values: dict[str, Any]) -> Any:
@@ -101,34 +162,76 @@ def different(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """The flags whose values are not their defaults, those of places among them."""
+    return {
+        field.name: values[field.name]
+        for field in fields()
+        if values[field.name] != default_of(field)
+    }
+
+
+def method_options() -> set[str]:
+    """Names of the flags that are options of methods alone."""
+    common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
+    return {field.name for field in _method_fields(common)}
+
+
 def help_text() -> str:
     """Every flag with its meaning, unit, default and allowed values."""
     lines = ["python -m experiments.run [--flagfile=FILE] [--FLAG=VALUE ...]", ""]
+    described: set[str] = set()
     for group in GROUPS:
         lines.append(f"{group.__name__}: {group.__doc__.strip().splitlines()[0]}")
         for field in dataclasses.fields(group):
-            if field.name not in _NOT_FLAGS:
+            if field.name not in (*_NOT_FLAGS, *described):
                 lines += _describe(field)
+                described.add(field.name)
         lines.append("")
+    lines.append("Methods: of those that have them")
+    for field in _method_fields(described):
+        lines += _describe(field)
     return "\n".join(lines)
 
 
 def _describe(field: dataclasses.Field) -> Iterable[str]:
     default, unit = default_of(field), field.metadata["unit"]
     shown = ",".join(default) if isinstance(default, list) else json.dumps(default)
+    if default is None:
+        shown = _method_defaults(field.name)
     detail = f"default: {shown}" + (f" {unit}" if unit else "")
     rule = allowed(field)
     yield f"  --{field.name}: {field.metadata['help']}"
     yield f"      ({detail}{'' if rule == 'any value' else '; ' + rule})"
 
 
+def _method_defaults(name: str) -> str:
+    """The default of an option in each method that has it."""
+    by_default: dict[str, list[str]] = {}
+    for method, cls in METHODS.items():
+        for field in dataclasses.fields(cls):
+            if field.name == name:
+                by_default.setdefault(json.dumps(default_of(field)), []).append(method)
+    return ", ".join(f"{value} ({' '.join(own)})" for value, own in by_default.items())
+
+
 def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:
-    default = default_of(field)
     define = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
+        dict: flags.DEFINE_string,
         list: flags.DEFINE_list,
-    }[type(default)]
-    define(field.name, default, field.metadata["help"], flag_values=values)
+    }[kind(field)]
+    define(field.name, default_of(field), field.metadata["help"], flag_values=values)
+
+
+def _value(field: dataclasses.Field, value: Any) -> Any:
+    """A flag's value as its option takes it."""
+    if kind(field) is not dict or value is None:
+        return value
+    try:
+        return dict(json.loads(value))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{field.name}={value}: must be a JSON object") from error

@@ -1,5 +1,6 @@
 """One run of the lottery-ticket procedure, from its flags to the files in its directory."""
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
@@ -50,7 +51,10 @@ class LotteryRun:
         self.values = values
         self.options = flags.make(flags.RunOptions, values)
         self.data = flags.make(data.DataOptions, values)
+        self.method = flags.make_method(values)
         self.procedure = flags.make(LotteryTicket, values)
+        if self.method is not None:
+            self.procedure = dataclasses.replace(self.procedure, rounds=1)
         self.pruner = flags.make(sparsity.LayerRates, values)
         self.optimizer = flags.make(OptimizerOptions, values)
         self.objective = flags.make(Mixed, values)
@@ -103,7 +107,8 @@ class LotteryRun:
         keras.utils.set_random_seed(self.options.seed)
         with strategy.scope():
             build = models.BY_NAME[self.options.model]
-            network = sparsity.sparsify(build(train.images.shape[1:], train.num_classes))
+            dense = build(train.images.shape[1:], train.num_classes)
+            network = sparsity.sparsify(dense, self.method, data=train)
             model = AdversarialModel(
                 network,
                 self.attack,
@@ -216,7 +221,8 @@ def _save_masks(directory: RunDirectory, number: int, model: AdversarialModel) -
     folder = directory.file("rounds", str(number))
     os.makedirs(folder, exist_ok=True)
     masks = {
-        name: mask.numpy().astype(bool) for name, _, mask in sparsity.masked_weights(model.network)
+        name: mask.numpy().astype(bool)
+        for name, _, mask, *_ in sparsity.masked_weights(model.network)
     }
     write_npz(os.path.join(folder, "masks.npz"), masks)
 

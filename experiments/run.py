@@ -19,8 +19,8 @@ with quiet_stderr():
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code: 0, 2 for wrong input, 1 for a run that failed."""
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for name in ("tensorflow", "absl", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.showwarning = _show_warning
     if "--help" in argv:
         print(flags.help_text())

@@ -40,7 +40,9 @@ class Setting:
         self.train, _, _ = data.load("mnist", data_dir=data_dir, validation_size=10_000)
         self.network = models.lenet_300_100()
         self.sparse = sparsity.sparsify(self.network, sparsity.Magnitude(DENSITY))
-        self.masks = [tf.constant(m.numpy()) for _, _, m in sparsity.masked_weights(self.sparse)]
+        self.masks = [
+            tf.constant(m.numpy()) for _, _, m, *_ in sparsity.masked_weights(self.sparse)
+        ]
         self.optimizer = keras.optimizers.Adam(RATE)
         self.optimizer.build(self.network.trainable_variables)
 

@@ -165,7 +165,7 @@ class _Run:
             keras.utils.set_random_seed(int(seeds.generate_state(1)[0]))
             fresh = keras.models.clone_model(strip(self.model))
             self._set_weights([weight.numpy() for weight in fresh.weights])
-        for _, weight, mask in masked_weights(self.model.network):
+        for _, weight, mask, *_ in masked_weights(self.model.network):
             weight.assign(weight * mask)
         self._set_optimizer(self._fresh_optimizer)
 

@@ -1,40 +1,77 @@
-"""Sparse models: masks on tfmot's wrapper, and the methods that choose them."""
+"""Sparse models: masks on tfmot's wrapper, and the methods that choose and change them."""
 
-import tf_keras as keras
-
-from robust_sparse_tf.sparsity.magnitude import LayerRates, Magnitude
+from robust_sparse_tf.sparsity.dense import Dense
+from robust_sparse_tf.sparsity.dynamic import Dynamic
+from robust_sparse_tf.sparsity.ema import EMAGrowth
+from robust_sparse_tf.sparsity.flying_bird import FlyingBird, FlyingBirdPlus
+from robust_sparse_tf.sparsity.gradual import GradualMagnitude
+from robust_sparse_tf.sparsity.grasp import GraSP
+from robust_sparse_tf.sparsity.magnitude import LayerRates, Magnitude, Threshold
+from robust_sparse_tf.sparsity.rigl import RigL
+from robust_sparse_tf.sparsity.set import SET
+from robust_sparse_tf.sparsity.snfs import SNFS
+from robust_sparse_tf.sparsity.snip import SNIP
+from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
+from robust_sparse_tf.sparsity.static import Static
 from robust_sparse_tf.sparsity.statistics import densities
-from robust_sparse_tf.sparsity.updater import Pruner
+from robust_sparse_tf.sparsity.stepper import Stepper
+from robust_sparse_tf.sparsity.synflow import SynFlow
+from robust_sparse_tf.sparsity.updater import Change, LayerState, Method, Pruner, Targeted
 from robust_sparse_tf.sparsity.wrapper import (
     MaskedLayer,
     MaskedWeight,
+    dense_layers,
     masked_weights,
     require_tf_keras,
     strip,
     wrap,
 )
 
-
-def sparsify(model: keras.Model, method: Pruner | None = None) -> keras.Model:
-    """A model with a mask on each prunable weight, pruned by a method where one is given.
-
-    The layers are taken over from the given model, which shares its weights from then on.
-
-    Raises:
-        InputError: see `wrap`.
-    """
-    sparse = wrap(model)
-    if method is not None:
-        method.prune(sparse)
-    return sparse
-
+BY_NAME: dict[str, type[Method]] = {
+    "dense": Dense,
+    "static": Static,
+    "snip": SNIP,
+    "grasp": GraSP,
+    "synflow": SynFlow,
+    "magnitude": Magnitude,
+    "threshold": Threshold,
+    "gradual": GradualMagnitude,
+    "set": SET,
+    "rigl": RigL,
+    "ema": EMAGrowth,
+    "snfs": SNFS,
+    "flying_bird": FlyingBird,
+    "flying_bird_plus": FlyingBirdPlus,
+}
 
 __all__ = [
+    "BY_NAME",
+    "SET",
+    "SNFS",
+    "SNIP",
+    "Change",
+    "Dense",
+    "Dynamic",
+    "EMAGrowth",
+    "FlyingBird",
+    "FlyingBirdPlus",
+    "GraSP",
+    "GradualMagnitude",
     "LayerRates",
+    "LayerState",
     "Magnitude",
     "MaskedLayer",
     "MaskedWeight",
+    "Method",
     "Pruner",
+    "RigL",
+    "SparseModel",
+    "Static",
+    "Stepper",
+    "SynFlow",
+    "Targeted",
+    "Threshold",
+    "dense_layers",
     "densities",
     "masked_weights",
     "require_tf_keras",

@@ -1,34 +1,30 @@
-"""Magnitude pruning: the smallest weights go."""
+"""Magnitude pruning at once: the smallest weights go."""
 
 import dataclasses
 
 import tensorflow as tf
 
-from robust_sparse_tf.options import check, option
-from robust_sparse_tf.sparsity.updater import Pruner
-from robust_sparse_tf.sparsity.wrapper import MaskedWeight
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.selection import keep_largest
+from robust_sparse_tf.sparsity.updater import LayerState, Pruner, Targeted
+
+
+def magnitudes(layers: list[LayerState]) -> list[tf.Tensor]:
+    """|w|, and -1 where a weight is pruned already."""
+    return [tf.where(layer.active, tf.abs(layer.weight), -1.0) for layer in layers]
 
 
 @dataclasses.dataclass(frozen=True)
-class Magnitude(Pruner):
-    """Keeps the largest weights of each layer, the same density everywhere.
+class Magnitude(Targeted, Pruner):
+    """Keeps the largest weights.
 
     "Learning both Weights and Connections for Efficient Neural Networks" (Han et al., 2015).
     """
 
-    density: float = option(0.2, "fraction of each layer's weights kept", above=0, maximum=1)
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    def scores(self, entry: MaskedWeight) -> tf.Tensor:
-        """See `Pruner.scores`."""
-        return tf.abs(entry.weight)
-
-    def counts(self, active: list[int], sizes: list[int]) -> list[int]:
-        """See `Pruner.counts`; at least one weight stays in each layer."""
-        wanted = [max(1, round(self.density * size)) for size in sizes]
-        return [min(pair) for pair in zip(wanted, active, strict=True)]
+    def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
+        """See `Pruner.masks`."""
+        return self.keep(layers, magnitudes(layers))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +45,42 @@ class LayerRates(Pruner):
         0.1, "fraction of the remaining weights removed a round, output layer", minimum=0, maximum=1
     )
 
+    def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
+        """See `Pruner.masks`; at least one weight stays in each layer."""
+        rates = [self.prune_hidden] * (len(layers) - 1) + [self.prune_output]
+        counts = [int(tf.math.count_nonzero(layer.active)) for layer in layers]
+        kept = [max(1, n - round(rate * n)) for n, rate in zip(counts, rates, strict=True)]
+        pairs = zip(magnitudes(layers), kept, strict=True)
+        return [keep_largest(scores, count) for scores, count in pairs]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Threshold(Pruner):
+    """Removes the weights whose magnitude is below gamma.
+
+    "Sparse DNNs with Improved Adversarial Robustness" (Guo et al., 2018). One gamma for all layers;
+    where a density is wanted instead, gamma is solved for it.
+    """
+
+    gamma: float = option(0.0, "least magnitude of a weight that stays", minimum=0)
+    solve_density: float = option(
+        0.0, "density for which gamma is solved (0: gamma is given)", minimum=0, maximum=1
+    )
+
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
+        if self.gamma and self.solve_density:
+            raise InputError(f"gamma={self.gamma}: must be 0 where solve_density is given")
 
-    def scores(self, entry: MaskedWeight) -> tf.Tensor:
-        """See `Pruner.scores`."""
-        return tf.abs(entry.weight)
+    def solved_gamma(self, layers: list[LayerState]) -> tf.Tensor:
+        """The least magnitude of those that stay; float32."""
+        if not self.solve_density:
+            return tf.constant(self.gamma)
+        whole = tf.concat([tf.reshape(scores, [-1]) for scores in magnitudes(layers)], 0)
+        kept = keep_largest(whole, round(self.solve_density * whole.shape[0]))
+        return tf.reduce_min(tf.where(kept, whole, float("inf")))
 
-    def counts(self, active: list[int], sizes: list[int]) -> list[int]:
-        """See `Pruner.counts`; at least one weight stays in each layer."""
-        del sizes
-        rates = [self.prune_hidden] * (len(active) - 1) + [self.prune_output]
-        pairs = zip(active, rates, strict=True)
-        return [max(1, count - round(rate * count)) for count, rate in pairs]
+    def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
+        """See `Pruner.masks`."""
+        gamma = self.solved_gamma(layers)
+        return [scores >= gamma for scores in magnitudes(layers)]

@@ -1,9 +1,54 @@
 """Measures of how sparse a model is."""
 
+import math
+from typing import TypedDict
+
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.sparsity.wrapper import masked_weights
+from robust_sparse_tf.sparsity.flops import CONVOLUTIONS, multiply_accumulates
+from robust_sparse_tf.sparsity.sparse_model import SparseModel
+from robust_sparse_tf.sparsity.wrapper import (
+    MaskedWeight,
+    PruneLowMagnitude,
+    leaves,
+    masked_weights,
+)
+
+_VALUE_BYTES = 4
+
+
+class LayerStatistics(TypedDict):
+    """Measures of one masked weight; `statistics` says what each is."""
+
+    density: float
+    active: int
+    size: int
+    changed: int
+    exploration: float
+    no_input: int
+    no_output: int
+    dense_bytes: int
+    bytes: int
+    encoding: str
+
+
+class Statistics(TypedDict):
+    """Measures of a model: of all masked weights, of the whole network, and weight by weight."""
+
+    density: float
+    active: int
+    size: int
+    changed: int
+    exploration: float
+    no_input: int
+    no_output: int
+    flops: float | None
+    multiply_accumulates: int | None
+    dense_bytes: int
+    bytes: int
+    layers: dict[str, LayerStatistics]
 
 
 def densities(model: keras.Model) -> tuple[float, dict[str, float]]:
@@ -12,8 +57,81 @@ def densities(model: keras.Model) -> tuple[float, dict[str, float]]:
     A model without masks has density 1 and no layers.
     """
     kept, total, layers = 0, 0, {}
-    for name, _, mask in masked_weights(model):
+    for name, _, mask, *_ in masked_weights(model):
         active, size = int(tf.math.count_nonzero(mask)), mask.shape.num_elements()
         layers[name] = active / size
         kept, total = kept + active, total + size
     return (kept / total if total else 1.0), layers
+
+
+def statistics(model: keras.Model) -> Statistics:
+    """How sparse a model is, what its last update did, and what it costs; plain JSON values.
+
+    It only reads masks: nothing is traced, and no variable changes. For each masked weight, under
+    its name in `layers`, and for all of them:
+
+    - `density`: `active` / `size`.
+    - `active`: number of weights whose mask is one.
+    - `size`: number of weights, pruned ones included.
+    - `changed`: places of the mask that the last update changed; 0 where there was none.
+    - `exploration`: the share of weights that have been active at any time, the rate R_s of "Do We
+      Actually Need Dense Over-Parameterization? In-Time Over-Parameterization in Sparse Training"
+      (Liu et al., 2021); the density where the method grows no weights.
+    - `no_input`: output units whose whole fan-in in the layer is masked.
+    - `no_output`: input units whose whole fan-out in the layer is masked. Units are the columns and
+      rows of the weight's matrix, and of convolutions the channels: one counts when it has no
+      weight left at any place of the kernel. The two kernels of a separable layer count each for
+      itself.
+    - `dense_bytes`: 4 bytes a weight; for the whole, of all parameters of the model (biases and
+      moving statistics included, masks and the like not).
+    - `bytes`: the same with each masked weight in the smallest of three encodings, the first of
+      those that are equal. The formats are those of "Sparsity in Deep Learning" (Hoefler et al.,
+      2021, section 2.2):
+        - `dense`: 4 size;
+        - `bitmap`: size / 8, rounded up, + 4 active;
+        - `csr` of the matrix [inputs, outputs]: (4 + i) active + 4 (inputs + 1), with column
+          indices of i = 2 bytes up to 65,536 outputs, and of 4 above.
+    - `encoding`: the name of the smallest; only in `layers`.
+
+    Only of the whole:
+
+    - `multiply_accumulates`: those of one forward of one example, biases not counted: the sum over
+      the kernels of dense layers and convolutions of active weights x output positions (input
+      positions of transposed convolutions); kernels without a mask count in full, embeddings and
+      other layers nothing. See `flops.multiply_accumulates`.
+    - `flops`: `multiply_accumulates` as a fraction of the dense network's, in [0, 1]. Both are None
+      where there is nothing to count, and where the shape of the inputs is not known.
+
+    Args:
+        model: from `sparsify`, one whose `network` is (AdversarialModel), or any other; a model
+            without masks has density 1 and no layers.
+    """
+    network = getattr(model, "network", model)
+    entries = list(masked_weights(network))
+    masks = [_matrix(entry, entry.mask) for entry in entries]
+    triples = zip(entries, masks, _changed(network, len(entries)), strict=True)
+    layers = [_measure(*triple) for triple in triples]
+    explored = _explored(network, entries, masks)
+    for layer, count in zip(layers, explored, strict=True):
+        layer["exploration"] = count / layer["size"]
+
+    def total(key: str) -> int:
+        return sum(layer[key] for layer in layers)
+
+    active, size, whole_bytes = total("active"), total("size"), _VALUE_BYTES * _parameters(network)
+    counts = {id(entry.weight): layer["active"] for entry, layer in zip(entries, layers)}
+    kept, whole = multiply_accumulates(network, counts) or (0, 0)
+    return Statistics(
+        density=active / size if size else 1.0,
+        active=active,
+        size=size,
+        changed=total("changed"),
+        exploration=sum(explored) / size if size else 1.0,
+        no_input=total("no_input"),
+        no_output=total("no_output"),
+        flops=kept / whole if whole else None,
+        multiply_accumulates=kept if whole else None,
+        dense_bytes=whole_bytes,
+        bytes=whole_bytes - total("dense_bytes") + total("bytes"),
+        layers={entry.name: layer for entry, layer in zip(entries, layers, strict=True)},
+    )

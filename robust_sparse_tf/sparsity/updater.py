@@ -1,44 +1,284 @@
-"""The base of all methods that take weights away."""
+"""The base of all methods: what a sparse model asks of them, and what they share."""
 
 import abc
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import check, option
+from robust_sparse_tf.sparsity import distribution
+from robust_sparse_tf.sparsity.selection import keep_largest
+from robust_sparse_tf.sparsity.structure import SYNTAX, Structure, Weights, parse
 from robust_sparse_tf.sparsity.wrapper import MaskedWeight, masked_weights
 
 
-class Pruner(abc.ABC):
-    """Scores the weights of a model and keeps, in each layer, a stated number of the best.
+class LayerState(NamedTuple):
+    """One prunable weight as methods see it: matrices [inputs, outputs].
 
-    A method gives `scores` and `counts`. Weights pruned earlier never come back.
+    `active` is bool; `gradient` is float32, of the loss with respect to the weight, pruned entries
+    included, and None before training.
     """
 
-    @abc.abstractmethod
-    def scores(self, entry: MaskedWeight) -> tf.Tensor:
-        """How much each weight is worth: float32 of the weight's shape, at least 0."""
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    weight: tf.Tensor
+    active: tf.Tensor
+    gradient: tf.Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of weights, pruned ones included."""
+        return self.weight.shape.num_elements()
+
+
+class Change(NamedTuple):
+    """What an update does to a layer: bool [inputs, outputs], disjoint; all the rest is pruned."""
+
+    kept: tf.Tensor
+    grown: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Method:
+    """How a model becomes and stays sparse. A small immutable object.
+
+    `start` chooses the first masks. Methods that change masks in training say when (`is_due`) and
+    how (`change`); the model's own train step calls them in the graph.
+    """
+
+    changes_masks: ClassVar[bool] = False
+    replaces_step: ClassVar[bool] = False
+    """Whether an update takes the place of the optimizer's step, as RigL's does."""
+    grows: ClassVar[bool] = False
+    feedbacks: ClassVar[int] = 0
+    """Numbers that callbacks may tell the method through the model's `feedback`."""
+
+    seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+        """Chooses the first masks of a model from `wrap`; by default all weights stay.
+
+        Args:
+            model: all of whose masks are one, or those of a model that was sparse already.
+            data: batches (images, labels), for methods that look at gradients.
+        """
+        del model, data
+
+    def is_due(self, step: tf.Tensor) -> tf.Tensor:
+        """Whether the masks change at a step: bool scalar from int64, optimizer steps so far."""
+        del step
+        return tf.constant(False)
+
+    def change(
+        self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
+    ) -> list[Change]:
+        """The change of each layer at a step at which it is due.
+
+        Args:
+            layers: the states of all layers.
+            step: int64, optimizer steps so far.
+            feedback: what a callback told the model, of methods that take feedback.
+        """
+        raise NotImplementedError
+
+    def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """What a weight's memory becomes with the gradient of a step; see `remembers`."""
+        raise NotImplementedError
+
+    def initial(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor | None:
+        """Values at which grown weights start, shaped as the layer; None for zeros."""
+        del layer, step
+        return None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the model keeps a memory of gradients, as large as its weights.
+
+        `change` then gets the memory as the layers' gradient.
+        """
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Targeted(Method):
+    """A method with a wanted density, spread over the layers."""
+
+    density: float = option(0.1, "fraction of weights kept", above=0, maximum=1)
+    _: dataclasses.KW_ONLY
+    distribution: str = option(
+        "uniform",
+        "how density is spread: the same everywhere, Erdos-Renyi, Erdos-Renyi-Kernel, or by one "
+        "ranking of all weights (methods that score weights)",
+        choices=(*distribution.NAMES, "global"),
+    )
+    dense_first: bool = option(False, "keep the first layer dense")
+    dense_last: bool = option(False, "keep the last layer dense")
+    layer_densities: Mapping[str, float] = option(
+        {}, 'densities of layers by patterns of their names, as JSON: {"conv_*": 0.5}'
+    )
+    minimum_weights: int = option(1, "weights that each layer keeps at least", minimum=1)
+    structure: str = option("weights", f"what is pruned as one: {SYNTAX}")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse(self.structure)
+
+    def counts(self, layers: list[LayerState]) -> list[int]:
+        """The number of weights each layer is to keep, for all distributions but "global"."""
+        shapes = {layer.name: layer.shape for layer in layers}
+        spread = distribution.densities_of(
+            self.distribution, self.density, shapes, self.fixed_densities(list(shapes))
+        )
+        counts = distribution.counts_of(spread, shapes, self.minimum_weights)
+        return [counts[layer.name] for layer in layers]
+
+    def fixed_densities(self, names: list[str]) -> dict[str, float]:
+        """The density of each layer that is not left to the distribution."""
+        fixed = distribution.match(self.layer_densities, names)
+        ends = [names[0]] * self.dense_first + [names[-1]] * self.dense_last
+        return fixed | dict.fromkeys(ends, 1.0)
+
+    def structures(self, layers: list[LayerState]) -> list[Structure]:
+        """The structure of each layer; layers that stay dense have none.
+
+        Raises:
+            InputError: where units do not fit into a layer.
+        """
+        structure = parse(self.structure)
+        fixed = self.fixed_densities([layer.name for layer in layers])
+        found = [Weights() if fixed.get(layer.name) == 1 else structure for layer in layers]
+        for layer, own in zip(layers, found, strict=True):
+            own.check(layer.name, tuple(layer.weight.shape))
+        return found
+
+    def keep(
+        self, layers: list[LayerState], scores: list[tf.Tensor], progress: float | tf.Tensor = 1.0
+    ) -> list[tf.Tensor]:
+        """The masks of the best weights by their scores, as many as the density allows.
+
+        With the distribution "global" one ranking decides; a layer that would keep fewer than
+        `minimum_weights` keeps that many of its best, in addition.
+
+        Args:
+            layers: the states of all layers.
+            scores: float32 [inputs, outputs] each, any sign.
+            progress: the share, in [0, 1], of the weights to take away that go now.
+        """
+
+        def now(size: int, final: int) -> int | tf.Tensor:
+            if isinstance(progress, float) and progress == 1.0:
+                return final
+            return size - tf.cast(tf.round((size - final) * progress), tf.int32)
+
+        structures = self.structures(layers)
+        if self.distribution == "global":
+            counts = self._ranked(layers, scores, structures, now)
+        else:
+            pairs = zip(layers, self.counts(layers), strict=True)
+            counts = [now(layer.size, count) for layer, count in pairs]
+        triples = zip(structures, scores, counts, strict=True)
+        return [structure.keep(score, count) for structure, score, count in triples]
+
+    def _ranked(
+        self,
+        layers: list[LayerState],
+        scores: list[tf.Tensor],
+        structures: list[Structure],
+        now: Callable[[int, int], int | tf.Tensor],
+    ) -> list[int | tf.Tensor]:
+        """How many weights of each layer are among the best of all that have no fixed density."""
+        fixed = self.fixed_densities([layer.name for layer in layers])
+        free = [i for i, layer in enumerate(layers) if layer.name not in fixed]
+        sizes = [layers[i].size for i in free]
+        counts = [now(layer.size, round(fixed.get(layer.name, 0) * layer.size)) for layer in layers]
+        held = sum(round(fixed[layer.name] * layer.size) for layer in layers if layer.name in fixed)
+        wanted = round(self.density * sum(layer.size for layer in layers)) - held
+        if not 0 <= wanted <= sum(sizes):
+            raise InputError(
+                f"density={self.density}: cannot be reached beside layers of given density "
+                f"({', '.join(fixed)})"
+            )
+        ranked = [self._unit_scores(structures[i], scores[i]) for i in free]
+        best = keep_largest(tf.concat(ranked, 0), now(sum(sizes), wanted))
+        for i, flags in zip(free, tf.split(best, sizes), strict=True):
+            found = tf.math.count_nonzero(flags, dtype=tf.int32)
+            counts[i] = tf.maximum(found, min(self.minimum_weights, layers[i].size))
+        return counts
+
+    @staticmethod
+    def _unit_scores(structure: Structure, scores: tf.Tensor) -> tf.Tensor:
+        """For each weight, in any order, the score of its unit."""
+        pooled = tf.reshape(structure.pool(scores), [-1])
+        return tf.repeat(pooled, scores.shape.num_elements() // pooled.shape[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruner(Method):
+    """A method that takes weights away before training, or between two trainings."""
 
     @abc.abstractmethod
-    def counts(self, active: list[int], sizes: list[int]) -> list[int]:
-        """The number of weights to keep in each layer, of those active in it; its size beside."""
+    def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
+        """The masks, bool [inputs, outputs]; what is not active now stays away in any case."""
 
     def prune(self, model: keras.Model) -> None:
         """Prunes a wrapped model: assigns the masks and stores the weights masked."""
-        entries = list(masked_weights(model))
-        active = [int(tf.math.count_nonzero(entry.mask)) for entry in entries]
-        sizes = [entry.mask.shape.num_elements() for entry in entries]
-        for entry, keep in zip(entries, self.counts(active, sizes), strict=True):
-            candidates = tf.where(entry.mask > 0, self.scores(entry), -1.0)
-            entry.mask.assign(keep_largest(candidates, keep))
-            entry.weight.assign(entry.weight * entry.mask)
+        layers = layer_states(model)
+        pairs = zip(self.masks(layers), layers, strict=True)
+        set_masks(model, [mask & layer.active for mask, layer in pairs])
+
+    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+        """See `Method.start`."""
+        self.prune(model)
 
 
-def keep_largest(scores: tf.Tensor, count: int) -> tf.Tensor:
-    """A mask of the `count` largest scores: float32 of the same shape, ones and zeros.
+def layer_states(
+    model: keras.Model, gradients: Mapping[Any, tf.Tensor] | None = None
+) -> list[LayerState]:
+    """The states of all prunable weights, in the order of the layers.
 
-    Chosen by index, so that ties never change the count; of equal scores the first ones stay.
+    Args:
+        model: from `wrap`.
+        gradients: the gradient of each prunable weight, by its `name`.
     """
-    flat = tf.reshape(scores, [-1])
-    kept = tf.math.top_k(flat, k=count).indices
-    mask = tf.scatter_nd(kept[:, None], tf.ones([count]), tf.shape(flat))
-    return tf.reshape(mask, tf.shape(scores))
+    gradients = gradients or {}
+    states = []
+    for index, entry in enumerate(masked_weights(model)):
+        gradient = gradients.get(entry.name)
+        states.append(
+            LayerState(
+                entry.name,
+                index,
+                tuple(entry.mask.shape),
+                entry.to_matrix(tf.convert_to_tensor(entry.weight)),
+                entry.to_matrix(tf.convert_to_tensor(entry.mask)) > 0,
+                None if gradient is None else entry.to_matrix(gradient),
+            )
+        )
+    return states
+
+
+def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
+    """Assigns masks, bool [inputs, outputs] each, and stores the weights masked."""
+    for entry, mask in zip(masked_weights(model), masks, strict=True):
+        assign_mask(entry, mask)
+
+
+def assign_mask(entry: MaskedWeight, mask: tf.Tensor) -> None:
+    """Assigns one mask and stores the weight masked."""
+    entry.mask.assign(tf.cast(entry.from_matrix(mask), entry.mask.dtype))
+    entry.weight.assign(entry.weight * entry.mask)
+
+
+def uniform(seed: int, layer: LayerState, step: int | tf.Tensor) -> tf.Tensor:
+    """Random scores in [0, 1) of a layer's shape: a function of (seed, layer, step) alone."""
+    place = tf.cast(step, tf.int64) * 2**20 + layer.index
+    seeds = tf.stack([tf.constant(seed, tf.int64), place])
+    return tf.random.stateless_uniform(layer.weight.shape, seeds, alg="philox")

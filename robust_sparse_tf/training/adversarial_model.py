@@ -8,7 +8,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Attack
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import masked_weights, require_tf_keras
+from robust_sparse_tf.sparsity import Stepper, require_tf_keras
 from robust_sparse_tf.training.objectives import Mixed
 
 # Layers whose output for one example depends on nothing but that example and the weights.
@@ -83,7 +83,6 @@ class AdversarialModel(keras.Model):
         # CleverHans traces a graph for each callable it is given, and keeps it.
         self._inference = lambda inputs: network(inputs, training=False)
         self._gather: Gather | None = None
-        self._update = self._apply
         self._loss = keras.metrics.Mean("loss")
         self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
         self.build(network.input_shape)
@@ -126,7 +125,9 @@ class AdversarialModel(keras.Model):
         single = self.distribute_strategy.num_replicas_in_sync == 1
         if jit_update is None:
             jit_update = single and not jit_compile and not tf.config.list_physical_devices("GPU")
-        self._update = tf.function(self._apply, jit_compile=True) if jit_update else self._apply
+        self._stepper = Stepper(
+            self.network, self.optimizer, self.trainable_variables, jit_compile=jit_update
+        )
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `tf_keras.Model.fit`. With a `Split` an epoch is one pass unless told otherwise.
@@ -156,7 +157,7 @@ class AdversarialModel(keras.Model):
         parts = [self._gradients(*part) for part in self._parts(x, y, self._noise(x))]
         gradients, results = zip(*parts, strict=True)
         size = tf.cast(tf.shape(x)[0], tf.float32)
-        self._update([*gradients, *self._penalty(size)], _sum_over_replicas(size))
+        self._stepper([*gradients, *self._penalty(size)], _sum_over_replicas(size))
         losses, logits, robust_logits = (tf.concat(c, 0) for c in zip(*results, strict=True))
         self._watch(losses)
         self.step.assign_add(1)
@@ -236,23 +237,6 @@ class AdversarialModel(keras.Model):
         if replicas > 1:
             noise = noise[context.replica_id_in_sync_group * size :][:size]
         return tf.ensure_shape(noise, x.shape)
-
-    def _apply(self, parts: list[list[tf.Tensor]], size: tf.Tensor) -> None:
-        """Averages the parts' gradients over the global batch, masks them and takes the step."""
-        masks = {entry.weight.ref(): entry.mask for entry in masked_weights(self.network)}
-        variables = self.trainable_variables
-        total = []
-        for variable, *gradients in zip(variables, *parts, strict=True):
-            gradient = tf.add_n(gradients) / size
-            mask = masks.get(variable.ref())
-            total.append(gradient if mask is None else gradient * mask)
-        self.optimizer.apply_gradients(zip(total, variables, strict=True))
-        # Optimizers that move a weight without a gradient must not bring it back either.
-        tf.distribute.get_replica_context().merge_call(self._store_masked)
-
-    def _store_masked(self, strategy: tf.distribute.Strategy) -> None:
-        for _, weight, mask in masked_weights(self.network):
-            strategy.extended.update(weight, lambda w, m: w.assign(w * m), args=(mask,))
 
     def _watch(self, losses: tf.Tensor) -> None:
         """Notes the first step whose loss is not finite."""

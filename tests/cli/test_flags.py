@@ -8,6 +8,7 @@ import pytest
 
 from experiments import flags
 from experiments.directory import run_name
+from robust_sparse_tf import sparsity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import default_of
 from robust_sparse_tf.procedures import LotteryTicket
@@ -23,6 +24,9 @@ def parse(*argv: str) -> dict[str, Any]:
 def other_value(field: dataclasses.Field) -> Any:
     """A value that is not the default; parsing does not look at what is allowed."""
     default = default_of(field)
+    if default is None:  # an option of methods
+        samples = {bool: True, int: 7, float: 0.125, str: "some", dict: {"logits": 1.0}}
+        return samples[flags.kind(field)]
     if isinstance(default, list):
         return [*field.metadata["choices"]]
     if isinstance(default, bool):
@@ -35,6 +39,8 @@ def other_value(field: dataclasses.Field) -> Any:
 
 
 def as_flag(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        value = json.dumps(value)
     return f"--{name}=" + (",".join(value) if isinstance(value, list) else str(value))
 
 
@@ -63,7 +69,7 @@ def test_each_flag(name):
     value = other_value(FIELDS[name])
     values = parse(as_flag(name, value))
     assert values == {**parse(), name: value}
-    assert type(values[name]) is type(default_of(FIELDS[name]))
+    assert type(values[name]) is flags.kind(FIELDS[name])
     assert json.loads(json.dumps(values)) == values
     hashed = name not in UNHASHED
     assert flags.different(values) == ({name: value} if hashed else {})
@@ -97,7 +103,8 @@ def test_name_is_readable():
 
 
 def test_name_ignores_defaults_given():
-    values = parse(*(as_flag(name, default_of(field)) for name, field in FIELDS.items()))
+    defaults = {name: default_of(field) for name, field in FIELDS.items()}
+    values = parse(*(as_flag(k, v) for k, v in defaults.items() if v is not None))
     assert run_name(values) == run_name(parse())
 
 
@@ -118,6 +125,39 @@ def test_flagfile(tmp_path):
         "--rounds=2", "--eval_attacks=fgsm,pgd", "--random_start", "--iterations=5"
     )
     assert parse(f"--flagfile={file}", "--rounds=3")["rounds"] == 3
+
+
+METHOD_FLAGS = {name for name, field in FIELDS.items() if default_of(field) is None}
+
+
+@pytest.mark.parametrize("name", sparsity.BY_NAME)
+def test_make_method(name):
+    """Each method takes its own options, and refuses those of others."""
+    method = flags.make_method(parse(f"--method={name}", "--seed=3"))
+    assert method == sparsity.BY_NAME[name](seed=3)
+    own = {field.name for field in dataclasses.fields(method)} - {"seed"}
+    assert own <= METHOD_FLAGS
+    for other in METHOD_FLAGS - own:
+        argv = as_flag(other, other_value(FIELDS[other]))
+        with pytest.raises(InputError, match=f"^{other}=.*is no option of method={name}"):
+            flags.make_method(parse(f"--method={name}", argv))
+
+
+def test_make_method_takes_given_values():
+    argv = ["--method=rigl", "--density=0.25", "--stop_step=9", '--layer_densities={"logits": 1}']
+    expected = sparsity.RigL(0.25, stop_step=9, layer_densities={"logits": 1})
+    assert flags.make_method(parse(*argv)) == expected
+
+
+def test_lottery_has_no_method():
+    assert flags.make_method(parse()) is None
+    with pytest.raises(InputError, match="density=0.5: is no option of method=lottery"):
+        flags.make_method(parse("--density=0.5"))
+
+
+def test_layer_densities_must_be_json():
+    with pytest.raises(InputError, match="layer_densities=x: must be a JSON object"):
+        parse("--layer_densities=x")
 
 
 @pytest.mark.parametrize("argv", [["--nosuch"], ["--rounds=x"], ["word"], ["--rounds"]])

@@ -36,11 +36,11 @@ def make_model(seed=0, rate=1e-2, optimizer=None, **compiled) -> AdversarialMode
 
 
 def kernels(model) -> list[np.ndarray]:
-    return [weight.numpy() for _, weight, _ in masked_weights(model.network)]
+    return [weight.numpy() for _, weight, _, *_ in masked_weights(model.network)]
 
 
 def masks(model) -> list[np.ndarray]:
-    return [mask.numpy() for _, _, mask in masked_weights(model.network)]
+    return [mask.numpy() for _, _, mask, *_ in masked_weights(model.network)]
 
 
 def state(model) -> list[np.ndarray]:

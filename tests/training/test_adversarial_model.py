@@ -87,7 +87,7 @@ class ZeroCheck(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps += 1
-        for name, weight, mask in masked_weights(self.model.network):
+        for name, weight, mask, *_ in masked_weights(self.model.network):
             slots = [slot for slot in self.model.optimizer.variables if slot.shape == mask.shape]
             assert slots, name
             for variable in (weight, *slots):
@@ -114,11 +114,11 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_pruned_weights_stay_zero(optimizer, attack, make_lenet, digits):
     network, check = make_lenet(), ZeroCheck()
-    before = [mask.numpy() for _, _, mask in masked_weights(network)]
+    before = [mask.numpy() for _, _, mask, *_ in masked_weights(network)]
     model = robust(network, ATTACKS[attack], optimizer=OPTIMIZERS[optimizer](), jit_update=None)
     model.fit(digits[0], epochs=2, steps_per_epoch=4, verbose=0, callbacks=[check])
     assert check.steps == 8
-    np.testing.assert_equal([mask.numpy() for _, _, mask in masked_weights(network)], before)
+    np.testing.assert_equal([mask.numpy() for _, _, mask, *_ in masked_weights(network)], before)
     assert model.nonfinite_step.numpy() == -1
 
 
@@ -130,7 +130,7 @@ def test_weights_that_the_optimizer_would_bring_back_stay_zero(make_lenet, batch
     Magnitude(0.2).prune(network)
     for _ in range(2):
         model.train_on_batch(*batch)
-        for _, weight, mask in masked_weights(network):
+        for _, weight, mask, *_ in masked_weights(network):
             assert np.all(weight.numpy()[mask == 0] == 0)
 
 
@@ -171,8 +171,9 @@ def reference_step(network, attack, objective, optimizer, x, y, noise):
     masks = {entry.weight.ref(): entry.mask for entry in masked_weights(network)}
     pairs = zip(gradients, network.trainable_variables, strict=True)
     optimizer.apply_gradients([(g * masks.get(v.ref(), 1.0), v) for g, v in pairs])
-    for _, kernel, mask in masked_weights(network):
+    for _, kernel, mask, *_ in masked_weights(network):
         kernel.assign(kernel * mask)
+    network.step.assign_add(1)
     return float(loss), clean, robust_logits
 
 
@@ -481,7 +482,7 @@ def test_mirrored_masks_and_zeros(mirrored, make_lenet, digits):
         callbacks=[check],
     )
     assert check.steps == 4
-    for _, weight, mask in masked_weights(model.network):
+    for _, weight, mask, *_ in masked_weights(model.network):
         for variable in (weight, mask):
             assert len(local(variable)) == 2
             np.testing.assert_array_equal(*local(variable))

@@ -1,0 +1,156 @@
+"""The report of a sweep: a table and a figure of whatever cells are finished."""
+
+import json
+import os
+import statistics
+import sys
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.ticker import PercentFormatter
+
+from experiments.directory import write_json, write_text
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
+
+Row = dict[str, Any]
+
+
+def main(argv: list[str]) -> int:
+    """python -m experiments.report SWEEP_DIRECTORY; returns the exit code."""
+    try:
+        if len(argv) != 2:
+            raise InputError("usage: python -m experiments.report SWEEP_DIRECTORY")
+        print(write(argv[1]))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def write(folder: str) -> str:
+    """Writes report.json, report.md and report.png of a sweep, and returns the table.
+
+    Raises:
+        InputError: for a folder that holds no sweep, or one without a finished cell.
+    """
+    try:
+        with open(os.path.join(folder, "sweep.json")) as file:
+            sweep = json.load(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: holds no sweep (no readable sweep.json)") from error
+    rows = summarise(_finished(folder, sweep["cells"]))
+    if not rows:
+        raise InputError(f"{folder}: holds no finished cell yet")
+    text = markdown(rows, sweep)
+    write_json(os.path.join(folder, "report.json"), {"rows": rows, "command": sweep["command"]})
+    write_text(os.path.join(folder, "report.md"), text)
+    path = os.path.join(folder, "report.png")
+    with files.naming(path):
+        _draw(path, rows)
+    return text
+
+
+def summarise(results: list[dict[str, Any]]) -> list[Row]:
+    """One row for each method and density: means and standard deviations over seeds.
+
+    Args:
+        results: the `results.json` of each finished cell, with its flags.
+
+    Returns:
+        Rows by method and falling density: `method`, `density` (mean over the seeds), `seeds`, and
+        by measure ("clean" and each attack) `mean` and `std`, fractions; `std` (of the sample, n -
+        1) is None for one seed.
+    """
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for result in results:
+        varied = {k: v for k, v in result["flags"].items() if k != "seed"}
+        groups.setdefault((json.dumps(varied, sort_keys=True)), []).append(result)
+    rows = []
+    for group in groups.values():
+        last = [result["rounds"][-1] for result in group]
+        measures = {"clean": [entry["test"]["clean_accuracy"] for entry in last]}
+        for attack in last[0]["test"]["robust_accuracy"]:
+            measures[attack] = [entry["test"]["robust_accuracy"][attack] for entry in last]
+        rows.append(
+            {
+                "method": group[0]["flags"].get("method", "lottery"),
+                "density": statistics.fmean(entry["density"] for entry in last),
+                "seeds": len(group),
+                "measures": {name: _spread(values) for name, values in measures.items()},
+            }
+        )
+    order = list(dict.fromkeys(row["method"] for row in rows))
+    return sorted(rows, key=lambda row: (order.index(row["method"]), -row["density"]))
+
+
+def markdown(rows: list[Row], sweep: dict[str, Any]) -> str:
+    """report.md: test accuracies in percent, mean ± standard deviation."""
+    names = list(rows[0]["measures"])
+    lines = [
+        "# Test accuracy (%) by method and density",
+        "",
+        "| method | density | " + " | ".join(names) + " | seeds |",
+        "| --- |" + " ---: |" * (len(names) + 2),
+    ]
+    for row in rows:
+        shown = [_percent(row["measures"][name]) for name in names]
+        cells = [row["method"], f"{100 * row['density']:.1f}", *shown, str(row["seeds"])]
+        lines.append("| " + " | ".join(cells) + " |")
+    finished = sum(row["seeds"] for row in rows)
+    lines += ["", f"{finished} of {len(sweep['cells'])} cells. Made by:", ""]
+    lines += ["    " + sweep["command"], ""]
+    return "\n".join(lines)
+
+
+def _finished(folder: str, names: list[str]) -> list[dict[str, Any]]:
+    found = []
+    for name in names:
+        path = os.path.join(folder, name, "results.json")
+        if os.path.exists(path):
+            with open(path) as file:
+                found.append(json.load(file))
+    return found
+
+
+def _spread(values: list[float]) -> dict[str, float | None]:
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "std": std}
+
+
+def _percent(measure: dict[str, float | None]) -> str:
+    text = f"{100 * measure['mean']:.2f}"
+    return text if measure["std"] is None else f"{text} ± {100 * measure['std']:.2f}"
+
+
+def _draw(path: str, rows: list[Row]) -> None:
+    names = list(rows[0]["measures"])
+    figure, axes = plt.subplots(1, len(names), figsize=(5 * len(names), 4), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        for method in dict.fromkeys(row["method"] for row in rows):
+            own = [row for row in rows if row["method"] == method]
+            means = [row["measures"][name]["mean"] for row in own]
+            stds = [row["measures"][name]["std"] or 0 for row in own]
+            densities = [row["density"] for row in own]
+            if method == "dense":
+                axis.axhline(means[0], color="black", linestyle="--", label=method)
+            else:
+                axis.errorbar(densities, means, stds, marker="o", capsize=3, label=method)
+        axis.set_xscale("log")
+        axis.invert_xaxis()
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.set_xlabel("density")
+        axis.set_ylabel("test accuracy" if name == "clean" else f"test accuracy under {name}")
+    axes[0][0].legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,89 @@
+"""Runs a grid of runs, one after the other, and reports on them."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+from experiments.quiet import quiet_stderr
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet_stderr():
+    from experiments import flags, report
+    from experiments.directory import run_name, write_json
+    from experiments.grid import as_flag, cells
+    from robust_sparse_tf.errors import InputError
+
+_GRID = {"grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1"}
+USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...] [FLAGS OF run]
+
+Each grid is the product of its axes. Finished cells are not run again; the report is written after
+each cell. The sweep's directory, under --output_dir, is the last line printed."""
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code: 0, 2 for wrong input, 1 where a cell failed."""
+    if "--help" in argv:
+        print(USAGE)
+        return 0
+    try:
+        sweep = Sweep(argv)
+        failed = sweep.run()
+        print(report.write(sweep.folder))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    for name in failed:
+        print(f"error: cell {name} failed; what it said is above", file=sys.stderr)
+    print(sweep.folder)
+    return 1 if failed else 0
+
+
+class Sweep:
+    """The cells of a command line, and the directory that holds them.
+
+    Raises:
+        InputError: for wrong flags, or no grid.
+    """
+
+    def __init__(self, argv: list[str]) -> None:
+        base = flags.parse(argv, repeated=_GRID)
+        grids = base.pop("grid")
+        if not grids:
+            raise InputError("grid: must be given, as in --grid=method=set,rigl,density=0.5,0.1")
+        self.cells = cells(flags.given(base), grids)
+        identity = json.dumps([flags.different(base), grids], sort_keys=True)
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
+        self._command = shlex.join(["python", "-m", "experiments.sweep", *argv[1:]])
+
+    def run(self) -> list[str]:
+        """Runs all cells that are not finished; returns the names of those that failed."""
+        os.makedirs(self.folder, exist_ok=True)
+        names = [run_name(values) for values in self.cells]
+        write_json(
+            os.path.join(self.folder, "sweep.json"), {"command": self._command, "cells": names}
+        )
+        failed = []
+        for number, (name, values) in enumerate(zip(names, self.cells, strict=True), 1):
+            if os.path.exists(os.path.join(self.folder, name, "results.json")):
+                continue
+            print(f"cell {number}/{len(names)} {name} {flags.different(values)}", flush=True)
+            given = flags.given(values | {"output_dir": self.folder})
+            command = [sys.executable, "-m", "experiments.run"]
+            command += [as_flag(k, v) for k, v in given.items()]
+            if subprocess.run(command, check=False).returncode:
+                failed.append(name)
+            with contextlib.suppress(InputError):  # nothing is finished yet
+                report.write(self.folder)
+        return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

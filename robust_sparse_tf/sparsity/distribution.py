@@ -1,0 +1,100 @@
+"""How a wanted density is spread over the layers."""
+
+import fnmatch
+import math
+from collections.abc import Mapping, Sequence
+
+from robust_sparse_tf.errors import InputError
+
+Shape = Sequence[int]
+NAMES = ("uniform", "er", "erk")
+
+
+def densities_of(
+    distribution: str,
+    density: float,
+    shapes: Mapping[str, Shape],
+    fixed: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """The density of each layer, so that all of them together have the wanted one.
+
+    Args:
+        distribution: "uniform", the same everywhere; "er", Erdos-Renyi, as in "Scalable Training of
+            Artificial Neural Networks with Adaptive Sparse Connectivity" (Mocanu et al., 2018),
+            density proportional to (n_in + n_out) / (n_in n_out); "erk", Erdos-Renyi-Kernel, as in
+            "Rigging the Lottery" (Evci et al., 2020), section 3, with the sides of the kernel in
+            the sum and in the product.
+        density: fraction of all weights to keep, in (0, 1].
+        shapes: the shape of each weight.
+        fixed: layers whose density is given; the others make up for them.
+
+    Raises:
+        InputError: where the fixed layers alone hold more weights than the density allows, or so
+            few that dense others cannot reach it.
+    """
+    given = ", ".join(fixed or {})
+    fixed = dict(fixed or {})
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    wanted = density * sum(sizes.values())
+    raw = {name: _raw(distribution, shape) for name, shape in shapes.items() if name not in fixed}
+    while raw:
+        left = wanted - sum(fixed[name] * sizes[name] for name in fixed)
+        scale = left / sum(raw[name] * sizes[name] for name in raw)
+        if scale <= 0:
+            break
+        largest = max(raw, key=raw.get)
+        if scale * raw[largest] <= 1:
+            return {name: fixed.get(name, scale * raw.get(name, 0)) for name in shapes}
+        # What would be more than dense is dense, and the others are solved for again.
+        fixed[largest] = 1.0
+        del raw[largest]
+    held = sum(fixed[name] * sizes[name] for name in fixed)
+    if raw or not math.isclose(held, wanted, rel_tol=1e-6):
+        bound = "least" if raw else "most"
+        raise InputError(
+            f"density={density}: cannot be reached beside layers of given density ({given}); "
+            f"must be at {bound} {held / sum(sizes.values()):.4g}"
+        )
+    return fixed
+
+
+def counts_of(
+    densities: Mapping[str, float], shapes: Mapping[str, Shape], minimum: int = 1
+) -> dict[str, int]:
+    """Whole numbers of weights to keep, whose sum is that of the densities, rounded.
+
+    Each layer gets its share rounded down, and those with the largest remainders one more; none
+    gets less than `minimum` (or than it has).
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    shares = {name: densities[name] * sizes[name] for name in shapes}
+    counts = {name: math.floor(shares[name] + 1e-9) for name in shapes}
+    missing = round(sum(shares.values())) - sum(counts.values())
+    by_remainder = sorted(shapes, key=lambda name: counts[name] - shares[name])
+    for name in by_remainder[: max(missing, 0)]:
+        counts[name] += 1
+    return {name: min(max(counts[name], minimum), sizes[name]) for name in shapes}
+
+
+def match(patterns: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """The value of each name that a pattern (`conv_*`) matches; later patterns win.
+
+    Raises:
+        InputError: for a pattern that matches nothing, or a value that is no density.
+    """
+    values = {}
+    for pattern, value in patterns.items():
+        found = fnmatch.filter(names, pattern)
+        if not found:
+            raise InputError(f"layer {pattern}: is not there; must be one of {', '.join(names)}")
+        if not 0 < value <= 1:
+            raise InputError(f"density of layer {pattern}={value}: must be above 0 and at most 1")
+        values |= dict.fromkeys(found, float(value))
+    return values
+
+
+def _raw(distribution: str, shape: Shape) -> float:
+    if distribution == "uniform":
+        return 1.0
+    sides = shape if distribution == "erk" else shape[-2:]
+    return sum(sides) / math.prod(sides)

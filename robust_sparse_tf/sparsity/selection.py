@@ -1,0 +1,51 @@
+"""Choosing exact numbers of weights by their scores."""
+
+import tensorflow as tf
+
+_LOWEST = tf.int32.min
+# The bits of an integer, from the highest, in digits whose values are counted one after the other.
+_DIGITS = ((20, 12), (10, 10), (0, 10))
+
+
+def keep_largest(scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Where the `count` largest scores are: bool of the same shape.
+
+    Ties never change the count: of equal scores the first ones, in row-major order, are chosen.
+    A radix search of the smallest score to keep: three passes, no sorting.
+
+    Args:
+        scores: float32 of any shape and sign, without NaN.
+        count: between 0 and the number of scores.
+    """
+    keys = _ordered(tf.reshape(scores, [-1]))
+    threshold, missing = _threshold(keys, tf.cast(count, tf.int32))
+    above, equal = keys > threshold, tf.equal(keys, threshold)
+    chosen = tf.cond(
+        tf.equal(tf.math.count_nonzero(equal, dtype=tf.int32), missing),
+        lambda: above | equal,
+        lambda: above | (equal & (tf.cumsum(tf.cast(equal, tf.int32)) <= missing)),
+    )
+    return tf.reshape(chosen, tf.shape(scores))
+
+
+def _ordered(scores: tf.Tensor) -> tf.Tensor:
+    """Integers in the order of the scores, made of their bits; -0.0 equals 0.0."""
+    bits = tf.bitcast(scores, tf.int32)
+    return tf.where(bits < 0, _LOWEST - bits, bits)
+
+
+def _threshold(keys: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `count`-th largest key, and how many of those equal to it are among the `count`."""
+    threshold, candidates = tf.constant(0), tf.ones_like(keys, tf.bool)
+    for shift, bits in _DIGITS:
+        digits = tf.bitwise.right_shift(keys, shift)  # of a signed integer: the sign stays
+        lowest = -(1 << (bits - 1)) if shift + bits == 32 else 0
+        digits = digits - lowest if lowest else tf.bitwise.bitwise_and(digits, (1 << bits) - 1)
+        ids = tf.where(candidates, digits, -1)  # what is no candidate is not counted
+        numbers = tf.math.unsorted_segment_sum(tf.ones_like(keys), ids, 1 << bits)
+        at_least = tf.cumsum(numbers, reverse=True)
+        digit = tf.math.count_nonzero(at_least >= count, dtype=tf.int32) - 1
+        count -= tf.gather(tf.concat([at_least, [0]], 0), digit + 1)
+        threshold += tf.bitwise.left_shift(digit + lowest, shift)
+        candidates = tf.equal(ids, digit)
+    return threshold, count

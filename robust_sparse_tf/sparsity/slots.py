@@ -1,0 +1,29 @@
+"""The variables that an optimizer keeps for each weight."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+
+def slots_of(optimizer: Any, weight: tf.Variable) -> Iterator[tuple[tf.Variable, float]]:
+    """The slots of a weight in a built optimizer, each with the value it starts from.
+
+    Works on tf_keras' optimizers, on its legacy ones, and inside a LossScaleOptimizer.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(optimizer, "get_slot_names"):
+        for name in optimizer.get_slot_names():
+            yield optimizer.get_slot(weight, name), _first_value(optimizer, name)
+        return
+    number = optimizer._index_dict[optimizer._var_key(weight)]
+    for name, slots in vars(optimizer).items():
+        if name == "_variables" or not isinstance(slots, list) or len(slots) <= number:
+            continue
+        slot = slots[number]
+        if isinstance(slot, tf.Variable) and slot.shape == weight.shape:
+            yield slot, _first_value(optimizer, name)
+
+
+def _first_value(optimizer: Any, name: str) -> float:
+    return getattr(optimizer, "initial_accumulator_value", 0.0) if "accumulator" in name else 0.0

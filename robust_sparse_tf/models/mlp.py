@@ -1,0 +1,50 @@
+"""Multilayer perceptrons."""
+
+import numbers
+from collections.abc import Sequence
+
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.layers import PerChannel, hidden_layers, logits, normalized_input
+
+
+def mlp(
+    input_shape: Sequence[int] = (28, 28, 1),
+    num_classes: int = 10,
+    *,
+    hidden: Sequence[int] = (300, 100),
+    use_bias: bool = True,
+    width: float = 1.0,
+    mean: PerChannel = None,
+    std: PerChannel = None,
+) -> keras.Sequential:
+    """Dense ReLU layers of the given sizes, logits out.
+
+    "Learning representations by back-propagating errors" (Rumelhart, Hinton and Williams, 1986)
+    with rectified units. The default is LeNet-300-100 with biases, as in "Learning both Weights
+    and Connections for Efficient Neural Networks" (Han, Pool, Tran and Dally, 2015): 266,610
+    weights on 28x28 images.
+
+    Args:
+        input_shape: height, width and channels of one image.
+        num_classes: number of logits.
+        hidden: units of each hidden layer.
+        use_bias: whether all layers have biases.
+        width: multiplies the hidden units.
+        mean: subtracted from the images, for all channels or for each; None: nothing.
+        std: divides the images, for all channels or for each; None: nothing.
+
+    Raises:
+        InputError: naming the argument that is not allowed.
+    """
+    if not hidden or not all(isinstance(n, numbers.Integral) and n > 0 for n in hidden):
+        raise InputError(f"hidden={hidden}: must be one or more whole numbers above 0")
+    return keras.Sequential(
+        [
+            *normalized_input(input_shape, mean, std),
+            *hidden_layers(hidden, width, use_bias=use_bias),
+            logits(num_classes, use_bias=use_bias),
+        ],
+        name="mlp",
+    )

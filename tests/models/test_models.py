@@ -1,0 +1,118 @@
+"""What holds for every architecture."""
+
+import inspect
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from robust_sparse_tf import models, sparsify, strip
+from robust_sparse_tf.sparsity import densities
+from robust_sparse_tf.training import AdversarialModel
+
+SHAPE = (28, 28, 3)
+
+
+def build(name: str, **options) -> keras.Model:
+    """A model for seven classes, narrow where it has a width."""
+    keras.utils.set_random_seed(0)
+    builder = models.BY_NAME[name]
+    if "width" in inspect.signature(builder).parameters:
+        options.setdefault("width", 0.1)
+    return builder(SHAPE, 7, **options)
+
+
+@pytest.fixture(scope="module", params=models.BY_NAME)
+def model(request) -> keras.Model:
+    """A model of each architecture. Not to be changed by a test."""
+    return build(request.param)
+
+
+@pytest.fixture(scope="module")
+def normalized(model) -> keras.Model:
+    """The same with a normalization in front. Not to be changed by a test."""
+    return build(model.name, mean=models.CIFAR10_MEAN, std=models.CIFAR10_STD)
+
+
+@pytest.fixture(scope="module")
+def x() -> np.ndarray:
+    return np.random.default_rng(0).random((2, *SHAPE), np.float32)
+
+
+@pytest.fixture(scope="module")
+def outputs(model, x) -> np.ndarray:
+    return model(x).numpy()
+
+
+@pytest.fixture(scope="module")
+def normalized_outputs(normalized, x) -> np.ndarray:
+    return normalized(x).numpy()
+
+
+def test_all_models_are_exported():
+    assert set(models.BY_NAME) < set(models.__all__)
+    for name, builder in models.BY_NAME.items():
+        assert builder is getattr(models, name)
+        assert builder.__name__ == name
+
+
+def test_takes_shape_and_classes_by_position(model):
+    assert model.input_shape == (None, *SHAPE)
+    assert model.output_shape == (None, 7)
+    assert model.name in models.BY_NAME
+
+
+def test_returns_logits(model, outputs):
+    """The last layer has no activation, and its outputs are no probabilities."""
+    last = model.layers[-1]
+    assert (last.name, type(last)) == ("logits", keras.layers.Dense)
+    assert last.activation is keras.activations.linear
+    assert outputs.shape == (2, 7)
+    assert np.isfinite(outputs).all()
+    assert not np.allclose(outputs.sum(-1), 1)
+
+
+def test_layers_are_ordinary(model):
+    """No raw operations of TensorFlow, which would become layers that tfmot and TFLite dislike."""
+    modules = {type(layer).__module__.split(".")[0] for layer in model.layers}
+    assert modules <= {"tf_keras", "robust_sparse_tf"}
+    assert not any("OpLambda" in type(layer).__name__ for layer in model.layers)
+
+
+def test_names_are_unique_and_stable(model, normalized):
+    names = [layer.name for layer in model.layers]
+    assert len(set(names)) == len(names)
+    weighted = [layer.name for layer in model.layers if layer.weights]
+    assert weighted == [layer.name for layer in normalized.layers if layer.weights]
+    assert all("/" not in name and name.islower() for name in weighted)
+
+
+def test_normalize_is_what_one_does_by_hand(model, normalized, normalized_outputs, x):
+    assert "normalize" in [layer.name for layer in normalized.layers[:2]]
+    assert "normalize" not in [layer.name for layer in model.layers]
+    by_hand = (x - np.float32(models.CIFAR10_MEAN)) / np.float32(models.CIFAR10_STD)
+    # The weights are equal, as both models began with one seed.
+    np.testing.assert_allclose(normalized_outputs, model(by_hand), rtol=1e-4, atol=1e-4)
+
+
+def test_every_kernel_gets_a_mask(normalized, normalized_outputs, x):
+    kernels = {layer.name for layer in normalized.layers if hasattr(layer, "kernel")}
+    sparse = sparsify(normalized)
+    assert set(densities(sparse)[1]) == kernels
+    np.testing.assert_array_equal(sparse(x), normalized_outputs)
+    np.testing.assert_array_equal(strip(sparse)(x), normalized_outputs)
+
+
+def test_adversarial_model_takes_it(model, outputs, x):
+    np.testing.assert_array_equal(AdversarialModel(model, None)(x), outputs)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "madry_mnist_cnn", "resnet20", "vgg_like"])
+def test_width_multiplies_all_hidden_channels(name):
+    def sizes(width: float) -> np.ndarray:
+        kernels = [w for w in build(name, width=width).weights if "kernel" in w.name]
+        return np.array([kernel.shape[-1] for kernel in kernels])
+
+    wide, narrow = sizes(0.5), sizes(0.25)
+    assert wide[-1] == narrow[-1] == 7
+    np.testing.assert_allclose(wide[:-1] / narrow[:-1], 2, rtol=0.1)

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from robust_sparse_tf import models
+from robust_sparse_tf.attacks import FGSM
+from robust_sparse_tf.training import AdversarialModel
+
+
+@pytest.fixture(scope="module")
+def resnet20() -> keras.Model:
+    """ResNet-20 with moving statistics and shifts that matter. Not to be changed by a test."""
+    keras.utils.set_random_seed(0)
+    model = models.resnet20(mean=models.CIFAR10_MEAN, std=models.CIFAR10_STD)
+    draw = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([draw.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    "name, num_classes, weights",
+    [
+        ("resnet18", 10, 11_173_962),
+        ("resnet20", 10, 269_722),
+        ("resnet32", 10, 464_154),
+        ("resnet34", 10, 21_282_122),
+        ("resnet34", 100, 21_328_292),
+        ("resnet50", 10, 23_520_842),
+    ],
+)
+def test_trainable_weights(name, num_classes, weights):
+    model = models.BY_NAME[name]((32, 32, 3), num_classes)
+    assert model.output_shape == (None, num_classes)
+    assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == weights
+    biases = [layer.name for layer in model.layers if getattr(layer, "bias", None) is not None]
+    assert biases == ["logits"]
+
+
+@pytest.mark.parametrize(
+    "name, input_shape, depths, filters",
+    [
+        ("resnet18", (28, 28, 1), (2, 2, 2, 2), (8, 16, 32, 64)),
+        ("resnet20", (32, 32, 3), (3, 3, 3), (2, 4, 8)),
+        ("resnet32", (28, 28, 1), (5, 5, 5), (2, 4, 8)),
+        ("resnet34", (8, 8, 1), (3, 4, 6, 3), (8, 16, 32, 64)),
+        ("resnet50", (28, 28, 1), (3, 4, 6, 3), (8, 16, 32, 64)),
+    ],
+)
+def test_stages(name, input_shape, depths, filters):
+    """Each stage after the first halves the sides, rounded up, in its first block."""
+    model = models.BY_NAME[name](input_shape, width=0.125)
+    expansion = 4 if name == "resnet50" else 1
+    side = input_shape[0]
+    assert model.get_layer("stem_relu").output_shape == (None, side, side, filters[0])
+    for stage, (depth, channels) in enumerate(zip(depths, filters, strict=True), 1):
+        side = side if stage == 1 else -(-side // 2)
+        layers = [layer for layer in model.layers if layer.name.startswith(f"stage_{stage}_")]
+        sums = [layer.output_shape for layer in layers if layer.name.endswith("_add")]
+        assert sums == [(None, side, side, channels * expansion)] * depth
+        strided = {layer.name for layer in layers if getattr(layer, "strides", 1) in (2, (2, 2))}
+        assert len(strided) == (0 if stage == 1 else 2)
+        assert all(f"stage_{stage}_block_1_" in name for name in strided)
+    # The number in a ResNet's name counts the layers with kernels, shortcuts left out.
+    kernels = [layer.name for layer in model.layers if hasattr(layer, "kernel")]
+    main = [name for name in kernels if "shortcut" not in name]
+    assert len(main) == int(name.removeprefix("resnet"))
+
+
+def convolve(x: np.ndarray, kernel: np.ndarray, strides: int) -> np.ndarray:
+    """A 3x3 convolution with one pixel of zeros around."""
+    padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    return np.einsum("bhwcij,ijcf->bhwf", windows[:, ::strides, ::strides], kernel)
+
+
+def test_option_a_block_by_hand(resnet20, images):
+    prefix = "stage_2_block_1_"
+    before = resnet20.get_layer("stage_1_block_3_relu").output
+    after = resnet20.get_layer(prefix + "relu").output
+    x, found = keras.Model(resnet20.input, [before, after])(images)
+    x = np.asarray(x)
+
+    def convolution(x: np.ndarray, number: int, strides: int) -> np.ndarray:
+        (kernel,) = resnet20.get_layer(f"{prefix}conv_{number}").get_weights()
+        norm = resnet20.get_layer(f"{prefix}norm_{number}")
+        gamma, beta, mean, variance = norm.get_weights()
+        return gamma * (convolve(x, kernel, strides) - mean) / np.sqrt(variance + 1e-5) + beta
+
+    shortcut = np.zeros((2, 16, 16, 32), np.float32)
+    shortcut[..., :16] = x[:, ::2, ::2]
+    y = convolution(np.maximum(convolution(x, 1, strides=2), 0), 2, strides=1)
+    np.testing.assert_allclose(found, np.maximum(y + shortcut, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_projection_shortcut_by_hand():
+    keras.utils.set_random_seed(0)
+    model = models.resnet18((8, 8, 1), width=0.05)
+    prefix = "stage_2_block_1_"
+    block = [
+        model.get_layer(name).output
+        for name in ("stage_1_block_2_relu", prefix + "shortcut_conv", prefix + "conv_1")
+    ]
+    x = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+    before, shortcut, main = map(np.asarray, keras.Model(model.input, block)(x))
+    (kernel,) = model.get_layer(prefix + "shortcut_conv").get_weights()
+    np.testing.assert_allclose(shortcut, before[:, ::2, ::2] @ kernel[0, 0], atol=1e-5)
+    (kernel,) = model.get_layer(prefix + "conv_1").get_weights()
+    np.testing.assert_allclose(main, convolve(before, kernel, 2), atol=1e-5)
+
+
+def test_clone_computes_the_same(resnet20, images):
+    clone = keras.models.clone_model(resnet20)
+    clone.set_weights(resnet20.get_weights())
+    np.testing.assert_array_equal(clone(images), resnet20(images))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_saved_model_computes_the_same(resnet20, images, tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    resnet20.save(path)
+    loaded = keras.models.load_model(path)
+    np.testing.assert_array_equal(loaded(images), resnet20(images))
+
+
+def test_trains_with_an_attack():
+    model = AdversarialModel(models.resnet20((8, 8, 1), width=0.25), FGSM(epsilon=0.1))
+    model.compile(jit_update=False)
+    before = model.network.get_layer("stem_norm").moving_mean.numpy()
+    x = np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
+    metrics = model.train_on_batch(x, np.arange(4), return_dict=True)
+    assert np.isfinite(metrics["loss"])
+    assert (model.network.get_layer("stem_norm").moving_mean.numpy() != before).any()

@@ -18,13 +18,15 @@ def parse_grid(text: str) -> dict[str, list[str]]:
     A word with "=" begins an axis; the words after it are its further values.
 
     Raises:
-        InputError: for a grid without an axis, or of unknown flags.
+        InputError: for a grid without an axis, with one twice, or of unknown flags.
     """
     axes: dict[str, list[str]] = {}
     name = ""
     for word in text.split(","):
         if "=" in word:
             name, word = word.split("=", 1)
+            if name in axes:
+                raise InputError(f"grid={text}: {name} must be given once, as {name}=A,B")
             axes[name] = []
         if not name or not word:
             raise InputError(f"grid={text}: must be like method=set,rigl,density=0.5,0.1")

@@ -46,6 +46,10 @@ class RunLog:
         step = record["round"] * self._iterations + record["iteration"]
         with self._writer.as_default(step=step):
             tf.summary.scalar("density", record["density"])
+            for name in ("active", "changed", "exploration", "no_input", "no_output", "bytes"):
+                tf.summary.scalar(f"sparsity/{name}", record["sparsity"][name])
+            for name, density in record["layers"].items():
+                tf.summary.scalar(f"density/{name}", density)
             for name, value in record["train"].items():
                 tf.summary.scalar(f"train/{name}", value)
             for split in ("validation", "test"):

@@ -16,7 +16,7 @@ from experiments.directory import RunDirectory, write_json, write_text
 from experiments.log import RunLog
 from experiments.progress import RunProgress
 from experiments.quiet import quiet_stderr
-from experiments.results import markdown, summarise
+from experiments.results import accuracy_gap, markdown, summarise, validation_loss
 from robust_sparse_tf import attacks, data, export, files, models, sparsity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
@@ -137,17 +137,23 @@ class LotteryRun:
             branches=self.branches,
         )
         log = RunLog(directory, self.procedure.iterations)
-        fresh: list[dict[str, Any]] = []
+        seen: list[dict[str, Any]] = []
+        resumed = False
         with RunProgress(self.procedure.rounds, self.procedure.iterations) as progress:
 
             def on_start(records: list[dict[str, Any]]) -> None:
                 log.start(records)
                 progress.on_start(records)
+                nonlocal resumed
+                resumed = bool(records)
+                seen.extend(records)
+                self._tell(model, seen)
 
             def on_record(record: dict[str, Any]) -> None:
-                fresh.append(record)
+                seen.append(record)
                 log.add(record)
                 progress.on_record(record)
+                self._tell(model, seen)
 
             records = self._procedure(
                 model,
@@ -159,7 +165,15 @@ class LotteryRun:
                 on_record=on_record,
                 on_round_end=lambda number: _save_masks(directory, number, model),
             )
-        return records, len(fresh) < len(records)
+        return records, resumed
+
+    def _tell(self, model: AdversarialModel, records: list[dict[str, Any]]) -> None:
+        """Tells the method what it wants to know of the training so far."""
+        if isinstance(self.method, sparsity.FlyingBirdPlus):
+            name = self.options.attack
+            losses = [validation_loss(record, name) for record in records]
+            gaps = [accuracy_gap(record, name) for record in records]
+            model.network.feedback.assign(self.method.feedback_from(losses, gaps))
 
     def _procedure(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
         return self.procedure.run(*args, pruner=self.pruner, seed=self.options.seed, **kwargs)

@@ -13,23 +13,39 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import PercentFormatter
 
-from experiments.directory import write_json, write_text
-from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError
+from experiments.quiet import quiet_stderr
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet_stderr():
+    from experiments.directory import write_json, write_text
+    from robust_sparse_tf import files
+    from robust_sparse_tf.errors import InputError
 
 Row = dict[str, Any]
+USAGE = "python -m experiments.report SWEEP_DIRECTORY"
 
 
 def main(argv: list[str]) -> int:
-    """python -m experiments.report SWEEP_DIRECTORY; returns the exit code."""
+    """The command; returns its exit code: 0, 2 for wrong input, 1 where it cannot write."""
+    if "--help" in argv:
+        print(USAGE)
+        return 0
     try:
         if len(argv) != 2:
-            raise InputError("usage: python -m experiments.report SWEEP_DIRECTORY")
+            raise InputError(f"usage: {USAGE}")
         print(write(argv[1]))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(cannot_write(error), file=sys.stderr)
+        return 1
     return 0
+
+
+def cannot_write(error: OSError) -> str:
+    """The line that says so."""
+    return f"error: cannot write {error.filename}: {error.strerror or error}"
 
 
 def write(folder: str) -> str:
@@ -41,13 +57,14 @@ def write(folder: str) -> str:
     try:
         with open(os.path.join(folder, "sweep.json")) as file:
             sweep = json.load(file)
-    except (OSError, ValueError) as error:
+        names, command = list(sweep["cells"]), str(sweep["command"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: holds no sweep (no readable sweep.json)") from error
-    rows = summarise(_finished(folder, sweep["cells"]))
+    rows = summarise(_finished(folder, names))
     if not rows:
         raise InputError(f"{folder}: holds no finished cell yet")
     text = markdown(rows, sweep)
-    write_json(os.path.join(folder, "report.json"), {"rows": rows, "command": sweep["command"]})
+    write_json(os.path.join(folder, "report.json"), {"rows": rows, "command": command})
     write_text(os.path.join(folder, "report.md"), text)
     path = os.path.join(folder, "report.png")
     with files.naming(path):
@@ -90,7 +107,7 @@ def summarise(results: list[dict[str, Any]]) -> list[Row]:
 
 def markdown(rows: list[Row], sweep: dict[str, Any]) -> str:
     """report.md: test accuracies in percent, mean ± standard deviation."""
-    names = list(rows[0]["measures"])
+    names = _measures(rows)
     lines = [
         "# Test accuracy (%) by method and density",
         "",
@@ -98,7 +115,7 @@ def markdown(rows: list[Row], sweep: dict[str, Any]) -> str:
         "| --- |" + " ---: |" * (len(names) + 2),
     ]
     for row in rows:
-        shown = [_percent(row["measures"][name]) for name in names]
+        shown = [_percent(row["measures"].get(name)) for name in names]
         cells = [row["method"], f"{100 * row['density']:.1f}", *shown, str(row["seeds"])]
         lines.append("| " + " | ".join(cells) + " |")
     finished = sum(row["seeds"] for row in rows)
@@ -122,17 +139,25 @@ def _spread(values: list[float]) -> dict[str, float | None]:
     return {"mean": statistics.fmean(values), "std": std}
 
 
-def _percent(measure: dict[str, float | None]) -> str:
+def _measures(rows: list[Row]) -> list[str]:
+    """The measures of any row; cells may differ in the attacks that they evaluate."""
+    return list(dict.fromkeys(name for row in rows for name in row["measures"]))
+
+
+def _percent(measure: dict[str, float | None] | None) -> str:
+    if measure is None:
+        return ""
     text = f"{100 * measure['mean']:.2f}"
     return text if measure["std"] is None else f"{text} ± {100 * measure['std']:.2f}"
 
 
 def _draw(path: str, rows: list[Row]) -> None:
-    names = list(rows[0]["measures"])
+    names = _measures(rows)
     figure, axes = plt.subplots(1, len(names), figsize=(5 * len(names), 4), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
-        for method in dict.fromkeys(row["method"] for row in rows):
-            own = [row for row in rows if row["method"] == method]
+        measured = [row for row in rows if name in row["measures"]]
+        for method in dict.fromkeys(row["method"] for row in measured):
+            own = [row for row in measured if row["method"] == method]
             means = [row["measures"][name]["mean"] for row in own]
             stds = [row["measures"][name]["std"] or 0 for row in own]
             densities = [row["density"] for row in own]

@@ -16,18 +16,19 @@ def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
     rounds = []
     for number in sorted({record["round"] for record in records}):
         own = [record for record in records if record["round"] == number]
-        best, last = min(own, key=lambda record: _validation_loss(record, attack)), own[-1]
+        best, last = min(own, key=lambda record: validation_loss(record, attack)), own[-1]
         rounds.append(
             dict(
                 round=number,
                 density=last["density"],
                 layers=last["layers"],
+                sparsity=last["sparsity"],
                 iteration=last["iteration"],
                 validation=last["validation"],
                 test=last["test"],
                 early_stopping=dict(
                     iteration=best["iteration"],
-                    validation_loss=_validation_loss(best, attack),
+                    validation_loss=validation_loss(best, attack),
                     validation=best["validation"],
                     test=best["test"],
                 ),
@@ -56,18 +57,40 @@ def table(results: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def cost_table(results: dict[str, Any]) -> list[list[str]]:
+    """What each round's network costs, the header first; shares in percent."""
+    rows = [["round", "weights", "explored", "units cut off", "multiply-adds", "KB", "KB dense"]]
+    for entry in results["rounds"]:
+        found = entry["sparsity"]
+        rows.append(
+            [
+                str(entry["round"]),
+                f"{found['active']:,}",
+                _percent(found["exploration"]),
+                str(found["no_input"] + found["no_output"]),
+                "" if found["flops"] is None else _percent(found["flops"]),
+                f"{found['bytes'] / 1000:.0f}",
+                f"{found['dense_bytes'] / 1000:.0f}",
+            ]
+        )
+    return rows
+
+
 def markdown(results: dict[str, Any]) -> str:
     """results.md: the table, what made it, and the exported model."""
-    rows = table(results)
     lines = [
         f"# {results['name']}",
         "",
         "Test accuracy (%) at the end of each round, and where the validation loss was least.",
         "",
+        *markdown_table(table(results)),
+        "",
+        "What the networks cost: weights that are active, weights ever active (%), units without "
+        "inputs or outputs in a layer, multiply-adds (% of dense), parameters in the smallest "
+        "encoding.",
+        "",
+        *markdown_table(cost_table(results)),
     ]
-    lines += ["| " + " | ".join(row) + " |" for row in rows[:1]]
-    lines.append("|" + " ---: |" * len(rows[0]))
-    lines += ["| " + " | ".join(row) + " |" for row in rows[1:]]
     exported, resumed = results["export"], " since it was resumed" if results["resumed"] else ""
     lines += [
         "",
@@ -82,9 +105,24 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _validation_loss(record: Record, attack: str) -> float:
+def markdown_table(rows: list[list[str]]) -> list[str]:
+    """Lines of a table of right-aligned columns, the header first."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [lines[0], "|" + " ---: |" * len(rows[0]), *lines[1:]]
+
+
+def validation_loss(record: Record, attack: str) -> float:
+    """Under the attack where it is measured, else on clean images."""
     figures = record["validation"]
     return figures["robust_loss"].get(attack, figures["clean_loss"])
+
+
+def accuracy_gap(record: Record, attack: str) -> float:
+    """Training less validation accuracy, robust where training is and it is measured."""
+    robust = record["validation"]["robust_accuracy"].get(attack)
+    if robust is None:
+        return record["train"]["accuracy"] - record["validation"]["clean_accuracy"]
+    return record["train"]["robust_accuracy"] - robust
 
 
 def _accuracies(figures: dict[str, Any]) -> list[str]:

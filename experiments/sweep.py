@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import warnings
 
 from experiments.quiet import quiet_stderr
 
@@ -15,7 +16,8 @@ with quiet_stderr():
     from experiments import flags, report
     from experiments.directory import run_name, write_json
     from experiments.grid import as_flag, cells
-    from robust_sparse_tf.errors import InputError
+    from experiments.lottery import LotteryRun
+    from robust_sparse_tf.errors import InputError, RunWarning
 
 _GRID = {"grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1"}
 USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...] [FLAGS OF run]
@@ -32,10 +34,14 @@ def main(argv: list[str]) -> int:
     try:
         sweep = Sweep(argv)
         failed = sweep.run()
-        print(report.write(sweep.folder))
+        if len(failed) < len(sweep.cells):
+            print(report.write(sweep.folder))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(report.cannot_write(error), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("error: interrupted; the same command goes on", file=sys.stderr)
         return 130
@@ -49,7 +55,7 @@ class Sweep:
     """The cells of a command line, and the directory that holds them.
 
     Raises:
-        InputError: for wrong flags, or no grid.
+        InputError: for wrong flags, those of any cell among them, or no grid.
     """
 
     def __init__(self, argv: list[str]) -> None:
@@ -58,6 +64,10 @@ class Sweep:
         if not grids:
             raise InputError("grid: must be given, as in --grid=method=set,rigl,density=0.5,0.1")
         self.cells = cells(flags.given(base), grids)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
+            for values in self.cells:
+                LotteryRun(values)
         identity = json.dumps([flags.different(base), grids], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
@@ -72,7 +82,8 @@ class Sweep:
         )
         failed = []
         for number, (name, values) in enumerate(zip(names, self.cells, strict=True), 1):
-            if os.path.exists(os.path.join(self.folder, name, "results.json")):
+            finished = os.path.exists(os.path.join(self.folder, name, "results.json"))
+            if finished and not values["overwrite"]:
                 continue
             print(f"cell {number}/{len(names)} {name} {flags.different(values)}", flush=True)
             given = flags.given(values | {"output_dir": self.folder})

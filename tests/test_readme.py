@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -26,7 +27,9 @@ COMMANDS = [
 ]
 RUNS = [command for command in COMMANDS if "experiments.run" in command]
 MAKES = [command for command in COMMANDS if command[0] == "make"]
-OTHERS = [command for command in COMMANDS if command not in RUNS + MAKES]
+(SWEEP,) = [command for command in COMMANDS if "experiments.sweep" in command]
+(REPORT,) = [command for command in COMMANDS if "experiments.report" in command]
+OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, SWEEP, REPORT]]
 
 
 def call(command: list[str], **kwargs) -> subprocess.CompletedProcess:
@@ -42,6 +45,25 @@ def test_run(command, tmp_path):
     assert done.returncode == 0, done.stderr
     if "--help" not in command:
         assert os.path.exists(os.path.join(done.stdout.splitlines()[-1], "results.json"))
+
+
+def test_sweep_and_report(tmp_path):
+    """As they stand, but for fewer steps, and stopped when the first cell is reported."""
+    if not os.environ.get("RST_DATA_DIR"):
+        pytest.skip("RST_DATA_DIR does not say where MNIST is")
+    command = [sys.executable, *SWEEP[1:], *SHORT[1:], f"--output_dir={tmp_path}"]
+    sweep = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        while sweep.poll() is None and not list(tmp_path.glob("*/report.md")):
+            time.sleep(0.1)
+        sweep.send_signal(signal.SIGINT)
+        assert sweep.wait(timeout=120) == 130
+    finally:
+        sweep.kill()
+    (folder,) = tmp_path.iterdir()
+    done = call([sys.executable, *REPORT[1:-1], str(folder)])
+    assert done.returncode == 0, done.stderr
+    assert "| dense | 100.0 |" in done.stdout
 
 
 @pytest.mark.parametrize("command", MAKES, ids=" ".join)
@@ -69,19 +91,30 @@ def test_tensorboard(tmp_path):
         server.wait(timeout=60)
 
 
-def test_library_example(tmp_path):
-    (example,) = blocks("python")
+def run_example(word: str, folder) -> str:
+    """What the example that holds a word prints."""
+    (example,) = [block for block in blocks("python") if word in block]
     done = subprocess.run(
         [sys.executable, "-c", example],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    figures = re.search(
-        r"'clean_accuracy': ([0-9.]+).*'robust_accuracy': .*?([0-9.]+)}", done.stdout
-    )
+    return done.stdout
+
+
+def test_sparse_example(tmp_path):
+    shown = run_example("RigL", tmp_path)
+    density = float(re.search(r"'density': ([0-9.]+)", shown.splitlines()[-1]).group(1))
+    assert density == pytest.approx(0.1, abs=1e-3)
+    assert (tmp_path / "sparse.keras").exists()
+
+
+def test_library_example(tmp_path):
+    shown = run_example("AdversarialModel", tmp_path)
+    figures = re.search(r"'clean_accuracy': ([0-9.]+).*'robust_accuracy': .*?([0-9.]+)}", shown)
     clean, robust = map(float, figures.groups())
     assert clean > 0.7
     assert 0.1 < robust < clean

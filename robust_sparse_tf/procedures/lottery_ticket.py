@@ -11,7 +11,7 @@ from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
-from robust_sparse_tf.sparsity import LayerRates, Pruner, densities, masked_weights, strip
+from robust_sparse_tf.sparsity import LayerRates, Pruner, masked_weights, statistics, strip
 from robust_sparse_tf.training import AdversarialModel
 
 Record = dict[str, Any]
@@ -85,7 +85,8 @@ class LotteryTicket:
             on_round_end: called with the round's number while the model is as trained.
 
         Returns:
-            One record an evaluation: `round`, `iteration`, `density`, `layers` (densities), `train`
+            One record an evaluation: `round`, `iteration`, `density`, `layers` (densities),
+            `sparsity` (see `sparsity.statistics`), `train`
             (`fit`'s metrics since the last one or the rewind point) and what `evaluate` gave.
 
         Raises:
@@ -170,12 +171,13 @@ class _Run:
         self._set_optimizer(self._fresh_optimizer)
 
     def record(self, figures: Record) -> Record:
-        density, layers = densities(self.model.network)
+        found = statistics(self.model)
         record = dict(
             round=self.round,
             iteration=self.iteration,
-            density=density,
-            layers=layers,
+            density=found["density"],
+            layers={name: layer["density"] for name, layer in found["layers"].items()},
+            sparsity=found,
             train=self._train_logs,
             **figures,
         )

@@ -13,16 +13,24 @@ from robust_sparse_tf.sparsity.snfs import SNFS
 from robust_sparse_tf.sparsity.snip import SNIP
 from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
 from robust_sparse_tf.sparsity.static import Static
-from robust_sparse_tf.sparsity.statistics import densities
-from robust_sparse_tf.sparsity.stepper import Stepper
+from robust_sparse_tf.sparsity.statistics import densities, statistics
+from robust_sparse_tf.sparsity.stepper import Stepper, change_weight
 from robust_sparse_tf.sparsity.synflow import SynFlow
-from robust_sparse_tf.sparsity.updater import Change, LayerState, Method, Pruner, Targeted
+from robust_sparse_tf.sparsity.updater import (
+    Change,
+    LayerState,
+    Method,
+    Pruner,
+    Targeted,
+    layer_states,
+)
 from robust_sparse_tf.sparsity.wrapper import (
     MaskedLayer,
     MaskedWeight,
     dense_layers,
     masked_weights,
     require_tf_keras,
+    silence_tfmot,
     strip,
     wrap,
 )
@@ -71,11 +79,15 @@ __all__ = [
     "SynFlow",
     "Targeted",
     "Threshold",
+    "change_weight",
     "dense_layers",
     "densities",
+    "layer_states",
     "masked_weights",
     "require_tf_keras",
+    "silence_tfmot",
     "sparsify",
+    "statistics",
     "strip",
     "wrap",
 ]

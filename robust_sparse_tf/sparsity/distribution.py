@@ -2,6 +2,7 @@
 
 import fnmatch
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 
 from robust_sparse_tf.errors import InputError
@@ -32,8 +33,7 @@ def densities_of(
         InputError: where the fixed layers alone hold more weights than the density allows, or so
             few that dense others cannot reach it.
     """
-    given = ", ".join(fixed or {})
-    fixed = dict(fixed or {})
+    given, fixed = dict(fixed or {}), dict(fixed or {})
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     wanted = density * sum(sizes.values())
     raw = {name: _raw(distribution, shape) for name, shape in shapes.items() if name not in fixed}
@@ -50,12 +50,19 @@ def densities_of(
         del raw[largest]
     held = sum(fixed[name] * sizes[name] for name in fixed)
     if raw or not math.isclose(held, wanted, rel_tol=1e-6):
-        bound = "least" if raw else "most"
-        raise InputError(
-            f"density={density}: cannot be reached beside layers of given density ({given}); "
-            f"must be at {bound} {held / sum(sizes.values()):.4g}"
-        )
+        raise unreachable(density, given, sizes)
     return fixed
+
+
+def unreachable(density: float, given: Mapping[str, float], sizes: Mapping[str, int]) -> InputError:
+    """What to raise where layers of given density leave no room for the wanted one."""
+    total = sum(sizes.values())
+    least = sum(value * sizes[name] for name, value in given.items()) / total
+    most = least + sum(sizes[name] for name in sizes if name not in given) / total
+    return InputError(
+        f"density={density}: must be between {least:.4g} and {most:.4g} beside layers of given "
+        f"density ({', '.join(given)})"
+    )
 
 
 def counts_of(
@@ -87,7 +94,7 @@ def match(patterns: Mapping[str, float], names: Sequence[str]) -> dict[str, floa
         found = fnmatch.filter(names, pattern)
         if not found:
             raise InputError(f"layer {pattern}: is not there; must be one of {', '.join(names)}")
-        if not 0 < value <= 1:
+        if not isinstance(value, numbers.Real) or not 0 < value <= 1:
             raise InputError(f"density of layer {pattern}={value}: must be above 0 and at most 1")
         values |= dict.fromkeys(found, float(value))
     return values

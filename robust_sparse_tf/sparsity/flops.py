@@ -25,9 +25,7 @@ _TRANSPOSED = (
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
-def multiply_accumulates(
-    model: keras.Model, active: Mapping[int, int] | None = None
-) -> tuple[int, int] | None:
+def multiply_accumulates(model: keras.Model, active: Mapping[int, int]) -> tuple[int, int] | None:
     """Multiply-accumulates of one forward of one example: with active weights only, and with all.
 
     Both are sums over the kernels of dense layers and convolutions,
@@ -39,8 +37,8 @@ def multiply_accumulates(
     transposed convolution the places of its input, and those of a dense layer the vectors of its
     output, one for inputs [batch, features]. Weights that meet the zeros of padding count as the
     others do. Biases, embeddings and all other layers (normalization, pooling, recurrent layers,
-    attention, subclassed models) count nothing. So counts "Rigging the Lottery" (Evci et al., 2020,
-    appendix H): a layer's share is its density.
+    attention, subclassed models) count nothing. As in "Rigging the Lottery" (Evci et al., 2020), a
+    layer's cost falls with its density.
 
     Args:
         model: Sequential or functional, wrapped or not.
@@ -49,7 +47,6 @@ def multiply_accumulates(
     Returns:
         (with the active weights, with all), or None where the shape of an input is not known.
     """
-    active = active or {}
     kept = whole = 0
     for layer, node in _calls(model):
         positions = _positions(layer, node)

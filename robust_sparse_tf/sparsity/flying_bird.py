@@ -1,6 +1,7 @@
 """Flying Bird and Flying Bird+: dynamic sparsity against robust overfitting."""
 
 import dataclasses
+import itertools
 
 import tensorflow as tf
 
@@ -57,6 +58,21 @@ class FlyingBirdPlus(FlyingBird):
             raise InputError(
                 f"structure={self.structure}: must not be n:m, as layers change their density"
             )
+
+    def feedback_from(self, losses: list[float], gaps: list[float]) -> tuple[float, float]:
+        """(grow more, drop more), each 0 or 1, for the next updates.
+
+        Args:
+            losses: validation losses so far; robust ones in adversarial training.
+            gaps: training accuracy less validation accuracy, at the same times.
+        """
+        stands = self._share([b >= a for a, b in itertools.pairwise(losses)])
+        widens = self._share([b > a for a, b in itertools.pairwise(gaps)])
+        return stands, widens
+
+    def _share(self, signs: list[bool]) -> float:
+        recent = signs[-self.feedback_window :]
+        return float(bool(recent) and sum(recent) >= self.feedback_threshold * len(recent))
 
     def numbers(
         self, layers: list[LayerState], drops: list[tf.Tensor], feedback: tf.Tensor | None

@@ -59,7 +59,9 @@ class GradualMagnitude(Targeted):
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
         """See `Method.is_due`."""
-        return self.schedule(step)[0]
+        due = self.schedule(step)[0]
+        # tfmot's schedule misses its own end where the interval does not divide the way to it.
+        return due if self.constant_density else due | tf.equal(step, self.stop_step)
 
     def change(
         self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None

@@ -77,7 +77,7 @@ class Threshold(Pruner):
         if not self.solve_density:
             return tf.constant(self.gamma)
         whole = tf.concat([tf.reshape(scores, [-1]) for scores in magnitudes(layers)], 0)
-        kept = keep_largest(whole, round(self.solve_density * whole.shape[0]))
+        kept = keep_largest(whole, max(1, round(self.solve_density * whole.shape[0])))
         return tf.reduce_min(tf.where(kept, whole, float("inf")))
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:

@@ -1,9 +1,10 @@
 """The base of methods that score weights at initialisation by what they do to the loss."""
 
 import abc
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 import tf_keras as keras
@@ -30,6 +31,12 @@ class Saliency(Targeted):
         Raises:
             TrainingError: when a score is not finite.
         """
+        self.prune(model, data)
+
+    def prune(
+        self, model: keras.Model, data: Iterable | None = None, progress: float = 1.0
+    ) -> None:
+        """Scores the weights of a wrapped model and takes a share of those to take away."""
         layers = layer_states(model)
         entries = list(masked_weights(model))
         scores = []
@@ -44,12 +51,12 @@ class Saliency(Targeted):
             tf.where(layer.active, score, least)
             for layer, score in zip(layers, scores, strict=True)
         ]
-        masks = self.keep(layers, active)
+        masks = self.keep(layers, active, progress)
         set_masks(model, [m & layer.active for m, layer in zip(masks, layers, strict=True)])
 
     @abc.abstractmethod
     def scores(self, model: keras.Model, data: Iterable | None) -> list[tf.Tensor]:
-        """The score of each weight: float32, shaped as the weights, which stay as they are."""
+        """The score of each weight: float32, shaped as the weights. No variable changes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +83,24 @@ class LossSaliency(Saliency):
         batches = list(itertools.islice(iter(data), self.score_batches))
         if len(batches) < self.score_batches:
             raise InputError(f"data of {len(batches)} batches: must be {self.score_batches}")
-        return self.batch_scores(model, batches)
+        with unchanged(model):
+            return self.batch_scores(model, batches)
 
     @abc.abstractmethod
     def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
-        """The scores from given batches."""
+        """The scores from given batches; moving statistics may change."""
+
+
+@contextlib.contextmanager
+def unchanged(model: keras.Model) -> Iterator[None]:
+    """Gives all variables of a model their values back in the end."""
+    variables = [v for v in model.variables if v.dtype != tf.resource]
+    values = [v.numpy() for v in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

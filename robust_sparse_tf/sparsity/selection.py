@@ -18,14 +18,17 @@ def keep_largest(scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
         count: between 0 and the number of scores.
     """
     keys = _ordered(tf.reshape(scores, [-1]))
-    threshold, missing = _threshold(keys, tf.cast(count, tf.int32))
-    above, equal = keys > threshold, tf.equal(keys, threshold)
-    chosen = tf.cond(
-        tf.equal(tf.math.count_nonzero(equal, dtype=tf.int32), missing),
-        lambda: above | equal,
-        lambda: above | (equal & (tf.cumsum(tf.cast(equal, tf.int32)) <= missing)),
-    )
-    return tf.reshape(chosen, tf.shape(scores))
+    count = tf.cast(count, tf.int32)
+    threshold, missing = _threshold(keys, count)
+    at_least = keys >= threshold
+
+    def break_ties() -> tf.Tensor:
+        equal = tf.equal(keys, threshold)
+        first = tf.cumsum(tf.cast(equal, tf.int32)) <= missing
+        return at_least & (first | ~equal)
+
+    exact = tf.equal(tf.math.count_nonzero(at_least, dtype=tf.int32), count)
+    return tf.reshape(tf.cond(exact, lambda: at_least, break_ties), tf.shape(scores))
 
 
 def _ordered(scores: tf.Tensor) -> tf.Tensor:
@@ -41,11 +44,14 @@ def _threshold(keys: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
         digits = tf.bitwise.right_shift(keys, shift)  # of a signed integer: the sign stays
         lowest = -(1 << (bits - 1)) if shift + bits == 32 else 0
         digits = digits - lowest if lowest else tf.bitwise.bitwise_and(digits, (1 << bits) - 1)
-        ids = tf.where(candidates, digits, -1)  # what is no candidate is not counted
-        numbers = tf.math.unsorted_segment_sum(tf.ones_like(keys), ids, 1 << bits)
+        digits = tf.where(candidates, digits, 1 << bits)  # what is no candidate is not counted
+        # The raw operation: tf.math.bincount finds its size out in a way that XLA cannot compile.
+        numbers = tf.raw_ops.DenseBincount(
+            input=digits, size=1 << bits, weights=tf.constant([], tf.int32), binary_output=False
+        )
         at_least = tf.cumsum(numbers, reverse=True)
         digit = tf.math.count_nonzero(at_least >= count, dtype=tf.int32) - 1
         count -= tf.gather(tf.concat([at_least, [0]], 0), digit + 1)
         threshold += tf.bitwise.left_shift(digit + lowest, shift)
-        candidates = tf.equal(ids, digit)
+        candidates = tf.equal(digits, digit)
     return threshold, count

@@ -1,9 +1,18 @@
 """The variables that an optimizer keeps for each weight."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+
+def build(optimizer: Any, variables: Sequence[tf.Variable]) -> None:
+    """Makes an optimizer's slots before its first step; that of legacy ones has another name."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(inner, "get_slot_names"):
+        inner._create_all_weights(variables)
+    else:
+        optimizer.build(variables)
 
 
 def slots_of(optimizer: Any, weight: tf.Variable) -> Iterator[tuple[tf.Variable, float]]:
@@ -26,4 +35,7 @@ def slots_of(optimizer: Any, weight: tf.Variable) -> Iterator[tuple[tf.Variable,
 
 
 def _first_value(optimizer: Any, name: str) -> float:
-    return getattr(optimizer, "initial_accumulator_value", 0.0) if "accumulator" in name else 0.0
+    if "accumulator" not in name:
+        return 0.0
+    legacy = getattr(optimizer, "_initial_accumulator_value", 0.0)
+    return getattr(optimizer, "initial_accumulator_value", legacy)

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import slots
 from robust_sparse_tf.sparsity.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.updater import Method
@@ -38,7 +39,9 @@ class SparseModel(keras.Model):
         shapes = [entry.mask.shape for entry in masked_weights(self)]
         self.step = self._variable("sparse_step", [], tf.int64)
         self.changed = self._variable("changed", [len(shapes)], tf.int64)
-        self.feedback = self._variable("feedback", [self.method.feedbacks], tf.float32)
+        self.feedback = None
+        if self.method.feedbacks:
+            self.feedback = self._variable("feedback", [self.method.feedbacks], tf.float32)
         self.ever_active = [
             self._variable(f"ever_active_{number}", shape, tf.bool)
             for number, shape in enumerate(shapes if self.method.grows else [])
@@ -58,8 +61,12 @@ class SparseModel(keras.Model):
         """As `tf_keras.Model.compile`."""
         super().compile(optimizer, *args, **kwargs)
         with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
+            slots.build(self.optimizer, self.trainable_variables)
         self._stepper = Stepper(self, self.optimizer, self.trainable_variables)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """tf_keras' train step, its optimizer's part left to `Stepper`."""
@@ -80,7 +87,10 @@ class SparseModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """The functional model's configuration, and the method's."""
         method = {"class_name": type(self.method).__name__, **dataclasses.asdict(self.method)}
-        return {"network": super().get_config(), "method": method}
+        # tf_keras gives the layers only of models whose constructor is its own.
+        network = keras.Model(self.inputs, self.outputs, name=self.name)
+        network.use_legacy_config = getattr(self, "use_legacy_config", False)  # set for .h5
+        return {"network": network.get_config(), "method": method}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SparseModel":
@@ -97,6 +107,10 @@ class SparseModel(keras.Model):
             trainable=False,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
+
+
+# Files of .h5 name a model's class without its package.
+keras.saving.get_custom_objects()[SparseModel.__name__] = SparseModel
 
 
 def sparsify(

@@ -85,8 +85,7 @@ def statistics(model: keras.Model) -> Statistics:
     - `dense_bytes`: 4 bytes a weight; for the whole, of all parameters of the model (biases and
       moving statistics included, masks and the like not).
     - `bytes`: the same with each masked weight in the smallest of three encodings, the first of
-      those that are equal. The formats are those of "Sparsity in Deep Learning" (Hoefler et al.,
-      2021, section 2.2):
+      those that are equal; see "Sparsity in Deep Learning" (Hoefler et al., 2021) on the formats:
         - `dense`: 4 size;
         - `bitmap`: size / 8, rounded up, + 4 active;
         - `csr` of the matrix [inputs, outputs]: (4 + i) active + 4 (inputs + 1), with column
@@ -108,19 +107,19 @@ def statistics(model: keras.Model) -> Statistics:
     """
     network = getattr(model, "network", model)
     entries = list(masked_weights(network))
-    masks = [_matrix(entry, entry.mask) for entry in entries]
-    triples = zip(entries, masks, _changed(network, len(entries)), strict=True)
-    layers = [_measure(*triple) for triple in triples]
+    masks = [_read(entry, entry.mask) for entry in entries]
     explored = _explored(network, entries, masks)
-    for layer, count in zip(layers, explored, strict=True):
-        layer["exploration"] = count / layer["size"]
+    rows = zip(entries, masks, _changed(network, entries), explored, strict=True)
+    layers = [_measure(*row) for row in rows]
 
     def total(key: str) -> int:
         return sum(layer[key] for layer in layers)
 
-    active, size, whole_bytes = total("active"), total("size"), _VALUE_BYTES * _parameters(network)
-    counts = {id(entry.weight): layer["active"] for entry, layer in zip(entries, layers)}
-    kept, whole = multiply_accumulates(network, counts) or (0, 0)
+    active, size, every = total("active"), total("size"), _VALUE_BYTES * _parameters(network)
+    pairs = list(zip(entries, layers, strict=True))
+    kept, whole = multiply_accumulates(
+        network, {id(entry.weight): layer["active"] for entry, layer in pairs}
+    ) or (0, 0)
     return Statistics(
         density=active / size if size else 1.0,
         active=active,
@@ -131,7 +130,80 @@ def statistics(model: keras.Model) -> Statistics:
         no_output=total("no_output"),
         flops=kept / whole if whole else None,
         multiply_accumulates=kept if whole else None,
-        dense_bytes=whole_bytes,
-        bytes=whole_bytes - total("dense_bytes") + total("bytes"),
-        layers={entry.name: layer for entry, layer in zip(entries, layers, strict=True)},
+        dense_bytes=every,
+        bytes=every - total("dense_bytes") + total("bytes"),
+        layers={entry.name: layer for entry, layer in pairs},
     )
+
+
+def _read(entry: MaskedWeight, variable: tf.Variable) -> np.ndarray:
+    """Where a variable of the weight's shape is not zero: bool [inputs, outputs]."""
+    return entry.to_matrix(tf.convert_to_tensor(variable)).numpy().astype(bool)
+
+
+def _changed(network: keras.Model, entries: list[MaskedWeight]) -> list[int]:
+    """Places of each mask that the last update changed."""
+    if not isinstance(network, SparseModel):
+        return [0] * len(entries)
+    return tf.convert_to_tensor(network.changed).numpy().tolist()
+
+
+def _explored(
+    network: keras.Model, entries: list[MaskedWeight], masks: list[np.ndarray]
+) -> list[int]:
+    """How many weights of each layer have been active at any time, as far as that is known."""
+    seen = getattr(network, "ever_active", None) or [entry.mask for entry in entries]
+    rows = zip(entries, seen, masks, strict=True)
+    return [int(np.count_nonzero(_read(entry, ever) | mask)) for entry, ever, mask in rows]
+
+
+def _measure(entry: MaskedWeight, mask: np.ndarray, changed: int, explored: int) -> LayerStatistics:
+    active, size = int(np.count_nonzero(mask)), mask.size
+    no_input, no_output = _cut_off(entry, mask)
+    encoding, smallest = _smallest(mask.shape, active)
+    return LayerStatistics(
+        density=active / size,
+        active=active,
+        size=size,
+        changed=changed,
+        exploration=explored / size,
+        no_input=no_input,
+        no_output=no_output,
+        dense_bytes=_VALUE_BYTES * size,
+        bytes=smallest,
+        encoding=encoding,
+    )
+
+
+def _cut_off(entry: MaskedWeight, mask: np.ndarray) -> tuple[int, int]:
+    """Output units without an active weight of their own, and input units."""
+    sides, groups, shape = 1, 1, entry.mask.shape
+    if isinstance(entry.layer, CONVOLUTIONS):
+        sides = math.prod(shape[:-2])
+        groups = shape[-2] if entry.attribute == "depthwise_kernel" else entry.layer.groups
+    # Channels of a group of inputs go to those of the same group of outputs alone.
+    places = mask.reshape(sides, -1, groups, mask.shape[1] // groups)
+    fed, used = places.any(axis=(0, 1)), places.any(axis=(0, 3))
+    return int(np.count_nonzero(~fed)), int(np.count_nonzero(~used))
+
+
+def _smallest(shape: tuple[int, int], active: int) -> tuple[str, int]:
+    """The best encoding of a masked matrix [inputs, outputs], and its bytes."""
+    inputs, outputs = shape
+    index = 2 if outputs <= 2**16 else 4
+    choices = {
+        "dense": _VALUE_BYTES * inputs * outputs,
+        "bitmap": -(-inputs * outputs // 8) + _VALUE_BYTES * active,
+        "csr": (_VALUE_BYTES + index) * active + _VALUE_BYTES * (inputs + 1),
+    }
+    encoding = min(choices, key=choices.__getitem__)
+    return encoding, choices[encoding]
+
+
+def _parameters(network: keras.Model) -> int:
+    """Number of parameters of the layers: what `strip(network).count_params()` says."""
+    sizes = {}
+    for layer in leaves(network):
+        inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
+        sizes |= {id(weight): weight.shape.num_elements() for weight in inner.weights}
+    return sum(sizes.values())

@@ -143,7 +143,8 @@ class Stepper:
     ) -> None:
         """Changes the masks, the weights and their slots alike on all replicas."""
         layers = layer_states(self._network, gradients)
-        feedback = self._network.feedback.read_value()
+        told = self._network.feedback
+        feedback = None if told is None else told.read_value()
         changes = self._method.change(layers, step, feedback)
         trained = {variable.ref() for variable in self._variables}
         numbers = []
@@ -152,30 +153,41 @@ class Stepper:
                 numbers.append(tf.constant(0, tf.int64))
                 continue
             numbers.append(tf.math.count_nonzero(layer.active != (change.kept | change.grown)))
-            self._change_layer(strategy, entry, layer, change, step)
+            values = self._method.initial(layer, step)
+            change_weight(strategy, self._optimizer, entry, layer, change, values)
+            if self._method.grows:
+                seen = self._network.ever_active[layer.index]
+                _assign(strategy, seen, seen.read_value() | (entry.mask.read_value() > 0))
         _assign(strategy, self._network.changed, tf.stack(numbers))
 
-    def _change_layer(
-        self,
-        strategy: tf.distribute.Strategy,
-        entry: MaskedWeight,
-        layer: LayerState,
-        change: Change,
-        step: tf.Tensor,
-    ) -> None:
-        kept, mask = entry.from_matrix(change.kept), entry.from_matrix(change.kept | change.grown)
-        weight = tf.where(change.kept, layer.weight, 0)
-        values = self._method.initial(layer, step)
-        if values is not None:
-            weight = tf.where(change.grown, values, weight)
-        _assign(strategy, entry.mask, tf.cast(mask, entry.mask.dtype))
-        _assign(strategy, entry.weight, entry.from_matrix(weight))
-        for slot, start in slots_of(self._optimizer, entry.weight):
-            value = slot.read_value()
-            _assign(strategy, slot, tf.where(kept, value, tf.cast(start, value.dtype)))
-        if self._method.grows:
-            seen = self._network.ever_active[layer.index]
-            _assign(strategy, seen, seen.read_value() | mask)
+
+def change_weight(
+    strategy: tf.distribute.Strategy,
+    optimizer: Any,
+    entry: MaskedWeight,
+    layer: LayerState,
+    change: Change,
+    values: tf.Tensor | None = None,
+) -> None:
+    """Changes a mask, its weight and the weight's slots, in cross-replica context.
+
+    Args:
+        strategy: whose replicas are all changed alike.
+        optimizer: built; its slots of dropped and of grown weights are cleared.
+        entry: the variables.
+        layer: their state before the change.
+        change: from a method.
+        values: where grown weights start, as a matrix; None for zeros.
+    """
+    kept, mask = entry.from_matrix(change.kept), entry.from_matrix(change.kept | change.grown)
+    weight = tf.where(change.kept, layer.weight, 0)
+    if values is not None:
+        weight = tf.where(change.grown, values, weight)
+    _assign(strategy, entry.mask, tf.cast(mask, entry.mask.dtype))
+    _assign(strategy, entry.weight, entry.from_matrix(weight))
+    for slot, start in slots_of(optimizer, entry.weight):
+        value = slot.read_value()
+        _assign(strategy, slot, tf.where(kept, value, tf.cast(start, value.dtype)))
 
 
 def _first(strategy: tf.distribute.Strategy, value: Any) -> Any:

@@ -108,6 +108,20 @@ class Weights(Structure):
         """See `Structure.unit`."""
         return 1, 1
 
+    # A weight is its own unit: nothing to cut, and millions of them to do nothing with.
+
+    def pool(self, scores: tf.Tensor) -> tf.Tensor:
+        """The scores themselves."""
+        return scores
+
+    def units(self, matrix: tf.Tensor) -> tf.Tensor:
+        """The mask itself."""
+        return matrix
+
+    def spread(self, units: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
+        """The mask itself."""
+        return units
+
     def __str__(self) -> str:
         return "weights"
 
@@ -157,6 +171,11 @@ class NOfM(Structure):
     n: int
     m: int
     axis: str = "inputs"
+
+    @property
+    def density(self) -> float:
+        """The fraction of weights that stays."""
+        return self.n / self.m
 
     def unit(self, shape: tuple[int, int]) -> tuple[int, int]:
         """The group of neighbours."""

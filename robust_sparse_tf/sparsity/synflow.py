@@ -1,14 +1,13 @@
 """SynFlow: pruning at initialisation without data."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.options import option
-from robust_sparse_tf.sparsity.saliency import Saliency
+from robust_sparse_tf.sparsity.saliency import Saliency, unchanged
 from robust_sparse_tf.sparsity.wrapper import masked_weights
 
 
@@ -27,31 +26,19 @@ class SynFlow(Saliency):
     def start(self, model: keras.Model, data: Iterable | None = None) -> None:
         """See `Method.start`."""
         for iteration in range(1, self.prune_steps + 1):
-            density = self.density ** (iteration / self.prune_steps)
-            step = dataclasses.replace(self, density=density)
-            super(SynFlow, step).start(model)
+            removed = 1 - self.density ** (iteration / self.prune_steps)
+            self.prune(model, progress=removed / (1 - self.density) if removed else 1.0)
 
     def scores(self, model: keras.Model, data: Iterable | None = None) -> list[tf.Tensor]:
         """See `Saliency.scores`."""
         weights = [entry.weight for entry in masked_weights(model)]
         ones = tf.ones([1, *model.input_shape[1:]])
-        with _absolute(model), tf.GradientTape() as tape:
+        with unchanged(model), tf.GradientTape() as tape:
+            for variable in model.variables:
+                if variable.dtype.is_floating:
+                    variable.assign(tf.abs(variable))
             flow = tf.reduce_sum(model(ones, training=False))
         gradients = tape.gradient(flow, weights)
         return [
             tf.abs(w * tf.convert_to_tensor(g)) for w, g in zip(weights, gradients, strict=True)
         ]
-
-
-@contextlib.contextmanager
-def _absolute(model: keras.Model) -> Iterator[None]:
-    """Makes all floating-point variables absolute, for a while."""
-    variables = [v for v in model.variables if v.dtype.is_floating]
-    values = [v.numpy() for v in variables]
-    for variable in variables:
-        variable.assign(tf.abs(variable))
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)

@@ -2,17 +2,18 @@
 
 import abc
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.selection import keep_largest
-from robust_sparse_tf.sparsity.structure import SYNTAX, Structure, Weights, parse
+from robust_sparse_tf.sparsity.structure import SYNTAX, NOfM, Structure, Weights, parse
 from robust_sparse_tf.sparsity.wrapper import MaskedWeight, masked_weights
 
 
@@ -129,7 +130,12 @@ class Targeted(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse(self.structure)
+        structure = parse(self.structure)
+        if isinstance(structure, NOfM) and abs(self.density - structure.density) > 1e-5:
+            raise InputError(
+                f"density={self.density}: must be {structure.density:g} with "
+                f"structure={self.structure}"
+            )
 
     def counts(self, layers: list[LayerState]) -> list[int]:
         """The number of weights each layer is to keep, for all distributions but "global"."""
@@ -198,19 +204,28 @@ class Targeted(Method):
         fixed = self.fixed_densities([layer.name for layer in layers])
         free = [i for i, layer in enumerate(layers) if layer.name not in fixed]
         sizes = [layers[i].size for i in free]
-        counts = [now(layer.size, round(fixed.get(layer.name, 0) * layer.size)) for layer in layers]
-        held = sum(round(fixed[layer.name] * layer.size) for layer in layers if layer.name in fixed)
-        wanted = round(self.density * sum(layer.size for layer in layers)) - held
+        least = [min(self.minimum_weights, layer.size) for layer in layers]
+        given = [
+            max(round(fixed[layer.name] * layer.size), minimum) if layer.name in fixed else 0
+            for layer, minimum in zip(layers, least, strict=True)
+        ]
+        counts = [now(layer.size, count) for layer, count in zip(layers, given, strict=True)]
+        wanted = round(self.density * sum(layer.size for layer in layers)) - sum(given)
         if not 0 <= wanted <= sum(sizes):
-            raise InputError(
-                f"density={self.density}: cannot be reached beside layers of given density "
-                f"({', '.join(fixed)})"
-            )
+            whole = {layer.name: layer.size for layer in layers}
+            raise distribution.unreachable(self.density, fixed, whole)
         ranked = [self._unit_scores(structures[i], scores[i]) for i in free]
         best = keep_largest(tf.concat(ranked, 0), now(sum(sizes), wanted))
         for i, flags in zip(free, tf.split(best, sizes), strict=True):
             found = tf.math.count_nonzero(flags, dtype=tf.int32)
-            counts[i] = tf.maximum(found, min(self.minimum_weights, layers[i].size))
+            counts[i] = tf.maximum(found, least[i])
+            if tf.executing_eagerly() and found < least[i]:
+                warnings.warn(
+                    f"layer {layers[i].name}: one ranking of all layers leaves it {int(found)} "
+                    f"weights; it keeps minimum_weights={least[i]}",
+                    RunWarning,
+                    stacklevel=2,
+                )
         return counts
 
     @staticmethod

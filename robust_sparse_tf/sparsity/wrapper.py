@@ -1,6 +1,7 @@
 """The one door to tensorflow-model-optimization's pruning wrapper and its private names."""
 
 import inspect
+import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -27,6 +28,13 @@ _WEIGHTS = (
     (keras.layers.Embedding, ("embeddings",)),
 )
 
+# Their kernels end in [outputs, inputs].
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
 class MaskedLayer(PruneLowMagnitude):
@@ -43,6 +51,13 @@ class MaskedLayer(PruneLowMagnitude):
             # tfmot's registry matches exact classes; this is its way to add others.
             layer.get_prunable_weights = lambda: [getattr(layer, name) for name in names]
         super().__init__(layer, **kwargs)
+
+    def add_weight(self, name: str | None = None, *args: Any, **kwargs: Any) -> tf.Variable:
+        """As of any layer; tfmot's several masks get different names, without which .h5 fails."""
+        taken = {variable.name.split("/")[-1] for variable in self._non_trainable_weights}
+        names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
+        free = next(free for free in names if f"{free}:0" not in taken)
+        return super().add_weight(free, *args, **kwargs)
 
     def call(self, inputs: tf.Tensor, training: Any = None, **kwargs: Any) -> tf.Tensor:
         """The wrapped layer's output; shapes and dtypes are the layer's."""
@@ -68,8 +83,8 @@ class MaskedWeight(NamedTuple):
     def to_matrix(self, value: tf.Tensor) -> tf.Tensor:
         """A tensor of the weight's shape as [inputs, outputs]; sides of kernels count as inputs."""
         shape = self.mask.shape
-        if isinstance(self.layer, keras.layers.Conv2DTranspose):
-            value = tf.transpose(value, [0, 1, 3, 2])
+        if isinstance(self.layer, _TRANSPOSED):
+            value = tf.experimental.numpy.swapaxes(value, -1, -2)
         if self.attribute == "depthwise_kernel":
             return tf.reshape(value, [shape[:-2].num_elements(), -1])
         return tf.reshape(value, [-1, value.shape[-1]])
@@ -77,9 +92,9 @@ class MaskedWeight(NamedTuple):
     def from_matrix(self, matrix: tf.Tensor) -> tf.Tensor:
         """The inverse of `to_matrix`."""
         shape = self.mask.shape
-        if isinstance(self.layer, keras.layers.Conv2DTranspose):
-            turned = [shape[0], shape[1], shape[3], shape[2]]
-            return tf.transpose(tf.reshape(matrix, turned), [0, 1, 3, 2])
+        if isinstance(self.layer, _TRANSPOSED):
+            turned = tf.reshape(matrix, [*shape[:-2], shape[-1], shape[-2]])
+            return tf.experimental.numpy.swapaxes(turned, -1, -2)
         return tf.reshape(matrix, shape)
 
 
@@ -98,12 +113,15 @@ def wrap(model: keras.Model) -> keras.Model:
     if not model.built:
         raise InputError(f"model {model.name}: must be built; begin it with an Input layer")
 
+    made: dict[int, MaskedLayer] = {}  # a layer that two models share has one mask
+
     def wrap_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
             return keras.models.clone_model(layer, clone_function=wrap_layer)
-        if isinstance(layer, PruneLowMagnitude):
-            return MaskedLayer(layer.layer)
-        return MaskedLayer(layer) if _is_prunable(layer) else layer
+        inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
+        if inner is layer and not _is_prunable(layer):
+            return layer
+        return made.setdefault(id(inner), made.get(id(inner)) or MaskedLayer(inner))
 
     wrapped = keras.models.clone_model(model, clone_function=wrap_layer)
     if not any(True for _ in masked_weights(wrapped)):
@@ -125,15 +143,31 @@ def strip(model: keras.Model) -> keras.Model:
 def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
     """The prunable weights of a wrapped model with their masks, in the order of its layers.
 
-    A weight is named after its layer, and after itself where its layer has several.
+    A weight is named after its layer, and after itself where its layer has several; layers of equal
+    names, in different nested models, are numbered.
     """
-    for layer in leaves(model):
+    seen: dict[str, int] = {}
+    for layer in dict.fromkeys(leaves(model)):
         if isinstance(layer, PruneLowMagnitude):
             several = len(layer.pruning_vars) > 1
             for number, (weight, mask, _) in enumerate(layer.pruning_vars):
                 attribute = _attribute(layer.layer, number)
                 name = f"{layer.layer.name}/{attribute}" if several else layer.layer.name
+                seen[name] = seen.get(name, 0) + 1
+                if seen[name] > 1:
+                    name += f"_{seen[name]}"
                 yield MaskedWeight(name, weight, mask, layer.layer, attribute)
+
+
+def silence_tfmot(model: keras.Model) -> None:
+    """Keeps tfmot's own wrappers in a model from changing masks by their schedule.
+
+    To be called before the first training step is traced.
+    """
+    for layer in leaves(model):
+        if isinstance(layer, PruneLowMagnitude) and not isinstance(layer, MaskedLayer):
+            layer.pruning_obj._pruning_schedule = lambda step: (tf.constant(False), 0.0)
+            layer.pruning_step.assign(0)  # what its callback does; it refuses to train without
 
 
 def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:

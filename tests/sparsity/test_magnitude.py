@@ -8,33 +8,6 @@ import tf_keras as keras
 from robust_sparse_tf import models, sparsify
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import LayerRates, Magnitude, densities, masked_weights
-from robust_sparse_tf.sparsity.selection import keep_largest
-
-
-def shapes(largest: int) -> st.SearchStrategy:
-    return hnp.array_shapes(min_dims=1, max_dims=4, max_side=largest)
-
-
-def scores_with_ties(shape) -> st.SearchStrategy:
-    """Few values, so that most scores tie; and now and then any values."""
-    few = st.sampled_from([0.0, 0.25, 0.5, 1.0, -1.0])
-    return st.one_of(
-        hnp.arrays(np.float32, shape, elements=few),
-        hnp.arrays(np.float32, shape, elements=st.floats(-1, 100, width=32, allow_subnormal=False)),
-    )
-
-
-@hypothesis.given(st.data())
-def test_keep_largest(data):
-    scores = data.draw(shapes(5).flatmap(scores_with_ties))
-    count = data.draw(st.integers(1, scores.size))
-    mask = keep_largest(scores, count).numpy()
-    assert mask.shape == scores.shape and mask.dtype == bool
-    assert mask.sum() == count
-    dropped = scores[mask == 0]
-    assert dropped.size == 0 or scores[mask == 1].min() >= dropped.max()
-    best = np.argsort(-scores.ravel(), kind="stable")[:count]
-    assert set(np.flatnonzero(mask)) == set(best), "of equal scores the first ones stay"
 
 
 def dense_pair(first: np.ndarray, last: np.ndarray) -> keras.Model:

@@ -1,0 +1,38 @@
+"""What Flying Bird+ is told."""
+
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import FlyingBirdPlus
+
+
+class FlyingBirdFeedback(keras.callbacks.Callback):
+    """Tells the model's `FlyingBirdPlus`, after each epoch, whether to grow or to drop more.
+
+    Needs validation data; compares robust accuracies where training is adversarial.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._losses: list[float] = []
+        self._gaps: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Looks at the epoch's figures.
+
+        Raises:
+            InputError: for a model of another method, or without validation or accuracies.
+        """
+        logs = logs or {}
+        network = getattr(self.model, "network", self.model)
+        method = getattr(network, "method", None)
+        if not isinstance(method, FlyingBirdPlus):
+            raise InputError(f"method {type(method).__name__}: must be FlyingBirdPlus")
+        name = "robust_accuracy" if "robust_accuracy" in logs else "accuracy"
+        if not {"val_loss", name, f"val_{name}"} <= logs.keys():
+            raise InputError(
+                "FlyingBirdFeedback: needs validation_data, and metrics=['accuracy'] or an attack"
+            )
+        self._losses.append(logs["val_loss"])
+        self._gaps.append(logs[name] - logs[f"val_{name}"])
+        network.feedback.assign(method.feedback_from(self._losses, self._gaps))

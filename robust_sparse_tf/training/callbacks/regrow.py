@@ -1,0 +1,87 @@
+"""Dynamic sparsity at batch ends."""
+
+from collections.abc import Callable, Iterable
+
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states
+from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class Regrow(MaskKeeper):
+    """Applies a dynamic method at the ends of batches, to a model with any train step.
+
+    For models wrapped by `sparsify` or by tfmot's `prune_low_magnitude`, whose own schedule is then
+    silenced. The optimizer's step takes place at updates, too. A method that grows by gradients
+    gets them from one extra batch of `data`; what a method remembers of gradients is not kept.
+
+    Args:
+        method: SET, RigL or another dynamic method without memory.
+        data: batches (x, y), from which an update that needs gradients takes the next one.
+        loss: from (y, outputs) to a scalar or to the losses of the examples; by default the
+            compiled one.
+
+    Raises:
+        InputError: for a method that is not dynamic, or keeps a memory of gradients; for RigL
+            without data, and data without a loss.
+    """
+
+    def __init__(
+        self, method: Dynamic, data: Iterable | None = None, loss: Loss | None = None
+    ) -> None:
+        super().__init__()
+        name = type(method).__name__
+        if not isinstance(method, Dynamic):
+            raise InputError(f"method {name}: must be a dynamic one, such as SET or RigL")
+        if method.remembers or method.feedbacks:
+            raise InputError(f"method {name}: needs the step of sparsify's own models")
+        if data is None and isinstance(method, RigL):
+            raise InputError(f"method {name}: needs data, as it grows by gradients")
+        self._method, self._data, self._loss = method, data, loss
+        self._batches = iter(())
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Draws the first masks, where the model is dense so far."""
+        super().on_train_begin(logs)
+        if self._data is not None and self._loss is None:
+            if not self.model.loss:
+                raise InputError("loss: must be given, as the model is compiled without one")
+            # One of its own: the compiled one adds what it sees to the metrics.
+            self._loss = type(self.model.compiled_loss)(self.model.loss)
+        self._method.start(self._network())
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Changes the masks where they are due."""
+        super().on_train_batch_end(batch, logs)
+        steps = self.steps()
+        if not bool(self._method.is_due(steps)):
+            return
+        entries = self.entries()
+        gradients = {} if self._data is None else self._gradients()
+        layers = layer_states(self._network(), gradients)
+        changes = self._method.change(layers, steps)
+        strategy = self.model.distribute_strategy
+        with strategy.scope():
+            for entry, layer, change in zip(entries, layers, changes, strict=True):
+                values = self._method.initial(layer, steps)
+                change_weight(strategy, self.model.optimizer, entry, layer, change, values)
+
+    def _gradients(self) -> dict[str, tf.Tensor]:
+        x, y = self._next_batch()
+        entries = self.entries()
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(self._loss(y, self._network()(x, training=False)))
+        gradients = tape.gradient(value, [entry.weight for entry in entries])
+        return {e.name: tf.convert_to_tensor(g) for e, g in zip(entries, gradients, strict=True)}
+
+    def _next_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = next(self._batches, None)
+        if batch is None:
+            self._batches = iter(self._data)
+            batch = next(self._batches, None)
+        if batch is None:  # StopIteration would end the fit in silence
+            raise InputError("data: must hold batches each time it is gone through")
+        return tf.nest.map_structure(tf.convert_to_tensor, batch)

@@ -1,0 +1,87 @@
+"""Lottery-ticket rewinding in the course of one fit."""
+
+import numpy as np
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import LayerRates, Pruner
+from robust_sparse_tf.sparsity.wrapper import PruneLowMagnitude, leaves
+from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
+
+
+class Rewind(MaskKeeper):
+    """Prunes after each round of epochs, and rewinds the weights that stay and the optimizer.
+
+    "The Lottery Ticket Hypothesis" (Frankle and Carbin, 2019), section 1. After the last epoch
+    nothing is pruned. Moving statistics are rewound with the weights. For models wrapped by
+    `sparsify` or by tfmot's `prune_low_magnitude`.
+
+    Args:
+        round_epochs: epochs of a round, at least 1.
+        pruner: what goes after a round; by default 20 % of the hidden and 10 % of the output layer.
+        rewind_step: optimizer step of the fit whose weights are rewound to; 0 are those that it
+            starts from.
+
+    Raises:
+        InputError: for numbers out of range, or a rewind step that training steps over, or does not
+            reach in the first round.
+    """
+
+    def __init__(
+        self, round_epochs: int, pruner: Pruner | None = None, rewind_step: int = 0
+    ) -> None:
+        super().__init__()
+        if round_epochs < 1:
+            raise InputError(f"round_epochs={round_epochs}: must be at least 1")
+        if rewind_step < 0:
+            raise InputError(f"rewind_step={rewind_step}: must be at least 0")
+        self._round_epochs, self._rewind_step = round_epochs, rewind_step
+        self._pruner = pruner or LayerRates()
+        self._weights: list[np.ndarray] | None = None
+        self._optimizer: list[np.ndarray] = []
+        self._first_step = 0
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Keeps the weights and the optimizer as they are."""
+        super().on_train_begin(logs)
+        self._weights = None
+        self._optimizer = [v.numpy() for v in self.model.optimizer.variables()]
+        self._first_step = int(self.steps())
+        self._keep()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Keeps the weights of the rewind step."""
+        super().on_train_batch_end(batch, logs)
+        self._keep()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Prunes and rewinds at the end of a round."""
+        if (epoch + 1) % self._round_epochs or epoch + 1 == self.params["epochs"]:
+            return
+        if self._weights is None:
+            raise InputError(f"rewind_step={self._rewind_step}: must be reached in the first round")
+        self._pruner.prune(self._network())
+        for variable, value in zip(self._variables(), self._weights, strict=True):
+            variable.assign(value)
+        for entry in self.entries():
+            entry.weight.assign(entry.weight * entry.mask)
+        for variable, value in zip(self.model.optimizer.variables(), self._optimizer, strict=True):
+            variable.assign(value)
+
+    def _keep(self) -> None:
+        step = int(self.steps()) - self._first_step
+        if self._weights is not None or step < self._rewind_step:
+            return
+        if step > self._rewind_step:
+            raise InputError(
+                f"rewind_step={self._rewind_step}: must be a multiple of steps_per_execution"
+            )
+        self._weights = [variable.numpy() for variable in self._variables()]
+
+    def _variables(self) -> list[tf.Variable]:
+        """What the layers inside the wrappers hold, moving statistics among it; each one once."""
+        found = {}
+        for layer in leaves(self._network()):
+            inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
+            found |= {id(variable): variable for variable in inner.weights}
+        return list(found.values())

@@ -1,0 +1,37 @@
+"""Sparsity for TensorBoard."""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.sparsity import statistics
+
+_OF_LAYERS = ("density", "active", "changed", "exploration")
+_OF_ALL = (*_OF_LAYERS, "no_input", "no_output", "flops", "bytes")
+
+
+class SparsityLog(keras.callbacks.Callback):
+    """Writes how sparse each layer and the model are, and the epoch's metrics, for TensorBoard.
+
+    The scalars are those of `sparsity.statistics`, read from the masks once an epoch: `density`,
+    `active` (weights), `changed` (weights), `exploration`, `no_input` and `no_output` (units),
+    `flops` (fraction of the dense network's, where it is known) and `bytes` of the whole, and
+    `density/<layer>`, `active/<layer>`, `changed/<layer>` and `exploration/<layer>`.
+
+    Args:
+        log_dir: folder of the event files.
+    """
+
+    def __init__(self, log_dir: str) -> None:
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(log_dir)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes one point of each scalar."""
+        found = statistics(self.model)
+        scalars = {key: found[key] for key in _OF_ALL if found[key] is not None}
+        for name, layer in found["layers"].items():
+            scalars |= {f"{key}/{name}": layer[key] for key in _OF_LAYERS}
+        with self._writer.as_default(step=epoch):
+            for name, value in (scalars | (logs or {})).items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()

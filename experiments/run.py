@@ -1,4 +1,4 @@
-"""Runs the lottery-ticket procedure under adversarial training: flags in, a run's directory out."""
+"""Trains a sparse network, adversarially or not: flags in, a run's directory out."""
 
 import logging
 import os
@@ -11,9 +11,9 @@ from experiments.quiet import quiet_stderr
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     from experiments import flags
-    from experiments.lottery import LotteryRun
     from experiments.progress import print_table
     from experiments.results import table
+    from experiments.training_run import TrainingRun
     from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
 
 
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
         print(flags.help_text())
         return 0
     try:
-        path, results = LotteryRun(flags.parse(argv)).execute()
+        path, results = TrainingRun(flags.parse(argv)).execute()
     except InputError as error:
         return _fail(error, 2)
     except TrainingError as error:

@@ -16,7 +16,7 @@ with quiet_stderr():
     from experiments import flags, report
     from experiments.directory import run_name, write_json
     from experiments.grid import as_flag, cells
-    from experiments.lottery import LotteryRun
+    from experiments.training_run import TrainingRun
     from robust_sparse_tf.errors import InputError, RunWarning
 
 _GRID = {"grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1"}
@@ -67,15 +67,21 @@ class Sweep:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
             for values in self.cells:
-                LotteryRun(values)
+                TrainingRun(values)
         identity = json.dumps([flags.different(base), grids], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
-        self._command = shlex.join(["python", "-m", "experiments.sweep", *argv[1:]])
+        # Where files lie is no part of what made them.
+        words = [w for w in argv[1:] if not w.startswith(("--output_dir=", "--data_dir="))]
+        self._command = shlex.join(["python", "-m", "experiments.sweep", *words])
 
     def run(self) -> list[str]:
         """Runs all cells that are not finished; returns the names of those that failed."""
-        os.makedirs(self.folder, exist_ok=True)
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+        except OSError as error:
+            place = os.path.dirname(self.folder)
+            raise InputError(f"output_dir={place}: cannot be written ({error.strerror})") from error
         names = [run_name(values) for values in self.cells]
         write_json(
             os.path.join(self.folder, "sweep.json"), {"command": self._command, "cells": names}

@@ -1,8 +1,9 @@
-"""Copies what is small and telling of a finished run to experiments/results.
+"""Copies what is small and telling of a finished run, or of a sweep, to experiments/results.
 
-python tools/store_results.py RUN_DIRECTORY NAME
+python tools/store_results.py DIRECTORY NAME
 """
 
+import glob
 import json
 import os
 import shutil
@@ -14,6 +15,9 @@ FILES = (
     "results.md",
     "figures/accuracy.png",
     "figures/early_stopping.png",
+    "report.json",
+    "report.md",
+    "report.png",
 )
 
 # Flags that say where files lie, on one machine, and change nothing in them.
@@ -24,14 +28,17 @@ def main(run: str, name: str) -> None:
     """Copies the files of a run's directory under a name."""
     folder = os.path.join(ROOT, "experiments", "results", name)
     os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(run, "config.json")) as file:
-        config = json.load(file)
-    config["flags"] = {k: v for k, v in config["flags"].items() if k not in PLACES}
-    with open(os.path.join(folder, "config.json"), "w") as file:
-        json.dump(config, file, indent=1)
+    configs = sorted(glob.glob(os.path.join(run, "config.json")))
+    for path in configs or sorted(glob.glob(os.path.join(run, "*", "config.json")))[:1]:
+        with open(path) as file:
+            config = json.load(file)
+        config["flags"] = {k: v for k, v in config["flags"].items() if k not in PLACES}
+        with open(os.path.join(folder, "config.json"), "w") as file:
+            json.dump(config, file, indent=1)
     for file in FILES:
-        shutil.copy(os.path.join(run, file), folder)
-        print(os.path.join(folder, os.path.basename(file)))
+        if os.path.exists(os.path.join(run, file)):
+            shutil.copy(os.path.join(run, file), folder)
+            print(os.path.join(folder, os.path.basename(file)))
 
 
 if __name__ == "__main__":

@@ -85,17 +85,29 @@ class Dynamic(Targeted):
     def numbers(
         self, layers: list[LayerState], drops: list[tf.Tensor], feedback: tf.Tensor | None
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """How many weights of each layer go and grow: by default as many."""
-        del layers, feedback
-        return [(number, number) for number in drops]
+        """How many weights of each layer go and grow: by default as many, none in full layers."""
+        del feedback
+        numbers = []
+        for layer, number in zip(layers, drops, strict=True):
+            number = tf.where(tf.reduce_all(layer.active), 0, number)
+            numbers.append((number, number))
+        return numbers
 
     def drops(self, layers: list[LayerState], step: tf.Tensor) -> list[tf.Tensor]:
-        """How many weights of each layer go: int32, the drop fraction of the active, rounded."""
+        """How many weights of each layer go: int32, the drop fraction of the active, rounded.
+
+        None of layers that are to stay dense.
+        """
         fraction = schedule.decayed(
             self.drop_fraction, self.drop_decay, step, stop=self.stop_step, power=self.decay_power
         )
-        active = [tf.math.count_nonzero(layer.active, dtype=tf.float32) for layer in layers]
-        return [tf.cast(tf.round(fraction * count), tf.int32) for count in active]
+        fixed = self.fixed_densities([layer.name for layer in layers])
+        numbers = []
+        for layer in layers:
+            active = tf.math.count_nonzero(layer.active, dtype=tf.float32)
+            number = tf.cast(tf.round(fraction * active), tf.int32)
+            numbers.append(tf.zeros_like(number) if fixed.get(layer.name) == 1 else number)
+        return numbers
 
     def initial(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor | None:
         """See `Method.initial`."""

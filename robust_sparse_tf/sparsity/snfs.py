@@ -1,12 +1,13 @@
 """SNFS, sparse momentum: growth by momentum, spread anew over the layers."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity.ema import EMAGrowth
-from robust_sparse_tf.sparsity.structure import NOfM, parse
+from robust_sparse_tf.sparsity.structure import Channels, NOfM, parse
 from robust_sparse_tf.sparsity.updater import LayerState
 
 
@@ -22,9 +23,10 @@ class SNFS(EMAGrowth):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(parse(self.structure), NOfM):
+        if isinstance(parse(self.structure), NOfM | Channels):
             raise InputError(
-                f"structure={self.structure}: must not be n:m, as layers change their density"
+                f"structure={self.structure}: must not be n:m, as layers change their density, nor "
+                "channels, as those of different layers differ in size"
             )
 
     def numbers(
@@ -32,14 +34,15 @@ class SNFS(EMAGrowth):
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """See `Dynamic.numbers`."""
         del feedback
-        dropped = tf.stack(drops)
-        rooms, shares = [], []
+        size = math.prod(parse(self.structure).unit((1, 1)))
+        dropped, rooms, shares = [], [], []
         for layer, number in zip(layers, drops, strict=True):
             active = tf.math.count_nonzero(layer.active, dtype=tf.int32)
-            rooms.append(layer.size - active + number)
+            dropped.append(number // size)
+            rooms.append((layer.size - active) // size + number // size)
             momentum = tf.where(layer.active, tf.abs(layer.gradient), 0.0)
             shares.append(tf.reduce_sum(momentum) / tf.cast(tf.maximum(active, 1), tf.float32))
-        grown = apportion(tf.reduce_sum(dropped), tf.stack(shares), tf.stack(rooms))
+        grown = size * apportion(tf.add_n(dropped), tf.stack(shares), tf.stack(rooms))
         return list(zip(drops, tf.unstack(grown), strict=True))
 
 
@@ -51,13 +54,11 @@ def apportion(total: tf.Tensor, shares: tf.Tensor, rooms: tf.Tensor) -> tf.Tenso
         shares: float32 [n], at least 0.
         rooms: int32 [n].
     """
-    given = tf.zeros_like(rooms)
+    given, shares = tf.zeros_like(rooms), tf.cast(shares, tf.float64)  # float32 miscounts from 2^24
     for _ in range(rooms.shape[0]):
-        left = total - tf.reduce_sum(given)
+        left = tf.cast(total - tf.reduce_sum(given), tf.float64)
         open_shares = tf.where(given < rooms, shares + 1e-30, 0.0)
-        parts = (
-            tf.cast(left, tf.float32) * open_shares / tf.maximum(tf.reduce_sum(open_shares), 1e-30)
-        )
+        parts = left * open_shares / tf.maximum(tf.reduce_sum(open_shares), 1e-30)
         given = tf.minimum(given + tf.cast(tf.floor(parts), tf.int32), rooms)
     # What rounding left over, one after the other where there is room.
     left = total - tf.reduce_sum(given)

@@ -88,7 +88,7 @@ class SparseModel(keras.Model):
         """The functional model's configuration, and the method's."""
         method = {"class_name": type(self.method).__name__, **dataclasses.asdict(self.method)}
         # tf_keras gives the layers only of models whose constructor is its own.
-        network = keras.Model(self.inputs, self.outputs, name=self.name)
+        network = keras.Model(self.input, self.output, name=self.name)
         network.use_legacy_config = getattr(self, "use_legacy_config", False)  # set for .h5
         return {"network": network.get_config(), "method": method}
 
@@ -96,7 +96,7 @@ class SparseModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SparseModel":
         """The inverse of `get_config`; the masks come with the weights."""
         network = keras.Model.from_config(config["network"], custom_objects)
-        return cls(network.inputs, network.outputs, _method(config["method"]), network.name)
+        return cls(network.input, network.output, _method(config["method"]), network.name)
 
     def _variable(self, name: str, shape: Any, dtype: tf.DType) -> tf.Variable:
         return self.add_weight(
@@ -131,7 +131,7 @@ def sparsify(
         InputError: see `wrap`, and the methods.
     """
     wrapped = wrap(model)
-    sparse = SparseModel(wrapped.inputs, wrapped.outputs, method, model.name)
+    sparse = SparseModel(wrapped.input, wrapped.output, method, model.name)
     sparse.start(data)
     return sparse
 

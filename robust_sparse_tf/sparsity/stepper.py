@@ -123,7 +123,9 @@ class Stepper:
                 continue
             shares = [tf.convert_to_tensor(_first(strategy, part[place])) for part in parts]
             gradient = tf.add_n(shares) / _first(strategy, size)
-            gradients[entry.name] = gradient - _penalty_gradient(entry)
+            gradient -= _penalty_gradient(entry)
+            # Where float16 overflows the optimizer skips the step; no memory is to keep it either.
+            gradients[entry.name] = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
         return gradients
 
     def _remember(

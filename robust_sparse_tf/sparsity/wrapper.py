@@ -51,6 +51,7 @@ class MaskedLayer(PruneLowMagnitude):
             # tfmot's registry matches exact classes; this is its way to add others.
             layer.get_prunable_weights = lambda: [getattr(layer, name) for name in names]
         super().__init__(layer, **kwargs)
+        self._name = layer.name  # outputs, and losses by them, keep their names
 
     def add_weight(self, name: str | None = None, *args: Any, **kwargs: Any) -> tf.Variable:
         """As of any layer; tfmot's several masks get different names, without which .h5 fails."""

@@ -1,4 +1,4 @@
-"""One run of the lottery-ticket procedure, from its flags to the files in its directory."""
+"""One training run, from its flags to the files in its directory."""
 
 import dataclasses
 import importlib.metadata
@@ -36,7 +36,7 @@ _PACKAGES = (
 )
 
 
-class LotteryRun:
+class TrainingRun:
     """A run of given flags.
 
     Args:

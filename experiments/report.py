@@ -60,11 +60,17 @@ def write(folder: str) -> str:
         names, command = list(sweep["cells"]), str(sweep["command"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: holds no sweep (no readable sweep.json)") from error
-    rows = summarise(_finished(folder, names))
-    if not rows:
+    finished = _finished(folder, names)
+    if not finished:
         raise InputError(f"{folder}: holds no finished cell yet")
+    rows = summarise(finished)
     text = markdown(rows, sweep)
-    write_json(os.path.join(folder, "report.json"), {"rows": rows, "command": command})
+    made = {
+        "command": command,
+        "revisions": _revisions(folder, [result["name"] for result in finished]),
+        "seconds": sum(result["seconds"] for result in finished),
+    }
+    write_json(os.path.join(folder, "report.json"), {**made, "rows": rows})
     write_text(os.path.join(folder, "report.md"), text)
     path = os.path.join(folder, "report.png")
     with files.naming(path):
@@ -134,6 +140,15 @@ def _finished(folder: str, names: list[str]) -> list[dict[str, Any]]:
     return found
 
 
+def _revisions(folder: str, names: list[str]) -> list[str]:
+    """The revisions of this project that made the cells."""
+    found = set()
+    for name in names:
+        with open(os.path.join(folder, name, "config.json")) as file:
+            found.add(json.load(file)["git_revision"])
+    return sorted(found)
+
+
 def _spread(values: list[float]) -> dict[str, float | None]:
     std = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "std": std}
@@ -167,7 +182,9 @@ def _draw(path: str, rows: list[Row]) -> None:
                 axis.errorbar(densities, means, stds, marker="o", capsize=3, label=method)
         axis.set_xscale("log")
         axis.invert_xaxis()
-        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        ticks = sorted({round(row["density"], 3) for row in rows if row["method"] != "dense"})
+        axis.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+        axis.minorticks_off()
         axis.yaxis.set_major_formatter(PercentFormatter(1))
         axis.set_xlabel("density")
         axis.set_ylabel("test accuracy" if name == "clean" else f"test accuracy under {name}")

@@ -182,7 +182,7 @@ def _draw(path: str, rows: list[Row]) -> None:
                 axis.errorbar(densities, means, stds, marker="o", capsize=3, label=method)
         axis.set_xscale("log")
         axis.invert_xaxis()
-        ticks = sorted({round(row["density"], 3) for row in rows if row["method"] != "dense"})
+        ticks = sorted({float(f"{r['density']:.2g}") for r in rows if r["method"] != "dense"})
         axis.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
         axis.minorticks_off()
         axis.yaxis.set_major_formatter(PercentFormatter(1))

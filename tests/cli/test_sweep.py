@@ -1,0 +1,504 @@
+"""Grids, the cells that come of them, and sweeps that are killed, fail and go on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import flags, report, sweep
+from experiments.directory import run_name
+from experiments.grid import as_flag, cells, parse_grid
+from robust_sparse_tf.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 200  # seconds; a guard against a sweep that hangs
+
+
+# Grids
+
+
+@pytest.mark.parametrize(
+    ("text", "axes"),
+    [
+        ("method=rigl", {"method": ["rigl"]}),
+        ("seed=0,1,2", {"seed": ["0", "1", "2"]}),
+        (
+            "method=set,rigl,density=0.5,0.1,seed=0,1",
+            {"method": ["set", "rigl"], "density": ["0.5", "0.1"], "seed": ["0", "1"]},
+        ),
+        ("density=0.5,method=set", {"density": ["0.5"], "method": ["set"]}),
+        ("structure=2:4,block:4x1", {"structure": ["2:4", "block:4x1"]}),
+        ('layer_densities={"logits": 0.5}', {"layer_densities": ['{"logits": 0.5}']}),
+        ("learning_rate=1e-3,2e-3", {"learning_rate": ["1e-3", "2e-3"]}),
+    ],
+)
+def test_parse_grid(text, axes):
+    assert parse_grid(text) == axes
+    assert list(parse_grid(text)) == list(axes)
+
+
+BAD_GRIDS = {
+    "": "must be like method=set,rigl",
+    "rigl": "must be like",
+    "rigl,seed=1": "must be like",
+    "=1": "must be like",
+    "seed=": "must be like",
+    "seed=0,,1": "must be like",
+    "seed=0,": "must be like",
+    ",seed=0": "must be like",
+    "sparsity=0.5": "sparsity is no flag of experiments.run",
+    "seed=0,nosuch=1,2": "nosuch is no flag",
+    "grid=seed": "grid is no flag",
+    "flagfile=x": "flagfile is no flag",
+    "seed=0,method=set,seed=1": "seed must be given once",
+}
+
+
+@pytest.mark.parametrize("text", BAD_GRIDS)
+def test_parse_grid_refuses(text):
+    with pytest.raises(InputError, match=f"^grid={text}: .*{BAD_GRIDS[text]}"):
+        parse_grid(text)
+
+
+def chosen(shared: dict[str, Any], *grids: str) -> list[dict[str, Any]]:
+    """What is not the default in each cell."""
+    return [flags.different(values) for values in cells(shared, list(grids))]
+
+
+CELLS = {
+    "one": ({}, ["method=set"], [{"method": "set"}]),
+    "product": (
+        {},
+        ["method=set,rigl,density=0.5,0.2"],
+        [{"method": m, "density": d} for m in ("set", "rigl") for d in (0.5, 0.2)],
+    ),
+    "dense is one cell": (
+        {},
+        ["method=dense,set,density=0.5,0.2"],
+        [
+            {"method": "dense"},
+            {"method": "set", "density": 0.5},
+            {"method": "set", "density": 0.2},
+        ],
+    ),
+    "dense is one cell a seed": (
+        {"density": 0.3},
+        ["method=dense,density=0.5,0.2,seed=0,1"],
+        [{"method": "dense"}, {"method": "dense", "seed": 1}],
+    ),
+    "equal cells of two grids": (
+        {},
+        ["method=set,density=0.5", "method=rigl", "density=0.5,method=set,rigl"],
+        [{"method": "set", "density": 0.5}, {"method": "rigl"}, {"method": "rigl", "density": 0.5}],
+    ),
+    "options of others are left out": (
+        {"update_interval": 50, "stop_step": 7, "rounds": 3},
+        ["method=static,set,gradual,lottery"],
+        [
+            {"method": "static", "rounds": 3},
+            {"method": "set", "update_interval": 50, "stop_step": 7, "rounds": 3},
+            {"method": "gradual", "update_interval": 50, "stop_step": 7, "rounds": 3},
+            {"rounds": 3},  # the lottery is the default
+        ],
+    ),
+    "method of all": (
+        {"method": "rigl", "density": 0.5},
+        ["density=0.2,seed=1", "seed=1"],
+        [
+            {"method": "rigl", "density": 0.2, "seed": 1},
+            {"method": "rigl", "density": 0.5, "seed": 1},
+        ],
+    ),
+    "defaults are no flags": ({}, ["method=lottery,seed=0"], [{}]),
+    "ordered by seed": (
+        {},
+        ["method=set,seed=1,0", "method=rigl,seed=2,0", "method=dense,seed=1"],
+        [
+            {"method": "set"},
+            {"method": "rigl"},
+            {"method": "set", "seed": 1},
+            {"method": "dense", "seed": 1},
+            {"method": "rigl", "seed": 2},
+        ],
+    ),
+    "lists and objects": (
+        {"eval_attacks": ["fgsm", "pgd"], "layer_densities": {"logits": 0.5}},
+        ["method=static,dense"],
+        [
+            {
+                "method": "static",
+                "eval_attacks": ["fgsm", "pgd"],
+                "layer_densities": {"logits": 0.5},
+            },
+            {"method": "dense", "eval_attacks": ["fgsm", "pgd"]},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_cells(name):
+    shared, grids, expected = CELLS[name]
+    assert chosen(shared, *grids) == expected
+
+
+def test_cells_have_all_flags():
+    (values,) = cells({"output_dir": "here", "overwrite": True}, ["seed=1"])
+    assert values == flags.parse(["run", "--output_dir=here", "--overwrite", "--seed=1"])
+
+
+def test_cells_refuse_values():
+    with pytest.raises(InputError, match="seed"):
+        cells({}, ["seed=one"])
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (3, "--name=3"),
+        (0.5, "--name=0.5"),
+        (True, "--name=True"),
+        ("x y", "--name=x y"),
+        ([], "--name="),
+        (["a", "b"], "--name=a,b"),
+        ({"a": 1}, '--name={"a": 1}'),
+    ],
+)
+def test_as_flag(value, word):
+    assert as_flag("name", value) == word
+
+
+# Sweeps, whose cells are made up here
+
+
+SHARED = ["--iterations=10", "--evaluate_every=5", "--attack=none", "--eval_attacks="]
+
+
+class Cells:
+    """Stands in for the cells' processes: notes each command, and leaves results."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[str]] = []
+        self.failing: set[str] = set()
+        self.on_run: Callable[[str], None] = lambda name: None
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess:
+        assert command[:3] == [sys.executable, "-m", "experiments.run"]
+        values = flags.parse(command[2:])
+        self.commands.append(command)
+        name = run_name(values)
+        self.on_run(name)
+        failed = values["method"] in self.failing
+        if not failed:
+            folder = Path(values["output_dir"], name)
+            folder.mkdir(exist_ok=True)
+            test = {"clean_accuracy": 0.5, "robust_accuracy": {}}
+            rounds = [{"density": values["density"] or 1.0, "test": test}]
+            content = {
+                "name": name,
+                "flags": flags.different(values),
+                "rounds": rounds,
+                "seconds": 1.0,
+            }
+            (folder / "config.json").write_text('{"git_revision": "some"}')
+            (folder / "results.json").write_text(json.dumps(content))
+        return subprocess.CompletedProcess(command, int(failed))
+
+    @property
+    def methods(self) -> list[str]:
+        return [flags.parse(command[2:])["method"] for command in self.commands]
+
+
+@pytest.fixture
+def made_up(monkeypatch) -> Cells:
+    found = Cells()
+    monkeypatch.setattr(sweep.subprocess, "run", found)
+    return found
+
+
+@pytest.fixture
+def call(capfd, tmp_path, made_up) -> Callable:
+    """Calls the command in this process, and gives exit code, stdout and stderr."""
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        code = sweep.main(["sweep", *SHARED, f"--output_dir={tmp_path}", *argv])
+        return code, *capfd.readouterr()
+
+    return call
+
+
+GRID = "--grid=method=dense,static,set,density=0.5"
+
+
+def test_each_cell_is_a_run(call, made_up, tmp_path):
+    """Of the flags given, in the sweep's folder."""
+    code, out, err = call(GRID, "--seed=3")
+    assert (code, err) == (0, "")
+    folder = Path(out.splitlines()[-1])
+    assert folder.parent == tmp_path and folder.name.startswith("sweep-digits-")
+    for command, method in zip(made_up.commands, ("dense", "static", "set"), strict=True):
+        density = [] if method == "dense" else ["--density=0.5"]
+        argv = [*SHARED, "--seed=3", f"--method={method}", *density, f"--output_dir={folder}"]
+        assert flags.parse(command[2:]) == flags.parse(["run", *argv])
+    stored = json.loads((folder / "sweep.json").read_text())
+    assert stored["cells"] == [run_name(flags.parse(c[2:])) for c in made_up.commands]
+    assert str(tmp_path) not in stored["command"]  # where files lie made nothing of it
+    assert GRID in stored["command"] and "--seed=3" in stored["command"]
+    assert (folder / "report.md").read_text() in out
+    assert [line.split(" {")[0] for line in out.splitlines() if line.startswith("cell ")] == [
+        f"cell {number}/3 {name}" for number, name in enumerate(stored["cells"], 1)
+    ]
+
+
+def test_finished_cells_are_not_run_again(call, made_up):
+    first = call(GRID)
+    assert len(made_up.commands) == 3
+    code, out, err = call(GRID)
+    assert (code, err) == (0, "")
+    assert len(made_up.commands) == 3
+    assert "cell " not in out.replace("3 of 3 cells", "")
+    assert out.splitlines()[-1] == first[1].splitlines()[-1]
+
+
+def test_overwrite_runs_all_again(call, made_up):
+    first = call(GRID)
+    code, out, err = call(GRID, "--overwrite")
+    assert made_up.methods == ["dense", "static", "set"] * 2
+    assert all("--overwrite=True" in command for command in made_up.commands[3:])
+    assert (code, out.splitlines()[-1]) == (0, first[1].splitlines()[-1])
+
+
+def test_report_follows_each_cell(call, made_up, tmp_path):
+    seen = []
+
+    def look(name: str) -> None:
+        tables = list(tmp_path.glob("sweep-*/report.json"))
+        seen.append([row["method"] for t in tables for row in json.loads(t.read_text())["rows"]])
+
+    made_up.on_run = look
+    call(GRID)
+    assert seen == [[], ["dense"], ["dense", "static"]]
+
+
+def test_failed_cell_is_named(call, made_up):
+    """The others are done, and it is tried again the next time."""
+    made_up.failing = {"static"}
+    code, out, err = call(GRID)
+    folder = Path(out.splitlines()[-1])
+    name = json.loads((folder / "sweep.json").read_text())["cells"][1]
+    assert code == 1
+    assert err == f"error: cell {name} failed; what it said is above\n"
+    rows = json.loads((folder / "report.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["dense", "set"]
+    assert "2 of 3 cells" in out
+    made_up.failing, made_up.commands = set(), []
+    code, out, err = call(GRID)
+    assert (code, err, made_up.methods) == (0, "", ["static"])
+    assert "3 of 3 cells" in out
+
+
+def test_all_cells_failed(call, made_up):
+    made_up.failing = {"dense", "static", "set"}
+    code, out, err = call(GRID)
+    assert code == 1
+    lines = err.splitlines()
+    assert len(lines) == 3 and all(line.startswith("error: cell ") for line in lines)
+    assert not (Path(out.splitlines()[-1]) / "report.md").exists()
+
+
+def test_interrupt(call, made_up):
+    def interrupt(name: str) -> None:
+        raise KeyboardInterrupt
+
+    made_up.on_run = interrupt
+    code, _, err = call(GRID)
+    assert code == 130
+    assert err.startswith("error: interrupted") and err.count("\n") == 1
+
+
+def test_names_of_sweeps(call):
+    """By what is swept, and not by where it lies."""
+    folders = {
+        name: Path(call(*argv)[1].splitlines()[-1]).name
+        for name, argv in {
+            "one": [GRID],
+            "other folder of data": [GRID, "--data_dir=x"],
+            "other grid": [GRID.replace("0.5", "0.2")],
+            "two grids": [GRID, "--grid=method=rigl"],
+            "other flag": [GRID, "--learning_rate=0.5"],
+        }.items()
+    }
+    assert folders["one"] == folders.pop("other folder of data")
+    assert len(set(folders.values())) == 4
+
+
+REFUSED = {
+    "no grid": ([], "grid: must be given"),
+    "unknown flag": ([GRID, "--nosuch=1"], "nosuch"),
+    "no flag": ([GRID, "rigl"], "rigl: is not a flag"),
+    "grid without a value": (["--grid=seed="], "grid=seed=: must be like"),
+    "unknown flag in the grid": (["--grid=seed=0,sparsity=0.5"], "sparsity is no flag"),
+    "bad grid": (["--grid=set,rigl"], "grid=set,rigl: must be like"),
+    "bad second grid": ([GRID, "--grid=x"], "grid=x: must be like"),
+    "axis twice": (["--grid=seed=0,seed=1"], "seed must be given once"),
+    "no number": (["--grid=density=many,method=set"], "density"),
+    "density": (["--grid=method=set,density=0.5,2"], "density=2.0: must be above 0"),
+    "method": (["--grid=method=set,prune"], "method=prune: must be one of lottery, dense"),
+    "value of all": ([GRID, "--learning_rate=0"], "learning_rate=0.0: must be above 0"),
+    "values that do not fit": (
+        ["--grid=method=rigl,start_step=50,100,stop_step=80"],
+        "stop_step=80: must be above start_step=100",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses(call, made_up, tmp_path, name):
+    """Before any cell is run."""
+    argv, words = REFUSED[name]
+    code, out, err = call(*argv)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and err.count("\n") == 1 and words in err
+    assert not made_up.commands and not list(tmp_path.iterdir())
+
+
+def test_folder_that_cannot_be_written(call, made_up, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    code, out, err = call(GRID, f"--output_dir={tmp_path / 'file'}")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: output_dir=") and err.count("\n") == 1
+    assert "file: cannot be written" in err
+    assert not made_up.commands
+
+
+def test_report_that_cannot_be_written(call, made_up, tmp_path):
+    folder = Path(call(GRID)[1].splitlines()[-1])
+    (folder / "report.md").unlink()
+    (folder / "report.md").mkdir()
+    code, _, err = call(GRID)
+    assert code == 1
+    assert err.startswith("error: cannot write ") and err.count("\n") == 1 and "report.md" in err
+
+
+def test_help(capfd, made_up):
+    assert sweep.main(["sweep", GRID, "--help"]) == 0
+    assert capfd.readouterr() == (sweep.USAGE + "\n", "")
+    assert not made_up.commands
+
+
+# Sweeps in processes of their own
+
+
+# The second cell's loss is not finite at once; of the third there are two that are equal.
+REAL = [
+    *SHARED,
+    "--optimizer=sgd",
+    "--branches=1",
+    "--grid=method=static,density=0.5,learning_rate=0.01,1e30",
+    "--grid=method=dense,density=0.5,0.2,seed=1",
+]
+
+
+@pytest.fixture(scope="session")
+def real(cli) -> dict:
+    """A sweep killed after its first cell and started again, and its cells as runs by themselves.
+
+    `killed` and `again` are (exit code, stdout, stderr); `state` is that of the first cell's files
+    at the kill and at the end.
+    """
+
+    def start(folder: Path) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "experiments.sweep", *REAL, f"--output_dir={folder}"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end(process: subprocess.Popen) -> list:
+        try:
+            out, err = process.communicate(timeout=_PATIENCE)
+        finally:
+            process.kill()
+        return [process.returncode, out, err]
+
+    def make(folder: Path) -> dict:
+        values = cells(flags.given(flags.parse(["run", *REAL[:-2]])), [g[7:] for g in REAL[-2:]])
+        first = run_name(values[0])
+
+        def state() -> dict[str, int]:
+            (path,) = folder.glob(f"sweep-*/{first}")
+            return {file.name: file.stat().st_mtime_ns for file in path.glob("*.*")}
+
+        process, deadline = start(folder), time.monotonic() + _PATIENCE
+        try:
+            while not any(folder.glob(f"sweep-*/{first}/results.json")):
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+        killed, before = end(process), state()
+        again = end(start(folder))
+        alone = folder / "alone"
+        alone.mkdir()
+        cases = {}
+        for cell in values:
+            given = flags.given(cell | {"output_dir": str(alone)})
+            cases[run_name(cell)] = cli.case([as_flag(k, v) for k, v in given.items()])
+        codes = {name: outcome.code for name, outcome in cli.many(cases, folder).items()}
+        return dict(
+            killed=killed, again=again, before=before, after=state(), alone=str(alone), codes=codes
+        )
+
+    return cli.shared("sweep", make)
+
+
+def test_was_killed(real):
+    code, out, err = real["killed"]
+    assert (code, err) == (-signal.SIGKILL, "")
+    assert "cell 1/3 " in out and "cell 3/3 " not in out
+
+
+def test_goes_on_after_a_kill(real):
+    """Without the cell that was finished; the one that fails is named, and the next one done."""
+    code, out, err = real["again"]
+    assert code == 1
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("cell ")] == [
+        "2/3",
+        "3/3",
+    ]
+    first, second, third = real["codes"]
+    said, named = err.splitlines()
+    assert said.startswith("error: the loss is not finite at iteration ")
+    assert named == f"error: cell {second} failed; what it said is above"
+    assert real["before"] == real["after"] and "results.json" in real["after"]
+    folder = Path(out.splitlines()[-1])
+    for name, finished in ((first, True), (second, False), (third, True)):
+        assert (folder / name / "results.json").exists() == finished
+
+
+def test_report_is_that_of_undisturbed_cells(real, tmp_path):
+    folder = Path(real["again"][1].splitlines()[-1])
+    assert list(real["codes"].values()) == [0, 1, 0]
+    assert json.loads((folder / "sweep.json").read_text())["cells"] == list(real["codes"])
+    shutil.copytree(real["alone"], tmp_path, dirs_exist_ok=True)
+    shutil.copy(folder / "sweep.json", tmp_path)
+    text = report.write(str(tmp_path))
+    assert text == (folder / "report.md").read_text() and text in real["again"][1]
+    assert "2 of 3 cells" in text
+    assert (folder / "report.png").read_bytes() == (tmp_path / "report.png").read_bytes()
+    ours, theirs = (json.loads((f / "report.json").read_text()) for f in (folder, tmp_path))
+    assert (ours["rows"], ours["command"]) == (theirs["rows"], theirs["command"])
+    rows = ours["rows"]
+    assert [(row["method"], row["density"]) for row in rows] == [("static", 0.5), ("dense", 1.0)]

@@ -1,0 +1,509 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import (
+    SET,
+    Dense,
+    Magnitude,
+    MaskedLayer,
+    RigL,
+    SparseModel,
+    dense_layers,
+    masked_weights,
+    sparsify,
+    strip,
+)
+from robust_sparse_tf.sparsity.ema import EMAGrowth
+from robust_sparse_tf.sparsity.flying_bird import FlyingBirdPlus
+from robust_sparse_tf.sparsity.snfs import SNFS
+
+layers = keras.layers
+
+SHAPE = (5, 5, 2)
+
+
+def sequential() -> keras.Model:
+    """Two masks in one layer, and moving statistics."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            layers.Input(SHAPE),
+            layers.SeparableConv2D(4, 3, use_bias=False, name="separable"),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+
+
+def functional() -> keras.Model:
+    """Branches, and a nested model."""
+    keras.utils.set_random_seed(0)
+    inner = keras.Sequential(
+        [layers.Input((6,)), layers.Dense(4, "tanh", name="deep"), layers.BatchNormalization()],
+        name="inner",
+    )
+    images = layers.Input(SHAPE)
+    sides = [layers.Conv2D(6, 5)(images), layers.SeparableConv2D(6, 5)(images)]
+    both = layers.Activation("tanh")(layers.Flatten()(layers.Add()(sides)))
+    return keras.Model(images, layers.Dense(3)(inner(both)))
+
+
+both = pytest.mark.parametrize("make", [sequential, functional])
+
+
+def examples(size: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(size, *SHAPE)).astype(np.float32)
+    return x, rng.integers(0, 3, size)
+
+
+def compiled(model, optimizer=None, **arguments):
+    arguments = dict(run_eagerly=True, metrics=["accuracy"]) | arguments
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer or keras.optimizers.Adam(1e-2), loss, **arguments)
+    return model
+
+
+def fit(model, batches: slice) -> None:
+    x, y = (part.reshape(10, 8, *part.shape[1:])[batches] for part in examples(80))
+    data = tf.data.Dataset.from_tensor_slices((x, y))
+    model.fit(data, epochs=1, shuffle=False, verbose=0)
+
+
+def masks_of(model) -> list[np.ndarray]:
+    return [entry.mask.numpy() for entry in masked_weights(model)]
+
+
+def weights_of(model) -> list[np.ndarray]:
+    return [entry.weight.numpy() for entry in masked_weights(model)]
+
+
+def state_of(model) -> list[np.ndarray]:
+    """The weights and masks, and what a sparse model keeps beside them, in a fixed order."""
+    own = [model.step, model.changed, model.feedback, *model.ever_active, *model.memory]
+    return [*model.get_weights(), *[variable.numpy() for variable in own]]
+
+
+FORMATS = ["keras", "tf", "h5", "checkpoint"]
+
+
+def stored_and_loaded(model, make, method, optimizer, form, folder):
+    path = str(folder / ("model" if form in ("tf", "checkpoint") else f"model.{form}"))
+    if form == "checkpoint":
+        tf.train.Checkpoint(model).write(path)
+        other = compiled(sparsify(make(), method), optimizer())
+        other.set_weights([np.zeros_like(value) for value in other.get_weights()])
+        tf.train.Checkpoint(other).read(path).assert_consumed()
+        return other
+    model.save(path, **(dict(save_format="tf") if form == "tf" else {}))
+    return keras.models.load_model(path)
+
+
+@both
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_run_goes_on_from_a_file(form, make, tmp_path):
+    """In its middle, between two batches whose gradients are added up, to the same bits.
+
+    tf_keras' SavedModels keep no optimizer's state, of any model; plain SGD has none.
+    """
+    optimizer = keras.optimizers.SGD if form == "tf" else keras.optimizers.Adam
+    method = FlyingBirdPlus(
+        0.3, layer_densities={"*_kernel": 0.4}, update_interval=3, gradient_batches=3
+    )
+    model = compiled(sparsify(make(), method), optimizer())
+    model.feedback.assign([1.0, 0.0])
+    first = masks_of(model)
+    fit(model, slice(0, 5))
+    assert any(map(np.any, map(np.not_equal, masks_of(model), first)))
+    assert any(np.any(memory) for memory in model.memory) and np.any(model.changed)
+
+    loaded = stored_and_loaded(model, make, method, optimizer, form, tmp_path)
+    assert type(loaded) is SparseModel and loaded.method == method
+    assert loaded.name == model.name or form == "checkpoint"
+    np.testing.assert_equal(state_of(loaded), state_of(model))
+    x, _ = examples(8)
+    np.testing.assert_array_equal(loaded(x), model(x))
+    loaded.run_eagerly = True  # which not all formats keep, and which rounds in its own way
+    fit(model, slice(5, 10))
+    fit(loaded, slice(5, 10))
+    assert loaded.step == 10
+    np.testing.assert_equal(state_of(loaded), state_of(model))
+    for ours, theirs in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        if form != "tf":
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("form", ["keras", "h5"])
+def test_files_keep_what_a_model_was_compiled_with(form, tmp_path):
+    """So that nothing but the file is needed to go on."""
+    model = compiled(
+        sparsify(sequential(), SET(0.3)),
+        keras.optimizers.AdamW(3e-3, weight_decay=0.1),
+        weighted_metrics=["mae"],
+    )
+    x, y = examples(8)
+    model.train_on_batch(x, y)
+    model.save(tmp_path / f"model.{form}")
+    loaded = keras.models.load_model(tmp_path / f"model.{form}")
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    np.testing.assert_equal(
+        loaded.evaluate(x, y, verbose=0, return_dict=True),
+        model.evaluate(x, y, verbose=0, return_dict=True),
+    )
+
+
+@both
+def test_weights_alone_can_be_stored(make, tmp_path):
+    model, other = sparsify(make(), Magnitude(0.3)), sparsify(make())
+    model.save_weights(tmp_path / "some.weights.h5")
+    other.load_weights(tmp_path / "some.weights.h5")
+    np.testing.assert_equal(masks_of(other), masks_of(model))
+    np.testing.assert_equal(weights_of(other), weights_of(model))
+
+
+def test_uncompiled_models_and_unknown_methods(tmp_path):
+    model = sparsify(sequential(), RigL(0.3, seed=4))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.method == RigL(0.3, seed=4)
+    config = model.get_config()
+    config["method"]["class_name"] = "Mine"
+    with pytest.raises(InputError, match="^method Mine: is not known; import its module"):
+        SparseModel.from_config(config)
+
+
+@both
+def test_strip_gives_an_ordinary_model(make):
+    model = compiled(sparsify(make(), SET(0.3, update_interval=2)))
+    fit(model, slice(0, 5))
+    plain = strip(model)
+    assert isinstance(plain, keras.Model) and not isinstance(plain, SparseModel)
+    assert not any(isinstance(part, SparseModel | MaskedLayer) for part in plain.submodules)
+    assert {layer.name for layer in plain.layers} == {layer.name for layer in model.layers}
+    x, _ = examples(8)
+    np.testing.assert_array_equal(plain(x), model(x))
+    np.testing.assert_array_equal(plain(x, training=True), model(x, training=True))
+    compiled(plain)
+    plain.fit(*examples(8), verbose=0)
+
+
+def test_strip_and_sparsify_return():
+    """Zeros in place, weights shared, all masks one again."""
+    model = sparsify(sequential(), Magnitude(0.3))
+    again = sparsify(strip(model))
+    assert all(np.all(mask == 1) for mask in masks_of(again))
+    for ours, theirs in zip(weights_of(again), weights_of(model), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(InputError, match="is sparse already"):
+        sparsify(model)
+    with pytest.raises(InputError, match="is sparse already"):
+        sparsify(keras.Sequential([layers.Input(SHAPE), model]))
+
+
+class Squared(layers.Dense):
+    def call(self, inputs):
+        return super().call(inputs) ** 2
+
+
+class Halved(layers.Conv2D):
+    def call(self, inputs):
+        return super().call(inputs) / 2
+
+
+KINDS = {
+    "dense": (lambda: layers.Dense(6), (5,), ["layer"]),
+    "embedding": (lambda: layers.Embedding(9, 4), (5,), ["layer"]),
+    "conv1d": (lambda: layers.Conv1D(4, 3), (6, 3), ["layer"]),
+    "conv2d": (lambda: layers.Conv2D(4, 3), (6, 6, 3), ["layer"]),
+    "conv3d": (lambda: layers.Conv3D(4, 2), (3, 3, 3, 2), ["layer"]),
+    "depthwise": (lambda: layers.DepthwiseConv2D(3, depth_multiplier=2), (6, 6, 3), ["layer"]),
+    "depthwise1d": (lambda: layers.DepthwiseConv1D(3), (6, 3), ["layer"]),
+    "transposed": (lambda: layers.Conv2DTranspose(4, 3), (6, 6, 3), ["layer"]),
+    "separable": (
+        lambda: layers.SeparableConv2D(4, 3),
+        (6, 6, 3),
+        ["layer/depthwise_kernel", "layer/pointwise_kernel"],
+    ),
+    "separable1d": (
+        lambda: layers.SeparableConv1D(4, 3),
+        (6, 3),
+        ["layer/depthwise_kernel", "layer/pointwise_kernel"],
+    ),
+    "dense_subclass": (lambda: Squared(6), (5,), ["layer"]),
+    "conv_subclass": (lambda: Halved(4, 3), (6, 6, 3), ["layer"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_that_are_pruned(kind):
+    """Also by the gradient, which is a sparse tensor for embeddings."""
+    make, shape, names = KINDS[kind]
+    keras.utils.set_random_seed(0)
+    layer = make()
+    layer._name = "layer"
+    model = keras.Sequential([layers.Input(shape), layer, layers.Flatten(), layers.Dense(3)])
+    sparse = sparsify(model, RigL(0.4, update_interval=1, drop_fraction=0.5))
+    compiled(sparse, keras.optimizers.Adam(0.1))
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 9, (16, *shape)), rng.integers(0, 3, 16)
+    first = masks_of(sparse)
+    sparse.train_on_batch(x, y)
+    before = weights_of(sparse)
+    sparse.train_on_batch(x, y)
+    entries = list(masked_weights(sparse))
+    assert [entry.name for entry in entries[:-1]] == names
+    for entry, mask, weight in zip(entries, first, before, strict=True):
+        assert abs(mask.sum() - 0.4 * mask.size) <= 1 and mask.sum() == np.sum(entry.mask)
+        now = entry.weight.numpy()
+        np.testing.assert_array_equal(now, np.where(now != 0, weight, 0))
+        assert np.count_nonzero(now) == mask.sum() - round(mask.sum() * 0.5)
+    assert any(map(np.any, map(np.not_equal, masks_of(sparse), first)))
+    np.testing.assert_array_equal(strip(sparse)(x), sparse(x))
+
+
+def test_shared_layers_have_one_mask(tmp_path):
+    keras.utils.set_random_seed(0)
+    images, shared = layers.Input(SHAPE), layers.Dense(6, "tanh", name="shared")
+    inner = keras.Sequential([layers.Input((6,)), layers.Dense(4, name="deep")], name="inner")
+    flat = layers.Flatten()(images)
+    sides = [inner(shared(flat)), inner(shared(layers.ReLU()(flat)))]
+    model = keras.Model(images, layers.Concatenate()(sides))
+    x, _ = examples(8)
+    expected = model(x)
+    sparse = sparsify(model)
+    np.testing.assert_array_equal(sparse(x), expected)
+    Magnitude(0.3).prune(sparse)
+    assert [entry.name for entry in masked_weights(sparse)] == ["shared", "deep"]
+    sparse.save(tmp_path / "model.keras")
+    for other in (strip(sparse), keras.models.load_model(tmp_path / "model.keras")):
+        np.testing.assert_array_equal(other(x), sparse(x))
+
+
+def test_other_layers_stay_dense():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            layers.Input(SHAPE),
+            layers.Conv2D(4, 3, name="conv"),
+            layers.BatchNormalization(name="batch"),
+            layers.PReLU(name="prelu"),
+            layers.Flatten(name="flat"),
+            layers.LayerNormalization(name="layer"),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+    sparse = sparsify(model, Magnitude(0.3))
+    assert dense_layers(sparse) == ["batch", "prelu", "layer"]
+    assert [entry.name for entry in masked_weights(sparse)] == ["conv", "logits"]
+    assert set(dense_layers(model)) == {"conv", "batch", "prelu", "layer", "logits"}
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["model", "layer"])
+def test_tfmot_models_are_taken_over(whole):
+    """With their masks, and without tfmot's own changes of them."""
+    prune = tfmot.sparsity.keras.prune_low_magnitude
+    keras.utils.set_random_seed(0)
+    first, last = layers.Dense(6, name="first"), layers.Dense(3, name="logits")
+    if not whole:
+        last = prune(last)
+    model = keras.Sequential([layers.Input(SHAPE), layers.Flatten(), first, last])
+    model = prune(model) if whole else model
+    rng = np.random.default_rng(0)
+    pruned = [entry for entry in masked_weights(model)]
+    assert len(pruned) == 1 + whole
+    for entry in pruned:
+        entry.mask.assign(rng.integers(0, 2, entry.mask.shape))
+    masks, weights = masks_of(model), weights_of(model)
+    sparse = compiled(sparsify(model, RigL(0.2, update_interval=100)))
+    if not whole:
+        masks.insert(0, np.ones([50, 6]))
+        weights.insert(0, first.kernel.numpy())
+    np.testing.assert_equal(masks_of(sparse), masks)
+    np.testing.assert_equal(
+        weights_of(sparse), [w * m for w, m in zip(weights, masks, strict=True)]
+    )
+    fit(sparse, slice(0, 3))
+    np.testing.assert_equal(masks_of(sparse), masks)
+    assert not any(type(part).__name__ == "PruneLowMagnitude" for part in sparse.submodules)
+
+
+@pytest.fixture
+def policy(request):
+    keras.mixed_precision.set_global_policy(request.param)
+    yield request.param
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"], indirect=True)
+@pytest.mark.parametrize("kind", [SET, RigL, EMAGrowth, SNFS])
+def test_mixed_precision(kind, policy):
+    model = sparsify(sequential(), kind(0.3, update_interval=2))
+    compiled(
+        model, keras.optimizers.Adam(1e-3), run_eagerly=(kind, policy) != (RigL, "mixed_float16")
+    )
+    scaled = isinstance(model.optimizer, keras.mixed_precision.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+    counts = [mask.sum() for mask in masks_of(model)]
+    x, y = examples(32)
+    losses = [model.train_on_batch(x, y, reset_metrics=True)[0] for _ in range(12)]
+    assert losses[-1] < losses[0]
+    assert model(x).dtype == policy.removeprefix("mixed_")
+    for entry in masked_weights(model):
+        assert entry.mask.dtype == tf.float32
+        assert set(np.unique(entry.mask)) <= {0, 1}
+        assert np.all(entry.weight.numpy()[entry.mask.numpy() == 0] == 0)
+    found = [mask.sum() for mask in masks_of(model)]
+    assert sum(found) == sum(counts) if kind is SNFS else found == counts
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16"], indirect=True)
+@pytest.mark.parametrize("kind", [RigL, EMAGrowth, SNFS])
+def test_gradients_that_overflow_are_not_remembered(kind, policy):
+    """The optimizer skips such steps, and lowers the scale until there is none."""
+    model = sparsify(sequential(), kind(0.3, update_interval=2))
+    scale = keras.mixed_precision.LossScaleOptimizer
+    compiled(model, scale(keras.optimizers.SGD(1e-3), initial_scale=2.0**24))
+    x, y = examples(32)
+    count = sum(mask.sum() for mask in masks_of(model))
+    model.train_on_batch(x, y)
+    assert model.optimizer.loss_scale < 2**24
+    for _ in range(20):
+        model.train_on_batch(x, y)
+        assert sum(mask.sum() for mask in masks_of(model)) == count
+    assert model.optimizer.iterations > 0 and model.optimizer.loss_scale >= 1
+    for value in [*model.memory, *model.trainable_variables]:
+        assert np.isfinite(value).all()
+    assert all(np.any(memory) for memory in model.memory)
+
+
+def reference_step(network, masks, x, y, weights, optimizer) -> float:
+    """A step on sum(weight * cross-entropy) / number with masked gradients."""
+    variables = network.trainable_variables
+    with tf.GradientTape() as tape:
+        logits = network(x, training=True)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+        loss = tf.reduce_mean(losses * weights) + sum(network.losses)
+    gradients = tape.gradient(loss, variables)
+    masked = [
+        gradient * masks.get(variable.name, 1.0)
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]
+    optimizer.apply_gradients(zip(masked, variables, strict=True))
+    return float(loss)
+
+
+@pytest.mark.parametrize("weighted", ["plain", "sample", "class", "both"])
+@pytest.mark.parametrize("method", [Dense(), Magnitude(0.3)], ids=["dense", "magnitude"])
+def test_a_step_is_that_of_an_ordinary_model_with_masked_gradients(method, weighted):
+    def penalised():
+        model = sequential()
+        model.get_layer("logits").kernel_regularizer = keras.regularizers.L2(0.1)
+        weights = model.get_weights()
+        model = keras.models.clone_model(model)
+        model.set_weights(weights)
+        return model
+
+    x, y = examples(16)
+    model = compiled(sparsify(penalised(), method), keras.optimizers.SGD(0.1), run_eagerly=False)
+    plain = penalised()
+    names = [variable.name for variable in plain.trainable_variables]
+    masks = {}
+    for entry in masked_weights(model):
+        place = [v.ref() for v in model.trainable_variables].index(entry.weight.ref())
+        masks[names[place]] = entry.mask.numpy()
+        plain.trainable_variables[place].assign(entry.weight)
+    rng = np.random.default_rng(1)
+    arguments, weights = {}, np.ones(16, np.float32)
+    if weighted in ("sample", "both"):
+        arguments["sample_weight"] = rng.random(16).astype(np.float32)
+        weights = weights * arguments["sample_weight"]
+    if weighted in ("class", "both"):
+        arguments["class_weight"] = {0: 0.5, 1: 2.0, 2: 0.0}
+        weights = weights * np.float32([0.5, 2, 0])[y]
+    history = model.fit(x, y, batch_size=16, shuffle=False, verbose=0, **arguments).history
+    before = [v.numpy() for v in plain.trainable_variables]
+    loss = reference_step(plain, masks, x, y, weights, keras.optimizers.SGD(0.1))
+    assert history["loss"][0] == pytest.approx(loss, rel=1e-5)
+    for ours, theirs, old in zip(
+        model.trainable_variables, plain.trainable_variables, before, strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+        assert theirs.shape.rank == 1 or np.abs(theirs - old).max() > 1e-4
+    statistics = [layer.get_weights()[2:] for layer in (model.layers[2], plain.layers[1])]
+    np.testing.assert_allclose(*statistics, rtol=1e-5, atol=1e-6)
+
+
+def test_a_dense_run_is_that_of_the_ordinary_model():
+    """Several epochs with shuffling, validation and metrics: the same bits and the same history."""
+    results = []
+    for make in (lambda: sequential(), lambda: sparsify(sequential())):
+        model = compiled(make(), run_eagerly=False, steps_per_execution=2)
+        keras.utils.set_random_seed(1)
+        x, y = examples(80)
+        history = model.fit(x, y, batch_size=8, epochs=2, validation_split=0.2, verbose=0).history
+        variables = [v.numpy() for v in model.trainable_variables]
+        evaluated = model.evaluate(x, y, verbose=0, return_dict=True)
+        results.append((history, evaluated, model.predict(x, verbose=0), variables))
+    assert set(results[0][0]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    np.testing.assert_equal(results[1], results[0])
+
+
+def test_several_inputs_outputs_and_losses(tmp_path):
+    """By their names, which are the layers' as before."""
+    keras.utils.set_random_seed(0)
+    left, right = layers.Input((4,), name="left"), layers.Input((3,), name="right")
+    both = layers.Concatenate()([layers.Dense(5, "tanh")(left), layers.Dense(5, "tanh")(right)])
+    outputs = {
+        "number": layers.Dense(1, name="number")(both),
+        "label": layers.Dense(3, name="label")(both),
+    }
+    model = sparsify(keras.Model([left, right], outputs), RigL(0.5, update_interval=2))
+    losses = {
+        "number": "mse",
+        "label": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    }
+    model.compile(
+        keras.optimizers.Adam(0.03),
+        losses,
+        metrics={"label": "accuracy"},
+        loss_weights={"number": 0.5, "label": 2.0},
+    )
+    rng = np.random.default_rng(0)
+    x = {"left": rng.normal(size=(48, 4)), "right": rng.normal(size=(48, 3))}
+    y = {"number": x["left"][:, :1], "label": (x["right"][:, 0] > 0).astype(int)}
+    count = sum(mask.sum() for mask in masks_of(model))
+    history = model.fit(x, y, batch_size=16, epochs=12, validation_data=(x, y), verbose=0).history
+    assert {"val_number_loss", "val_label_accuracy"} <= set(history)
+    assert history["val_loss"][-1] < 0.7 * history["val_loss"][0]
+    parts = [history[f"{name}_loss"][0] for name in ("number", "label")]
+    assert history["loss"][0] == pytest.approx(0.5 * parts[0] + 2 * parts[1], rel=1e-5)
+    assert sum(mask.sum() for mask in masks_of(model)) == count
+    expected = {name: value.numpy() for name, value in model(x).items()}
+    assert {name: value.shape for name, value in expected.items()} == dict(
+        number=(48, 1), label=(48, 3)
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for other in (loaded, strip(model)):
+        np.testing.assert_equal({name: value.numpy() for name, value in other(x).items()}, expected)
+    np.testing.assert_equal(loaded.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0))
+
+
+def test_compiling_again_keeps_the_step_and_the_masks():
+    model = compiled(sparsify(sequential(), SET(0.3, update_interval=2)))
+    fit(model, slice(0, 5))
+    masks, weights = masks_of(model), weights_of(model)
+    compiled(model, keras.optimizers.SGD(0.1))
+    assert model.step == 5
+    np.testing.assert_equal(masks_of(model), masks)
+    np.testing.assert_equal(weights_of(model), weights)
+    fit(model, slice(5, 6))
+    assert any(map(np.any, map(np.not_equal, weights_of(model), weights)))
+    np.testing.assert_equal(masks_of(model), masks)
+    fit(model, slice(6, 7))
+    assert any(map(np.any, map(np.not_equal, masks_of(model), masks)))

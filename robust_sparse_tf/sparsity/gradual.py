@@ -1,14 +1,16 @@
 """Gradual magnitude pruning, on tfmot's schedules."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import tensorflow as tf
+import tf_keras as keras
 from tensorflow_model_optimization.sparsity import keras as tfmot
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.magnitude import magnitudes
-from robust_sparse_tf.sparsity.updater import Change, LayerState, Targeted
+from robust_sparse_tf.sparsity.updater import Change, LayerState, Targeted, layer_states
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,11 @@ class GradualMagnitude(Targeted):
             power=self.decay_power,
             **common,
         )
+
+    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+        """Takes nothing away yet, and refuses what does not fit the layers."""
+        layers = layer_states(model)
+        self.keep(layers, magnitudes(layers))
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
         """See `Method.is_due`."""

@@ -8,7 +8,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Attack
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import Stepper, require_tf_keras
+from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
 from robust_sparse_tf.training.objectives import Mixed
 
 # Layers whose output for one example depends on nothing but that example and the weights.
@@ -120,7 +120,7 @@ class AdversarialModel(keras.Model):
                 )
         super().compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
         with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
+            slots.build(self.optimizer, self.trainable_variables)
         # XLA cannot reach the variables of several devices.
         single = self.distribute_strategy.num_replicas_in_sync == 1
         if jit_update is None:

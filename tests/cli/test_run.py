@@ -16,7 +16,7 @@ from matplotlib import image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiments import flags
-from experiments.results import markdown, summarise, table
+from experiments.results import cost_table, markdown, markdown_table, summarise, table
 from robust_sparse_tf import export
 
 SIZES = {"hidden_1": 64 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}
@@ -231,6 +231,7 @@ def test_early_stopping_follows_the_attack(attack, iteration):
             "iteration": 10 * (1 + k),
             "density": 1.0,
             "layers": {},
+            "sparsity": {},
             "validation": {
                 "clean_loss": clean[k],
                 "robust_loss": {name: values[k] for name, values in losses.items()},
@@ -249,6 +250,8 @@ def test_results_table(base):
     text = (base.path / "results.md").read_text()
     assert text == markdown(base.results)
     lines = [line for line in text.splitlines() if line.startswith("|")]
+    lines, costs = lines[: len(lines) // 2], lines[len(lines) // 2 :]
+    assert costs == markdown_table(cost_table(base.results))
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert len(cells) == 2 + 3
     assert set(cells[1]) == {"---:"}

@@ -403,6 +403,17 @@ def ending_in_softmax() -> keras.Model:
     return keras.Sequential([layers.Input((3,)), layers.Dense(3, "softmax")], "inner")
 
 
+@pytest.mark.parametrize("optimizer", [keras.optimizers.legacy.Adam(1e-2), "sgd"])
+def test_legacy_and_named_optimizers(optimizer, make_lenet, batch):
+    network = make_lenet()
+    model = robust(network, FGSM_ATTACK, optimizer=optimizer)
+    before = values(network)
+    model.train_on_batch(*batch)
+    for _, weight, mask, *_ in masked_weights(network):
+        np.testing.assert_array_equal(weight, weight * mask)
+    assert any(np.any(a != b) for a, b in zip(values(network)[:-2], before, strict=False))
+
+
 @pytest.mark.parametrize("name", ["loss", "loss_weights"])
 def test_compile_refuses_another_loss(name, make_lenet):
     with pytest.raises(InputError, match=f"^{name}=mse: "):

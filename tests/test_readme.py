@@ -136,6 +136,13 @@ def test_speeds_are_the_measured_ones():
     assert f"That is {measured['d_over_b']:.2f} times" in README
 
 
+def test_comparison_is_the_stored_one():
+    stored = os.path.join(ROOT, "experiments", "results", "sweep_mnist", "report.md")
+    with open(stored) as file:
+        rows = [line for line in file.read().splitlines() if line.startswith("|")]
+    assert len(rows) > 2 and "\n".join(rows) in README
+
+
 def test_benchmark_is_there():
     command = re.search(r"python (tools/\S+)", README).group(1)
     done = call([sys.executable, command, "--helpshort"])

@@ -69,8 +69,14 @@ def _numpy_update(weight: np.ndarray, active: np.ndarray, gradient: np.ndarray) 
     return kept
 
 
-def training_speeds(name: str, batch_size: int, steps: int, windows: int) -> dict[str, Any]:
-    """Steps per second with masks that stay ("static") and with updates, and the overhead."""
+def training_speeds(
+    name: str, batch_size: int, steps: int, interval: int, windows: int
+) -> dict[str, Any]:
+    """Steps per second with masks that stay ("static") and with updates, and the overhead.
+
+    Windows hold whole intervals, so that each has the same number of updates. The overhead is
+    scaled to one update in `INTERVAL` steps: slow networks are measured with more of them.
+    """
     import tf_keras as keras
 
     from robust_sparse_tf import AdversarialModel, attacks, data, models, sparsity
@@ -87,8 +93,8 @@ def training_speeds(name: str, batch_size: int, steps: int, windows: int) -> dic
     options = dict(density=DENSITY, distribution="erk")
     methods = {
         "static": sparsity.Static(**options),
-        "set": sparsity.SET(**options, update_interval=INTERVAL),
-        "rigl": sparsity.RigL(**options, update_interval=INTERVAL),
+        "set": sparsity.SET(**options, update_interval=interval),
+        "rigl": sparsity.RigL(**options, update_interval=interval),
     }
     contenders = {}
     for key, method in methods.items():
@@ -99,8 +105,12 @@ def training_speeds(name: str, batch_size: int, steps: int, windows: int) -> dic
         contenders[key] = _fit(model, train, steps)
     seconds = _alternate(contenders, windows)
     speeds = {key: steps / value for key, value in seconds.items()}
-    overhead = {key: seconds[key] / seconds["static"] - 1 for key in seconds if key != "static"}
-    return {"steps_per_second": speeds, "overhead": overhead, "steps_a_window": steps}
+    overhead = {
+        key: (seconds[key] / seconds["static"] - 1) * interval / INTERVAL
+        for key in seconds
+        if key != "static"
+    }
+    return {"steps_per_second": speeds, "overhead": overhead, "measured_interval": interval}
 
 
 def _fit(model: Any, train: Any, steps: int) -> Callable[[], None]:
@@ -131,10 +141,9 @@ def main(_: list[str]) -> None:
         figures["update_ms"][name] = update_times(name, _WINDOWS.value)
         print(f"one RigL update of {name}, ms: {figures['update_ms'][name]}", flush=True)
     os.sched_setaffinity(0, range(cores))
-    # Windows of whole update intervals, so that each holds the same number of updates.
-    figures["w1"] = training_speeds("lenet_300_100", 60, 10 * INTERVAL, _WINDOWS.value)
+    figures["w1"] = training_speeds("lenet_300_100", 60, 5 * INTERVAL, INTERVAL, _WINDOWS.value)
     print(f"W1 (LeNet-300-100, PGD-10): {figures['w1']}", flush=True)
-    figures["resnet20"] = training_speeds("resnet20", 128, INTERVAL, max(3, _WINDOWS.value // 2))
+    figures["resnet20"] = training_speeds("resnet20", 128, 20, 10, max(3, _WINDOWS.value // 2))
     print(f"ResNet-20, batch 128, no attack: {figures['resnet20']}", flush=True)
     if _OUTPUT.value:
         with open(_OUTPUT.value, "w") as file:

@@ -1,5 +1,6 @@
 """Devices, threads and distribution strategies."""
 
+import functools
 import json
 import os
 
@@ -39,8 +40,7 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
     if distribute == "none":
         return tf.distribute.get_strategy()
     if distribute == "mirrored":
-        gpus = tf.config.list_logical_devices("GPU")
-        return tf.distribute.MirroredStrategy(gpus or tf.config.list_logical_devices("CPU"))
+        return _mirrored()
     if distribute == "multiworker":
         _check_cluster(os.environ.get("TF_CONFIG", ""))
         options = tf.distribute.experimental.CommunicationOptions(
@@ -50,6 +50,13 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
         )
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     raise InputError(f"distribute={distribute}: must be one of {', '.join(DISTRIBUTIONS)}")
+
+
+@functools.cache
+def _mirrored() -> tf.distribute.Strategy:
+    """One for the whole process: TensorFlow gives the collectives of all of them the same keys."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy(gpus or tf.config.list_logical_devices("CPU"))
 
 
 def is_chief() -> bool:

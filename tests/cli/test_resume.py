@@ -128,7 +128,7 @@ DAMAGES = {
 # The limit of a file's size, too small for the file that is named and for none before it.
 FULL = {
     "full at start": ("config.json", 500),
-    "full at events": ("tensorboard", 11_000),
+    "full at events": ("tensorboard", 20_000),
     "full at export": ("saved_model", 120_000),
     "full at a checkpoint": ("0000000120.npz", 400_000),
 }

@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import models, sparsify
@@ -12,7 +11,7 @@ from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket
 from robust_sparse_tf.sparsity import LayerRates, masked_weights
-from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.training import AdversarialModel, devices
 
 ATTACK = PGD(epsilon=0.1, step_size=0.05, steps=2, random_start=True)
 SHORT = dict(rounds=3, iterations=5, evaluate_every=2)
@@ -388,7 +387,7 @@ def test_runs_of_two_devices(digits, tmp_path):
     procedure = LotteryTicket(rounds=2, iterations=3, evaluate_every=3)
 
     def mirrored():
-        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        with devices.strategy("mirrored").scope():
             return make_model(jit_update=None)
 
     whole = mirrored()

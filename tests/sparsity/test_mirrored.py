@@ -11,7 +11,7 @@ from robust_sparse_tf.attacks import FGSM
 from robust_sparse_tf.sparsity import SET, GradualMagnitude, RigL, masked_weights, sparsify
 from robust_sparse_tf.sparsity.ema import EMAGrowth
 from robust_sparse_tf.sparsity.snfs import SNFS
-from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.training import AdversarialModel, devices
 
 layers = keras.layers
 
@@ -19,7 +19,7 @@ layers = keras.layers
 @pytest.fixture(scope="module")
 def mirrored():
     """Two replicas on the two logical CPUs of these tests."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return devices.strategy("mirrored")
 
 
 def network() -> keras.Model:

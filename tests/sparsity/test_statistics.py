@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from robust_sparse_tf import models, sparsify, strip
 from robust_sparse_tf.sparsity import Magnitude, RigL, densities, masked_weights, statistics
-from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.training import AdversarialModel, devices
 
 layers = keras.layers
 
@@ -333,9 +333,7 @@ def test_after_rigl(kind, digits):
     """In real training `changed` is what the masks say, and exploration what they add up to."""
     keras.utils.set_random_seed(0)
     method = RigL(0.2, update_interval=2, drop_fraction=0.5)
-    strategy = (
-        tf.distribute.MirroredStrategy() if kind == "mirrored" else tf.distribute.get_strategy()
-    )
+    strategy = devices.strategy("mirrored" if kind == "mirrored" else "none")
     with strategy.scope():
         network = sparsify(models.lenet_300_100((8, 8, 1), width=0.2), method)
         if kind == "plain":

@@ -12,7 +12,7 @@ from robust_sparse_tf import models, sparsify
 from robust_sparse_tf.attacks import FGSM, PGD
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import Magnitude, masked_weights
-from robust_sparse_tf.training import AdversarialModel, Mixed
+from robust_sparse_tf.training import AdversarialModel, Mixed, devices
 
 layers = keras.layers
 
@@ -455,7 +455,7 @@ def test_broken_weights_are_noted_at_once(attack, make_lenet, digits):
 @pytest.fixture(scope="module")
 def mirrored():
     """Two replicas on the two logical CPUs of these tests."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return devices.strategy("mirrored")
 
 
 @pytest.mark.parametrize("attack", ["natural", "fgsm", "pgd_random", "pgd_predicted"])

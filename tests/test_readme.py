@@ -136,6 +136,20 @@ def test_speeds_are_the_measured_ones():
     assert f"That is {measured['d_over_b']:.2f} times" in README
 
 
+def test_costs_are_the_measured_ones():
+    with open(os.path.join(ROOT, "experiments", "results", "bench_sparsity.json")) as file:
+        measured = json.load(file)
+    lenet, resnet = (measured["update_ms"][name] for name in ("lenet_300_100", "resnet18"))
+    overhead = measured["w1"]["overhead"]
+    for stated in (
+        f"takes {lenet['ours']:.1f} ms on LeNet-300-100 ({lenet['numpy']:.1f} in NumPy)",
+        f"{resnet['ours']:.0f} ms on ResNet-18 ({resnet['numpy']:.0f})",
+        f"{100 * overhead['set']:.1f} % longer with SET",
+        f"{100 * overhead['rigl']:.1f} % with RigL",
+    ):
+        assert stated in " ".join(README.split())
+
+
 def test_comparison_is_the_stored_one():
     stored = os.path.join(ROOT, "experiments", "results", "sweep_mnist", "report.md")
     with open(stored) as file:

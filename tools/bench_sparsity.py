@@ -1,7 +1,7 @@
 """The cost of sparsity: one mask update, and training with updates beside training without.
 
-Updates of RigL on LeNet-300-100 and ResNet-18, on one core, beside the same selection in NumPy;
-then steps per second of a dynamic method and of the same masks kept, in alternating windows.
+All on one core: updates of RigL on LeNet-300-100 and ResNet-18 beside the same selection in NumPy;
+then steps per second of dynamic methods and of the same masks kept, in alternating windows.
 
     python tools/bench_sparsity.py [--data_dir=FOLDER] [--windows=7] [--output=FILE.json]
 """
@@ -133,14 +133,12 @@ def main(_: list[str]) -> None:
     """Measures and prints everything."""
     from robust_sparse_tf.training import devices
 
-    os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])  # one core, for the updates
-    cores = os.cpu_count() or 1
+    os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
     devices.configure(intra_op_threads=1, inter_op_threads=2)
     figures: dict[str, Any] = {"update_ms": {}}
     for name in ("lenet_300_100", "resnet18"):
         figures["update_ms"][name] = update_times(name, _WINDOWS.value)
         print(f"one RigL update of {name}, ms: {figures['update_ms'][name]}", flush=True)
-    os.sched_setaffinity(0, range(cores))
     figures["w1"] = training_speeds("lenet_300_100", 60, 5 * INTERVAL, INTERVAL, _WINDOWS.value)
     print(f"W1 (LeNet-300-100, PGD-10): {figures['w1']}", flush=True)
     figures["resnet20"] = training_speeds("resnet20", 128, 20, 10, max(3, _WINDOWS.value // 2))

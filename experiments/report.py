@@ -17,6 +17,7 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
+    from experiments import command
     from experiments.directory import write_json, write_text
     from robust_sparse_tf import files
     from robust_sparse_tf.errors import InputError
@@ -26,26 +27,18 @@ USAGE = "python -m experiments.report SWEEP_DIRECTORY"
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code: 0, 2 for wrong input, 1 where it cannot write."""
+    """The command; returns its exit code, see `command.exit_code`."""
     if "--help" in argv:
         print(USAGE)
         return 0
-    try:
-        if len(argv) != 2:
-            raise InputError(f"usage: {USAGE}")
-        print(write(argv[1]))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(cannot_write(error), file=sys.stderr)
-        return 1
+    return command.exit_code(lambda: _report(argv))
+
+
+def _report(argv: list[str]) -> int:
+    if len(argv) != 2:
+        raise InputError(f"usage: {USAGE}")
+    print(write(argv[1]))
     return 0
-
-
-def cannot_write(error: OSError) -> str:
-    """The line that says so."""
-    return f"error: cannot write {error.filename}: {error.strerror or error}"
 
 
 def write(folder: str) -> str:
@@ -57,7 +50,7 @@ def write(folder: str) -> str:
     try:
         with open(os.path.join(folder, "sweep.json")) as file:
             sweep = json.load(file)
-        names, command = list(sweep["cells"]), str(sweep["command"])
+        names, made_by = list(sweep["cells"]), str(sweep["command"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: holds no sweep (no readable sweep.json)") from error
     finished = _finished(folder, names)
@@ -66,7 +59,7 @@ def write(folder: str) -> str:
     rows = summarise(finished)
     text = markdown(rows, sweep)
     made = {
-        "command": command,
+        "command": made_by,
         "revisions": _revisions(folder, [result["name"] for result in finished]),
         "seconds": sum(result["seconds"] for result in finished),
     }
@@ -195,4 +188,4 @@ def _draw(path: str, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.leave(main(sys.argv))

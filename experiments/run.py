@@ -10,31 +10,27 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import flags
+    from experiments import command, flags
     from experiments.progress import print_table
     from experiments.results import table
     from experiments.training_run import TrainingRun
-    from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
+    from robust_sparse_tf.errors import RunWarning
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code: 0, 2 for wrong input, 1 for a run that failed."""
+    """The command; returns its exit code, see `command.exit_code`."""
     for name in ("tensorflow", "absl", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.showwarning = _show_warning
     if "--help" in argv:
         print(flags.help_text())
         return 0
-    try:
-        path, results = TrainingRun(flags.parse(argv)).execute()
-    except InputError as error:
-        return _fail(error, 2)
-    except TrainingError as error:
-        return _fail(error, 1)
-    except OSError as error:
-        return _fail(f"cannot write {error.filename}: {error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from the last checkpoint", 130)
+    interrupted = "interrupted; the same command goes on from the last checkpoint"
+    return command.exit_code(lambda: _run(argv), interrupted)
+
+
+def _run(argv: list[str]) -> int:
+    path, results = TrainingRun(flags.parse(argv)).execute()
     if results:
         _show(path, results)
     print(path)
@@ -50,15 +46,10 @@ def _show(path: str, results: dict[str, Any]) -> None:
             print(os.path.join(path, name))
 
 
-def _fail(message: Any, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return code
-
-
 def _show_warning(message: Warning, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, RunWarning):
         print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.leave(main(sys.argv))

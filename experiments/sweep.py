@@ -13,7 +13,7 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import flags, report
+    from experiments import command, flags, report
     from experiments.directory import run_name, write_json
     from experiments.grid import as_flag, cells
     from experiments.training_run import TrainingRun
@@ -27,24 +27,18 @@ each cell. The sweep's directory, under --output_dir, is the last line printed."
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code: 0, 2 for wrong input, 1 where a cell failed."""
+    """The command; returns its exit code, 1 where a cell failed; see `command.exit_code`."""
     if "--help" in argv:
         print(USAGE)
         return 0
-    try:
-        sweep = Sweep(argv)
-        failed = sweep.run()
-        if len(failed) < len(sweep.cells):
-            print(report.write(sweep.folder))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(report.cannot_write(error), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command goes on", file=sys.stderr)
-        return 130
+    return command.exit_code(lambda: _sweep(argv), "interrupted; the same command goes on")
+
+
+def _sweep(argv: list[str]) -> int:
+    sweep = Sweep(argv)
+    failed = sweep.run()
+    if len(failed) < len(sweep.cells):
+        print(report.write(sweep.folder))
     for name in failed:
         print(f"error: cell {name} failed; what it said is above", file=sys.stderr)
     print(sweep.folder)
@@ -93,9 +87,9 @@ class Sweep:
                 continue
             print(f"cell {number}/{len(names)} {name} {flags.different(values)}", flush=True)
             given = flags.given(values | {"output_dir": self.folder})
-            command = [sys.executable, "-m", "experiments.run"]
-            command += [as_flag(k, v) for k, v in given.items()]
-            if subprocess.run(command, check=False).returncode:
+            words = [sys.executable, "-m", "experiments.run"]
+            words += [as_flag(k, v) for k, v in given.items()]
+            if subprocess.run(words, check=False).returncode:
                 failed.append(name)
             with contextlib.suppress(InputError):  # nothing is finished yet
                 report.write(self.folder)
@@ -103,4 +97,4 @@ class Sweep:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.leave(main(sys.argv))

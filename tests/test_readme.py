@@ -57,7 +57,7 @@ def test_sweep_and_report(tmp_path):
         while sweep.poll() is None and not list(tmp_path.glob("*/report.md")):
             time.sleep(0.1)
         sweep.send_signal(signal.SIGINT)
-        assert sweep.wait(timeout=120) == 130
+        assert sweep.wait(timeout=120) == -signal.SIGINT
     finally:
         sweep.kill()
     (folder,) = tmp_path.iterdir()

@@ -169,7 +169,7 @@ def test_nothing_shown_is_done_again(killed):
 
 def test_interrupt(killed):
     code, out, err = killed["interrupted"]
-    assert code == 130
+    assert code == -signal.SIGINT
     assert err.startswith("error: interrupted") and err.count("\n") == 1
 
 

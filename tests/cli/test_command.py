@@ -1,0 +1,66 @@
+"""How the commands end."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from experiments import command
+from robust_sparse_tf.errors import InputError, TrainingError
+
+
+def failing(error: BaseException):
+    def work() -> int:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (InputError("a=1: must be 2"), 2, "a=1: must be 2"),
+        (TrainingError("the loss is not finite"), 1, "the loss is not finite"),
+        (OSError(28, "No space left on device", "f.json"), 1, "cannot write f.json: No space left"),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_failures_are_one_line(capsys, error, code, line):
+    assert command.exit_code(failing(error), "stopped") == code
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"error: {line}")
+
+
+def test_a_fault_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        command.exit_code(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_leave(code):
+    with pytest.raises(SystemExit) as found:
+        command.leave(code)
+    assert found.value.code == code
+
+
+@pytest.mark.parametrize("made_by", ["a file", "exec"])
+def test_leave_after_an_interrupt(tmp_path, made_by):
+    """By the signal; CPython's own way out differs with where the interrupt hit."""
+    interrupt = (
+        "raise KeyboardInterrupt" if made_by == "a file" else "exec('raise KeyboardInterrupt')"
+    )
+    (tmp_path / "program.py").write_text(
+        "from experiments import command\n"
+        "def work():\n"
+        "    print('so far', end='')\n"
+        f"    {interrupt}\n"
+        "command.leave(command.exit_code(work))\n"
+    )
+    arguments = [sys.executable, "-m", "program"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout == "so far"
+    assert done.stderr.splitlines()[-1] == "error: interrupted"

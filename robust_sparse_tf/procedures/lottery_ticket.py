@@ -11,7 +11,7 @@ from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
-from robust_sparse_tf.sparsity import LayerRates, Pruner, masked_weights, statistics, strip
+from robust_sparse_tf.sparsity import LayerRates, Pruner, statistics, store_masked, strip
 from robust_sparse_tf.training import AdversarialModel
 
 Record = dict[str, Any]
@@ -166,8 +166,7 @@ class _Run:
             keras.utils.set_random_seed(int(seeds.generate_state(1)[0]))
             fresh = keras.models.clone_model(strip(self.model))
             self._set_weights([weight.numpy() for weight in fresh.weights])
-        for _, weight, mask, *_ in masked_weights(self.model.network):
-            weight.assign(weight * mask)
+        store_masked(self.model.network)
         self._set_optimizer(self._fresh_optimizer)
 
     def record(self, figures: Record) -> Record:

@@ -21,6 +21,7 @@ from robust_sparse_tf.sparsity.updater import (
     LayerState,
     Method,
     Pruner,
+    Scheduled,
     Targeted,
     layer_states,
 )
@@ -31,6 +32,7 @@ from robust_sparse_tf.sparsity.wrapper import (
     masked_weights,
     require_tf_keras,
     silence_tfmot,
+    store_masked,
     strip,
     wrap,
 )
@@ -73,6 +75,7 @@ __all__ = [
     "Method",
     "Pruner",
     "RigL",
+    "Scheduled",
     "SparseModel",
     "Static",
     "Stepper",
@@ -88,6 +91,7 @@ __all__ = [
     "silence_tfmot",
     "sparsify",
     "statistics",
+    "store_masked",
     "strip",
     "wrap",
 ]

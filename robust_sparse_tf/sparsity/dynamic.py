@@ -14,6 +14,7 @@ from robust_sparse_tf.sparsity.static import random_masks
 from robust_sparse_tf.sparsity.updater import (
     Change,
     LayerState,
+    Scheduled,
     Targeted,
     layer_states,
     set_masks,
@@ -21,14 +22,13 @@ from robust_sparse_tf.sparsity.updater import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Dynamic(Targeted):
+class Dynamic(Targeted, Scheduled):
     """Drops the active weights of least magnitude and grows as many, by a grow score.
 
     A subclass gives the grow score. The number of weights of each layer never changes. An update
     takes the place of the optimizer's step.
     """
 
-    changes_masks = True
     replaces_step = True
     grows = True
 
@@ -66,7 +66,7 @@ class Dynamic(Targeted):
             set_masks(model, random_masks(self, layers))
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
-        """See `Method.is_due`."""
+        """See `Scheduled.is_due`."""
         return schedule.is_due(
             step, start=self.start_step, stop=self.stop_step, interval=self.update_interval
         )
@@ -74,7 +74,7 @@ class Dynamic(Targeted):
     def change(
         self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
     ) -> list[Change]:
-        """See `Method.change`."""
+        """See `Scheduled.change`."""
         numbers = self.numbers(layers, self.drops(layers, step), feedback)
         changes = []
         for layer, structure, number in zip(layers, self.structures(layers), numbers, strict=True):
@@ -110,7 +110,7 @@ class Dynamic(Targeted):
         return numbers
 
     def initial(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor | None:
-        """See `Method.initial`."""
+        """See `Scheduled.initial`."""
         if not self.grow_std:
             return None
         seeds = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(step, tf.int64) * 2**20])

@@ -27,7 +27,7 @@ class EMAGrowth(Dynamic):
         return True
 
     def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """See `Method.remember`."""
+        """See `Scheduled.remember`."""
         del step
         return self.gradient_decay * memory + (1 - self.gradient_decay) * gradient
 

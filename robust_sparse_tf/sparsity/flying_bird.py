@@ -79,11 +79,12 @@ class FlyingBirdPlus(FlyingBird):
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """See `Dynamic.numbers`; feedback is (grow more, drop more), each 0 or 1."""
         more_growth, more_drop = tf.unstack(feedback * [self.extra_growth, self.extra_drop])
+        swaps = super().numbers(layers, drops, feedback)
         numbers = []
-        for layer, number in zip(layers, drops, strict=True):
+        for layer, number, (dropped, grown) in zip(layers, drops, swaps, strict=True):
             active = tf.math.count_nonzero(layer.active, dtype=tf.int32)
-            dropped = tf.minimum(_scaled(number, 1 + more_drop), active - 1)
-            numbers.append((dropped, _scaled(number, 1 + more_growth)))
+            dropped = tf.minimum(dropped + _scaled(number, more_drop), active - 1)
+            numbers.append((dropped, grown + _scaled(number, more_growth)))
         return numbers
 
 

@@ -10,19 +10,23 @@ from tensorflow_model_optimization.sparsity import keras as tfmot
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.magnitude import magnitudes
-from robust_sparse_tf.sparsity.updater import Change, LayerState, Targeted, layer_states
+from robust_sparse_tf.sparsity.updater import (
+    Change,
+    LayerState,
+    Scheduled,
+    Targeted,
+    layer_states,
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class GradualMagnitude(Targeted):
+class GradualMagnitude(Targeted, Scheduled):
     """Prunes the smallest weights while the network trains, more and more of them.
 
     "To prune, or not to prune" (Zhu and Gupta, 2017), equation 1, which is tfmot's
     `PolynomialDecay`: the share of weights taken away follows its schedule until the density is
     reached, in each layer in proportion. Pruned weights never come back.
     """
-
-    changes_masks = True
 
     _: dataclasses.KW_ONLY
     initial_density: float = option(1.0, "density at start_step", above=0, maximum=1)
@@ -65,7 +69,7 @@ class GradualMagnitude(Targeted):
         self.keep(layers, magnitudes(layers))
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
-        """See `Method.is_due`."""
+        """See `Scheduled.is_due`."""
         due = self.schedule(step)[0]
         # tfmot's schedule misses its own end where the interval does not divide the way to it.
         return due if self.constant_density else due | tf.equal(step, self.stop_step)
@@ -73,7 +77,7 @@ class GradualMagnitude(Targeted):
     def change(
         self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
     ) -> list[Change]:
-        """See `Method.change`."""
+        """See `Scheduled.change`."""
         final = 1 - self.density
         progress = self.schedule(step)[1] / final if final else tf.constant(1.0)
         masks = self.keep(layers, magnitudes(layers), progress)

@@ -17,7 +17,7 @@ from robust_sparse_tf.sparsity.wrapper import masked_weights
 
 
 @dataclasses.dataclass(frozen=True)
-class Saliency(Targeted):
+class Saliency(Targeted, abc.ABC):
     """Keeps the weights of the largest scores, by default in one ranking of all layers."""
 
     _: dataclasses.KW_ONLY

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.sparsity.slots import slots_of
-from robust_sparse_tf.sparsity.updater import Change, LayerState, layer_states
+from robust_sparse_tf.sparsity.updater import Change, LayerState, Scheduled, layer_states
 from robust_sparse_tf.sparsity.wrapper import MaskedWeight, masked_weights
 
 Gradients = Sequence[tf.Tensor]
@@ -62,8 +62,10 @@ class Stepper:
             strategy.run(self._apply, args=(parts, size))
 
         method, network = self._method, self._network
-        if method is None:
+        if not isinstance(method, Scheduled):
             optimize()
+            if method is not None:
+                network.step.assign_add(1)
             return
         steps = network.step + (0 if method.replaces_step else 1)
         if method.remembers:
@@ -76,9 +78,7 @@ class Stepper:
                 gradients = self._gradients(strategy, parts, size)
             self._change(strategy, gradients, steps)
 
-        if not method.changes_masks:
-            optimize()
-        elif method.replaces_step:
+        if method.replaces_step:
             _either(method.is_due(steps), change, optimize)
         else:
             optimize()

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
@@ -14,7 +14,7 @@ from robust_sparse_tf.options import check, option
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.selection import keep_largest
 from robust_sparse_tf.sparsity.structure import SYNTAX, NOfM, Structure, Weights, parse
-from robust_sparse_tf.sparsity.wrapper import MaskedWeight, masked_weights
+from robust_sparse_tf.sparsity.wrapper import masked_weights, store_masked
 
 
 class LayerState(NamedTuple):
@@ -48,14 +48,11 @@ class Change(NamedTuple):
 class Method:
     """How a model becomes and stays sparse. A small immutable object.
 
-    `start` chooses the first masks. Methods that change masks in training say when (`is_due`) and
-    how (`change`); the model's own train step calls them in the graph.
+    `start` chooses the first masks. Methods that change them in training are `Scheduled`.
     """
 
-    changes_masks: ClassVar[bool] = False
-    replaces_step: ClassVar[bool] = False
-    """Whether an update takes the place of the optimizer's step, as RigL's does."""
     grows: ClassVar[bool] = False
+    """Whether pruned weights may come back; the model then keeps where weights have ever been."""
     feedbacks: ClassVar[int] = 0
     """Numbers that callbacks may tell the method through the model's `feedback`."""
 
@@ -73,39 +70,44 @@ class Method:
         """
         del model, data
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the model keeps a memory of gradients, as large as its weights."""
+        return False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scheduled(Method, abc.ABC):
+    """A method that changes masks in training; the model's own train step calls it in the graph."""
+
+    replaces_step: ClassVar[bool] = False
+    """Whether an update takes the place of the optimizer's step, as RigL's does."""
+
+    @abc.abstractmethod
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
         """Whether the masks change at a step: bool scalar from int64, optimizer steps so far."""
-        del step
-        return tf.constant(False)
 
+    @abc.abstractmethod
     def change(
         self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
     ) -> list[Change]:
         """The change of each layer at a step at which it is due.
 
         Args:
-            layers: the states of all layers.
+            layers: the states of all layers; the memory is their gradient where one is kept.
             step: int64, optimizer steps so far.
             feedback: what a callback told the model, of methods that take feedback.
         """
-        raise NotImplementedError
 
     def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """What a weight's memory becomes with the gradient of a step; see `remembers`."""
-        raise NotImplementedError
+        """What a weight's memory becomes at a step; by default the step's gradient."""
+        del memory, step
+        return gradient
 
     def initial(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor | None:
         """Values at which grown weights start, shaped as the layer; None for zeros."""
         del layer, step
         return None
-
-    @property
-    def remembers(self) -> bool:
-        """Whether the model keeps a memory of gradients, as large as its weights.
-
-        `change` then gets the memory as the layers' gradient.
-        """
-        return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +238,7 @@ class Targeted(Method):
 
 
 @dataclasses.dataclass(frozen=True)
-class Pruner(Method):
+class Pruner(Method, abc.ABC):
     """A method that takes weights away before training, or between two trainings."""
 
     @abc.abstractmethod
@@ -255,7 +257,7 @@ class Pruner(Method):
 
 
 def layer_states(
-    model: keras.Model, gradients: Mapping[Any, tf.Tensor] | None = None
+    model: keras.Model, gradients: Mapping[str, tf.Tensor] | None = None
 ) -> list[LayerState]:
     """The states of all prunable weights, in the order of the layers.
 
@@ -283,13 +285,8 @@ def layer_states(
 def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
     """Assigns masks, bool [inputs, outputs] each, and stores the weights masked."""
     for entry, mask in zip(masked_weights(model), masks, strict=True):
-        assign_mask(entry, mask)
-
-
-def assign_mask(entry: MaskedWeight, mask: tf.Tensor) -> None:
-    """Assigns one mask and stores the weight masked."""
-    entry.mask.assign(tf.cast(entry.from_matrix(mask), entry.mask.dtype))
-    entry.weight.assign(entry.weight * entry.mask)
+        entry.mask.assign(tf.cast(entry.from_matrix(mask), entry.mask.dtype))
+    store_masked(model)
 
 
 def uniform(seed: int, layer: LayerState, step: int | tf.Tensor) -> tf.Tensor:

@@ -131,7 +131,7 @@ def wrap(model: keras.Model) -> keras.Model:
     for entry in masked_weights(wrapped):
         if id(entry.weight) in taken:
             entry.mask.assign(taken[id(entry.weight)])
-            entry.weight.assign(entry.weight * entry.mask)
+    store_masked(wrapped)
     return wrapped
 
 
@@ -160,15 +160,25 @@ def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
                 yield MaskedWeight(name, weight, mask, layer.layer, attribute)
 
 
-def silence_tfmot(model: keras.Model) -> None:
+def store_masked(model: keras.Model) -> None:
+    """Sets the weights that a wrapped model's masks prune to zero."""
+    for entry in masked_weights(model):
+        entry.weight.assign(entry.weight * entry.mask)
+
+
+def silence_tfmot(model: keras.Model) -> bool:
     """Keeps tfmot's own wrappers in a model from changing masks by their schedule.
 
-    To be called before the first training step is traced.
+    Returns:
+        Whether there were any; a training step that was traced before must be traced again.
     """
+    found = False
     for layer in leaves(model):
         if isinstance(layer, PruneLowMagnitude) and not isinstance(layer, MaskedLayer):
+            found = True
             layer.pruning_obj._pruning_schedule = lambda step: (tf.constant(False), 0.0)
             layer.pruning_step.assign(0)  # what its callback does; it refuses to train without
+    return found
 
 
 def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:

@@ -56,6 +56,17 @@ def test_a_layer_never_dies_or_overflows(active, grow, drop):
     assert (kept | grown).sum() == (min(3 * active + 1, 400) if grow else active + kept.sum())
 
 
+@pytest.mark.parametrize("grow, drop", FEEDBACKS)
+def test_a_full_layer_only_thins(grow, drop):
+    """Nothing is swapped in it: a weight that goes would come back at zero."""
+    layer = state(400)
+    change = FlyingBirdPlus().change([layer], tf.constant(1, tf.int64), tf.constant([grow, drop]))[
+        0
+    ]
+    dropped, grown = (80 if drop else 0), (10 if grow and drop else 0)
+    assert (400 - np.sum(change.kept), np.sum(change.grown)) == (dropped, grown)
+
+
 def test_flying_bird_drops_half_and_grows_as_many():
     change = FlyingBird().change([state(200)], tf.constant(1, tf.int64))[0]
     assert np.sum(change.kept) == np.sum(change.grown) == 100

@@ -4,8 +4,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import MaskedLayer, MaskedWeight, masked_weights, silence_tfmot
-from robust_sparse_tf.sparsity.wrapper import PruneLowMagnitude, leaves
+from robust_sparse_tf.sparsity import (
+    MaskedWeight,
+    masked_weights,
+    silence_tfmot,
+    slots,
+    store_masked,
+)
 
 
 class MaskKeeper(keras.callbacks.Callback):
@@ -25,15 +30,13 @@ class MaskKeeper(keras.callbacks.Callback):
                 f"model {self.model.name}: has no masks; sparsify it, or wrap it by tfmot's "
                 "prune_low_magnitude"
             )
-        self._silence_tfmot()
-        optimizer = self.model.optimizer
-        build = getattr(optimizer, "build", None) or optimizer._create_all_weights  # the legacy one
-        build(self.model.trainable_variables)
+        if silence_tfmot(self._network()):
+            self.model.make_train_function(force=True)  # an earlier fit has traced the schedule
+        slots.build(self.model.optimizer, self.model.trainable_variables)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stores the weights masked."""
-        for entry in self.entries():
-            entry.weight.assign(entry.weight * entry.mask)
+        store_masked(self._network())
 
     def entries(self) -> list[MaskedWeight]:
         """The prunable weights of the model that is trained."""
@@ -42,13 +45,6 @@ class MaskKeeper(keras.callbacks.Callback):
     def steps(self) -> tf.Tensor:
         """The optimizer's steps so far: int64."""
         return tf.cast(self.model.optimizer.iterations, tf.int64)
-
-    def _silence_tfmot(self) -> None:
-        wrappers = [x for x in leaves(self._network()) if isinstance(x, PruneLowMagnitude)]
-        if all(isinstance(wrapper, MaskedLayer) for wrapper in wrappers):
-            return
-        silence_tfmot(self._network())
-        self.model.make_train_function(force=True)  # an earlier fit has traced the schedule
 
     def _network(self) -> keras.Model:
         return getattr(self.model, "network", self.model)

@@ -4,8 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import LayerRates, Pruner
-from robust_sparse_tf.sparsity.wrapper import PruneLowMagnitude, leaves
+from robust_sparse_tf.sparsity import LayerRates, Pruner, store_masked, strip
 from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
 
@@ -37,6 +36,7 @@ class Rewind(MaskKeeper):
             raise InputError(f"rewind_step={rewind_step}: must be at least 0")
         self._round_epochs, self._rewind_step = round_epochs, rewind_step
         self._pruner = pruner or LayerRates()
+        self._variables: list[tf.Variable] = []
         self._weights: list[np.ndarray] | None = None
         self._optimizer: list[np.ndarray] = []
         self._first_step = 0
@@ -44,7 +44,7 @@ class Rewind(MaskKeeper):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Keeps the weights and the optimizer as they are."""
         super().on_train_begin(logs)
-        self._weights = None
+        self._weights, self._variables = None, strip(self._network()).weights
         self._optimizer = [v.numpy() for v in self.model.optimizer.variables()]
         self._first_step = int(self.steps())
         self._keep()
@@ -61,10 +61,9 @@ class Rewind(MaskKeeper):
         if self._weights is None:
             raise InputError(f"rewind_step={self._rewind_step}: must be reached in the first round")
         self._pruner.prune(self._network())
-        for variable, value in zip(self._variables(), self._weights, strict=True):
+        for variable, value in zip(self._variables, self._weights, strict=True):
             variable.assign(value)
-        for entry in self.entries():
-            entry.weight.assign(entry.weight * entry.mask)
+        store_masked(self._network())
         for variable, value in zip(self.model.optimizer.variables(), self._optimizer, strict=True):
             variable.assign(value)
 
@@ -76,12 +75,4 @@ class Rewind(MaskKeeper):
             raise InputError(
                 f"rewind_step={self._rewind_step}: must be a multiple of steps_per_execution"
             )
-        self._weights = [variable.numpy() for variable in self._variables()]
-
-    def _variables(self) -> list[tf.Variable]:
-        """What the layers inside the wrappers hold, moving statistics among it; each one once."""
-        found = {}
-        for layer in leaves(self._network()):
-            inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
-            found |= {id(variable): variable for variable in inner.weights}
-        return list(found.values())
+        self._weights = [variable.numpy() for variable in self._variables]

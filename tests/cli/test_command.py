@@ -1,13 +1,17 @@
 """How the commands end."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from experiments import command
 from robust_sparse_tf.errors import InputError, TrainingError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def failing(error: BaseException):
@@ -60,7 +64,8 @@ def test_leave_after_an_interrupt(tmp_path, made_by):
         "command.leave(command.exit_code(work))\n"
     )
     arguments = [sys.executable, "-m", "program"]
-    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(arguments, env=os.environ | paths, capture_output=True, text=True)
     assert done.returncode == -signal.SIGINT
     assert done.stdout == "so far"
     assert done.stderr.splitlines()[-1] == "error: interrupted"

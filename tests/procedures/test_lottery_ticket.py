@@ -1,105 +1,24 @@
-import functools
-import itertools
 import warnings
 
 import numpy as np
 import pytest
 import tf_keras as keras
+from lottery_runs import (
+    ATTACK,
+    PROCEDURES,
+    every_procedure,
+    figures,
+    kernels,
+    make_model,
+    run,
+    state,
+)
 
 from robust_sparse_tf import models, sparsify
-from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket
-from robust_sparse_tf.sparsity import LayerRates, masked_weights
-from robust_sparse_tf.training import AdversarialModel, devices
-
-ATTACK = PGD(epsilon=0.1, step_size=0.05, steps=2, random_start=True)
-SHORT = dict(rounds=3, iterations=5, evaluate_every=2)
-
-PROCEDURES = {
-    "original": LotteryTicket(**SHORT),
-    "late": LotteryTicket(rewind_step=3, **SHORT),
-    "trained_dense": LotteryTicket(rewind_to="trained_dense", **SHORT),
-    "random": LotteryTicket(strategy="random", **SHORT),
-    "continued": LotteryTicket(strategy="continued", **SHORT),
-}
-every_procedure = pytest.mark.parametrize("name", PROCEDURES)
-
-
-def make_model(seed=0, rate=1e-2, optimizer=None, **compiled) -> AdversarialModel:
-    keras.utils.set_random_seed(seed)
-    model = AdversarialModel(sparsify(models.lenet_300_100((8, 8, 1))), ATTACK, seed=seed)
-    compiled = dict(jit_update=False) | compiled
-    model.compile(optimizer or keras.optimizers.Adam(rate), **compiled)
-    return model
-
-
-def kernels(model) -> list[np.ndarray]:
-    return [weight.numpy() for _, weight, _, *_ in masked_weights(model.network)]
-
-
-def masks(model) -> list[np.ndarray]:
-    return [mask.numpy() for _, _, mask, *_ in masked_weights(model.network)]
-
-
-def state(model) -> list[np.ndarray]:
-    """All that a run changes: weights, masks, slots and the step."""
-    variables = [*model.network.variables, *model.optimizer.variables, model.step]
-    return [variable.numpy() for variable in variables]
-
-
-def figures(model) -> dict[str, float]:
-    """Something to evaluate that is cheap and depends on every bit of the weights."""
-    return {"sum": float(sum(np.sum(kernel, dtype=np.float64) for kernel in kernels(model)))}
-
-
-class Weights(keras.callbacks.Callback):
-    """Keeps the weights of each step, by (round, iteration), before training and after."""
-
-    def __init__(self, iterations):
-        super().__init__()
-        self.iterations = iterations
-        self.starts, self.masks, self.trained, self.slots = {}, {}, {}, {}
-        self.traces, self.traces_after = 0, []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        number, iteration = divmod(int(self.model.step), self.iterations)
-        if iteration == 0:
-            self.starts[number] = kernels(self.model)
-            self.masks[number] = masks(self.model)
-            self.slots[number] = [v.numpy() for v in self.model.optimizer.variables]
-
-    def on_train_batch_end(self, batch, logs=None):
-        number, iteration = divmod(int(self.model.step) - 1, self.iterations)
-        self.trained[number, iteration + 1] = kernels(self.model)
-
-
-def run(procedure, digits, *, seed=0, compiled=None, **arguments):
-    model = make_model(seed, **(compiled or {}))
-    seen = Weights(procedure.iterations)
-    train_step = model.train_step
-
-    def traced(data):
-        seen.traces += 1
-        return train_step(data)
-
-    model.train_step = traced
-    records = procedure.run(
-        model,
-        digits[0],
-        lambda: figures(model),
-        seed=seed,
-        callbacks=[seen],
-        on_round_end=lambda number: seen.traces_after.append(seen.traces),
-        **arguments,
-    )
-    return model, records, seen
-
-
-@pytest.fixture(scope="module")
-def whole(digits):
-    """Model, records and weights seen of an uninterrupted run, by name; each is run once."""
-    return functools.cache(lambda name: run(PROCEDURES[name], digits))
+from robust_sparse_tf.sparsity import LayerRates
+from robust_sparse_tf.training import AdversarialModel
 
 
 def expected_start(name, number, seen) -> list[np.ndarray]:
@@ -251,95 +170,6 @@ def test_training_is_that_of_an_ordinary_fit(digits, whole):
     np.testing.assert_equal(kernels(plain), seen.trained[0, 5])
 
 
-class Stop(Exception):
-    """Stands for a process that is killed."""
-
-
-def run_with_stops(procedure, digits, store, stops):
-    """Runs until it is done, killed at each of some events; a new model goes on each time."""
-    for stop in [*stops, None]:
-        events, model = itertools.count(1), make_model()
-
-        def event(*_, stop=stop, events=events):
-            if next(events) == stop:
-                raise Stop
-
-        def evaluate(model=model, event=event):
-            event()  # trained, and not yet recorded
-            return figures(model)
-
-        try:
-            records = procedure.run(
-                model, digits[0], evaluate, store=store, on_record=event, on_round_end=event
-            )
-        except Stop:
-            continue
-        assert stop is None, "it was not killed where it should have been"
-        return model, records
-
-
-@every_procedure
-def test_stopped_runs_end_as_whole_ones(name, digits, whole, tmp_path):
-    """To the bit, wherever they are killed."""
-    model, records, _ = whole(name)
-    # In an evaluation, after one, twice at the end of a round and in the middle of the second.
-    stops, store = [3, 4, 1, 3, 5], CheckpointStore(str(tmp_path))
-    resumed, resumed_records = run_with_stops(PROCEDURES[name], digits, store, stops)
-    np.testing.assert_equal(state(resumed), state(model))
-    assert resumed_records == records
-
-
-def test_a_damaged_checkpoint_costs_no_bit(digits, whole, tmp_path):
-    procedure, store = PROCEDURES["late"], CheckpointStore(str(tmp_path))
-    model, records, _ = whole("late")
-    with pytest.raises(Stop):
-        stop_at(procedure, digits, store, number=5)
-    damaged = max(tmp_path.iterdir())
-    damaged.write_bytes(damaged.read_bytes()[:-100])
-    with pytest.warns(UserWarning, match="damaged"):
-        resumed, resumed_records = run_with_stops(procedure, digits, store, [])
-    np.testing.assert_equal(state(resumed), state(model))
-    assert resumed_records == records
-
-
-def stop_at(procedure, digits, store, number):
-    model, count = make_model(), itertools.count(1)
-
-    def on_record(record):
-        if next(count) == number:
-            raise Stop
-
-    procedure.run(model, digits[0], lambda: figures(model), store=store, on_record=on_record)
-
-
-def test_finished_runs_are_not_trained_again(digits, tmp_path):
-    store = CheckpointStore(str(tmp_path))
-    model, records, _ = run(PROCEDURES["original"], digits, store=store)
-    started = []
-    again, records_again, seen = run(
-        PROCEDURES["original"], digits, store=store, on_start=started.extend
-    )
-    assert records_again == records == started
-    assert not seen.trained
-    np.testing.assert_equal(state(again), state(model))
-
-
-def test_read_only_stores_are_read(digits, whole, tmp_path):
-    store = CheckpointStore(str(tmp_path))
-    reader = CheckpointStore(str(tmp_path), read_only=True)
-    run(LotteryTicket(rounds=1, iterations=1, evaluate_every=1), digits, store=reader)
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(Stop):
-        stop_at(PROCEDURES["original"], digits, store, number=4)
-    before = sorted(path.name for path in tmp_path.iterdir())
-    model, records, _ = whole("original")
-    resumed, resumed_records, seen = run(PROCEDURES["original"], digits, store=reader)
-    assert min(seen.trained) == (1, 3)
-    assert resumed_records == records
-    np.testing.assert_equal(state(resumed), state(model))
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
-
-
 def assert_traced_in_the_first_round_only(seen):
     assert len(seen.traces_after) == 3
     assert seen.traces_after[0] == seen.traces_after[2] > 0
@@ -380,33 +210,6 @@ def test_loss_that_is_not_finite_in_a_later_round(compiled, digits, tmp_path):
         PROCEDURES["original"].run(model, digits[0], dict, store=store, on_round_end=break_weights)
     _, meta = store.load()
     assert (meta["round"], meta["iteration"]) == (0, 5)
-
-
-def test_runs_of_two_devices(digits, tmp_path):
-    """Under MirroredStrategy as on one device: the same masks on both, and resumed to the bit."""
-    procedure = LotteryTicket(rounds=2, iterations=3, evaluate_every=3)
-
-    def mirrored():
-        with devices.strategy("mirrored").scope():
-            return make_model(jit_update=None)
-
-    whole = mirrored()
-    records = procedure.run(whole, digits[0], lambda: figures(whole))
-    stopped, store = mirrored(), CheckpointStore(str(tmp_path))
-    with pytest.raises(Stop):
-        procedure.run(stopped, digits[0], lambda: figures(stopped), store=store, on_round_end=stop)
-    resumed = mirrored()
-    resumed_records = procedure.run(resumed, digits[0], lambda: figures(resumed), store=store)
-    assert resumed_records == records
-    np.testing.assert_equal(state(resumed), state(whole))
-    for entry in masked_weights(resumed.network):
-        first, second = (copy.numpy() for copy in entry.mask.values)
-        np.testing.assert_array_equal(first, second)
-        assert set(np.unique(first)) == {0, 1}
-
-
-def stop(*_):
-    raise Stop
 
 
 @pytest.mark.parametrize(

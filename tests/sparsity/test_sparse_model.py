@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
+from networks import SHAPE, both, compiled, examples, fit, masks_of, sequential, weights_of
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import (
@@ -18,163 +19,9 @@ from robust_sparse_tf.sparsity import (
     strip,
 )
 from robust_sparse_tf.sparsity.ema import EMAGrowth
-from robust_sparse_tf.sparsity.flying_bird import FlyingBirdPlus
 from robust_sparse_tf.sparsity.snfs import SNFS
 
 layers = keras.layers
-
-SHAPE = (5, 5, 2)
-
-
-def sequential() -> keras.Model:
-    """Two masks in one layer, and moving statistics."""
-    keras.utils.set_random_seed(0)
-    return keras.Sequential(
-        [
-            layers.Input(SHAPE),
-            layers.SeparableConv2D(4, 3, use_bias=False, name="separable"),
-            layers.BatchNormalization(),
-            layers.Flatten(),
-            layers.Dense(3, name="logits"),
-        ]
-    )
-
-
-def functional() -> keras.Model:
-    """Branches, and a nested model."""
-    keras.utils.set_random_seed(0)
-    inner = keras.Sequential(
-        [layers.Input((6,)), layers.Dense(4, "tanh", name="deep"), layers.BatchNormalization()],
-        name="inner",
-    )
-    images = layers.Input(SHAPE)
-    sides = [layers.Conv2D(6, 5)(images), layers.SeparableConv2D(6, 5)(images)]
-    both = layers.Activation("tanh")(layers.Flatten()(layers.Add()(sides)))
-    return keras.Model(images, layers.Dense(3)(inner(both)))
-
-
-both = pytest.mark.parametrize("make", [sequential, functional])
-
-
-def examples(size: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(size, *SHAPE)).astype(np.float32)
-    return x, rng.integers(0, 3, size)
-
-
-def compiled(model, optimizer=None, **arguments):
-    arguments = dict(run_eagerly=True, metrics=["accuracy"]) | arguments
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer or keras.optimizers.Adam(1e-2), loss, **arguments)
-    return model
-
-
-def fit(model, batches: slice) -> None:
-    x, y = (part.reshape(10, 8, *part.shape[1:])[batches] for part in examples(80))
-    data = tf.data.Dataset.from_tensor_slices((x, y))
-    model.fit(data, epochs=1, shuffle=False, verbose=0)
-
-
-def masks_of(model) -> list[np.ndarray]:
-    return [entry.mask.numpy() for entry in masked_weights(model)]
-
-
-def weights_of(model) -> list[np.ndarray]:
-    return [entry.weight.numpy() for entry in masked_weights(model)]
-
-
-def state_of(model) -> list[np.ndarray]:
-    """The weights and masks, and what a sparse model keeps beside them, in a fixed order."""
-    own = [model.step, model.changed, model.feedback, *model.ever_active, *model.memory]
-    return [*model.get_weights(), *[variable.numpy() for variable in own]]
-
-
-FORMATS = ["keras", "tf", "h5", "checkpoint"]
-
-
-def stored_and_loaded(model, make, method, optimizer, form, folder):
-    path = str(folder / ("model" if form in ("tf", "checkpoint") else f"model.{form}"))
-    if form == "checkpoint":
-        tf.train.Checkpoint(model).write(path)
-        other = compiled(sparsify(make(), method), optimizer())
-        other.set_weights([np.zeros_like(value) for value in other.get_weights()])
-        tf.train.Checkpoint(other).read(path).assert_consumed()
-        return other
-    model.save(path, **(dict(save_format="tf") if form == "tf" else {}))
-    return keras.models.load_model(path)
-
-
-@both
-@pytest.mark.parametrize("form", FORMATS)
-def test_a_run_goes_on_from_a_file(form, make, tmp_path):
-    """In its middle, between two batches whose gradients are added up, to the same bits.
-
-    tf_keras' SavedModels keep no optimizer's state, of any model; plain SGD has none.
-    """
-    optimizer = keras.optimizers.SGD if form == "tf" else keras.optimizers.Adam
-    method = FlyingBirdPlus(
-        0.3, layer_densities={"*_kernel": 0.4}, update_interval=3, gradient_batches=3
-    )
-    model = compiled(sparsify(make(), method), optimizer())
-    model.feedback.assign([1.0, 0.0])
-    first = masks_of(model)
-    fit(model, slice(0, 5))
-    assert any(map(np.any, map(np.not_equal, masks_of(model), first)))
-    assert any(np.any(memory) for memory in model.memory) and np.any(model.changed)
-
-    loaded = stored_and_loaded(model, make, method, optimizer, form, tmp_path)
-    assert type(loaded) is SparseModel and loaded.method == method
-    assert loaded.name == model.name or form == "checkpoint"
-    np.testing.assert_equal(state_of(loaded), state_of(model))
-    x, _ = examples(8)
-    np.testing.assert_array_equal(loaded(x), model(x))
-    loaded.run_eagerly = True  # which not all formats keep, and which rounds in its own way
-    fit(model, slice(5, 10))
-    fit(loaded, slice(5, 10))
-    assert loaded.step == 10
-    np.testing.assert_equal(state_of(loaded), state_of(model))
-    for ours, theirs in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
-        if form != "tf":
-            np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize("form", ["keras", "h5"])
-def test_files_keep_what_a_model_was_compiled_with(form, tmp_path):
-    """So that nothing but the file is needed to go on."""
-    model = compiled(
-        sparsify(sequential(), SET(0.3)),
-        keras.optimizers.AdamW(3e-3, weight_decay=0.1),
-        weighted_metrics=["mae"],
-    )
-    x, y = examples(8)
-    model.train_on_batch(x, y)
-    model.save(tmp_path / f"model.{form}")
-    loaded = keras.models.load_model(tmp_path / f"model.{form}")
-    assert loaded.optimizer.get_config() == model.optimizer.get_config()
-    np.testing.assert_equal(
-        loaded.evaluate(x, y, verbose=0, return_dict=True),
-        model.evaluate(x, y, verbose=0, return_dict=True),
-    )
-
-
-@both
-def test_weights_alone_can_be_stored(make, tmp_path):
-    model, other = sparsify(make(), Magnitude(0.3)), sparsify(make())
-    model.save_weights(tmp_path / "some.weights.h5")
-    other.load_weights(tmp_path / "some.weights.h5")
-    np.testing.assert_equal(masks_of(other), masks_of(model))
-    np.testing.assert_equal(weights_of(other), weights_of(model))
-
-
-def test_uncompiled_models_and_unknown_methods(tmp_path):
-    model = sparsify(sequential(), RigL(0.3, seed=4))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.method == RigL(0.3, seed=4)
-    config = model.get_config()
-    config["method"]["class_name"] = "Mine"
-    with pytest.raises(InputError, match="^method Mine: is not known; import its module"):
-        SparseModel.from_config(config)
 
 
 @both

@@ -1,44 +1,28 @@
 import dataclasses
 
-import keras as keras_3
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from adversarial_models import (
+    ATTACKS,
+    FGSM_ATTACK,
+    PGD_ATTACK,
+    RANDOM,
+    ZeroCheck,
+    robust,
+    sgd,
+    values,
+)
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from cleverhans.tf2.utils import clip_eta
 
 from robust_sparse_tf import models, sparsify
 from robust_sparse_tf.attacks import FGSM, PGD
-from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import Magnitude, masked_weights
-from robust_sparse_tf.training import AdversarialModel, Mixed, devices
+from robust_sparse_tf.training import Mixed
 
 layers = keras.layers
-
-FGSM_ATTACK = FGSM(epsilon=0.1)
-PGD_ATTACK = PGD(epsilon=0.1, step_size=0.04, steps=3)
-ATTACKS = {
-    "natural": None,
-    "fgsm": FGSM_ATTACK,
-    "fgsm_predicted": dataclasses.replace(FGSM_ATTACK, attack_labels="predicted"),
-    "pgd": PGD_ATTACK,
-    "pgd_random": dataclasses.replace(PGD_ATTACK, random_start=True),
-    "pgd_predicted": dataclasses.replace(PGD_ATTACK, attack_labels="predicted"),
-}
-RANDOM = dataclasses.replace(PGD_ATTACK, random_start=True, attack_labels="predicted")
-
-
-def sgd() -> keras.optimizers.Optimizer:
-    """An optimizer that does not magnify rounding, as Adam does where gradients are small."""
-    return keras.optimizers.SGD(0.1, momentum=0.9)
-
-
-def robust(network, attack=None, objective=None, *, optimizer=None, seed=5, branches=1, **compiled):
-    model = AdversarialModel(network, attack, objective, seed=seed, branches=branches)
-    compiled = dict(jit_update=False) | compiled
-    model.compile(sgd() if optimizer is None else optimizer, **compiled)
-    return model
 
 
 def normalised() -> keras.Model:
@@ -68,38 +52,10 @@ def regularised() -> keras.Model:
     return sparse
 
 
-def values(network) -> list[np.ndarray]:
-    return [variable.numpy() for variable in network.variables]
-
-
 def trained_values(make_lenet, digits, steps, attack=RANDOM, **arguments):
     model = robust(make_lenet(), attack, **arguments)
     model.fit(digits[0], epochs=1, steps_per_epoch=steps, verbose=0)
     return values(model.network)
-
-
-class ZeroCheck(keras.callbacks.Callback):
-    """Compares weights and slots with the masks after each step, on each device."""
-
-    def __init__(self):
-        super().__init__()
-        self.steps = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        for name, weight, mask, *_ in masked_weights(self.model.network):
-            slots = [slot for slot in self.model.optimizer.variables if slot.shape == mask.shape]
-            assert slots, name
-            for variable in (weight, *slots):
-                for copy, its_mask in zip(local(variable), local(mask), strict=True):
-                    assert np.all(copy[its_mask == 0] == 0), name
-                    assert np.count_nonzero(copy) > 0.2 * its_mask.sum(), name
-
-
-def local(variable) -> list[np.ndarray]:
-    """The copies of a variable, one a device."""
-    copies = getattr(variable, "values", (variable,))
-    return [copy.numpy() for copy in copies]
 
 
 OPTIMIZERS = {
@@ -366,43 +322,6 @@ def test_dense_networks_train_too(digits):
     assert all(np.count_nonzero(kernel) == kernel.size for kernel in model.network.get_weights())
 
 
-class Subclassed(keras.Model):
-    def call(self, inputs):
-        return inputs
-
-
-def ending(*last) -> keras.Model:
-    return keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), *last], "mine")
-
-
-@pytest.mark.parametrize(
-    "make, words",
-    [
-        (
-            lambda: ending(layers.Dense(3, "softmax", name="p")),
-            r"mine: ends in softmax \(layer p\)",
-        ),
-        (lambda: ending(layers.Dense(3), layers.Softmax()), "mine: ends in softmax"),
-        (lambda: ending(layers.Dense(3), layers.Activation("softmax")), "mine: ends in softmax"),
-        (lambda: ending(layers.Dense(3, activation=tf.nn.softmax)), "mine: ends in softmax"),
-        (lambda: ending(layers.Dense(3), ending_in_softmax()), "mine: ends in softmax"),
-        (lambda: sparsify(ending(layers.Dense(3, "softmax"))), "ends in softmax"),
-        (lambda: keras_3.Sequential([keras_3.layers.Dense(2)]), "must be a tf_keras model"),
-        (lambda: lambda x: x, "must be a tf_keras model"),
-        (lambda: Subclassed(name="other"), "other: must be Sequential or functional"),
-    ],
-    ids=["dense", "layer", "activation", "tf.nn", "nested", "sparse"]
-    + ["keras_3", "function", "subclassed"],
-)
-def test_refused_networks(make, words):
-    with pytest.raises(InputError, match=words):
-        AdversarialModel(make())
-
-
-def ending_in_softmax() -> keras.Model:
-    return keras.Sequential([layers.Input((3,)), layers.Dense(3, "softmax")], "inner")
-
-
 @pytest.mark.parametrize("optimizer", [keras.optimizers.legacy.Adam(1e-2), "sgd"])
 def test_legacy_and_named_optimizers(optimizer, make_lenet, batch):
     network = make_lenet()
@@ -412,18 +331,6 @@ def test_legacy_and_named_optimizers(optimizer, make_lenet, batch):
     for _, weight, mask, *_ in masked_weights(network):
         np.testing.assert_array_equal(weight, weight * mask)
     assert any(np.any(a != b) for a, b in zip(values(network)[:-2], before, strict=False))
-
-
-@pytest.mark.parametrize("name", ["loss", "loss_weights"])
-def test_compile_refuses_another_loss(name, make_lenet):
-    with pytest.raises(InputError, match=f"^{name}=mse: "):
-        robust(make_lenet(), **{name: "mse"})
-
-
-def test_weights_of_examples_are_refused(make_lenet, batch):
-    x, y = batch
-    with pytest.raises(InputError, match="weights of examples"):
-        robust(make_lenet(), run_eagerly=True).fit(x, y, sample_weight=np.ones(16), verbose=0)
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 5])
@@ -449,75 +356,4 @@ def test_broken_weights_are_noted_at_once(attack, make_lenet, digits):
     kernel = model.network.trainable_variables[-1]
     kernel.assign(kernel * np.nan)
     model.fit(digits[0], epochs=1, steps_per_epoch=2, verbose=0)
-    assert model.nonfinite_step.numpy() == 0
-
-
-@pytest.fixture(scope="module")
-def mirrored():
-    """Two replicas on the two logical CPUs of these tests."""
-    return devices.strategy("mirrored")
-
-
-@pytest.mark.parametrize("attack", ["natural", "fgsm", "pgd_random", "pgd_predicted"])
-def test_mirrored_step_is_the_step_of_one_device(attack, mirrored, make_lenet, digits):
-    """The replicas share the global batch and the random start between them."""
-    one = robust(make_lenet(), ATTACKS[attack])
-    with mirrored.scope():
-        two = robust(make_lenet(), ATTACKS[attack], jit_update=None)
-    np.testing.assert_equal(two.network.get_weights(), one.network.get_weights())
-    before = one.network.get_weights()
-    histories = [
-        model.fit(digits[0], epochs=1, steps_per_epoch=1, verbose=0).history for model in (one, two)
-    ]
-    for start, a, b in zip(before, values(one.network), two.network.variables, strict=True):
-        for copy in local(b):
-            np.testing.assert_allclose(copy, a, rtol=0, atol=1e-5)
-        assert a.ndim < 2 or "mask" in b.name or np.abs(a - start).max() > 1e-4
-    for name, value in histories[0].items():
-        assert histories[1][name] == pytest.approx(value, abs=1e-5)
-    assert two.step.numpy() == 1
-
-
-def test_mirrored_masks_and_zeros(mirrored, make_lenet, digits):
-    """Both replicas hold the same masks and the same weights, zero where they are pruned."""
-    with mirrored.scope():
-        model = robust(make_lenet(), RANDOM, optimizer=keras.optimizers.AdamW(1e-2))
-    Magnitude(0.2).prune(model.network)
-    check = ZeroCheck()
-    model.fit(
-        digits[0],
-        epochs=1,
-        steps_per_epoch=4,
-        validation_data=digits[1],
-        verbose=0,
-        callbacks=[check],
-    )
-    assert check.steps == 4
-    for _, weight, mask, *_ in masked_weights(model.network):
-        for variable in (weight, mask):
-            assert len(local(variable)) == 2
-            np.testing.assert_array_equal(*local(variable))
-        assert set(np.unique(mask)) == {0.0, 1.0}
-    assert model.nonfinite_step.numpy() == -1
-
-
-def test_mirrored_batch_smaller_than_the_replicas(mirrored, make_lenet, batch):
-    """The last batch of a data set may leave a replica without any image."""
-    with mirrored.scope():
-        model = robust(make_lenet(), RANDOM)
-    data = tf.data.Dataset.from_tensor_slices(batch).take(9).batch(8)
-    model.fit(data, epochs=1, verbose=0)
-    assert model.step.numpy() == 2 and model.nonfinite_step.numpy() == -1
-    for variable in model.network.trainable_variables:
-        for copy in local(variable):
-            assert np.isfinite(copy).all()
-
-
-def test_mirrored_notes_what_is_not_finite(mirrored, make_lenet, batch):
-    """Even where it is in the part of a replica that is not the first."""
-    with mirrored.scope():
-        model = robust(make_lenet())
-    x = np.array(batch[0])
-    x[-1] = np.nan
-    model.fit(tf.data.Dataset.from_tensor_slices((x, batch[1])).batch(16), verbose=0)
     assert model.nonfinite_step.numpy() == 0

@@ -1,0 +1,35 @@
+"""A small network whose masks change as it trains."""
+
+import numpy as np
+import tf_keras as keras
+
+from robust_sparse_tf import sparsify
+
+layers = keras.layers
+
+
+def network(regularizer=None) -> keras.Model:
+    """A convolution, a dense layer and logits, on images of 5 x 5."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            layers.Input((5, 5, 1)),
+            layers.Conv2D(4, 3, activation="tanh", kernel_regularizer=regularizer, name="conv"),
+            layers.Flatten(),
+            layers.Dense(8, "tanh", kernel_regularizer=regularizer, name="hidden"),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+
+
+def examples(steps: int, size: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(steps * size, 5, 5, 1)).astype(np.float32)
+    return x, rng.integers(0, 3, steps * size)
+
+
+def compiled(method, optimizer=None, model=None, **arguments):
+    model = sparsify(model or network(), method)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer or keras.optimizers.Adam(1e-2), loss, **arguments)
+    return model

@@ -1,0 +1,63 @@
+"""Networks, losses and weights of examples that adversarial training refuses."""
+
+import keras as keras_3
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from adversarial_models import robust
+
+from robust_sparse_tf import sparsify
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.training import AdversarialModel
+
+layers = keras.layers
+
+
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+def ending(*last) -> keras.Model:
+    return keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), *last], "mine")
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (
+            lambda: ending(layers.Dense(3, "softmax", name="p")),
+            r"mine: ends in softmax \(layer p\)",
+        ),
+        (lambda: ending(layers.Dense(3), layers.Softmax()), "mine: ends in softmax"),
+        (lambda: ending(layers.Dense(3), layers.Activation("softmax")), "mine: ends in softmax"),
+        (lambda: ending(layers.Dense(3, activation=tf.nn.softmax)), "mine: ends in softmax"),
+        (lambda: ending(layers.Dense(3), ending_in_softmax()), "mine: ends in softmax"),
+        (lambda: sparsify(ending(layers.Dense(3, "softmax"))), "ends in softmax"),
+        (lambda: keras_3.Sequential([keras_3.layers.Dense(2)]), "must be a tf_keras model"),
+        (lambda: lambda x: x, "must be a tf_keras model"),
+        (lambda: Subclassed(name="other"), "other: must be Sequential or functional"),
+    ],
+    ids=["dense", "layer", "activation", "tf.nn", "nested", "sparse"]
+    + ["keras_3", "function", "subclassed"],
+)
+def test_refused_networks(make, words):
+    with pytest.raises(InputError, match=words):
+        AdversarialModel(make())
+
+
+def ending_in_softmax() -> keras.Model:
+    return keras.Sequential([layers.Input((3,)), layers.Dense(3, "softmax")], "inner")
+
+
+@pytest.mark.parametrize("name", ["loss", "loss_weights"])
+def test_compile_refuses_another_loss(name, make_lenet):
+    with pytest.raises(InputError, match=f"^{name}=mse: "):
+        robust(make_lenet(), **{name: "mse"})
+
+
+def test_weights_of_examples_are_refused(make_lenet, batch):
+    x, y = batch
+    with pytest.raises(InputError, match="weights of examples"):
+        robust(make_lenet(), run_eagerly=True).fit(x, y, sample_weight=np.ones(16), verbose=0)

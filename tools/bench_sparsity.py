@@ -1,7 +1,8 @@
 """The cost of sparsity: one mask update, and training with updates beside training without.
 
 All on one core: updates of RigL on LeNet-300-100 and ResNet-18 beside the same selection in NumPy;
-then steps per second of dynamic methods and of the same masks kept, in alternating windows.
+then steps per second of dynamic methods and of the same masks kept, in alternating windows. Times
+are the processor's: what else runs on the machine counts less.
 
     python tools/bench_sparsity.py [--data_dir=FOLDER] [--windows=7] [--output=FILE.json]
 """
@@ -122,10 +123,10 @@ def _alternate(contenders: dict[str, Callable[[], Any]], windows: int) -> dict[s
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for window in range(windows + 1):
         for name, run in contenders.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
             if window:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(time.process_time() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -202,6 +202,11 @@ def _assign(strategy: tf.distribute.Strategy, variable: tf.Variable, value: tf.T
 
 
 def _either(condition: tf.Tensor, then: Callable[[], None], otherwise: Callable[[], None]) -> None:
+    """Does one or the other; `then` is rare and of many operations.
+
+    As a function it is one node to pass by, where all its operations would be each time.
+    """
+
     def branch(act: Callable[[], None]) -> Callable[[], tf.Tensor]:
         def run() -> tf.Tensor:
             act()
@@ -209,7 +214,8 @@ def _either(condition: tf.Tensor, then: Callable[[], None], otherwise: Callable[
 
         return run
 
-    tf.cond(condition, branch(then), branch(otherwise))
+    rare = tf.function(branch(then), experimental_attributes={"_noinline": True})
+    tf.cond(condition, rare, branch(otherwise))
 
 
 def _penalty_gradient(entry: MaskedWeight) -> tf.Tensor:

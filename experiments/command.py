@@ -1,9 +1,10 @@
 """How the commands end: one line that says what was wrong, and an exit code."""
 
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from robust_sparse_tf.errors import InputError, TrainingError
 
@@ -21,16 +22,16 @@ def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
         2 for wrong input, 1 for a run that failed or a file that cannot be written, 130 for an
         interrupt.
     """
-    try:
-        return work()
-    except InputError as error:
-        code, message = 2, str(error)
-    except TrainingError as error:
-        code, message = 1, str(error)
-    except OSError as error:
-        code, message = 1, f"cannot write {error.filename}: {error.strerror or error}"
-    except KeyboardInterrupt:
-        code, message = _INTERRUPTED, interrupted
+    with _noted_interrupts() as interrupts:
+        try:
+            return work()
+        except BaseException as error:
+            code, message = _failure(error)
+            # TensorFlow's C++ code makes errors of its own from an interrupt.
+            if interrupts or isinstance(error, KeyboardInterrupt):
+                code, message = _INTERRUPTED, interrupted
+            if not code:
+                raise
     print(f"error: {message}", file=sys.stderr)
     return code
 
@@ -45,3 +46,34 @@ def leave(code: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
     sys.exit(code)
+
+
+def _failure(error: BaseException) -> tuple[int, str]:
+    """The code and the line of an error; code 0 for a fault of ours, which is not to be hidden."""
+    if isinstance(error, InputError):
+        return 2, str(error)
+    if isinstance(error, TrainingError):
+        return 1, str(error)
+    if isinstance(error, OSError):
+        return 1, f"cannot write {error.filename}: {error.strerror or error}"
+    return 0, ""
+
+
+@contextlib.contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """Gives a list of the interrupts so far; each still raises KeyboardInterrupt."""
+    seen: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:  # a shell's background jobs ignore interrupts
+        yield seen
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, handler)

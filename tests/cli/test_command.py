@@ -43,6 +43,34 @@ def test_a_fault_of_ours_is_not_hidden():
         command.exit_code(lambda: 1 // 0)
 
 
+def test_an_interrupt_that_becomes_another_error(capsys):
+    """As C++ code makes of it; an error without an interrupt before it stays what it is."""
+
+    def work() -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("error_already_set") from None
+        return 0
+
+    handler = signal.getsignal(signal.SIGINT)
+    assert command.exit_code(work, "stopped") == 130
+    assert capsys.readouterr().err == "error: stopped\n"
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_ignored_interrupts_stay_ignored():
+    def work() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert command.exit_code(work) == 0
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 @pytest.mark.parametrize("code", [0, 1, 2])
 def test_leave(code):
     with pytest.raises(SystemExit) as found:

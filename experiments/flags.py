@@ -8,7 +8,8 @@ from typing import Any
 
 from absl import flags
 
-from robust_sparse_tf.attacks import PGD
+from robust_sparse_tf.attacks import BY_NAME as ATTACKS
+from robust_sparse_tf.attacks import MIM, PGD, RFGSM, Ascent
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
@@ -19,15 +20,17 @@ from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 
+_ASCENTS = tuple(name for name, attack in ATTACKS.items() if issubclass(attack, Ascent))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What belongs to a run and to no part of the library."""
 
     model: str = option("lenet_300_100", "network", choices=tuple(MODELS))
-    attack: str = option("pgd", "attack in training", choices=("none", "fgsm", "pgd"))
+    attack: str = option("pgd", "attack in training", choices=("none", *_ASCENTS))
     eval_attacks: list = option(
-        ["pgd"], "attacks in evaluation, separated by commas", choices=("fgsm", "pgd")
+        ["pgd"], "attacks in evaluation, separated by commas", choices=_ASCENTS
     )
     method: str = option(
         "lottery",
@@ -59,9 +62,19 @@ class RunOptions:
         check(self)
 
 
-GROUPS = (RunOptions, DataOptions, PGD, Mixed, OptimizerOptions, LayerRates, LotteryTicket)
-# Images are in [0, 1] whatever the data set.
-_NOT_FLAGS = ("clip_min", "clip_max")
+GROUPS = (
+    RunOptions,
+    DataOptions,
+    PGD,
+    RFGSM,
+    MIM,
+    Mixed,
+    OptimizerOptions,
+    LayerRates,
+    LotteryTicket,
+)
+# Images are in [0, 1] whatever the data set, and training has no targets.
+_NOT_FLAGS = ("clip_min", "clip_max", "targeted")
 
 
 def fields() -> list[dataclasses.Field]:

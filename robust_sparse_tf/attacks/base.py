@@ -1,27 +1,31 @@
-"""What all attacks share: threat model, labels, the random start."""
+"""What all attacks share: threat model, labels, targets."""
 
 import abc
 import dataclasses
 import warnings
 from collections.abc import Callable
+from typing import ClassVar
 
 import tensorflow as tf
-from cleverhans.tf2.utils import optimize_linear
+from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 
+from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
+Seed = tf.Tensor | tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attack(abc.ABC):
-    """An untargeted attack in the linf ball, as a value: `x_adv = attack(model, x, y)`.
+    """An attack as a value: `x_adv = attack(model, x, y)`.
 
-    Subclasses implement `ascend`. Everything runs inside `tf.function` as well as eagerly.
+    Subclasses implement `perturb`. Everything runs inside `tf.function` as well as eagerly.
     """
 
-    epsilon: float = option(0.3, "radius of the linf ball", unit="input units", minimum=0)
+    can_target: ClassVar[bool] = False
+
     clip_min: float = option(0.0, "least value of an input", unit="input units")
     clip_max: float = option(1.0, "largest value of an input", unit="input units")
     attack_labels: str = option(
@@ -29,11 +33,86 @@ class Attack(abc.ABC):
         "labels the attack moves away from: the true ones or the model's own prediction",
         choices=("true", "predicted"),
     )
+    targeted: bool = option(False, "move towards given targets instead of away from labels")
 
     def __post_init__(self) -> None:
         check(self)
         if not self.clip_min < self.clip_max:
             raise InputError(f"clip_max={self.clip_max}: must be above clip_min={self.clip_min}")
+        if self.targeted and not self.can_target:
+            raise InputError(f"targeted=True: {type(self).__name__} has no targeted form")
+
+    def __call__(
+        self,
+        model: Logits,
+        x: tf.Tensor,
+        y: tf.Tensor | None,
+        *,
+        seed: Seed = (0, 0),
+        targets: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Adversarial examples for a batch.
+
+        Args:
+            model: any callable from inputs to logits [batch, classes]. Pass the same object each
+                time: CleverHans traces a graph for each callable it sees.
+            x: float32 [batch, ...] in [clip_min, clip_max].
+            y: integers [batch], the true labels; not looked at when `attack_labels="predicted"`,
+                nor by a targeted attack.
+            seed: two integers for everything random.
+            targets: integers [batch], the classes that a targeted attack moves to.
+
+        Returns:
+            float32, shaped as x, within the threat model; no gradient flows through it.
+
+        Raises:
+            InputError: for targets of an attack that is not targeted, and the reverse.
+        """
+        if self.targeted != (targets is not None):
+            given = "without targets" if targets is None else "with targets"
+            raise InputError(f"targeted={self.targeted}: must not be called {given}")
+        x = tf.convert_to_tensor(x, tf.float32)
+        if self.targeted:
+            labels = targets
+        elif self.attack_labels == "true":
+            labels = y
+        else:
+            labels = tf.argmax(model(x), axis=1)
+        return tf.stop_gradient(self.perturb(model, x, labels, seed))
+
+    @abc.abstractmethod
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """Runs the attack.
+
+        Args:
+            model: as in `__call__`.
+            x: clean inputs.
+            labels: integers [batch] to move away from, or to if the attack is targeted.
+            seed: two integers for everything random.
+        """
+
+    def clip(self, x: tf.Tensor) -> tf.Tensor:
+        """Inputs within the clip range."""
+        return tf.clip_by_value(x, self.clip_min, self.clip_max)
+
+    def fools(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Where the attack has what it wants: bool [batch], from logits [batch, classes]."""
+        hit = tf.equal(tf.argmax(logits, axis=1), tf.cast(labels, tf.int64))
+        return hit if self.targeted else ~hit
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounded(Attack):
+    """An attack that stays within a distance epsilon of the input."""
+
+    allowed_norms: ClassVar[tuple[str, ...]] = ("linf",)
+
+    epsilon: float = option(0.3, "radius of the ball", unit="input units", minimum=0)
+    norm: str = option("linf", "norm of the ball", choices=norms.NAMES)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_norm(self)
         step_size = getattr(self, "step_size", 0.0)
         if step_size > self.epsilon:
             warnings.warn(
@@ -43,27 +122,23 @@ class Attack(abc.ABC):
                 stacklevel=3,
             )
 
-    def __call__(
-        self, model: Logits, x: tf.Tensor, y: tf.Tensor, *, seed: tf.Tensor | tuple = (0, 0)
-    ) -> tf.Tensor:
-        """Adversarial examples for a batch.
+    def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
+        """The nearest point of the ball, then of the clip range, which lies in the ball, too."""
+        return self.clip(x + norms.project(adversarial - x, self.norm, self.epsilon))
 
-        Args:
-            model: any callable from inputs to logits [batch, classes]. Pass the same object each
-                time: CleverHans traces a graph for each callable it sees.
-            x: float32 [batch, ...] in [clip_min, clip_max].
-            y: integers [batch], the true labels; not looked at when `attack_labels="predicted"`.
-            seed: two integers for the random start.
 
-        Returns:
-            float32, shaped as x, within epsilon of x and within the clip range; no gradient flows
-            through it.
-        """
-        x = tf.convert_to_tensor(x, tf.float32)
-        labels = y if self.attack_labels == "true" else tf.argmax(model(x), axis=1)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ascent(Bounded):
+    """An attack that follows the gradient of the loss; training can run it, too."""
+
+    can_target = True
+    allowed_norms = ("linf", "l2")
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`."""
         return self.ascend(model, x, labels, self.noise(tf.shape(x), seed))
 
-    def noise(self, shape: tf.Tensor, seed: tf.Tensor | tuple) -> tf.Tensor | None:
+    def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
         """The perturbation to start from, of a given shape, or None to start at x."""
         del shape, seed
         return None
@@ -77,19 +152,53 @@ class Attack(abc.ABC):
         noise: tf.Tensor | None,
         gradient_at_x: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Runs the attack on given labels.
+        """Runs the attack from a given start.
 
         Args:
             model: as in `__call__`.
             x: clean inputs.
-            labels: integers [batch] to move away from.
+            labels: integers [batch] to move away from, or to if the attack is targeted.
             noise: start of the perturbation, or None for x itself.
             gradient_at_x: gradient of the cross-entropy of `labels` with respect to x, where the
                 caller has it already; used only when the attack starts at x.
         """
 
+    def step(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, size: float) -> tf.Tensor:
+        """CleverHans' fast gradient step of a given size, within the clip range."""
+        return fast_gradient_method(
+            model,
+            x,
+            size,
+            norms.ORDERS[self.norm],
+            clip_min=self.clip_min,
+            clip_max=self.clip_max,
+            y=labels,
+            targeted=self.targeted,
+        )
 
-def sign_step(attack: Attack, x: tf.Tensor, gradient: tf.Tensor, size: float) -> tf.Tensor:
-    """CleverHans' fast gradient step from a gradient that is already known."""
-    stepped = x + optimize_linear(gradient, size, float("inf"))
-    return tf.clip_by_value(stepped, attack.clip_min, attack.clip_max)
+    def step_along(self, x: tf.Tensor, gradient: tf.Tensor, size: float) -> tf.Tensor:
+        """The same step from the gradient of the loss, where it is already known."""
+        uphill = -gradient if self.targeted else gradient
+        return self.clip(x + norms.steepest(uphill, self.norm, size))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MinimumNorm(Attack):
+    """An attack that looks for the nearest adversarial example.
+
+    Where it finds none it returns the input itself.
+    """
+
+    allowed_norms: ClassVar[tuple[str, ...]] = ("l2",)
+
+    norm: str = option("l2", "norm of the distance", choices=norms.NAMES)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_norm(self)
+
+
+def _check_norm(attack: Bounded | MinimumNorm) -> None:
+    if attack.norm not in attack.allowed_norms:
+        name, allowed = type(attack).__name__, " or ".join(attack.allowed_norms)
+        raise InputError(f"norm={attack.norm}: must be {allowed} for {name}")

@@ -2,18 +2,18 @@
 
 import dataclasses
 
-import numpy as np
 import tensorflow as tf
-from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
-from cleverhans.tf2.utils import clip_eta
 
-from robust_sparse_tf.attacks.base import Attack, Logits, sign_step
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Ascent, Logits, Seed
+from robust_sparse_tf.attacks.loop import restarted, while_standing
+from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PGD(Attack):
-    """Repeated sign steps, each projected back into the ball; step and projection by CleverHans.
+class PGD(Ascent):
+    """Repeated gradient steps, each projected back into the ball; step, projection by CleverHans.
 
     "Towards Deep Learning Models Resistant to Adversarial Attacks" (Madry et al., 2018), section 2.
     The loop is ours: CleverHans' own is unrolled, step by step, into the graph.
@@ -22,14 +22,28 @@ class PGD(Attack):
     step_size: float = option(0.05, "length of one step", unit="input units", above=0)
     steps: int = option(10, "steps of the attack", unit="steps", minimum=1)
     random_start: bool = option(False, "start at a random point of the ball instead of at x")
+    restarts: int = option(
+        1,
+        "attempts, of which each example's best counts; training makes one",
+        unit="attempts",
+        minimum=1,
+    )
+    stop_when_fooled: bool = option(
+        False, "leave examples as they are once they are fooled, which is faster and stronger"
+    )
+    draws: int = option(
+        1, "gradients averaged a step, for models with noise at inference", minimum=1
+    )
 
-    def noise(self, shape: tf.Tensor, seed: tf.Tensor | tuple) -> tf.Tensor | None:
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`."""
+        return restarted(self, super().perturb, model, x, labels, seed)
+
+    def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
         """Uniform in the ball, by a generator that is the same on every device."""
         if not self.random_start:
             return None
-        return tf.random.stateless_uniform(
-            shape, seed, minval=-self.epsilon, maxval=self.epsilon, alg="philox"
-        )
+        return norms.uniform(shape, self.norm, self.epsilon, seed)
 
     def ascend(
         self,
@@ -39,34 +53,45 @@ class PGD(Attack):
         noise: tf.Tensor | None = None,
         gradient_at_x: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """See `Attack.ascend`."""
+        """See `Ascent.ascend`."""
         start, done = x, 0
         if noise is not None:
-            start = self._project(x, x + noise)
-        elif gradient_at_x is not None:
-            start = self._project(x, sign_step(self, x, gradient_at_x, self.step_size))
+            start = self.project(x, x + noise)
+        elif gradient_at_x is not None and not self.stop_when_fooled:
+            start = self.project(x, self.step_along(x, gradient_at_x, self.step_size))
             done = 1
+        if self.stop_when_fooled:
+            return self._ascend_standing(model, x, labels, start)
 
-        def step(i: tf.Tensor, adversarial: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            stepped = fast_gradient_method(
-                model,
-                adversarial,
-                self.step_size,
-                np.inf,
-                clip_min=self.clip_min,
-                clip_max=self.clip_max,
-                y=labels,
-            )
-            return i + 1, self._project(x, stepped)
+        def step(_: tf.Tensor, adversarial: tf.Tensor) -> tuple[tf.Tensor, None]:
+            if self.draws == 1:
+                stepped = self.step(model, adversarial, labels, self.step_size)
+            else:
+                _, _, gradient = self._gradient(model, adversarial, labels)
+                stepped = self.step_along(adversarial, gradient, self.step_size)
+            return self.project(x, stepped), None
 
-        _, adversarial = tf.while_loop(
-            lambda i, _: i < self.steps,
-            step,
-            (tf.constant(done), start),
-            maximum_iterations=self.steps - done,
-        )
-        return tf.stop_gradient(adversarial)
+        return while_standing(step, start, self.steps - done, skip=False)
 
-    def _project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        inside = x + clip_eta(adversarial - x, np.inf, self.epsilon)
-        return tf.clip_by_value(inside, self.clip_min, self.clip_max)
+    def _ascend_standing(
+        self, model: Logits, x: tf.Tensor, labels: tf.Tensor, start: tf.Tensor
+    ) -> tf.Tensor:
+        """Of each example the first iterate that fools, otherwise that of the largest loss."""
+
+        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+            x, labels, adversarial, best, most = state
+            losses, logits, gradient = self._gradient(model, adversarial, labels)
+            worth = -losses if self.targeted else losses
+            fooled = self.fools(logits, labels)
+            better = fooled | (worth > most)
+            best, most = norms.select(better, adversarial, best), tf.where(better, worth, most)
+            stepped = self.project(x, self.step_along(adversarial, gradient, self.step_size))
+            return (x, labels, stepped, best, most), fooled
+
+        least = tf.fill(tf.shape(x)[:1], tf.float32.min)
+        # The last step only looks at where the one before it led.
+        state = (x, labels, start, start, least)
+        return while_standing(step, state, self.steps + 1)[3]
+
+    def _gradient(self, model: Logits, x: tf.Tensor, labels: tf.Tensor) -> tuple:
+        return value_and_gradient(cross_entropy, model, x, labels, self.draws)

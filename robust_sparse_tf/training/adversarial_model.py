@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import Attack
+from robust_sparse_tf.attacks import Ascent
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
@@ -58,7 +58,7 @@ class AdversarialModel(keras.Model):
     def __init__(
         self,
         network: keras.Model,
-        attack: Attack | None = None,
+        attack: Ascent | None = None,
         objective: Mixed | None = None,
         *,
         seed: int = 0,
@@ -66,6 +66,10 @@ class AdversarialModel(keras.Model):
     ) -> None:
         require_tf_keras(network)
         _refuse_softmax(network)
+        if attack is not None and (not isinstance(attack, Ascent) or attack.targeted):
+            raise InputError(
+                f"attack={attack}: must be untargeted and follow the gradient, as FGSM and PGD do"
+            )
         super().__init__(name="adversarial_" + network.name)
         self.network = network
         self.attack = attack

@@ -6,9 +6,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 
 from robust_sparse_tf import attacks
-from robust_sparse_tf.attacks import FGSM, PGD
+from robust_sparse_tf.attacks import BIM, FGSM, MIM, PGD, RFGSM
 from robust_sparse_tf.errors import InputError, RunWarning
 
 TABLE = {
@@ -16,6 +17,14 @@ TABLE = {
     "pgd": PGD(epsilon=0.1, step_size=0.03, steps=5),
     "pgd_one_step": PGD(epsilon=0.1, step_size=0.03, steps=1),
     "pgd_random": PGD(epsilon=0.1, step_size=0.03, steps=5, random_start=True),
+    "pgd_l2": PGD(epsilon=1.0, step_size=0.3, steps=5, norm="l2"),
+    "pgd_stop": PGD(epsilon=0.1, step_size=0.03, steps=5, stop_when_fooled=True),
+    "pgd_draws": PGD(epsilon=0.1, step_size=0.03, steps=5, draws=3),
+    "pgd_restarts": PGD(epsilon=0.1, step_size=0.03, steps=5, random_start=True, restarts=3),
+    "fgsm_l2": FGSM(epsilon=1.0, norm="l2"),
+    "rfgsm": RFGSM(epsilon=0.1),
+    "bim": BIM(epsilon=0.1, step_size=0.03, steps=5),
+    "mim": MIM(epsilon=0.1, step_size=0.03, steps=5),
 }
 every_attack = pytest.mark.parametrize("attack", TABLE.values(), ids=TABLE.keys())
 EAGER_AND_GRAPH = pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
@@ -29,6 +38,11 @@ def logits(trained):
 
 def losses(logits, x, y) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits(x))
+
+
+def assert_same(attack, one, other) -> None:
+    sums = attack.norm == "l2" or getattr(attack, "restarts", 1) > 1
+    np.testing.assert_allclose(one, other, rtol=0, atol=2e-7 if sums else 0)
 
 
 @hypothesis.given(
@@ -78,6 +92,10 @@ def test_fgsm_keeps_to_its_threat_model(logits, batch, epsilon, bounds):
 def test_attacks_raise_the_loss(attack, logits, batch):
     x, y = batch
     clean, attacked = losses(logits, x, y), losses(logits, attack(logits, x, y), y)
+    if getattr(attack, "stop_when_fooled", False):  # what is fooled already stays
+        wrong = np.argmax(logits(x), axis=1) != y.numpy()
+        np.testing.assert_array_equal(attacked[wrong], clean[wrong])
+        attacked, clean = attacked[~wrong], clean[~wrong]
     assert np.all(attacked > clean)
     assert np.mean(attacked) > 1.3 * np.mean(clean)
 
@@ -91,10 +109,10 @@ def test_epsilon_0_changes_nothing(attack, logits, batch):
 
 @every_attack
 def test_graph_gives_what_eager_gives(attack, logits, batch):
+    """To the bit, but where norms of whole images are summed."""
     x, y = batch
-    np.testing.assert_array_equal(
-        tf.function(lambda x, y: attack(logits, x, y))(x, y), attack(logits, x, y)
-    )
+    graph, eager = tf.function(lambda x, y: attack(logits, x, y))(x, y), attack(logits, x, y)
+    assert_same(attack, graph, eager)
 
 
 @every_attack
@@ -106,8 +124,8 @@ def test_predicted_labels_do_not_look_at_y(attack, run, logits, batch):
     blind = dataclasses.replace(attack, attack_labels="predicted")
     of_prediction = run(lambda y: attack(logits, x, y))(predicted)
     for given in (y, wrong):
-        np.testing.assert_array_equal(run(lambda y: blind(logits, x, y))(given), of_prediction)
-    np.testing.assert_array_equal(blind(logits, x, None), of_prediction)
+        assert_same(attack, run(lambda y: blind(logits, x, y))(given), of_prediction)
+    assert_same(attack, blind(logits, x, None), of_prediction)
     # The labels do matter to the attack itself.
     assert np.any(attack(logits, x, wrong) != of_prediction)
 
@@ -121,6 +139,107 @@ def test_no_gradient_flows_through(attack, labels, trained, logits, batch):
         tape.watch(x)
         adversarial = attack(logits, x, y)
     assert tape.gradient(adversarial, [x, *trained.trainable_variables]) == [None] * 4
+
+
+@every_attack
+def test_targets_are_moved_to(attack, logits, batch):
+    """The way that the attack goes for a label, the other way round."""
+    x, y = batch
+    targets = (tf.argmax(logits(x), axis=1) + 1) % 10
+    targeted = dataclasses.replace(attack, targeted=True)
+    moved = targeted(logits, x, y, targets=targets)
+    assert np.mean(losses(logits, moved, targets)) < 0.9 * np.mean(losses(logits, x, targets))
+    np.testing.assert_array_equal(moved, targeted(logits, x, None, targets=targets))
+
+
+def test_targets_and_attacks_must_match(logits, batch):
+    x, y = batch
+    with pytest.raises(InputError, match="targeted=False: must not be called with targets"):
+        FGSM()(logits, x, y, targets=y)
+    with pytest.raises(InputError, match="targeted=True: must not be called without targets"):
+        FGSM(targeted=True)(logits, x, y)
+
+
+def test_attacks_of_training_have_a_step_by_hand(batch):
+    """What each does on a linear model, whose gradient is known."""
+    rng = np.random.default_rng(0)
+    weight = np.float32(rng.normal(size=(64, 2)))
+    linear = lambda x: tf.reshape(x, [-1, 64]) @ weight  # noqa: E731
+    x, y = batch[0], tf.zeros([16], tf.int32)
+    up = np.sign(weight[:, 1] - weight[:, 0]).reshape(8, 8, 1)
+    expected = np.clip(x + 0.1 * up, 0, 1)
+    for attack in (FGSM(epsilon=0.1), BIM(epsilon=0.1), MIM(epsilon=0.1), PGD(epsilon=0.1)):
+        np.testing.assert_allclose(attack(linear, x, y), expected, atol=1e-6)
+    random = RFGSM(epsilon=0.1)
+    noise = random.noise(tf.shape(x), (1, 2))
+    assert set(np.unique(noise)) == {np.float32(-0.05), np.float32(0.05)}
+    stepped = np.clip(np.clip(x + noise, 0, 1) + 0.05 * up, 0, 1)
+    np.testing.assert_allclose(random(linear, x, y, seed=(1, 2)), stepped, atol=1e-6)
+
+
+def test_mim_sums_gradients_of_length_one(logits, batch):
+    """Two steps by hand, "Boosting Adversarial Attacks with Momentum", equations 6 and 7."""
+    x, y = batch
+    attack = MIM(epsilon=0.1, step_size=0.03, steps=2, decay=0.7)
+    total, moved = np.zeros(x.shape, np.float32), x
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            tape.watch(moved)
+            loss = losses(logits, moved, y)
+        gradient = tape.gradient(loss, moved).numpy()
+        total = 0.7 * total + gradient / np.abs(gradient).sum((1, 2, 3), keepdims=True)
+        moved = tf.clip_by_value(moved + 0.03 * np.sign(total), 0, 1)
+    np.testing.assert_allclose(attack(logits, x, y), moved, atol=1e-6)
+
+
+def test_stopping_leaves_the_first_iterate_that_fools(logits, batch):
+    """Iterates of fewer steps are those of PGD itself, until one fools."""
+    x, y = batch
+    attack = PGD(epsilon=0.15, step_size=0.02, steps=8, stop_when_fooled=True)
+    stopped = attack(logits, x, y).numpy()
+    paths = [x.numpy()]
+    for steps in range(1, 9):
+        plain = PGD(epsilon=0.15, step_size=0.02, steps=steps)
+        paths.append(plain(logits, x, y).numpy())
+    values = np.array([losses(logits, path, y) for path in paths])
+    wrong = np.array([np.argmax(logits(path), 1) != y.numpy() for path in paths])
+    assert 0 < wrong[-1].sum() < 16
+    for i in range(16):
+        chosen = np.argmax(wrong[:, i]) if wrong[:, i].any() else np.argmax(values[:, i])
+        np.testing.assert_allclose(stopped[i], paths[chosen][i], atol=1e-6)
+
+
+def test_restarts_keep_the_best(logits, batch):
+    """At least as many fooled as by any attempt alone; those that stand have the largest loss."""
+    x, y = batch
+    one = PGD(epsilon=0.12, step_size=0.03, steps=4, random_start=True)
+    many = dataclasses.replace(one, restarts=4)(logits, x, y, seed=(1, 2))
+    first = one(logits, x, y, seed=(1, 2))
+    wrong_first = np.argmax(logits(first), 1) != y.numpy()
+    np.testing.assert_array_equal(many.numpy()[wrong_first], first.numpy()[wrong_first])
+    standing = np.argmax(logits(many), 1) == y.numpy()
+    assert standing.sum() <= (~wrong_first).sum() and standing.any()
+    gain = losses(logits, many, y) - losses(logits, first, y)
+    assert np.all(gain.numpy()[standing] >= 0) and np.any(gain > 0)
+
+
+def test_draws_average_gradients(batch):
+    """Of a model with noise; with many draws two attempts nearly agree, with one they do not."""
+    rng = np.random.default_rng(0)
+    weight = np.float32(rng.normal(size=(64, 10)))
+
+    def noisy(x: tf.Tensor) -> tf.Tensor:
+        flat = tf.reshape(x, [-1, 64])
+        return (flat + tf.random.normal(tf.shape(flat), stddev=0.5)) @ weight
+
+    x, y = batch
+
+    def agreement(draws: int) -> float:
+        attack = PGD(epsilon=0.1, step_size=0.1, steps=1, draws=draws)
+        return float(np.mean(attack(noisy, x, y) == attack(noisy, x, y)))
+
+    keras.utils.set_random_seed(0)
+    assert agreement(200) > agreement(1) + 0.05
 
 
 @pytest.mark.parametrize("name", ["fgsm", "pgd", "pgd_one_step"])
@@ -196,6 +315,13 @@ def test_attacks_by_name_run_with_their_defaults(name, logits, batch):
 @pytest.mark.parametrize(
     "maker, arguments, words",
     [
+        (FGSM, dict(norm="l3"), "norm=l3: must be one of linf, l2, l1"),
+        (PGD, dict(norm="l1"), "norm=l1: must be linf or l2 for PGD"),
+        (MIM, dict(norm="l1"), "norm=l1: must be linf or l2 for MIM"),
+        (RFGSM, dict(norm="l2"), "norm=l2: must be linf for RFGSM"),
+        (RFGSM, dict(random_share=1.1), "random_share=1.1: must be at least 0 and at most 1"),
+        (BIM, dict(random_start=True), "random_start=True: must be False for BIM"),
+        (PGD, dict(restarts=0), "restarts=0: must be at least 1"),
         (FGSM, dict(epsilon=-0.1), "epsilon=-0.1: must be at least 0"),
         (PGD, dict(epsilon=float("nan")), "epsilon=nan: must be at least 0"),
         (FGSM, dict(attack_labels="least_likely"), "attack_labels=least_likely: must be one of"),

@@ -8,6 +8,7 @@ import tf_keras as keras
 from adversarial_models import robust
 
 from robust_sparse_tf import sparsify
+from robust_sparse_tf.attacks import PGD, Attack
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.training import AdversarialModel
 
@@ -17,6 +18,11 @@ layers = keras.layers
 class Subclassed(keras.Model):
     def call(self, inputs):
         return inputs
+
+
+class Shift(Attack):
+    def perturb(self, model, x, labels, seed):
+        return x + 0.1
 
 
 def ending(*last) -> keras.Model:
@@ -49,6 +55,12 @@ def test_refused_networks(make, words):
 
 def ending_in_softmax() -> keras.Model:
     return keras.Sequential([layers.Input((3,)), layers.Dense(3, "softmax")], "inner")
+
+
+@pytest.mark.parametrize("attack", [PGD(targeted=True), Shift()], ids=["targeted", "no ascent"])
+def test_refused_attacks(attack, make_lenet):
+    with pytest.raises(InputError, match="^attack=.*: must be untargeted and follow the gradient"):
+        AdversarialModel(make_lenet(), attack)
 
 
 @pytest.mark.parametrize("name", ["loss", "loss_weights"])

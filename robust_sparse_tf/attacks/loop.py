@@ -1,0 +1,103 @@
+"""The loops of attacks, from which examples can leave before the end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Attack, Logits, Seed
+from robust_sparse_tf.attacks.losses import cross_entropy
+
+Step = Callable[[tf.Tensor, Any], tuple[Any, tf.Tensor]]
+
+
+def while_standing(step: Step, state: Any, steps: int, *, skip: bool = True) -> Any:
+    """Repeats a step on a batch; what is done is taken out, and costs nothing any more.
+
+    Args:
+        step: from (int32 number of the step, state) to (new state, done): bool [n], which examples
+            need no further step. Must treat examples one by one.
+        state: tensors [batch, ...] in any structure; their dtypes and inner shapes stay.
+        steps: how many at most.
+        skip: whether done examples leave; without it all take all steps, and shapes stay static.
+
+    Returns:
+        The state in which each example ended, shaped as the one given.
+    """
+    if not skip:
+        return tf.while_loop(
+            lambda number, _: number < steps,
+            lambda number, now: (number + 1, step(number, now)[0]),
+            (tf.constant(0), state),
+            maximum_iterations=steps,
+        )[1]
+
+    flat = tf.nest.flatten(state)
+    places = tf.range(tf.shape(flat[0])[0])
+
+    def packed(values: Any) -> list[tf.Tensor]:
+        return [tf.convert_to_tensor(value) for value in tf.nest.flatten(values)]
+
+    def store(whole: list, places: tf.Tensor, now: list) -> list:
+        pairs = zip(whole, now, strict=True)
+        return [tf.tensor_scatter_nd_update(w, places[:, None], n) for w, n in pairs]
+
+    def body(number: tf.Tensor, places: tf.Tensor, now: list, whole: list) -> tuple:
+        new, done = step(number, tf.nest.pack_sequence_as(state, now))
+        new = packed(new)
+
+        def leave() -> tuple:
+            rest = [tf.boolean_mask(value, ~done) for value in (places, *new)]
+            return rest[0], rest[1:], store(whole, places, new)
+
+        return number + 1, *tf.cond(
+            tf.reduce_any(done), leave, lambda: (places, new, list(map(tf.identity, whole)))
+        )
+
+    first = (tf.constant(0), places, packed(state), packed(state))
+    open_shapes = [tf.TensorShape([None, *value.shape[1:]]) for value in flat]
+    shapes = (tf.TensorShape([]), tf.TensorShape([None]), open_shapes, open_shapes)
+    _, places, now, whole = tf.while_loop(
+        lambda number, places, *_: (number < steps) & (tf.size(places) > 0),
+        body,
+        first,
+        shape_invariants=shapes,
+        maximum_iterations=steps,
+    )
+    ended = store(whole, places, now)
+    for value, given in zip(ended, flat, strict=True):
+        value.set_shape(given.shape)
+    return tf.nest.pack_sequence_as(state, ended)
+
+
+def restarted(
+    attack: Attack,
+    attempt: Callable[[Logits, tf.Tensor, tf.Tensor, Seed], tf.Tensor],
+    model: Logits,
+    x: tf.Tensor,
+    labels: tf.Tensor,
+    seed: Seed,
+) -> tf.Tensor:
+    """The best of `attack.restarts` attempts for each example: one that fools, else by its loss.
+
+    Fooled examples are not tried again. The first attempt has the seed itself.
+    """
+    if attack.restarts == 1:
+        return attempt(model, x, labels, seed)
+
+    def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        x, labels, best, most = state
+        first = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+        later = tf.cast(tf.random.experimental.stateless_fold_in(first, number), tf.int64)
+        found = attempt(model, x, labels, tf.where(number == 0, first, later))
+        logits = model(found)
+        losses = cross_entropy(logits, labels)
+        fooled = attack.fools(logits, labels)
+        worth = tf.where(fooled, tf.float32.max, -losses if attack.targeted else losses)
+        better = worth > most
+        best, most = norms.select(better, found, best), tf.where(better, worth, most)
+        return (x, labels, best, most), fooled
+
+    least = tf.fill(tf.shape(x)[:1], tf.float32.min)
+    return while_standing(step, (x, labels, x, least), attack.restarts)[2]

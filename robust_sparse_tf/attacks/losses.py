@@ -1,0 +1,52 @@
+"""What attacks climb: functions of logits [batch, classes] and integer labels [batch]."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """-log of the label's probability: float32 [batch]."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def margin(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The label's logit less the largest other: float32 [batch]; below 0 where it is not first."""
+    chosen = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
+    own = tf.reduce_sum(tf.where(chosen, logits, 0.0), axis=1)
+    return own - tf.reduce_max(tf.where(chosen, logits.dtype.min, logits), axis=1)
+
+
+def value_and_gradient(
+    loss: Loss,
+    model: Callable[[tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    labels: tf.Tensor,
+    draws: int = 1,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Each example's loss, its logits, and the gradient of its loss with respect to it.
+
+    Args:
+        loss: from (logits, labels) to float32 [batch].
+        model: from inputs to logits [batch, classes].
+        x: float32 [batch, ...].
+        labels: integers [batch].
+        draws: forward passes over which all three are averaged, of models with noise at inference:
+            "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        if draws == 1:
+            logits = model(x)
+            losses = loss(logits, labels)
+        else:
+            drawn = model(tf.repeat(x, draws, axis=0))
+            losses = _mean(loss(drawn, tf.repeat(labels, draws)), draws)
+            logits = _mean(drawn, draws)
+    return losses, logits, tape.gradient(losses, x)
+
+
+def _mean(values: tf.Tensor, draws: int) -> tf.Tensor:
+    return tf.reduce_mean(tf.reshape(values, [-1, draws, *values.shape[1:]]), axis=1)

@@ -1,0 +1,76 @@
+"""Distances, balls and steps in linf, l2 and l1; over all axes of an example but the first."""
+
+import numpy as np
+import tensorflow as tf
+from cleverhans.tf2.utils import clip_eta, optimize_linear
+
+ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
+NAMES = tuple(ORDERS)
+
+
+def distance(difference: tf.Tensor, norm: str) -> tf.Tensor:
+    """The norm of each example's difference: float32 [batch] from [batch, ...]."""
+    return tf.norm(_flat(difference), ORDERS[norm], axis=1)
+
+
+def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.Tensor:
+    """The nearest point of the ball of radius epsilon, of the same shape.
+
+    In linf and l2 by CleverHans; in l1 by sorting, "Efficient Projections onto the l1-Ball for
+    Learning in High Dimensions" (Duchi et al., 2008), figure 1.
+    """
+    if norm != "l1":
+        return clip_eta(difference, ORDERS[norm], epsilon)
+    flat = _flat(difference)
+    sizes = tf.abs(flat)
+    ordered = tf.sort(sizes, axis=1, direction="DESCENDING")
+    places = tf.range(1, tf.shape(flat)[1] + 1, dtype=flat.dtype)
+    excess = (tf.cumsum(ordered, axis=1) - epsilon) / places
+    kept = tf.reduce_sum(tf.cast(ordered > excess, tf.int32), axis=1, keepdims=True)
+    threshold = tf.gather(excess, tf.maximum(kept - 1, 0), axis=1, batch_dims=1)
+    inside = tf.reduce_sum(sizes, axis=1, keepdims=True) <= epsilon
+    shrunk = tf.sign(flat) * tf.maximum(sizes - tf.maximum(threshold, 0.0), 0.0)
+    return tf.reshape(tf.where(inside, flat, shrunk), tf.shape(difference))
+
+
+def steepest(gradient: tf.Tensor, norm: str, size: float | tf.Tensor) -> tf.Tensor:
+    """The step of a given size along which a linear function rises most, by CleverHans."""
+    return optimize_linear(gradient, size, ORDERS[norm])
+
+
+def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: tf.Tensor | tuple) -> tf.Tensor:
+    """Random points of the ball, uniformly; the same on every device.
+
+    In l2 and l1 a direction, from normal or Laplace numbers, and a radius, "Uniform Sample
+    Generation in lp Balls for Probabilistic Robustness Analysis" (Calafiore et al., 1998).
+    """
+    if norm == "linf":
+        return tf.random.stateless_uniform(
+            shape, seed, minval=-epsilon, maxval=epsilon, alg="philox"
+        )
+    seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+    batch, entries = shape[0], tf.reduce_prod(shape[1:])
+    if norm == "l2":
+        direction = tf.random.stateless_normal([batch, entries], seed, alg="philox")
+    else:
+        size = tf.random.stateless_uniform([batch, entries], seed, minval=1e-12, alg="philox")
+        sign = tf.random.stateless_uniform([batch, entries], seed + [0, 2**20], alg="philox")
+        direction = -tf.math.log(size) * tf.sign(sign - 0.5)
+    radius = tf.random.stateless_uniform([batch, 1], seed + [0, 2**21], alg="philox")
+    radius **= 1 / tf.cast(entries, tf.float32)
+    length = tf.norm(direction, ORDERS[norm], axis=1, keepdims=True)
+    return tf.reshape(epsilon * radius * direction / length, shape)
+
+
+def spread(numbers: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Numbers of examples, [batch], shaped to be broadcast over [batch, ...]."""
+    return tf.reshape(numbers, [-1] + [1] * (like.shape.rank - 1))
+
+
+def select(chosen: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Of each example the one where it is chosen, bool [batch], else the other; [batch, ...]."""
+    return tf.where(spread(chosen, one), one, other)
+
+
+def _flat(value: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(value, [tf.shape(value)[0], -1])

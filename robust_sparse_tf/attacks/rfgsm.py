@@ -1,0 +1,40 @@
+"""R+FGSM, FGSM after a random step."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks.base import Ascent, Logits, Seed
+from robust_sparse_tf.options import option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RFGSM(Ascent):
+    """A random sign step, by default of epsilon / 2, then FGSM with the rest of epsilon ("rFGS").
+
+    "Ensemble Adversarial Training: Attacks and Defenses" (Tramèr et al., 2018), section 3.4.
+    """
+
+    allowed_norms = ("linf",)
+
+    random_share: float = option(
+        0.5, "share of epsilon that the random step takes", minimum=0, maximum=1
+    )
+
+    def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """Plus or minus alpha, each as likely."""
+        numbers = tf.random.stateless_normal(shape, seed, alg="philox")
+        return self.random_share * self.epsilon * tf.sign(numbers)
+
+    def ascend(
+        self,
+        model: Logits,
+        x: tf.Tensor,
+        labels: tf.Tensor,
+        noise: tf.Tensor | None = None,
+        gradient_at_x: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """See `Ascent.ascend`; the gradient at x itself is of no use."""
+        start = x if noise is None else self.clip(x + noise)
+        stepped = self.step(model, start, labels, (1 - self.random_share) * self.epsilon)
+        return self.project(x, stepped)

@@ -1,11 +1,20 @@
 """Attacks: small immutable objects, `x_adv = attack(model, x, y)`."""
 
+from robust_sparse_tf.attacks.apgd import APGD
 from robust_sparse_tf.attacks.base import Ascent, Attack, Bounded, MinimumNorm
 from robust_sparse_tf.attacks.bim import BIM
+from robust_sparse_tf.attacks.carlini_wagner import CarliniWagner
+from robust_sparse_tf.attacks.deepfool import DeepFool
+from robust_sparse_tf.attacks.fab import FAB
 from robust_sparse_tf.attacks.fgsm import FGSM
 from robust_sparse_tf.attacks.mim import MIM
+from robust_sparse_tf.attacks.noise import GaussianNoise, UniformNoise
 from robust_sparse_tf.attacks.pgd import PGD
 from robust_sparse_tf.attacks.rfgsm import RFGSM
+from robust_sparse_tf.attacks.spsa import SPSA
+from robust_sparse_tf.attacks.square import Square
+from robust_sparse_tf.attacks.transfer import Transfer
+from robust_sparse_tf.attacks.zoo import ZOO
 
 BY_NAME: dict[str, type[Attack]] = {
     "fgsm": FGSM,
@@ -13,17 +22,36 @@ BY_NAME: dict[str, type[Attack]] = {
     "bim": BIM,
     "pgd": PGD,
     "mim": MIM,
+    "apgd": APGD,
+    "deepfool": DeepFool,
+    "carlini_wagner": CarliniWagner,
+    "fab": FAB,
+    "square": Square,
+    "spsa": SPSA,
+    "zoo": ZOO,
+    "uniform_noise": UniformNoise,
+    "gaussian_noise": GaussianNoise,
 }
 
 __all__ = [
+    "APGD",
     "BIM",
     "BY_NAME",
+    "FAB",
     "FGSM",
     "MIM",
     "PGD",
     "RFGSM",
+    "SPSA",
+    "ZOO",
     "Ascent",
     "Attack",
     "Bounded",
+    "CarliniWagner",
+    "DeepFool",
+    "GaussianNoise",
     "MinimumNorm",
+    "Square",
+    "Transfer",
+    "UniformNoise",
 ]

@@ -78,7 +78,9 @@ class Attack(abc.ABC):
             labels = y
         else:
             labels = tf.argmax(model(x), axis=1)
-        return tf.stop_gradient(self.perturb(model, x, labels, seed))
+        found = self.perturb(model, x, labels, seed)
+        # Gradients that are not numbers lead nowhere.
+        return tf.stop_gradient(tf.where(tf.math.is_nan(found), x, found))
 
     @abc.abstractmethod
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:

@@ -1,0 +1,233 @@
+"""Auto-PGD, whose step sizes follow from the progress it makes."""
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import apgd_l1, norms
+from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
+from robust_sparse_tf.attacks.dlr import check_classes, dlr, targeted_dlr
+from robust_sparse_tf.attacks.loop import restarted, while_standing
+from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+
+MOMENTUM = 0.75  # share of the step itself in where an iterate goes
+RHO = 0.75  # share of steps that must raise the loss for the step size to stay
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class APGD(Bounded):
+    """PGD with momentum, with step sizes and restarts from the best iterate found by itself.
+
+    "Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free
+    Attacks" (Croce and Hein, 2020), algorithm 1; the losses of its section 4. In l1 "Mind the Box:
+    l1-APGD for Sparse Adversarial Attacks on Image Classifiers" (Croce and Hein, 2021), with a
+    single epsilon. It starts at a random point of the ball, and leaves examples once they are
+    fooled: of each the iterate that fools, otherwise that of the largest loss.
+    """
+
+    can_target = True
+    allowed_norms = ("linf", "l2", "l1")
+
+    loss: str = option(
+        "ce",
+        "what to climb: cross-entropy, difference-of-logits ratio, or its targeted form for one "
+        "likely class after the other",
+        choices=("ce", "dlr", "targeted_dlr"),
+    )
+    steps: int = option(100, "steps of the attack", unit="steps", minimum=1)
+    restarts: int = option(
+        1, "attempts, of which each example's best counts", unit="attempts", minimum=1
+    )
+    target_classes: int = option(
+        9, "most likely other classes that targeted_dlr tries", unit="classes", minimum=1
+    )
+    draws: int = option(
+        1, "gradients averaged a step, for models with noise at inference", minimum=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.targeted and self.loss == "targeted_dlr":
+            raise InputError(
+                "targeted=True: targeted_dlr chooses its targets itself; use ce or dlr"
+            )
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`; examples fooled as they are stay so."""
+        labels = tf.convert_to_tensor(labels)
+        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+        _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
+        if self.loss != "ce":
+            check_classes(self.loss, logits)
+        standing = tf.where(~self.fools(logits, labels))
+        x_standing = tf.gather_nd(x, standing)
+        attempt = self._each_target if self.loss == "targeted_dlr" else self._attempt
+        found = restarted(self, attempt, model, x_standing, tf.gather_nd(labels, standing), seed)
+        return tf.tensor_scatter_nd_update(x, standing, found)
+
+    def _attempt(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        return self._climb(model, x, labels, labels, seed)[0]
+
+    def _each_target(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """One attempt for each target, the most likely first."""
+        _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
+        classes = logits.shape[-1]
+        own = tf.one_hot(labels, classes, on_value=True, off_value=False)
+        others = tf.where(own, logits.dtype.min, logits)
+        tried = min(self.target_classes, classes - 1)
+        targets = tf.math.top_k(others, tried).indices
+
+        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+            x, labels, targets, best, most = state
+            target = tf.gather(targets, number, axis=1)
+            folded = tf.random.experimental.stateless_fold_in(seed, number)
+            found, worth, fooled = self._climb(model, x, labels, target, folded)
+            better = fooled | (worth > most)
+            best, most = norms.select(better, found, best), tf.where(better, worth, most)
+            return (x, labels, targets, best, most), fooled
+
+        return while_standing(step, (x, labels, targets, x, _least(x)), tried)[3]
+
+    def _climb(
+        self, model: Logits, x: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor, seed: Seed
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """One attempt: the best iterates, their worth [batch], and whether they fool, bool [batch].
+
+        `targets` matter to `targeted_dlr` only.
+        """
+        rule = (apgd_l1.Sparse if self.norm == "l1" else _Halving)(self, self.steps)
+        start = rule.project(x, x + norms.uniform(tf.shape(x), self.norm, self.epsilon, seed))
+
+        def step(number: tf.Tensor, state: _State) -> tuple[_State, tf.Tensor]:
+            now, before, x, pace = state.now, state.before, state.x, state.pace
+
+            def loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+                if self.loss == "targeted_dlr":
+                    return targeted_dlr(logits, labels, tf.repeat(state.targets, self.draws))
+                value = (dlr if self.loss == "dlr" else cross_entropy)(logits, labels)
+                return -value if self.targeted else value
+
+            worth, logits, gradient = value_and_gradient(loss, model, now, state.labels, self.draws)
+            gradient = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
+            fooled = self.fools(logits, state.labels)
+            better = fooled | (worth > state.most)
+            best = norms.select(better, now, state.best)
+            uphill = norms.select(better, gradient, state.uphill)
+            most = tf.where(better, worth, state.most)
+            pace, again = rule.adapt(number, pace, worth, most, best - x)
+            now = norms.select(again, best, now)
+            gradient = norms.select(again, uphill, gradient)
+            after = rule.move(number, x, now, before, gradient, pace)
+            new = _State(
+                x, state.labels, state.targets, after, now, best, uphill, most, fooled, pace
+            )
+            return new, fooled
+
+        nothing = tf.zeros_like(x)
+        unfooled = tf.zeros_like(labels, tf.bool)
+        state = _State(
+            x, labels, targets, start, start, start, nothing, _least(x), unfooled, rule.begin(x)
+        )
+        # The last step only looks at where the one before it led.
+        ended = while_standing(step, state, self.steps + 1)
+        return ended.best, ended.most, ended.fooled
+
+
+class _State(NamedTuple):
+    """One attempt's state; the examples' axis is first in all."""
+
+    x: tf.Tensor
+    labels: tf.Tensor
+    targets: tf.Tensor
+    now: tf.Tensor
+    before: tf.Tensor
+    best: tf.Tensor
+    uphill: tf.Tensor  # gradient at best
+    most: tf.Tensor  # worth of best
+    fooled: tf.Tensor
+    pace: "_Pace | apgd_l1.Pace"
+
+
+class _Pace(NamedTuple):
+    """What an example's next step depends on; [batch] each."""
+
+    size: tf.Tensor  # length of the step
+    halved: tf.Tensor  # bool, at the last checkpoint
+    most: tf.Tensor  # largest worth at the last checkpoint
+    last: tf.Tensor  # worth of the last iterate
+    rises: tf.Tensor  # steps since the last checkpoint that raised the worth
+
+
+class _Halving:
+    """Steps with momentum in linf and l2, of half the size where they do not help."""
+
+    def __init__(self, attack: Bounded, steps: int) -> None:
+        self.attack = attack
+        self.project = attack.project
+        # At each checkpoint the steps since the one before it, elsewhere 0.
+        self.since = [0] * (steps + 1)
+        points = checkpoints(steps)
+        for before, point in zip(points, points[1:], strict=False):
+            self.since[point] = point - before
+
+    def begin(self, x: tf.Tensor) -> _Pace:
+        """Twice epsilon: the whole ball."""
+        zeros = tf.zeros(tf.shape(x)[:1])
+        size = zeros + 2 * self.attack.epsilon
+        return _Pace(size, tf.zeros_like(zeros, tf.bool), _least(x), _least(x), zeros)
+
+    def adapt(
+        self, number: tf.Tensor, pace: _Pace, worth: tf.Tensor, most: tf.Tensor, change: tf.Tensor
+    ) -> tuple[_Pace, tf.Tensor]:
+        """At a checkpoint the paper's conditions 1 and 2, and where to go back to best."""
+        del change
+        since = tf.gather(tf.constant(self.since, tf.float32), number)
+        due = since > 0
+        start = number == 0
+        # The first iterate is no rise.
+        rises = tf.where(start, 0.0, pace.rises + tf.cast(worth > pace.last, tf.float32))
+        stuck = ~pace.halved & (most == pace.most)
+        halve = due & ((rises < RHO * since) | stuck)
+        new = _Pace(
+            tf.where(halve, pace.size / 2, pace.size),
+            tf.where(due, halve, pace.halved),
+            tf.where(due | start, most, pace.most),
+            tf.where(halve, most, worth),
+            tf.where(due, 0.0, rises),
+        )
+        return new, halve
+
+    def move(
+        self,
+        number: tf.Tensor,
+        x: tf.Tensor,
+        now: tf.Tensor,
+        before: tf.Tensor,
+        gradient: tf.Tensor,
+        pace: _Pace,
+    ) -> tf.Tensor:
+        """Algorithm 1; the first step is without momentum."""
+        if self.attack.norm == "l2":
+            # Gradients of a saturated loss are too small to be squared.
+            largest = norms.spread(tf.maximum(norms.distance(gradient, "linf"), 1e-37), gradient)
+            gradient = gradient / largest
+        stepped = norms.steepest(gradient, self.attack.norm, norms.spread(pace.size, x))
+        straight = self.project(x, now + stepped)
+        share = tf.where(number == 0, 1.0, MOMENTUM)
+        return self.project(x, now + share * (straight - now) + (1 - share) * (now - before))
+
+
+def checkpoints(steps: int) -> list[int]:
+    """The steps, from 0 on, at which step sizes may change: `w` of the paper."""
+    # In hundredths of all steps, which unlike fractions add up exactly.
+    shares = [0, 22]
+    while shares[-1] <= 100:
+        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 3, 6))
+    return sorted({-(-share * steps // 100) for share in shares[:-1]})
+
+
+def _least(x: tf.Tensor) -> tf.Tensor:
+    return tf.fill(tf.shape(x)[:1], tf.float32.min)

@@ -1,0 +1,121 @@
+"""What Auto-PGD does in l1: sparse steps, and a projection onto the ball and the clip range.
+
+"Mind the Box: l1-APGD for Sparse Adversarial Attacks on Image Classifiers" (Croce and Hein, 2021).
+"""
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Bounded
+
+HALVINGS = 30  # of an interval, after which its ends are equal to float32's precision
+
+
+def project(
+    x: tf.Tensor, adversarial: tf.Tensor, epsilon: float, low: float, high: float
+) -> tf.Tensor:
+    """The nearest point within l1 distance epsilon of x and with entries from low to high.
+
+    Each entry moves by its difference less a common threshold, at most to the
+    clip range. The threshold is found by halving an interval, to float32's precision.
+
+    Args:
+        x: float32 [batch, ...], within the clip range.
+        adversarial: any points, shaped as x.
+        epsilon: radius of the ball.
+        low: least value of an entry.
+        high: largest value of an entry.
+    """
+    difference = tf.reshape(adversarial - x, [tf.shape(x)[0], -1])
+    flat = tf.reshape(x, tf.shape(difference))
+    size = tf.abs(difference)
+    room = tf.where(difference > 0, high - flat, flat - low)
+
+    def moved(threshold: tf.Tensor) -> tf.Tensor:
+        return tf.maximum(tf.minimum(size - threshold, room), 0.0)
+
+    def fits(threshold: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(moved(threshold), axis=1, keepdims=True) <= epsilon
+
+    def halve(least: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        middle = (least + most) / 2
+        enough = fits(middle)
+        return tf.where(enough, least, middle), tf.where(enough, middle, most)
+
+    none = tf.zeros([tf.shape(x)[0], 1])
+    # From 0, where that is enough, the upper end is 0 throughout.
+    largest = tf.where(fits(none), 0.0, tf.reduce_max(size, axis=1, keepdims=True))
+    _, threshold = tf.while_loop(
+        lambda *_: True, halve, (none, largest), maximum_iterations=HALVINGS
+    )
+    shift = tf.reshape(tf.sign(difference) * moved(threshold), tf.shape(x))
+    # x + (high - x) can round to above high.
+    return tf.clip_by_value(x + shift, low, high)
+
+
+class Pace(NamedTuple):
+    """What an example's next step depends on; float32 [batch] each."""
+
+    size: tf.Tensor  # l1 length of the step
+    entries: tf.Tensor  # how many entries it changes
+
+
+class Sparse:
+    """Steps along the largest entries of the gradient, as many as the best iterate suggests.
+
+    The paper's form with a single epsilon; without momentum.
+    """
+
+    def __init__(self, attack: Bounded, steps: int) -> None:
+        self.attack = attack
+        self.every = max(math.ceil(0.04 * steps), 1)
+
+    def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
+        """See the function of this name."""
+        attack = self.attack
+        return project(x, adversarial, attack.epsilon, attack.clip_min, attack.clip_max)
+
+    def begin(self, x: tf.Tensor) -> Pace:
+        """A fifth of the entries."""
+        one = tf.ones(tf.shape(x)[:1])
+        entries = tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float32)
+        return Pace(one * self.attack.epsilon, one * tf.maximum(tf.floor(entries / 5), 1.0))
+
+    def adapt(
+        self, number: tf.Tensor, pace: Pace, worth: tf.Tensor, most: tf.Tensor, change: tf.Tensor
+    ) -> tuple[Pace, tf.Tensor]:
+        """Fewer entries: back to the best iterate and long steps; otherwise shorter ones.
+
+        `change` is what the best iterate differs from x in.
+        """
+        del worth, most
+        due = (number > 0) & (number % self.every == 0)
+        changed = tf.math.count_nonzero(tf.reshape(change, [tf.shape(change)[0], -1]), axis=1)
+        entries = tf.maximum(tf.floor(tf.cast(changed, tf.float32) / 1.5), 1.0)
+        sparser = due & (entries <= 0.95 * pace.entries)
+        whole = self.attack.epsilon
+        size = tf.where(sparser, whole, tf.maximum(pace.size / 1.5, whole / 10))
+        new = Pace(tf.where(due, size, pace.size), tf.where(due, entries, pace.entries))
+        return new, sparser
+
+    def move(
+        self,
+        number: tf.Tensor,
+        x: tf.Tensor,
+        now: tf.Tensor,
+        before: tf.Tensor,
+        gradient: tf.Tensor,
+        pace: Pace,
+    ) -> tf.Tensor:
+        """A step of equal size in the signs of the largest entries."""
+        del number, before
+        flat = tf.reshape(gradient, [tf.shape(x)[0], -1])
+        ordered = tf.sort(tf.abs(flat), axis=1, direction="DESCENDING")
+        last = tf.cast(pace.entries, tf.int32) - 1
+        least = tf.gather(ordered, last[:, None], axis=1, batch_dims=1)
+        signs = tf.reshape(tf.where(tf.abs(flat) >= least, tf.sign(flat), 0.0), tf.shape(x))
+        length = tf.maximum(norms.distance(signs, "l1"), 1.0)
+        return self.project(x, now + norms.spread(pace.size / length, x) * signs)

@@ -1,0 +1,174 @@
+"""Carlini-Wagner in l2: Adam on the distance plus a constant times the margin."""
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Attack, Logits, MinimumNorm, Seed
+from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.losses import margin, value_and_gradient
+from robust_sparse_tf.options import option
+
+# How far out of its range's middle a search begins. Nearer to 1 the tanh is so flat that inputs at
+# an end of the range stay there for most of the steps, and longer distances are found.
+_INNER = 0.99
+_BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8
+
+
+class Search(NamedTuple):
+    """What an example's search for its constant knows: float32 [batch] each, but `found`."""
+
+    constant: tf.Tensor
+    failed: tf.Tensor  # the largest constant that found nothing
+    worked: tf.Tensor  # the least constant that found something
+    found: tf.Tensor  # whether the present one has: bool [batch]
+
+    @classmethod
+    def begin(cls, constant: float, batch: tf.Tensor) -> "Search":
+        """The search of a batch from a given constant."""
+        whole = tf.fill([batch], constant)
+        return cls(whole, tf.zeros_like(whole), tf.fill([batch], tf.float32.max), whole < 0)
+
+    def next(self) -> "Search":
+        """Half way between what failed and what worked, or ten times more if nothing worked."""
+        failed = tf.where(self.found, self.failed, self.constant)
+        worked = tf.where(self.found, self.constant, self.worked)
+        between = worked < tf.float32.max
+        constant = tf.where(between, failed / 2 + worked / 2, 10 * self.constant)
+        return Search(constant, failed, worked, tf.zeros_like(self.found))
+
+
+class _State(NamedTuple):
+    x: tf.Tensor
+    labels: tf.Tensor
+    w: tf.Tensor
+    mean: tf.Tensor  # Adam's, of the gradient
+    square: tf.Tensor  # and of its square
+    steps: tf.Tensor  # in the present search: float32 [batch]
+    searches: tf.Tensor  # before the present one: int32 [batch]
+    search: Search
+    least: tf.Tensor  # loss of the present search
+    before: tf.Tensor  # what `least` was at the last look
+    best: tf.Tensor
+    nearest: tf.Tensor  # squared distance of `best`
+
+
+def hinge(attack: Attack, logits: tf.Tensor, labels: tf.Tensor, confidence: float) -> tf.Tensor:
+    """How far logits are from what the attack wants: float32 [batch], 0 where they have it."""
+    lead = margin(logits, labels)
+    return tf.maximum((-lead if attack.targeted else lead) + confidence, 0.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CarliniWagner(MinimumNorm):
+    """Least squared distance plus c times the margin, by Adam over w where x is a tanh of w.
+
+    "Towards Evaluating the Robustness of Neural Networks" (Carlini and Wagner, 2017), section
+    VI.A. Each example has a constant c of its own, ten times larger until one works, then
+    bisected. The first is that of the authors' program, 0.001; distances are measured in clip
+    ranges, so that it means the same for every range. All examples take their steps together but
+    each begins its next search by itself: when its steps are used up, or its loss has stopped
+    falling.
+    """
+
+    can_target = True
+
+    confidence: float = option(0.0, "margin of logits to reach", unit="logits", minimum=0)
+    learning_rate: float = option(0.01, "learning rate of Adam", above=0)
+    steps: int = option(1000, "steps of a search, at most", unit="steps", minimum=1)
+    binary_searches: int = option(9, "constants tried", unit="searches", minimum=1)
+    initial_constant: float = option(0.001, "first constant", above=0)
+    patience: int = option(
+        50, "end a search where so many steps lower its loss by less than 1 %; 0: never", minimum=0
+    )
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`."""
+        del seed
+        fooled = self.fools(model(x), labels)
+        batch = tf.shape(x)[0]
+        none, most = tf.zeros([batch]), tf.fill([batch], tf.float32.max)
+        state = _State(
+            x=x,
+            labels=labels,
+            w=self._to_tanh(x),
+            mean=tf.zeros_like(x),
+            square=tf.zeros_like(x),
+            steps=none,
+            searches=tf.zeros([batch], tf.int32),
+            search=Search.begin(self.initial_constant, batch),
+            least=most,
+            before=most,
+            best=x,
+            nearest=tf.where(fooled, 0.0, most),
+        )
+        # The last step of a search only looks at where the one before it led.
+        most_steps = self.binary_searches * (self.steps + 1)
+        return while_standing(lambda _, now: self._step(model, now), state, most_steps).best
+
+    def _step(self, model: Logits, now: _State) -> tuple[_State, tf.Tensor]:
+        width = self.clip_max - self.clip_min
+        tanh = tf.tanh(now.w)
+        adversarial = self.clip(self.clip_min + width / 2 * (tanh + 1))
+        gaps, logits, uphill = value_and_gradient(
+            lambda logits, labels: hinge(self, logits, labels, self.confidence),
+            model,
+            adversarial,
+            now.labels,
+        )
+        shift = (adversarial - now.x) / width
+        distance = tf.reduce_sum(tf.square(shift), axis=range(1, shift.shape.rank))
+        won = self.fools(logits, now.labels) & (gaps <= 0)
+        nearer = won & (distance < now.nearest)
+        search = now.search._replace(found=now.search.found | won)
+
+        constant = norms.spread(search.constant, now.x)
+        gradient = (shift + width / 2 * constant * uphill) * (1 - tanh * tanh)
+        mean = now.mean + (1 - _BETA_1) * (gradient - now.mean)
+        square = now.square + (1 - _BETA_2) * (gradient * gradient - now.square)
+        steps = now.steps + 1
+        rate = self.learning_rate * tf.sqrt(1 - _BETA_2**steps) / (1 - _BETA_1**steps)
+        w = now.w - norms.spread(rate, now.x) * mean / (tf.sqrt(square) + _TINY)
+
+        least = tf.minimum(now.least, distance + search.constant * gaps)
+        ended = steps > self.steps
+        before = now.before
+        if self.patience:
+            look = steps % self.patience == 0
+            ended |= look & (least > 0.99 * before)
+            before = tf.where(look, least, before)
+
+        new = now._replace(
+            w=w,
+            mean=mean,
+            square=square,
+            steps=steps,
+            search=search,
+            least=least,
+            before=before,
+            best=norms.select(nearer, adversarial, now.best),
+            nearest=tf.where(nearer, distance, now.nearest),
+        )
+        new = tf.cond(tf.reduce_any(ended), lambda: self._restart(new, ended), lambda: new)
+        return new, (new.searches == self.binary_searches) | (new.nearest == 0)
+
+    def _restart(self, now: _State, ended: tf.Tensor) -> _State:
+        """Begins the next search of the examples whose present one has ended."""
+        most = tf.fill(tf.shape(ended), tf.float32.max)
+        begun = now._replace(
+            w=self._to_tanh(now.x),
+            mean=tf.zeros_like(now.mean),
+            square=tf.zeros_like(now.square),
+            steps=tf.zeros_like(now.steps),
+            searches=now.searches + 1,
+            search=now.search.next(),
+            least=most,
+            before=most,
+        )
+        return tf.nest.map_structure(lambda one, other: norms.select(ended, one, other), begun, now)
+
+    def _to_tanh(self, x: tf.Tensor) -> tf.Tensor:
+        width = self.clip_max - self.clip_min
+        return tf.atanh(_INNER * (2 * (x - self.clip_min) / width - 1))

@@ -1,0 +1,113 @@
+"""DeepFool, and the linear view of a classifier it shares with FAB."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
+from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.options import option
+
+# The distance to a plane is the gap over the gradient's norm of this order.
+DUAL_ORDERS = {"linf": 1, "l2": 2, "l1": np.inf}
+
+# A share of the largest logit above what rounding does to logits.
+ROUNDING = 1e-5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeepFool(MinimumNorm):
+    """Steps onto the nearest boundary of the linearized classifier, until the class changes.
+
+    "DeepFool: a simple and accurate method to fool deep neural networks" (Moosavi-Dezfooli et al.,
+    2016), algorithm 2, and for linf section 3.3. Two things differ: the overshoot is part of each
+    step, so that no further step is made for a boundary that one has only just not crossed, and
+    iterates stay in the clip range.
+    """
+
+    allowed_norms = ("l2", "linf")
+
+    steps: int = option(50, "most steps of an example", unit="steps", minimum=1)
+    overshoot: float = option(0.02, "share by which each step goes further", minimum=0)
+    candidates: int = option(
+        10, "likeliest classes looked at, the label included", unit="classes", minimum=2
+    )
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`; nothing is random."""
+        del seed
+
+        def step(_: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+            adversarial, labels, fooled = state
+            gap, gradient, size = nearest_boundary(
+                model, adversarial, labels, self.candidates, self.norm
+            )
+            length = (1 + self.overshoot) * tf.math.divide_no_nan(gap, size)
+            moved = self.clip(adversarial + self._along(gradient, size, length))
+            adversarial = norms.select(fooled, adversarial, moved)
+            fooled = self.fools(model(adversarial), labels)
+            # Where there is no gradient there will never be one.
+            return (adversarial, labels, fooled), fooled | (size == 0)
+
+        first = (x, labels, self.fools(model(x), labels))
+        adversarial, _, fooled = while_standing(step, first, self.steps)
+        return norms.select(fooled, adversarial, x)
+
+    def _along(self, gradient: tf.Tensor, size: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        if self.norm == "linf":
+            return norms.spread(length, gradient) * tf.sign(gradient)
+        return norms.spread(tf.math.divide_no_nan(length, size), gradient) * gradient
+
+
+def nearest_boundary(
+    model: Logits, x: tf.Tensor, labels: tf.Tensor, candidates: int, norm: str
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The boundary nearest to each example if the classifier were linear.
+
+    Args:
+        model: any callable from inputs to logits [batch, classes].
+        x: float32 [batch, ...].
+        labels: integers [batch].
+        candidates: how many of the likeliest classes are looked at, the label included.
+        norm: norm of the distance.
+
+    Returns:
+        By how much the label's logit is above that of the boundary's other class, and a little
+        more than rounding can hide: [batch]; the gradient along which the other class gains:
+        shaped as x; that gradient's dual norm, 0 if no class has a gradient: [batch].
+    """
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        logits = model(x)
+        count = min(candidates, logits.shape[-1]) - 1
+        own = tf.gather(logits, labels, batch_dims=1)
+        others = tf.gather(logits, likeliest_others(logits, labels, count), batch_dims=1)
+        tiny = ROUNDING * tf.reduce_max(tf.abs(logits), axis=1)
+        leads = tf.unstack((own + tf.stop_gradient(tiny))[:, None] - others, axis=1)
+    nearest, gap = tf.fill(tf.shape(own), tf.float32.max), tf.zeros_like(own)
+    chosen, size = tf.zeros_like(x), tf.zeros_like(own)
+    # One backward pass a class: as fast as `batch_jacobian` on dense networks, faster on others,
+    # and without its limits on what the model may be.
+    for lead in leads:
+        gradient = -tape.gradient(lead, x, unconnected_gradients="zero")
+        dual = tf.norm(flattened(gradient), DUAL_ORDERS[norm], axis=1)
+        distance = tf.where(dual > 0, tf.abs(lead) / dual, tf.float32.max)
+        nearer = distance < nearest
+        nearest = tf.where(nearer, distance, nearest)
+        gap = tf.where(nearer, lead, gap)
+        chosen = norms.select(nearer, gradient, chosen)
+        size = tf.where(nearer, dual, size)
+    return gap, chosen, size
+
+
+def likeliest_others(logits: tf.Tensor, labels: tf.Tensor, count: int) -> tf.Tensor:
+    """The likeliest classes but the label, the likeliest first: int32 [batch, count]."""
+    own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
+    return tf.math.top_k(tf.where(own, logits.dtype.min, logits), count).indices
+
+
+def flattened(value: tf.Tensor) -> tf.Tensor:
+    """Examples as vectors: [batch, entries] from [batch, ...]."""
+    return tf.reshape(value, [-1, np.prod(value.shape[1:], dtype=int)])

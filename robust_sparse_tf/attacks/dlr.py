@@ -1,0 +1,63 @@
+"""Losses that do not change when all logits are scaled: functions of logits [batch, classes].
+
+"Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks"
+(Croce and Hein, 2020), section 4.
+"""
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks.losses import margin
+from robust_sparse_tf.errors import InputError
+
+LEAST_CLASSES = {"dlr": 3, "targeted_dlr": 4}
+
+
+def dlr(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The difference-of-logits ratio: float32 [batch]; above 0 where it fools.
+
+    Args:
+        logits: float32 [batch, classes].
+        labels: integers [batch] to move away from.
+
+    Raises:
+        InputError: for fewer than 3 classes.
+    """
+    logits = tf.convert_to_tensor(logits)
+    check_classes("dlr", logits)
+    first = tf.math.top_k(logits, 3).values
+    return -_ratio(margin(logits, labels), first[:, 0] - first[:, 2])
+
+
+def targeted_dlr(logits: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Its targeted form: float32 [batch]; above 0 where the target beats the label.
+
+    Args:
+        logits: float32 [batch, classes].
+        labels: integers [batch] to move away from.
+        targets: integers [batch] to move to.
+
+    Raises:
+        InputError: for fewer than 4 classes.
+    """
+    logits = tf.convert_to_tensor(logits)
+    check_classes("targeted_dlr", logits)
+    first = tf.math.top_k(logits, 4).values
+    own = tf.gather(logits, labels, axis=1, batch_dims=1)
+    other = tf.gather(logits, targets, axis=1, batch_dims=1)
+    return -_ratio(own - other, first[:, 0] - (first[:, 2] + first[:, 3]) / 2)
+
+
+def check_classes(loss: str, logits: tf.Tensor) -> None:
+    """Whether a loss of this module is defined for logits [batch, classes].
+
+    Raises:
+        InputError: naming the loss, the classes it needs and those there are.
+    """
+    classes, least = logits.shape[-1], LEAST_CLASSES[loss]
+    if classes < least:
+        raise InputError(f"loss={loss}: needs at least {least} classes, the model has {classes}")
+
+
+def _ratio(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    # The scale is 0 only where the largest logits are equal; then so is the difference, or nearly.
+    return difference / tf.maximum(scale, 1e-12)

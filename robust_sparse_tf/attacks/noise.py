@@ -1,0 +1,69 @@
+"""Random noise, the weakest attack: what no better attack may fall behind."""
+
+import abc
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
+from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.losses import cross_entropy
+from robust_sparse_tf.options import option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Noise(Bounded):
+    """Of each example the first draw that fools, otherwise that of the largest loss."""
+
+    can_target = True
+
+    draws: int = option(10, "draws, of which each example's worst counts", minimum=1)
+
+    @abc.abstractmethod
+    def draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Noise of a given shape, float32, from a seed of two int64."""
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`."""
+        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+
+        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+            x, labels, best, most, fooled = state
+            drawn = self.draw(tf.shape(x), tf.random.experimental.stateless_fold_in(seed, number))
+            found = self.project(x, x + drawn)
+            logits = model(found)
+            losses = cross_entropy(logits, labels)
+            won = self.fools(logits, labels)
+            worth = tf.where(won, tf.float32.max, -losses if self.targeted else losses)
+            better = ~fooled & (worth > most)
+            best, most = norms.select(better, found, best), tf.where(better, worth, most)
+            return (x, labels, best, most, fooled | won), fooled | won
+
+        least = tf.fill(tf.shape(x)[:1], tf.float32.min)
+        state = (x, labels, x, least, self.fools(model(x), labels))
+        return while_standing(step, state, self.draws)[2]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UniformNoise(Noise):
+    """Uniform in the ball."""
+
+    allowed_norms = ("linf", "l2")
+
+    def draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """See `Noise.draw`."""
+        return norms.uniform(shape, self.norm, self.epsilon, seed)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GaussianNoise(Noise):
+    """Normal, with what leaves the ball put back on its surface."""
+
+    allowed_norms = ("linf", "l2")
+
+    std: float = option(0.1, "standard deviation", unit="input units", above=0)
+
+    def draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """See `Noise.draw`."""
+        return tf.random.stateless_normal(shape, seed, stddev=self.std, alg="philox")

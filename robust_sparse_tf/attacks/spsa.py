@@ -1,0 +1,83 @@
+"""SPSA, which follows gradients estimated from scores along random directions."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
+from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.losses import margin
+from robust_sparse_tf.options import option
+
+_BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SPSA(Bounded):
+    """Adam on the margin, its gradient estimated by differences along random signs.
+
+    "Adversarial Risk and the Dangers of Evaluating Against Weak Attacks" (Uesato et al., 2018),
+    section 3.3 and appendix A. Forward passes only: two for each sample, one more each step. A
+    sample's signs are the same for all examples of a batch.
+    """
+
+    can_target = True
+
+    steps: int = option(100, "steps of the attack", unit="steps", minimum=1)
+    samples: int = option(64, "directions averaged in a step", minimum=1)
+    delta: float = option(0.01, "distance to the points compared", unit="input units", above=0)
+    learning_rate: float = option(0.01, "learning rate of Adam", unit="input units", above=0)
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`."""
+        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+
+        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+            x, labels, adversarial, mean, square, best, least = state
+            logits = model(adversarial)
+            losses, fooled = self._loss(logits, labels), self.fools(logits, labels)
+            better = fooled | (losses < least)
+            best, least = norms.select(better, adversarial, best), tf.where(better, losses, least)
+            step_seed = tf.random.experimental.stateless_fold_in(seed, number)
+            gradient = self._gradient(model, adversarial, labels, step_seed)
+            mean = mean + (1 - _BETA_1) * (gradient - mean)
+            square = square + (1 - _BETA_2) * (gradient * gradient - square)
+            taken = tf.cast(number + 1, tf.float32)
+            rate = self.learning_rate * tf.sqrt(1 - _BETA_2**taken) / (1 - _BETA_1**taken)
+            moved = adversarial - rate * mean / (tf.sqrt(square) + _TINY)
+            return (x, labels, self.project(x, moved), mean, square, best, least), fooled
+
+        zeros, most = tf.zeros_like(x), tf.fill(tf.shape(x)[:1], tf.float32.max)
+        # The last step only looks at where the one before it led.
+        return while_standing(step, (x, labels, x, zeros, zeros, x, most), self.steps + 1)[5]
+
+    def _loss(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return -margin(logits, labels) if self.targeted else margin(logits, labels)
+
+    def _gradient(
+        self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """The mean of differences along signs; each sign is its own inverse."""
+        twice = tf.concat([labels, labels], axis=0)
+
+        def sample(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            drawn = tf.random.stateless_uniform(
+                tf.shape(x)[1:],
+                tf.random.experimental.stateless_fold_in(seed, number),
+                minval=-1.0,
+                alg="philox",
+            )
+            signs = tf.where(drawn < 0, -1.0, 1.0)[None]
+            points = tf.concat([x + self.delta * signs, x - self.delta * signs], axis=0)
+            above, below = tf.split(self._loss(model(points), twice), 2)
+            return number + 1, total + norms.spread((above - below) / (2 * self.delta), x) * signs
+
+        # One pair at a time: memory does not grow with the samples.
+        _, total = tf.while_loop(
+            lambda number, _: number < self.samples,
+            sample,
+            (tf.constant(0), tf.zeros_like(x)),
+            maximum_iterations=self.samples,
+        )
+        return total / self.samples

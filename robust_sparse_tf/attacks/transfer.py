@@ -1,0 +1,46 @@
+"""Transfer: adversarial examples of other models."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Attack, Logits, Seed
+from robust_sparse_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Transfer(Attack):
+    """Attacks other models and tries what fools them; of the attacked one only scores are seen.
+
+    "Practical Black-Box Attacks against Machine Learning" (Papernot et al., 2017), section 4.
+
+    Args:
+        attack: what is run on each source, untargeted, in its own threat model.
+        sources: callables from inputs to logits.
+    """
+
+    attack: Attack
+    sources: tuple[Logits, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.sources or self.attack.targeted:
+            raise InputError(
+                f"sources={self.sources}, attack={self.attack}: must be at least one source and an "
+                "untargeted attack"
+            )
+
+    @property
+    def norm(self) -> str:
+        """The norm of the attack."""
+        return self.attack.norm
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`; where no source's example fools, the last source's."""
+        kept, fooled = x, self.fools(model(x), labels)
+        for source in self.sources:
+            found = self.attack(source, x, labels, seed=seed)
+            kept = norms.select(fooled, kept, found)
+            fooled |= self.fools(model(found), labels)
+        return kept

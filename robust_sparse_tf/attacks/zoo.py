@@ -1,0 +1,127 @@
+"""ZOO, Carlini-Wagner from scores alone: one coordinate after the other."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
+from robust_sparse_tf.attacks.carlini_wagner import Search, hinge
+from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+
+_BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ZOO(MinimumNorm):
+    """Squared distance plus c times the margin, by Adam on random coordinates, from scores alone.
+
+    "ZOO: Zeroth Order Optimization Based Black-box Attacks to Deep Neural Networks without
+    Training Substitute Models" (Chen et al., 2017), equations 5 and 6 and algorithm 2, whose
+    algorithm keeps Adam's averages and its count of steps for each coordinate; inputs are clipped
+    to their range. Differences of log probabilities are those of logits. The constants are
+    searched for as in `CarliniWagner`. The coordinates of a step are the same for all examples.
+    """
+
+    can_target = True
+
+    queries: int = option(100_000, "forward passes of an example, at most", minimum=1)
+    coordinates: int = option(128, "coordinates changed in a step, at most", minimum=1)
+    difference: float = option(
+        0.001, "distance to the points compared", unit="clip ranges", above=0
+    )
+    learning_rate: float = option(0.05, "learning rate of Adam", unit="clip ranges", above=0)
+    binary_searches: int = option(4, "constants tried", unit="searches", minimum=1)
+    initial_constant: float = option(0.1, "first constant", above=0)
+    confidence: float = option(0.0, "margin of logits to reach", unit="logits", minimum=0)
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`; raises InputError where the queries do not suffice for a step."""
+        entries = _entries(x)
+        changed = min(self.coordinates, entries)
+        # One query looks whether x itself fools, and one at where a search's last step led.
+        steps = ((self.queries - 1) // self.binary_searches - 1) // (2 * changed + 1)
+        if steps < 1:
+            least = (2 * changed + 2) * self.binary_searches + 1
+            raise InputError(f"queries={self.queries}: must be at least {least} here")
+        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+        batch = tf.shape(x)[0]
+
+        def search(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+            x, labels, constants, best, nearest = state
+            search_seed = tf.random.experimental.stateless_fold_in(seed, number)
+            found = self._search(model, state, changed, steps, search_seed)
+            constants, best, nearest = found
+            return (x, labels, constants.next(), best, nearest), nearest == 0
+
+        fooled = self.fools(model(x), labels)
+        nearest = tf.where(fooled, 0.0, tf.fill([batch], tf.float32.max))
+        state = (x, labels, Search.begin(self.initial_constant, batch), x, nearest)
+        return while_standing(search, state, self.binary_searches)[3]
+
+    def _search(
+        self, model: Logits, state: tuple, changed: int, steps: int, seed: tf.Tensor
+    ) -> tuple[Search, tf.Tensor, tf.Tensor]:
+        """One search: the constants, with what they found; the best examples; their distances."""
+        x, labels, constants, best, nearest = state
+        entries, width = _entries(x), self.clip_max - self.clip_min
+        start = (tf.reshape(x, [-1, entries]) - self.clip_min) / width
+        twice = tf.concat([labels, labels], axis=0)
+
+        def margins(flat: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            inner = self.clip(self.clip_min + width * flat)
+            logits = model(tf.reshape(inner, [-1, *x.shape[1:]]))
+            return hinge(self, logits, labels, self.confidence), self.fools(logits, labels)
+
+        def look(flat: tf.Tensor, best: tf.Tensor, nearest: tf.Tensor, found: tf.Tensor) -> tuple:
+            gaps, fooled = margins(flat, labels)
+            won = fooled & (gaps <= 0)
+            distance = tf.reduce_sum(tf.square(flat - start), axis=1)
+            nearer = won & (distance < nearest)
+            inner = tf.reshape(self.clip(self.clip_min + width * flat), tf.shape(x))
+            return (
+                norms.select(nearer, inner, best),
+                tf.where(nearer, distance, nearest),
+                found | won,
+            )
+
+        def step(number: tf.Tensor, now: tuple) -> tuple[tuple, None]:
+            flat, mean, square, taken, *kept = now
+            kept = look(flat, *kept)
+            step_seed = tf.random.experimental.stateless_fold_in(seed, number)
+            order = tf.random.stateless_uniform([entries], step_seed, alg="philox")
+            places = tf.math.top_k(order, changed).indices
+
+            def slope(place: tf.Tensor) -> tf.Tensor:
+                shift = self.difference * tf.one_hot(place, entries)[None]
+                gaps, _ = margins(tf.concat([flat + shift, flat - shift], axis=0), twice)
+                above, below = tf.split(gaps, 2)
+                return (above - below) / (2 * self.difference)
+
+            slopes = tf.transpose(tf.map_fn(slope, places, fn_output_signature=tf.float32))
+            own = 2 * tf.gather(flat - start, places, axis=1)
+            gradient = own + constants.constant[:, None] * slopes
+            chosen = tf.reduce_sum(tf.one_hot(places, entries), axis=0)
+            whole = tf.tensor_scatter_nd_update(
+                tf.zeros([entries, tf.shape(flat)[0]]), places[:, None], tf.transpose(gradient)
+            )
+            whole = tf.transpose(whole)
+            mean = mean + chosen * (1 - _BETA_1) * (whole - mean)
+            square = square + chosen * (1 - _BETA_2) * (whole * whole - square)
+            taken = taken + chosen
+            count = tf.maximum(taken, 1.0)
+            rate = self.learning_rate * tf.sqrt(1 - _BETA_2**count) / (1 - _BETA_1**count)
+            moved = flat - chosen * rate * mean / (tf.sqrt(square) + _TINY)
+            return (tf.clip_by_value(moved, 0.0, 1.0), mean, square, taken, *kept), None
+
+        zeros = tf.zeros_like(start)
+        now = (start, zeros, zeros, tf.zeros([entries]), best, nearest, constants.found)
+        flat, _, _, _, *kept = while_standing(step, now, steps, skip=False)
+        best, nearest, found = look(flat, *kept)
+        return constants._replace(found=found), best, nearest
+
+
+def _entries(x: tf.Tensor) -> int:
+    return x.shape[1:].num_elements()

@@ -110,21 +110,32 @@ def kind(field: dataclasses.Field) -> type:
 
 
 def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, Any]:
-    """The value of each flag, from a command line whose first word is the program's name.
+    """The value of each flag of a run.
 
     Args:
-        argv: the command line.
+        argv: the command line, whose first word is the program's name.
         repeated: further flags that may be given several times, with their help; their values are
             lists of strings.
 
     Raises:
         InputError: for an unknown flag, a value of the wrong kind, or a missing flagfile.
     """
+    return _parse(argv, fields(), repeated or {})
+
+
+def parse_group(argv: list[str], group: type) -> dict[str, Any]:
+    """The value of each flag of another command, whose options are one group; see `parse`."""
+    return _parse(argv, list(dataclasses.fields(group)), {})
+
+
+def _parse(
+    argv: list[str], known: list[dataclasses.Field], repeated: dict[str, str]
+) -> dict[str, Any]:
     values = flags.FlagValues()
     flags.DEFINE_string("flagfile", "", "file of flags, one a line", flag_values=values)
-    for field in fields():
+    for field in known:
         _define(field, values)
-    for name, meaning in (repeated or {}).items():
+    for name, meaning in repeated.items():
         flags.DEFINE_multi_string(name, [], meaning, flag_values=values)
     try:
         rest = values(argv)[1:]
@@ -133,8 +144,8 @@ def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, 
         raise InputError(f"{message}; --help lists all flags") from error
     if rest:
         raise InputError(f"{rest[0]}: is not a flag; flags start with --")
-    found = {field.name: _value(field, getattr(values, field.name)) for field in fields()}
-    return found | {name: getattr(values, name) for name in repeated or {}}
+    found = {field.name: _value(field, getattr(values, field.name)) for field in known}
+    return found | {name: getattr(values, name) for name in repeated}
 
 
 def make_method(values: dict[str, Any]) -> Method | None:
@@ -203,6 +214,14 @@ def help_text() -> str:
         lines.append("")
     lines.append("Methods: of those that have them")
     for field in _method_fields(described):
+        lines += _describe(field)
+    return "\n".join(lines)
+
+
+def describe(group: type, usage: str) -> str:
+    """The flags of another command, whose options are one group."""
+    lines = [f"{usage} [--flagfile=FILE] [--FLAG=VALUE ...]", "", group.__doc__.strip()]
+    for field in dataclasses.fields(group):
         lines += _describe(field)
     return "\n".join(lines)
 

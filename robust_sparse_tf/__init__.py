@@ -1,6 +1,6 @@
 """Sparse, adversarially robust networks in tf_keras."""
 
-from robust_sparse_tf import attacks, data, export, models, procedures, sparsity
+from robust_sparse_tf import attacks, data, evaluation, export, models, procedures, sparsity
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.evaluation import evaluate
 from robust_sparse_tf.sparsity import sparsify, strip
@@ -16,6 +16,7 @@ __all__ = [
     "callbacks",
     "data",
     "evaluate",
+    "evaluation",
     "export",
     "models",
     "objectives",

@@ -27,8 +27,9 @@ def test_train_evaluate_export_strip(tmp_path):
     assert history["val_robust_accuracy"][-1] > 0.5
 
     report = rst.evaluate(robust, test, attacks={"fgsm": rst.attacks.FGSM(epsilon=0.1)})
-    assert report["clean_accuracy"] > 0.8
-    assert 0.5 < report["robust_accuracy"]["fgsm"] <= report["clean_accuracy"]
+    assert report.accuracy("clean") > 0.8
+    assert 0.5 < report.accuracy("fgsm") <= report.accuracy("clean")
+    assert report.accuracy("worst") == report.accuracy("fgsm") and not report.warnings
 
     path = str(tmp_path / "model.tflite")
     assert rst.export.to_tflite(robust, path) > 0

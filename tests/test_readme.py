@@ -29,7 +29,8 @@ RUNS = [command for command in COMMANDS if "experiments.run" in command]
 MAKES = [command for command in COMMANDS if command[0] == "make"]
 (SWEEP,) = [command for command in COMMANDS if "experiments.sweep" in command]
 (REPORT,) = [command for command in COMMANDS if "experiments.report" in command]
-OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, SWEEP, REPORT]]
+(EVALUATE,) = [command for command in COMMANDS if "experiments.evaluate" in command]
+OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, SWEEP, REPORT, EVALUATE]]
 
 
 def call(command: list[str], **kwargs) -> subprocess.CompletedProcess:
@@ -45,6 +46,17 @@ def test_run(command, tmp_path):
     assert done.returncode == 0, done.stderr
     if "--help" not in command:
         assert os.path.exists(os.path.join(done.stdout.splitlines()[-1], "results.json"))
+
+
+def test_evaluate(tmp_path):
+    """As it stands, of a short run, but on few images."""
+    command = [sys.executable, *RUNS[0][1:], *SHORT, f"--output_dir={tmp_path}"]
+    run = call(command).stdout.splitlines()[-1]
+    command = [word.replace("runs/RUN", run) for word in EVALUATE[1:]]
+    done = call([sys.executable, *command, "--examples=30"])
+    assert done.returncode == 0, done.stderr
+    for attack in ("apgd_ce", "apgd_t", "fab_t", "square", "worst"):
+        assert f"| {attack} | 0.1 |" in done.stdout
 
 
 def test_sweep_and_report(tmp_path):
@@ -114,10 +126,10 @@ def test_sparse_example(tmp_path):
 
 def test_library_example(tmp_path):
     shown = run_example("AdversarialModel", tmp_path)
-    figures = re.search(r"'clean_accuracy': ([0-9.]+).*'robust_accuracy': .*?([0-9.]+)}", shown)
-    clean, robust = map(float, figures.groups())
-    assert clean > 0.7
-    assert 0.1 < robust < clean
+    table = re.findall(r"^\| (\w+) \| ([0-9.]*) \| ([0-9.]+) \|", shown, re.MULTILINE)
+    figures = {(name, epsilon): float(accuracy) for name, epsilon, accuracy in table}
+    assert figures["clean", ""] > 70
+    assert 10 < figures["worst", "0.15"] < figures["worst", "0.05"] < figures["clean", ""]
     assert os.path.getsize(tmp_path / "model.tflite") > 0
 
 

@@ -1,5 +1,29 @@
 """Robustness, measured."""
 
-from robust_sparse_tf.evaluation.accuracy import Evaluator, evaluate
+from robust_sparse_tf.evaluation.accuracy import Evaluator
+from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
+from robust_sparse_tf.evaluation.clever_score import clever
+from robust_sparse_tf.evaluation.figures import save
+from robust_sparse_tf.evaluation.interval_bounds import certified_accuracy
+from robust_sparse_tf.evaluation.intervals import wilson
+from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
+from robust_sparse_tf.evaluation.margins import r_2, r_inf
+from robust_sparse_tf.evaluation.report import Outcome, Report
+from robust_sparse_tf.evaluation.robustness import evaluate
 
-__all__ = ["Evaluator", "evaluate"]
+__all__ = [
+    "Evaluator",
+    "Outcome",
+    "Report",
+    "binary_bounds",
+    "certified_accuracy",
+    "clever",
+    "evaluate",
+    "local_lipschitz",
+    "multiclass_bounds",
+    "r_2",
+    "r_inf",
+    "safe_distance",
+    "save",
+    "wilson",
+]

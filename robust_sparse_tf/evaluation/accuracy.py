@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-import tf_keras as keras
 
 from robust_sparse_tf.attacks import Attack
 from robust_sparse_tf.data import Split
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import as_logits
 from robust_sparse_tf.training.objectives import Mixed
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
@@ -34,9 +33,7 @@ class Evaluator:
         seed: int = 0,
         branches: int = 1,
     ) -> None:
-        network = getattr(model, "network", model)
-        is_keras = isinstance(network, keras.Model)
-        self._logits = (lambda x: network(x, training=False)) if is_keras else network
+        self._logits = as_logits(model)
         self._attacks = dict(attacks or {})
         self._objective = objective or Mixed()
         self._seed = seed
@@ -87,20 +84,3 @@ class Evaluator:
         losses = self._objective.example_losses(y, logits)
         correct = tf.equal(tf.argmax(logits, axis=1), y)
         return tf.stack([tf.reduce_sum(tf.cast(v, tf.float64)) for v in (losses, correct)])
-
-
-def evaluate(
-    model: Any, split: Split, attacks: Mapping[str, Attack], *, seed: int = 0
-) -> dict[str, Any]:
-    """Clean and robust accuracy of a model on a split, by attack; see `Evaluator`.
-
-    Raises:
-        InputError: for data that is not a `Split`, or attacks that are not named.
-    """
-    if not isinstance(split, Split):
-        raise InputError(
-            f"data of type {type(split).__name__}: must be a robust_sparse_tf.data.Split"
-        )
-    if not isinstance(attacks, Mapping):
-        raise InputError(f"attacks={attacks}: must map names to attacks, as in {{'pgd': PGD()}}")
-    return Evaluator(model, attacks, seed=seed)(split)

@@ -1,0 +1,154 @@
+"""Attacks a trained model and reports what stands: a model in, a report's folder out."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+from typing import Any
+
+from experiments.quiet import quiet_stderr
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet_stderr():
+    from experiments import command, flags, loading
+    from robust_sparse_tf import attacks, data, evaluation
+    from robust_sparse_tf.attacks import norms
+    from robust_sparse_tf.errors import InputError
+    from robust_sparse_tf.evaluation import ensembles
+    from robust_sparse_tf.options import check, option
+
+_SCORES = ("square", "spsa", "zoo", "uniform_noise", "gaussian_noise")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What is attacked, by what, and where the report goes."""
+
+    model: str = option("", "a run's directory, a SavedModel, a .keras or a .tflite file")
+    source: str = option("", "a model whose adversarial examples are tried, too (transfer)")
+    dataset: str = option(
+        "",
+        "data set whose test images are attacked (default: the run's)",
+        choices=("", *data.NAMES),
+    )
+    data_dir: str = option("", "folder of prepared TFDS data, as in experiments.run")
+    attacks: list = option(
+        ["standard"],
+        "an ensemble, or attacks separated by commas",
+        choices=(*ensembles.NAMES, *attacks.BY_NAME),
+    )
+    epsilons: list = option(["0.3"], "radii, separated by commas, in units of the input")
+    norm: str = option("linf", "norm of the ball", choices=norms.NAMES)
+    examples: int = option(1000, "test images (0: all)", unit="images", minimum=0)
+    attack_batch_size: int = option(
+        500, "images attacked at a time; bounds the memory", unit="images", minimum=1
+    )
+    seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
+    output: str = option("", "folder of reports (default: robustness, in or beside the model)")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code, see `command.exit_code`."""
+    if "--help" in argv:
+        print(flags.describe(EvaluateOptions, "python -m experiments.evaluate --model=PATH"))
+        return 0
+    interrupted = "interrupted; the same command goes on with the batches that are left"
+    return command.exit_code(lambda: _evaluate(argv), interrupted)
+
+
+def _evaluate(argv: list[str]) -> int:
+    options = flags.make(EvaluateOptions, flags.parse_group(argv, EvaluateOptions))
+    if not options.model:
+        raise InputError("model: must be given, as in --model=runs/RUN")
+    with quiet_stderr():
+        model = loading.load(options.model)
+    epsilons = [_number(text) for text in options.epsilons]
+    made = _attacks(options, epsilons)
+    dataset = options.dataset or loading.flags_of(options.model).get("dataset", "")
+    if not dataset:
+        raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
+    test = data.load(dataset, data_dir=options.data_dir)[2]
+    size = min(options.examples or test.size, test.size)
+    few = data.Split(
+        test.images[:size], test.labels[:size], num_classes=test.num_classes, batch_size=1
+    )
+    folder = _folder(options)
+    os.makedirs(folder, exist_ok=True)
+    with quiet_stderr():
+        report = evaluation.evaluate(
+            model,
+            few,
+            made,
+            epsilons,
+            norm=options.norm,
+            seed=options.seed,
+            batch_size=options.attack_batch_size,
+            state=os.path.join(folder, "state.npz"),
+            on_batch=_say,
+        )
+    evaluation.save(report, folder)
+    print(report.to_markdown())
+    print(folder)
+    return 0
+
+
+def _folder(options: EvaluateOptions) -> str:
+    """Where the report goes: named by what was asked, so that the same command goes on there."""
+    place = options.model if os.path.isdir(options.model) else os.path.dirname(options.model)
+    asked = dataclasses.asdict(options) | {"output": "", "data_dir": "", "attack_batch_size": 0}
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{'-'.join(options.attacks)}-{options.norm}-{digest}"
+    return os.path.join(options.output or os.path.join(place, "robustness"), name)
+
+
+def _attacks(options: EvaluateOptions, epsilons: list[float]) -> Any:
+    """The name of an ensemble, or attacks by name, those of the source model among them."""
+    names = options.attacks
+    named = [name for name in names if name in ensembles.NAMES]
+    if options.model.endswith(".tflite") and set(names) - set(_SCORES):
+        raise InputError(
+            f"attacks={','.join(names)}: must be of {', '.join(_SCORES)} for a .tflite file, which "
+            "has no gradients; use --source for transfer"
+        )
+    if named and (len(names) > 1 or options.source):
+        raise InputError(
+            f"attacks={','.join(names)}: an ensemble must be alone, and without --source"
+        )
+    if named:
+        return named[0]
+    made = {name: _attack(name, options.norm, epsilons[0]) for name in names}
+    if options.source:
+        with quiet_stderr():
+            source = loading.load(options.source)
+        if len(epsilons) > 1:
+            raise InputError(f"epsilons={','.join(options.epsilons)}: must be one with --source")
+        pgd = _attack("pgd", options.norm, epsilons[0])
+        made["transfer"] = attacks.Transfer(attack=pgd, sources=(source,))
+    return made
+
+
+def _attack(name: str, norm: str, epsilon: float) -> attacks.Attack:
+    """An attack with its defaults, its steps in proportion to epsilon."""
+    cls = attacks.BY_NAME[name]
+    names = {field.name for field in dataclasses.fields(cls)}
+    values: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "step_size": max(epsilon / 8, 1e-8)}
+    return cls(**{key: value for key, value in values.items() if key in names})
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"epsilons={text}: must be numbers separated by commas") from error
+
+
+def _say(name: str, done: int, size: int) -> None:
+    print(f"{name}: {done} of {size}", flush=True)
+
+
+if __name__ == "__main__":
+    command.leave(main(sys.argv))

@@ -1,0 +1,211 @@
+"""CLEVER: a distance without adversarial examples, estimated from gradients near the input.
+
+"Evaluating the Robustness of Neural Networks: An Extreme Value Theory Approach" (Weng, Zhang, Chen,
+Yi, Su, Gao, Hsieh and Daniel, 2018), algorithms 1 and 2.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy import optimize, stats
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import as_logits
+
+_DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
+_POINTS = 4096  # at which gradients are taken at once; bounds the memory
+
+
+def clever(
+    model: Any,
+    x: tf.Tensor,
+    *,
+    norm: str = "l2",
+    radius: float = 5.0,
+    targets: tf.Tensor | None = None,
+    batches: int = 500,
+    samples: int = 1024,
+    seed: int = 0,
+    clip_min: float = 0.0,
+    clip_max: float = 1.0,
+) -> np.ndarray:
+    """The CLEVER score of each example: an estimate of its distance to the boundary, not a bound.
+
+    For each class k the score is min(R, (g_c - g_k) / L), c the predicted class and L the endpoint
+    of a reverse Weibull distribution, fitted to the largest of `samples` dual norms of the gradient
+    of g_c - g_k, each of `batches` times. The defaults are the paper's: batches x samples gradients
+    for each example and class, minutes for an image of a large network.
+
+    Args:
+        model: any model or callable from images to logits.
+        x: float32 [batch, ...] in [clip_min, clip_max].
+        norm: of the distance.
+        radius: R, of the ball in which gradients are taken, and the largest score; input units.
+        targets: integers [batch], the class k of each example (algorithm 1); None for the least
+            score of all classes but c (algorithm 2).
+        batches: N_b, maxima to which the distribution is fitted.
+        samples: N_s, gradients of which each maximum is one.
+        seed: seed of the points.
+        clip_min: least value of an input; points are clipped to what inputs can be.
+        clip_max: largest value of an input.
+
+    Returns:
+        float64 [batch], in input units.
+
+    Raises:
+        InputError: for arguments that are not allowed, and targets that are predicted already.
+    """
+    _check(norm, radius, batches, samples, clip_min, clip_max)
+    x = tf.convert_to_tensor(x, tf.float32)
+    logits = as_logits(model)
+    found = logits(x).numpy()
+    predicted = found.argmax(axis=1)
+    if targets is None:
+        # All classes but the predicted one.
+        rivals = (predicted[:, None] + np.arange(1, found.shape[1])) % found.shape[1]
+    else:
+        rivals = _checked_targets(targets, predicted, found.shape[1])[:, None]
+    gaps = found.max(axis=1, keepdims=True) - np.take_along_axis(found, rivals, axis=1)
+
+    sampler = _Sampler(logits, norm, radius, batches, samples, seed, clip_min, clip_max)
+    step = max(1, _POINTS // samples)
+    parts = []
+    for first in range(0, len(found), step):
+        here = slice(first, first + step)
+        numbers = tf.constant(predicted[here]), tf.constant(rivals[here]), tf.constant(first)
+        parts.append(sampler(x[here], *numbers).numpy())
+    endpoints = np.apply_along_axis(endpoint, 0, np.concatenate(parts, axis=1).astype(np.float64))
+    with np.errstate(divide="ignore"):
+        return np.minimum(gaps / endpoints, radius).min(axis=1)
+
+
+def endpoint(maxima: np.ndarray) -> float:
+    """The upper end of the reverse Weibull distribution that numbers were most likely drawn from.
+
+    By SciPy, with 0.01 shape^2 added to minus the log-likelihood: without it the end of few numbers
+    can go to infinity, along with the shape, as a Gumbel distribution, which has no end, is the
+    limit of Weibull ones. Where the numbers are all the same it is that number.
+
+    Args:
+        maxima: floats [n], at least 0.
+    """
+    top, spread = maxima.max(), maxima.std()
+    if spread <= 1e-6 * top:
+        return float(top)
+    # Scaled, so that the search takes the same steps whatever the network's slopes.
+    scaled = (maxima - top) / spread
+    _, end, _ = stats.weibull_max.fit(
+        scaled, 1.0, loc=1 / len(scaled), scale=1.0, optimizer=_penalized
+    )
+    return float(top + max(end, 0.0) * spread)
+
+
+def _penalized(function: Callable, start: np.ndarray, args: tuple = (), disp: int = 0) -> Any:
+    del disp
+    return optimize.fmin(
+        lambda theta, *rest: function(theta, *rest) + 0.01 * theta[0] ** 2,
+        start,
+        args=args,
+        disp=False,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sampler:
+    """Draws points around examples and keeps the largest gradient norms."""
+
+    logits: Callable[[tf.Tensor], tf.Tensor]
+    norm: str
+    radius: float
+    batches: int
+    samples: int
+    seed: int
+    clip_min: float
+    clip_max: float
+
+    @tf.function(reduce_retracing=True)
+    def __call__(
+        self, x: tf.Tensor, predicted: tf.Tensor, rivals: tf.Tensor, first: tf.Tensor
+    ) -> tf.Tensor:
+        """The maxima of each example and rival: float32 [batches, batch, rivals].
+
+        Args:
+            x: [batch, ...].
+            predicted: [batch].
+            rivals: [batch, rivals].
+            first: number of the first example, for the seeds.
+        """
+        return tf.map_fn(
+            lambda number: self._maxima(x, predicted, rivals, first, number),
+            tf.range(self.batches),
+            fn_output_signature=tf.float32,
+            parallel_iterations=1,
+        )
+
+    def _maxima(
+        self,
+        x: tf.Tensor,
+        predicted: tf.Tensor,
+        rivals: tf.Tensor,
+        first: tf.Tensor,
+        number: tf.Tensor,
+    ) -> tf.Tensor:
+        seed = tf.constant([self.seed, 0], tf.int64)
+        for data in (first, number):
+            seed = tf.random.experimental.stateless_fold_in(seed, data)
+        points = tf.repeat(x, self.samples, axis=0)
+        noise = norms.uniform(tf.shape(points), self.norm, self.radius, seed)
+        points = tf.clip_by_value(points + noise, self.clip_min, self.clip_max)
+        own = tf.repeat(predicted, self.samples)
+
+        def largest(rival: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(points)
+                logits = self.logits(points)
+                gap = tf.gather(logits, own, batch_dims=1)
+                gap -= tf.gather(logits, tf.repeat(rival, self.samples), batch_dims=1)
+            gradient = tape.gradient(gap, points)
+            lengths = norms.distance(gradient, _DUAL[self.norm])
+            return tf.reduce_max(tf.reshape(lengths, [-1, self.samples]), axis=1)
+
+        columns = tf.map_fn(
+            largest,
+            tf.transpose(rivals),
+            fn_output_signature=tf.float32,
+            parallel_iterations=1,
+        )
+        return tf.transpose(columns)
+
+
+def _check(
+    norm: str, radius: float, batches: int, samples: int, clip_min: float, clip_max: float
+) -> None:
+    if norm not in norms.NAMES:
+        raise InputError(f"norm={norm}: must be one of {', '.join(norms.NAMES)}")
+    if not 0 < radius < math.inf:
+        raise InputError(f"radius={radius}: must be finite and above 0")
+    if batches < 1 or samples < 1:
+        raise InputError(f"batches={batches}, samples={samples}: must be at least 1")
+    if not clip_min < clip_max:
+        raise InputError(f"clip_max={clip_max}: must be above clip_min={clip_min}")
+
+
+def _checked_targets(targets: tf.Tensor, predicted: np.ndarray, classes: int) -> np.ndarray:
+    targets = np.asarray(targets)
+    if targets.shape != predicted.shape or not np.issubdtype(targets.dtype, np.integer):
+        raise InputError(
+            f"targets of shape {targets.shape} and dtype {targets.dtype}: must be "
+            f"{len(predicted)} integers"
+        )
+    if targets.min() < 0 or targets.max() >= classes:
+        raise InputError(
+            f"targets reach from {targets.min()} to {targets.max()}: must be in [0, {classes})"
+        )
+    if np.any(targets == predicted):
+        raise InputError("targets: must not be the classes that are predicted already")
+    return targets

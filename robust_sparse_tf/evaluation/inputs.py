@@ -1,0 +1,124 @@
+"""What an evaluation is given, checked before hours are spent on it."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError
+
+
+def as_logits(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """One callable from inputs to logits, at inference.
+
+    Raises:
+        InputError: for what is neither a tf_keras model nor a function.
+    """
+    network = getattr(model, "network", model)
+    if isinstance(network, keras.Model):
+        return lambda x: network(x, training=False)
+    if not callable(network):
+        raise InputError(
+            f"model of type {type(model).__name__}: must be a tf_keras model, or a function from "
+            "images to logits"
+        )
+    return network
+
+
+def checked(data: Any, clip_min: float, clip_max: float) -> tuple[np.ndarray, np.ndarray]:
+    """Images float32 [n, ...] and labels int64 [n].
+
+    Args:
+        data: a `Split`, whose bytes are scaled to [0, 1], or (images, labels).
+        clip_min: least value allowed.
+        clip_max: largest value allowed.
+
+    Raises:
+        InputError: naming what is wrong.
+    """
+    if isinstance(data, Split):
+        images, labels = data.images, data.labels
+        if images.dtype == np.uint8:
+            images = images.astype(np.float32) / np.float32(255)
+    elif isinstance(data, tuple) and len(data) == 2:
+        images, labels = np.asarray(data[0], np.float32), np.asarray(data[1])
+    else:
+        raise InputError(
+            f"data of type {type(data).__name__}: must be a robust_sparse_tf.data.Split or "
+            "(images, labels)"
+        )
+    if images.ndim < 2 or labels.shape != images.shape[:1] or not len(labels):
+        raise InputError(
+            f"data of shapes {images.shape} and {labels.shape}: must be [n, ...] and [n], n above 0"
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"labels of type {labels.dtype}: must be integers")
+    if np.isnan(images).any():
+        raise InputError(
+            f"images: {np.isnan(images).any(axis=tuple(range(1, images.ndim))).sum()} "
+            "of them hold NaN; must be numbers"
+        )
+    if images.min() < clip_min or images.max() > clip_max:
+        raise InputError(
+            f"images of values {images.min():g} to {images.max():g}: must be in [{clip_min:g}, "
+            f"{clip_max:g}]"
+        )
+    return images, labels.astype(np.int64)
+
+
+def check_model(
+    logits: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray, labels: np.ndarray
+) -> int:
+    """The number of classes.
+
+    Raises:
+        InputError: for outputs that are not logits, or too few of them for the labels.
+    """
+    few = images[:32]
+    try:
+        outputs = np.asarray(logits(tf.constant(few)))
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"images of shape {images.shape}: do not fit the model ({reason})"
+        ) from error
+    if outputs.ndim != 2 or len(outputs) != len(few) or outputs.shape[1] < 2:
+        raise InputError(
+            f"model: returns shape {outputs.shape} for {len(few)} images; must be logits [batch, "
+            "classes] of at least 2 classes"
+        )
+    if np.isnan(outputs).any():
+        raise InputError("model: returns NaN for clean images; must return logits")
+    classes = outputs.shape[1]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(
+            f"labels from {labels.min()} to {labels.max()}: must be in 0 to {classes - 1}, as the "
+            f"model returns {classes} classes"
+        )
+    if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-4):
+        raise InputError("model: returns probabilities (softmax); must return logits")
+    return classes
+
+
+def connected(
+    logits: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray
+) -> tuple[Callable[[tf.Tensor], tf.Tensor], bool]:
+    """A model with a gradient, if only of zeros, so that attacks run; and whether it had one."""
+    x = tf.constant(images[:2])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = logits(x)
+    if tape.gradient(value, x) is not None:
+        return logits, True
+    return lambda x: logits(x) + 0 * tf.reduce_sum(x), False
+
+
+def digest(images: np.ndarray, labels: np.ndarray) -> str:
+    """A short name of the examples."""
+    whole = hashlib.sha256(np.ascontiguousarray(images).tobytes())
+    whole.update(labels.tobytes())
+    return whole.hexdigest()[:16]

@@ -1,0 +1,131 @@
+"""What a network's logits cannot leave in a ball of inputs, and the accuracy so certified.
+
+By interval bound propagation, "On the Effectiveness of Interval Bound Propagation for Training
+Verifiably Robust Models" (Gowal et al., 2018). All bounds hold up to the rounding of float32.
+"""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.margins import batches
+from robust_sparse_tf.evaluation.propagation import (
+    DUAL,
+    differences,
+    input_box,
+    is_linear,
+    middle_of,
+    propagate,
+)
+from robust_sparse_tf.sparsity import require_tf_keras, strip
+
+_BATCH = 100  # images; each needs a matrix of features by classes at the last layer
+
+
+def logit_bounds(
+    model: Any,
+    x: tf.Tensor,
+    epsilon: float | tf.Tensor,
+    *,
+    norm: str = "linf",
+    clip_min: float = 0.0,
+    clip_max: float = 1.0,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bounds of all logits over the ball around each input, as far as it is in the clip range.
+
+    Args:
+        model: a Sequential or functional tf_keras model, wrapped or not, of dense layers, 2D
+            convolutions and what is usually between them.
+        x: float32 [batch, ...] in [clip_min, clip_max].
+        epsilon: radius of the ball, in input units.
+        norm: of the ball.
+        clip_min: least value of an input.
+        clip_max: largest value of an input.
+
+    Returns:
+        (low, high), float32 [batch, classes] each.
+
+    Raises:
+        InputError: naming the layer that is not supported, and for arguments that are not allowed.
+    """
+    last = propagate(unwrapped(model), input_box(x, epsilon, norm, clip_min, clip_max))[-1]
+    return last.output.low, last.output.high
+
+
+def margin_bounds(
+    model: Any,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    epsilon: float | tf.Tensor,
+    *,
+    norm: str = "linf",
+    clip_min: float = 0.0,
+    clip_max: float = 1.0,
+) -> tf.Tensor:
+    """Lower bounds of the label's logit less each other one over the ball; see `logit_bounds`.
+
+    The differences are taken in the weights of the last dense layer, before its inputs' bounds are
+    used ("elision of the last layer"), which is tighter than to subtract bounds.
+
+    Returns:
+        float32 [batch, classes], infinity at the label.
+    """
+    last = propagate(unwrapped(model), input_box(x, epsilon, norm, clip_min, clip_max))[-1]
+    if is_linear(last.layer):
+        weights, biases = differences(last.layer, y)
+        inside = last.inputs[0]
+        centre, radius = middle_of(inside)
+        spread = tf.einsum("bd,bdk->bk", radius, tf.abs(weights))
+        margins = tf.einsum("bd,bdk->bk", centre, weights) + biases - spread
+        if inside.ball is not None:
+            at_x = tf.einsum("bd,bdk->bk", inside.ball.centre, weights) + biases
+            lengths = tf.norm(weights * inside.ball.scale[..., None], DUAL[norm], axis=1)
+            margins = tf.maximum(margins, at_x - epsilon * lengths)
+    else:
+        own = tf.gather(last.output.low, y, batch_dims=1)
+        margins = own[:, None] - last.output.high
+    label = tf.one_hot(y, margins.shape[-1], on_value=True, off_value=False)
+    return tf.where(label, math.inf, margins)
+
+
+def certified_accuracy(
+    model: Any,
+    split: Split,
+    epsilon: float,
+    *,
+    norm: str = "linf",
+    clip_min: float = 0.0,
+    clip_max: float = 1.0,
+) -> float:
+    """The share of examples that no input of the ball can fool: at most the robust accuracy.
+
+    See `margin_bounds` for the arguments and errors. In l2 and l1 only the first layer uses the
+    ball itself, all others a box, which certifies little.
+    """
+    network = unwrapped(model)
+
+    @tf.function(reduce_retracing=True)
+    def certified(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        bounds = margin_bounds(
+            network, x, y, epsilon, norm=norm, clip_min=clip_min, clip_max=clip_max
+        )
+        return tf.math.count_nonzero(tf.reduce_all(bounds > 0, axis=1))
+
+    return sum(int(certified(x, y)) for _, x, y in batches(split, _BATCH)) / split.size
+
+
+def unwrapped(model: Any) -> keras.Model:
+    """The plain functional network inside.
+
+    Raises:
+        InputError: for anything else than a built Sequential or functional tf_keras model.
+    """
+    network = getattr(model, "network", model)
+    require_tf_keras(network)
+    if not getattr(network, "_is_graph_network", False):
+        raise InputError(f"model {network.name}: must be built; begin it with an Input layer")
+    return strip(network)

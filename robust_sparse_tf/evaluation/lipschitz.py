@@ -1,0 +1,222 @@
+"""Local Lipschitz constants of ReLU networks, and the distances that they make safe.
+
+"Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), lemma 3.1.
+"""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation import propagation
+from robust_sparse_tf.evaluation.interval_bounds import unwrapped
+from robust_sparse_tf.evaluation.propagation import (
+    AFFINE,
+    DUAL,
+    POOLING,
+    RESHAPING,
+    SCALING,
+    Box,
+    Step,
+)
+
+
+def local_lipschitz(
+    model: Any,
+    x: tf.Tensor,
+    radius: float,
+    *,
+    norm: str = "l2",
+    clip_min: float = 0.0,
+    clip_max: float = 1.0,
+) -> tf.Tensor:
+    """How steep g_yhat - g_k can be in the ball around each input, yhat the predicted class.
+
+    Lemma 3.1 bounds the dual norm of its gradient in B_p(x, R), 1/p + 1/q = 1, by
+
+        L_q <= ||w_yhat - w_k||_q sup prod_{j < d} ||D_j||_p ||W_j||_p,
+
+    with D_j the diagonal matrix that is 1 at the active units of layer j. A unit whose
+    pre-activation interval bounds keep below 0 is active nowhere in the ball, so its row of W_j
+    and its column of W_{j+1} (or its entry of w_yhat - w_k) count as zeros:
+    ||D_j W_j D_{j-1}||_p, and so the product, is at most what the lemma has. The norms are exact
+    for dense layers, and for convolutions in linf and l1; in l2 a convolution's is the least of
+    three bounds. Units masked here are found in the part of the ball that is in the clip range.
+
+    Args:
+        model: a tf_keras model, wrapped or not, that is a chain of dense layers and convolutions
+            with ReLU or no activation, pooling, scaling and reshaping; the last layer is dense.
+        x: float32 [batch, ...] in [clip_min, clip_max].
+        radius: R, in input units.
+        norm: of the ball, the p of the lemma.
+        clip_min: least value of an input.
+        clip_max: largest value of an input.
+
+    Returns:
+        float32 [batch, classes], in logits a unit of the input; 0 at yhat.
+
+    Raises:
+        InputError: naming the layer that is not supported, and for arguments that are not allowed.
+    """
+    if not tf.is_tensor(radius) and not radius >= 0:
+        raise InputError(f"radius={radius}: must be at least 0")
+    network = unwrapped(model)
+    box = propagation.input_box(x, radius, norm, clip_min, clip_max)
+    steps = propagation.propagate(network, box)
+    _check_chain(steps, box)
+    last = steps[-1]
+    if not propagation.is_linear(last.layer):
+        raise InputError(f"layer {last.layer.name}: the last layer must be dense and linear")
+
+    constant, active = tf.ones(tf.shape(box.low)[:1]), tf.ones_like(box.low)
+    for step in steps[:-1]:
+        factor, active = _pass(step, active, norm)
+        constant *= factor
+    predicted = tf.argmax(network(tf.convert_to_tensor(x, tf.float32), training=False), axis=1)
+    weights, _ = propagation.differences(last.layer, predicted)
+    return constant[:, None] * tf.norm(weights * active[..., None], DUAL[norm], axis=1)
+
+
+def safe_distance(
+    model: Any,
+    x: tf.Tensor,
+    radius: float,
+    *,
+    norm: str = "l2",
+    clip_min: float = 0.0,
+    clip_max: float = 1.0,
+) -> tf.Tensor:
+    """A distance within which the prediction cannot change: float32 [batch].
+
+    min(R, min_k (g_yhat - g_k) / L_q), by theorem 2.1 of "Formal Guarantees on the Robustness
+    of a Classifier against Adversarial Manipulation" (Hein and Andriushchenko, 2017). The arguments
+    are those of `local_lipschitz`; no input counts that is outside the clip range.
+    """
+    slopes = local_lipschitz(model, x, radius, norm=norm, clip_min=clip_min, clip_max=clip_max)
+    logits = unwrapped(model)(tf.convert_to_tensor(x, tf.float32), training=False)
+    gaps = tf.reduce_max(logits, axis=1, keepdims=True) - logits
+    own = tf.one_hot(tf.argmax(logits, axis=1), logits.shape[-1], on_value=True, off_value=False)
+    distances = tf.where(own | (slopes == 0), math.inf, gaps / slopes)
+    return tf.minimum(tf.reduce_min(distances, axis=1), radius)
+
+
+def _check_chain(steps: list[Step], box: Box) -> None:
+    for step in steps:
+        if len(step.inputs) != 1 or step.inputs[0] is not box:
+            raise InputError(f"layer {step.layer.name}: layers must form a chain")
+        box = step.output
+
+
+def _pass(step: Step, active: tf.Tensor, norm: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """The norm of a layer, [batch], and which of its outputs can change, ones and zeros."""
+    layer, kind = step.layer, type(step.layer)
+    one = tf.ones(tf.shape(active)[:1])
+    if kind in AFFINE:
+        relu = _is_relu(layer)
+        out = _alive(step) if relu else tf.ones_like(step.output.low)
+        return _affine_norm(layer, active, out, norm), out
+    if kind in RESHAPING:
+        return one, propagation.call(layer, [active])
+    if kind in SCALING:
+        return _largest(active * propagation.entry_scale(layer, active[:1])), active
+    if kind in POOLING:
+        return _pooling_norm(layer, active, norm), tf.cast(layer(active) > 0, tf.float32)
+    plain_relu = kind is keras.layers.ReLU and layer.threshold == 0 and layer.negative_slope == 0
+    if plain_relu or (kind is keras.layers.Activation and _is_relu(layer)):
+        return one, active * _alive(step)
+    if kind is keras.layers.Activation:
+        return one, active
+    raise InputError(f"layer {layer.name}: {kind.__name__} is not supported in lemma 3.1")
+
+
+def _is_relu(layer: keras.layers.Layer) -> bool:
+    name = propagation.activation_of(layer)
+    if name not in ("relu", "linear"):
+        raise InputError(f"layer {layer.name}: activation {name} is not supported in lemma 3.1")
+    return name == "relu"
+
+
+def _alive(step: Step) -> tf.Tensor:
+    return tf.cast(step.output.high > 0, tf.float32)
+
+
+def _affine_norm(
+    layer: keras.layers.Layer, active: tf.Tensor, out: tf.Tensor, norm: str
+) -> tf.Tensor:
+    """||D_out W D_in||_p of each example, or in l2 a bound on it for convolutions."""
+    if isinstance(layer, keras.layers.Dense) and len(active.shape) != 2:
+        raise InputError(f"layer {layer.name}: its inputs must be flat in lemma 3.1")
+    apply, _ = propagation.affine_parts(layer)
+    sizes = tf.abs(layer.kernel)
+    if norm == "l2" and isinstance(layer, keras.layers.Dense):
+        return _spectral_norms(layer.kernel, active, out)
+    rows, columns = _sums(lambda value: apply(value, sizes), active, out)
+    if norm != "l2":
+        return rows if norm == "linf" else columns
+    frobenius = tf.sqrt(_total(out * apply(active, tf.square(layer.kernel))))
+    return tf.minimum(tf.minimum(tf.sqrt(rows * columns), frobenius), _patch_bound(layer))
+
+
+def _sums(apply: Any, active: tf.Tensor, out: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The largest sums of rows and of columns of a linear map without negative weights: [batch]."""
+    with tf.GradientTape() as tape:
+        tape.watch(active)
+        value = apply(active)
+    backward = tape.gradient(value, active, output_gradients=out)
+    return _largest(value * out), _largest(backward * active)
+
+
+def _spectral_norms(kernel: tf.Tensor, active: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
+    """The largest singular value of the kernel without what is not active: [batch]."""
+    kernel = tf.cast(kernel, tf.float64)
+
+    def one(masks: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        rows, columns = (tf.cast(mask, tf.float64) for mask in masks)
+        matrix = rows[:, None] * kernel * columns
+        if kernel.shape[0] < kernel.shape[1]:
+            matrix = tf.transpose(matrix)
+        return tf.linalg.eigvalsh(tf.matmul(matrix, matrix, transpose_a=True))[-1]
+
+    squares = tf.map_fn(one, (active, out), fn_output_signature=tf.float64)
+    return tf.cast(tf.sqrt(tf.maximum(squares, 0.0)), tf.float32)
+
+
+def _patch_bound(layer: keras.layers.Conv2D) -> tf.Tensor:
+    """The kernel's spectral norm, and in how many patches of the input a pixel can be.
+
+    "Lipschitz-Margin Training" (Tsuzuku, Sato and Sugiyama, 2018), section 4.2.
+    """
+    matrix = tf.reshape(layer.kernel, [-1, layer.groups, layer.filters // layer.groups])
+    values = tf.linalg.svd(tf.transpose(matrix, [1, 0, 2]), compute_uv=False)
+    times = _overlap(layer.kernel_size, layer.strides, layer.dilation_rate)
+    return math.sqrt(times) * tf.reduce_max(values)
+
+
+def _pooling_norm(layer: keras.layers.Layer, active: tf.Tensor, norm: str) -> tf.Tensor:
+    if isinstance(layer, keras.layers.AveragePooling2D | keras.layers.GlobalAveragePooling2D):
+        rows, columns = _sums(layer, active, tf.ones_like(layer(active)))
+    else:
+        # Of each window one input passes; an input may be that of several windows.
+        rows = tf.ones(tf.shape(active)[:1])
+        times = 1
+        if isinstance(layer, keras.layers.MaxPooling2D):
+            times = _overlap(layer.pool_size, layer.strides, (1, 1))
+        columns = times * rows
+    return {"linf": rows, "l1": columns, "l2": tf.sqrt(rows * columns)}[norm]
+
+
+def _overlap(size: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int]) -> int:
+    """In how many windows an entry can be."""
+    steps = zip(size, strides, dilation, strict=True)
+    # Each place of a window meets an entry at most once, whatever the dilation.
+    return math.prod(n if d > 1 else math.ceil(n / s) for n, s, d in steps)
+
+
+def _largest(value: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_max(tf.reshape(value, [tf.shape(value)[0], -1]), axis=1)
+
+
+def _total(value: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.reshape(value, [tf.shape(value)[0], -1]), axis=1)

@@ -1,0 +1,100 @@
+"""Two measures of robustness: accuracy under one fast attack, and mean distance to the boundary.
+
+"Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), section 3.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import Attack, Bounded, MinimumNorm, norms
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError, RunWarning
+from robust_sparse_tf.evaluation.accuracy import Evaluator
+from robust_sparse_tf.evaluation.inputs import as_logits
+
+_BATCH = 500  # images; bounds the memory, whatever the data set's size
+
+
+def r_inf(model: Any, split: Split, attack: Bounded, *, seed: int = 0) -> float:
+    """The share of examples that stay correct under FGS or rFGS within linf distance epsilon.
+
+    Args:
+        model: any model or callable from images to logits.
+        split: labelled images.
+        attack: `FGSM` or `RFGSM`, with epsilon; any other attack bounded in linf works, too.
+        seed: seed of random starts.
+
+    Raises:
+        InputError: for an attack that is not bounded in linf, or data that is not a `Split`.
+    """
+    _check(attack, Bounded, "linf")
+    require_split(split)
+    found = Evaluator(model, {"attack": attack}, seed=seed)(split)
+    return found["robust_accuracy"]["attack"]
+
+
+def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> float:
+    """The mean over all examples of 1[correct] times the l2 distance that the attack needs.
+
+    An example that is misclassified counts 0, as one for which the attack finds nothing does; of
+    the latter a `RunWarning` says how many there are, as they make the figure too small.
+
+    Args:
+        model: any model or callable from images to logits.
+        split: labelled images.
+        attack: in l2, for example DeepFool or Carlini-Wagner.
+        seed: seed of random starts.
+
+    Raises:
+        InputError: for an attack that does not minimize in l2, or data that is not a `Split`.
+    """
+    _check(attack, MinimumNorm, "l2")
+    logits = as_logits(model)
+
+    @tf.function(reduce_retracing=True)
+    def measure(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = tf.stack([tf.constant(seed, tf.int64), first])
+        adversarial = attack(logits, x, y, seed=seeds)
+        correct = tf.equal(tf.argmax(logits(x), axis=1), y)
+        distance = tf.where(correct, norms.distance(adversarial - x, "l2"), 0.0)
+        missed = correct & tf.equal(tf.argmax(logits(adversarial), axis=1), y)
+        return tf.reduce_sum(tf.cast(distance, tf.float64)), tf.math.count_nonzero(missed)
+
+    total, missed = 0.0, 0
+    for first, x, y in batches(split, _BATCH):
+        distance, still = measure(x, y, first)
+        total, missed = total + float(distance), missed + int(still)
+    if missed:
+        warnings.warn(
+            f"{type(attack).__name__} found no adversarial example for {missed} of the "
+            f"{split.size} examples, which count as distance 0: r_2 is too small",
+            RunWarning,
+            stacklevel=2,
+        )
+    return total / split.size
+
+
+def batches(split: Split, size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """All of a split, in order: (int64 number of the first, images, labels) of up to `size`."""
+    require_split(split)
+    for first in range(0, split.size, size):
+        numbers = tf.range(first, min(first + size, split.size), dtype=tf.int64)
+        yield numbers[0], *split.gather(numbers)
+
+
+def require_split(split: Any) -> None:
+    """Raises InputError for data that is not a `Split`."""
+    if not isinstance(split, Split):
+        raise InputError(
+            f"data of type {type(split).__name__}: must be a robust_sparse_tf.data.Split"
+        )
+
+
+def _check(attack: Attack, kind: type, norm: str) -> None:
+    if not isinstance(attack, kind) or attack.norm != norm or attack.targeted:
+        raise InputError(
+            f"attack={attack}: must be an untargeted attack of kind {kind.__name__} in {norm}"
+        )

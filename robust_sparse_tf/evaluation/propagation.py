@@ -1,0 +1,233 @@
+"""Boxes around all that a network can compute from a ball of inputs, layer by layer.
+
+"On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models" (Gowal et
+al., 2018), section 3. All bounds hold up to the rounding of float32.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.layers import ParameterFreeShortcut
+
+DUAL = {"linf": 1, "l2": 2, "l1": math.inf}
+"""Orders of the dual norms."""
+
+AFFINE = (keras.layers.Dense, keras.layers.Conv2D)
+"""Layers with a kernel, and perhaps an activation."""
+
+RESHAPING = (
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Permute,
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+    keras.layers.Dropout,
+    ParameterFreeShortcut,
+)
+"""Layers that move entries, drop them or add zeros."""
+
+SCALING = (
+    keras.layers.Rescaling,
+    keras.layers.Normalization,
+    keras.layers.BatchNormalization,
+)
+"""Layers that are affine at inference, entry by entry."""
+
+POOLING = (
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.GlobalAveragePooling2D,
+)
+
+_RISING = (
+    *RESHAPING,
+    *POOLING,
+    keras.layers.Add,
+    keras.layers.Concatenate,
+    keras.layers.ReLU,
+)
+_ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")  # none of them ever falls
+
+
+class Ball(NamedTuple):
+    """The first layers' images of an l2 or l1 ball, while all are affine entry by entry."""
+
+    centre: tf.Tensor
+    """Of the clean inputs: [batch, ...]."""
+    scale: tf.Tensor
+    """By how much an entry moves where its input moves by 1, at least 0: [1, ...]."""
+    norm: str
+    radius: float | tf.Tensor
+
+
+class Box(NamedTuple):
+    """Entry by entry, the least and the largest value: float32 [batch, ...]."""
+
+    low: tf.Tensor
+    high: tf.Tensor
+    ball: Ball | None = None
+
+
+class Step(NamedTuple):
+    """One call of a layer."""
+
+    layer: keras.layers.Layer
+    inputs: list[Box]
+    output: Box
+
+
+def input_box(
+    x: tf.Tensor, epsilon: float | tf.Tensor, norm: str, clip_min: float, clip_max: float
+) -> Box:
+    """The ball around inputs within the clip range, as a box."""
+    if not tf.is_tensor(epsilon) and not epsilon >= 0:
+        raise InputError(f"epsilon={epsilon}: must be at least 0")
+    if norm not in norms.NAMES:
+        raise InputError(f"norm={norm}: must be one of {', '.join(norms.NAMES)}")
+    if not clip_min < clip_max:
+        raise InputError(f"clip_max={clip_max}: must be above clip_min={clip_min}")
+    x = tf.convert_to_tensor(x, tf.float32)
+    low, high = tf.maximum(x - epsilon, clip_min), tf.minimum(x + epsilon, clip_max)
+    # In linf the box says it all.
+    ball = None if norm == "linf" else Ball(x, tf.ones_like(x[:1]), norm, epsilon)
+    return Box(low, high, ball)
+
+
+def propagate(model: keras.Model, box: Box) -> list[Step]:
+    """The calls of all layers, each after those it needs; the last one gives the logits.
+
+    Raises:
+        InputError: naming the layer that is not supported.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise InputError(f"model {model.name}: must have one input and one output")
+    boxes = {str(id(model.inputs[0])): box}
+    steps: list[Step] = []
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            inputs = [boxes[number] for number in node.flat_input_ids]
+            if isinstance(node.layer, keras.Model):
+                steps += propagate(node.layer, inputs[0])
+            else:
+                steps.append(Step(node.layer, inputs, _bound(node.layer, inputs)))
+            boxes[node.flat_output_ids[0]] = steps[-1].output
+    last = boxes[str(id(model.outputs[0]))]
+    # What the model gives need not be what was computed last.
+    return sorted(steps, key=lambda step: step.output is last)
+
+
+def affine_parts(layer: keras.layers.Layer) -> tuple[Callable, Callable]:
+    """Of a dense layer or convolution: (inputs, kernel) -> outputs without bias, and adding it."""
+    if isinstance(layer, keras.layers.Dense):
+        apply = tf.linalg.matmul
+        add = (lambda y: y + layer.bias) if layer.use_bias else (lambda y: y)
+    else:
+        first = "NCHW" if layer.data_format == "channels_first" else "NHWC"
+        apply = layer.convolution_op
+        add = (lambda y: tf.nn.bias_add(y, layer.bias, first)) if layer.use_bias else (lambda y: y)
+    return apply, add
+
+
+def differences(layer: keras.layers.Dense, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weights and biases of the label's logit less each: [batch, features, classes], [.., classes].
+
+    They make one layer of the last one and the subtraction after it.
+    """
+    weights = tf.gather(layer.kernel, y, axis=1)  # [features, batch]
+    weights = tf.transpose(weights)[:, :, None] - layer.kernel[None]
+    if not layer.use_bias:
+        return weights, tf.zeros_like(weights[:, 0])
+    return weights, tf.gather(layer.bias, y)[:, None] - layer.bias[None]
+
+
+def activation_of(layer: keras.layers.Layer) -> str:
+    """The name of a layer's activation.
+
+    Raises:
+        InputError: for one that may fall, softmax among them.
+    """
+    for name in _ACTIVATIONS:
+        if layer.activation is keras.activations.get(name):
+            return name
+    name = getattr(layer.activation, "__name__", layer.activation)
+    raise InputError(
+        f"layer {layer.name}: activation {name} is not supported, only {', '.join(_ACTIVATIONS)}"
+    )
+
+
+def _bound(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
+    kind = type(layer)
+    if kind in AFFINE:
+        return _affine(layer, inputs[0])
+    if kind in _RISING or (kind is keras.layers.Activation and activation_of(layer)):
+        low, high = (call(layer, [box[end] for box in inputs]) for end in (0, 1))
+        ball = inputs[0].ball
+        if ball is None or kind not in RESHAPING:
+            return Box(low, high)
+        moved = ball._replace(centre=call(layer, [ball.centre]), scale=call(layer, [ball.scale]))
+        return Box(low, high, moved)
+    if kind in SCALING:
+        ends = [call(layer, [inputs[0][end]]) for end in (0, 1)]
+        return Box(tf.minimum(*ends), tf.maximum(*ends), _scaled(layer, inputs[0].ball))
+    raise InputError(f"layer {layer.name}: {kind.__name__} is not supported by interval bounds")
+
+
+def call(layer: keras.layers.Layer, values: list[tf.Tensor]) -> tf.Tensor:
+    """A layer's output at inference."""
+    value = values if len(values) > 1 else values[0]
+    training = type(layer) in (keras.layers.Dropout, keras.layers.BatchNormalization)
+    return layer(value, training=False) if training else layer(value)
+
+
+def _scaled(layer: keras.layers.Layer, ball: Ball | None) -> Ball | None:
+    if ball is None:
+        return None
+    scale = entry_scale(layer, ball.scale) * ball.scale
+    return ball._replace(centre=call(layer, [ball.centre]), scale=scale)
+
+
+def entry_scale(layer: keras.layers.Layer, like: tf.Tensor) -> tf.Tensor:
+    """By how much entries of a `SCALING` layer's output move with its input's; shaped as given."""
+    zeros = tf.zeros_like(like)
+    return tf.abs(call(layer, [zeros + 1]) - call(layer, [zeros]))
+
+
+def _affine(layer: keras.layers.Layer, box: Box) -> Box:
+    apply, add = affine_parts(layer)
+    activation = keras.activations.get(activation_of(layer))
+    centre, radius = middle_of(box)
+    middle, spread = add(apply(centre, layer.kernel)), apply(radius, tf.abs(layer.kernel))
+    low, high = middle - spread, middle + spread
+    if box.ball is not None:
+        middle = add(apply(box.ball.centre, layer.kernel))
+        reach = box.ball.radius * _dual_lengths(apply, layer.kernel, box.ball)
+        low, high = tf.maximum(low, middle - reach), tf.minimum(high, middle + reach)
+    return Box(activation(low), activation(high))
+
+
+def _dual_lengths(apply: Callable, kernel: tf.Tensor, ball: Ball) -> tf.Tensor:
+    """Of each output the dual norm of its weights; for l1 at least that."""
+    if ball.norm == "l2":
+        return tf.sqrt(apply(tf.square(ball.scale), tf.square(kernel)))
+    # The largest weight, as if each output saw the entry that moves most.
+    largest = tf.reduce_max(tf.abs(kernel), axis=range(len(kernel.shape) - 1))
+    return tf.zeros_like(apply(ball.scale, kernel)) + largest * tf.reduce_max(ball.scale)
+
+
+def middle_of(box: Box) -> tuple[tf.Tensor, tf.Tensor]:
+    """The centre of a box and its half width."""
+    return (box.high + box.low) / 2, (box.high - box.low) / 2
+
+
+def is_linear(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is dense and has no activation."""
+    return type(layer) is keras.layers.Dense and activation_of(layer) == "linear"

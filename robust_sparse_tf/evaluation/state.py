@@ -1,0 +1,60 @@
+"""The progress of an evaluation on the disk."""
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
+
+_NAMES = ("done", "distance", "stands", "seconds", "queries")
+
+
+class State:
+    """What each attack has done so far, in one `.npz` file or, without one, nowhere.
+
+    Args:
+        path: the file, which need not exist.
+        identity: what is evaluated, as JSON takes it.
+
+    Raises:
+        InputError: for a file of another evaluation, or none at all.
+    """
+
+    def __init__(self, path: str | None, identity: dict[str, Any]) -> None:
+        self._path, self._identity = path, json.dumps(identity, sort_keys=True)
+        self._arrays: dict[str, np.ndarray] = {}
+        if path is None or not os.path.exists(path):
+            return
+        try:
+            with np.load(path) as stored:
+                arrays = dict(stored)
+            found = str(arrays.pop("identity"))
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"state={path}: holds no state of an evaluation") from error
+        if found != self._identity:
+            raise InputError(
+                f"state={path}: is of another model's data, attacks or seed; choose another file"
+            )
+        self._arrays = arrays
+
+    def get(self, key: str, stands: np.ndarray) -> list[Any]:
+        """(done, distance, stands, seconds, queries) of an attack, by default of one not begun."""
+        if f"{key}/done" not in self._arrays:
+            nothing = np.zeros(len(stands), bool)
+            return [nothing, np.zeros(len(stands), np.float32), stands.copy(), 0.0, 0]
+        return [
+            value.copy() if value.ndim else value.item()
+            for value in (self._arrays[f"{key}/{name}"] for name in _NAMES)
+        ]
+
+    def put(self, key: str, *values: Any) -> None:
+        """Saves the same five."""
+        if self._path is None:
+            return
+        for name, value in zip(_NAMES, values, strict=True):
+            self._arrays[f"{key}/{name}"] = np.array(value)
+        with files.complete(self._path) as file:
+            np.savez(file, identity=np.array(self._identity), **self._arrays)

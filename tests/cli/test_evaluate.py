@@ -1,0 +1,165 @@
+"""The command that attacks a trained model."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from experiments import evaluate
+from robust_sparse_tf import data
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {
+    "report.json",
+    "report.csv",
+    "report.md",
+    "accuracy.png",
+    "images.png",
+    "state.npz",
+}
+FEW = ["--examples=40", "--epsilons=0.1"]
+
+
+@pytest.fixture
+def call(capfd, tmp_path):
+    """Runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = evaluate.main(["evaluate", *FEW, f"--output={tmp_path / 'reports'}", *argv])
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def places(base, tmp_path_factory) -> dict[str, str]:
+    """The same model in all forms."""
+    folder = tmp_path_factory.mktemp("models")
+    network = keras.models.load_model(base.path / "saved_model", compile=False)
+    network.save(folder / "model.keras")
+    return {
+        "run": str(base.path),
+        "saved_model": str(base.path / "saved_model"),
+        "keras": str(folder / "model.keras"),
+        "tflite": str(base.path / "model.tflite"),
+    }
+
+
+def test_command(base, tmp_path):
+    """In a process of its own: a finished run's directory, its data set, an ensemble."""
+    run = shutil.copytree(base.path, tmp_path / base.path.name)
+    command = [sys.executable, "-m", "experiments.evaluate", f"--model={run}", "--attacks=quick"]
+    done = subprocess.run(
+        [*command, "--epsilons=0.05,0.1"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = Path(done.stdout.splitlines()[-1])
+    assert folder.parent == run / "robustness" and folder.name.startswith("quick-linf-")
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert (folder / "report.md").read_text() in done.stdout
+    content = json.loads((folder / "report.json").read_text())
+    rows = {(row["attack"], row["epsilon"]): row["accuracy"] for row in content["rows"]}
+    stored = json.loads((run / "results.json").read_text())["rounds"][-1]["test"]
+    assert rows["clean", None] == pytest.approx(stored["clean_accuracy"])
+    assert rows["fgsm", 0.1] == pytest.approx(stored["robust_accuracy"]["fgsm"], abs=0.01)
+    assert rows["worst", 0.1] <= rows["worst", 0.05] <= rows["clean", None]
+    assert len(content["labels"]) == data.load("digits")[2].size
+
+
+@pytest.mark.parametrize("form", ["run", "saved_model", "keras"])
+def test_forms_of_a_model(form, places, call):
+    """All are the same model, with the same gradients."""
+    code, out, err = call(f"--model={places[form]}", "--attacks=fgsm,deepfool", "--dataset=digits")
+    assert (code, err) == (0, "")
+    rows = json.loads((Path(out.splitlines()[-1]) / "report.json").read_text())["rows"]
+    found = {row["attack"]: row["accuracy"] for row in rows if row["epsilon"] in (0.1, None)}
+    if form != "run":
+        code, out, _ = call(f"--model={places['run']}", "--attacks=fgsm,deepfool")
+        rows = json.loads((Path(out.splitlines()[-1]) / "report.json").read_text())["rows"]
+        whole = {row["attack"]: row["accuracy"] for row in rows if row["epsilon"] in (0.1, None)}
+        assert found == whole
+    assert found["clean"] > found["fgsm"]
+
+
+def test_tflite_by_scores_and_by_transfer(places, call):
+    """No gradients are there; those of the Keras model are as good as its own."""
+    code, out, err = call(
+        f"--model={places['tflite']}", "--attacks=square", "--dataset=digits", "--examples=20"
+    )
+    assert (code, err) == (0, "")
+    assert "no gradient" in out
+    model, source = places["tflite"], places["keras"]
+    argv = ["--attacks=uniform_noise", "--dataset=digits", f"--source={source}"]
+    code, out, err = call(f"--model={model}", *argv)
+    assert (code, err) == (0, "")
+    rows = json.loads((Path(out.splitlines()[-1]) / "report.json").read_text())["rows"]
+    found = {row["attack"]: row["accuracy"] for row in rows if row["epsilon"] in (0.1, None)}
+    _, out, _ = call(f"--model={source}", "--attacks=pgd", "--dataset=digits")
+    rows = json.loads((Path(out.splitlines()[-1]) / "report.json").read_text())["rows"]
+    direct = next(row["accuracy"] for row in rows if row["attack"] == "pgd")
+    assert found["transfer"] == pytest.approx(direct, abs=0.03)
+    assert found["transfer"] < found["uniform_noise"]
+
+
+def test_the_same_command_shows_the_same(places, call):
+    argv = [f"--model={places['keras']}", "--attacks=pgd", "--dataset=digits"]
+    first, second = call(*argv), call(*argv)
+    assert "pgd: " in first[1] and "pgd: " not in second[1]
+    assert [line for line in first[1].splitlines() if "| pgd" in line] == [
+        line for line in second[1].splitlines() if "| pgd" in line
+    ]
+    state = np.load(Path(first[1].splitlines()[-1]) / "state.npz")
+    assert "identity" in state
+
+
+REFUSED = {
+    "no model": ([], "model: must be given"),
+    "not there": (["--model=nowhere"], "model=nowhere: does not exist"),
+    "no data set": (["--model={keras}"], "dataset: must be given, one of digits, mnist"),
+    "unknown data set": (["--model={keras}", "--dataset=letters"], "dataset=letters: must be"),
+    "no number": (["--model={run}", "--epsilons=a"], "epsilons=a: must be numbers"),
+    "negative": (["--model={run}", "--epsilons=-1", "--attacks=fgsm"], "epsilon=-1.0: must be"),
+    "unknown attack": (["--model={run}", "--attacks=strong"], "must be one of quick, standard"),
+    "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be alone"),
+    "norm": (["--model={run}", "--attacks=bim", "--norm=l1"], "norm=l1: must be linf"),
+    "gradients": (["--model={tflite}", "--attacks=pgd"], "must be of square, spsa"),
+    "radii": (
+        ["--model={run}", "--attacks=pgd", "--source={run}", "--epsilons=0.1,0.2"],
+        "epsilons=0.1,0.2: must be one with --source",
+    ),
+    "no run": (["--model=tests", "--dataset=digits"], "model=tests: must be the directory of"),
+    "flag": (["--modle=x"], "modle"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses(name, places, call):
+    argv, words = REFUSED[name]
+    code, _, err = call(*(word.format(**places) for word in argv))
+    assert code == 2
+    assert err.startswith("error: ") and err.count("\n") == 1 and words in err
+
+
+@pytest.mark.skipif(not os.environ.get("RST_DATA_DIR"), reason="no MNIST")
+def test_images_that_do_not_fit(places, call):
+    code, _, err = call(f"--model={places['keras']}", "--dataset=mnist")
+    assert code == 2 and "do not fit the model" in err and err.count("\n") == 1
+
+
+def test_broken_file(tmp_path, call):
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    code, _, err = call(f"--model={tmp_path / 'broken.keras'}", "--dataset=digits")
+    assert code == 2 and "broken.keras: cannot be read" in err and err.count("\n") == 1
+
+
+def test_help(capfd):
+    assert evaluate.main(["evaluate", "--help"]) == 0
+    assert "--attack_batch_size" in capfd.readouterr().out

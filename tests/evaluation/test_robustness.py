@@ -1,0 +1,218 @@
+"""A model under several attacks: what is reported, saved, gone on with and refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf import evaluate
+from robust_sparse_tf.attacks import FGSM, PGD, Attack, Bounded, DeepFool
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation import Evaluator
+
+ATTACKS = {"fgsm": FGSM(epsilon=0.1), "pgd": PGD(epsilon=0.1, step_size=0.03, steps=5)}
+
+
+class Counting(FGSM):
+    """Counts its traces, and may fail in a later batch."""
+
+    traces = []
+
+    def perturb(self, model, x, labels, seed):
+        self.traces.append(x.shape)
+        return super().perturb(model, x, labels, seed)
+
+
+@pytest.fixture(scope="module")
+def report(trained, digits):
+    return evaluate(trained, digits[2], ATTACKS, [0.0, 0.05, 0.1], batch_size=100)
+
+
+def test_figures_are_those_of_the_evaluator(report, trained, digits):
+    """Which attacks what is wrong already, too: its attacks can only lose more."""
+    found = Evaluator(trained, ATTACKS)(digits[2])
+    assert report.accuracy("clean") == found["clean_accuracy"]
+    for name, accuracy in found["robust_accuracy"].items():
+        assert report.accuracy(name, 0.1) == pytest.approx(accuracy, abs=0.01)
+    assert report.accuracy("fgsm", 0.0) == report.accuracy("clean")
+
+
+def test_outcomes_are_of_each_example(report, trained, digits):
+    x, y = digits[2].gather(tf.range(digits[2].size, dtype=tf.int64))
+    predicted = np.argmax(trained.network(x), axis=1)
+    np.testing.assert_array_equal(report.predictions, predicted)
+    np.testing.assert_array_equal(report.labels, y)
+    (outcome,) = (o for o in report.outcomes if (o.attack, o.epsilon) == ("pgd", 0.1))
+    np.testing.assert_array_equal(outcome.tried, report.right)
+    attacked = ATTACKS["pgd"](trained.network, x, y)
+    stands = (np.argmax(trained.network(attacked), axis=1) == y.numpy()) & report.right
+    assert np.mean(outcome.stands == stands) > 0.99
+    distance = np.abs(attacked - x).max(axis=(1, 2, 3))
+    np.testing.assert_allclose(outcome.distance[report.right], distance[report.right], atol=1e-6)
+    assert not outcome.distance[~report.right].any()
+    assert outcome.queries == 5 and outcome.seconds > 0
+    worst = report.worst("linf", 0.1)
+    fgsm = next(o for o in report.outcomes if (o.attack, o.epsilon) == ("fgsm", 0.1))
+    np.testing.assert_array_equal(worst, outcome.stands & fgsm.stands)
+
+
+def test_accuracy_falls_with_epsilon_and_strength(report):
+    for name in ("fgsm", "pgd", "worst"):
+        values = [report.accuracy(name, epsilon) for epsilon in (0.0, 0.05, 0.1)]
+        assert values == sorted(values, reverse=True) and values[0] > values[-1]
+    for epsilon in (0.05, 0.1):
+        worst = report.accuracy("worst", epsilon)
+        assert worst <= min(report.accuracy(name, epsilon) for name in ATTACKS)
+
+
+def test_nearest_examples_count_at_each_radius(trained, digits):
+    """Found once; at a radius those that are nearer are lost."""
+    attacks = {"near": DeepFool(), "ball": PGD(norm="l2", step_size=0.1, steps=20)}
+    found = evaluate(trained, digits[2], attacks, [0.3, 0.6, 1.0], check_masking=False)
+    assert found.outcomes[0].epsilon is None and found.accuracy("near", 0.3) > 0.5
+    whole = found.outcomes[0]
+    for outcome in (o for o in found.outcomes[1:] if o.attack == "near"):
+        fooled = whole.tried & ~whole.stands & (whole.distance <= outcome.epsilon)
+        np.testing.assert_array_equal(outcome.stands, found.right & ~fooled)
+        # An attack that looks for the nearest finds about what one in the ball does.
+        ball = found.accuracy("ball", outcome.epsilon)
+        assert found.accuracy("near", outcome.epsilon) == pytest.approx(ball, abs=0.1)
+
+
+def test_each_attack_is_traced_once(trained, digits):
+    """Whatever the number and the sizes of batches."""
+    Counting.traces.clear()
+    evaluate(trained, digits[2], {"one": Counting()}, [0.1], batch_size=70, check_masking=False)
+    assert Counting.traces == [(None, 8, 8, 1)]
+
+
+def test_batches_change_nothing(report, trained, digits):
+    other = evaluate(trained, digits[2], ATTACKS, [0.1], batch_size=37, check_masking=False)
+    for name in ATTACKS:
+        assert other.accuracy(name) == report.accuracy(name, 0.1)
+
+
+def test_seeds(trained, digits):
+    attacks = {"pgd": PGD(epsilon=0.15, step_size=0.1, steps=1, random_start=True)}
+    first, again, other = (
+        evaluate(trained, digits[2], attacks, seed=seed, check_masking=False) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first.outcomes[0].distance, again.outcomes[0].distance)
+    np.testing.assert_array_equal(first.outcomes[0].stands, again.outcomes[0].stands)
+    assert np.any(first.outcomes[0].stands != other.outcomes[0].stands)
+
+
+def test_arrays_and_functions(report, trained, digits):
+    images = digits[2].images.astype(np.float32)
+    found = evaluate(
+        lambda x: trained.network(x), (images, digits[2].labels), ATTACKS, check_masking=False
+    )
+    assert found.accuracy("pgd") == report.accuracy("pgd", 0.1)
+
+
+def test_an_interrupted_evaluation_goes_on(report, trained, digits, tmp_path):
+    """Batches that are done are not done again, and the end is that of a whole one."""
+
+    class Stop(Exception):
+        pass
+
+    seen: list[tuple[str, int, int]] = []
+
+    def stop(*progress) -> None:
+        seen.append(progress)
+        if len(seen) == 3:
+            raise Stop
+
+    arguments = dict(batch_size=100, state=str(tmp_path / "state.npz"), check_masking=False)
+    with pytest.raises(Stop):
+        evaluate(trained, digits[2], ATTACKS, [0.1], on_batch=stop, **arguments)
+    done = list(seen)
+    found = evaluate(
+        trained, digits[2], ATTACKS, [0.1], on_batch=lambda *p: seen.append(p), **arguments
+    )
+    size = int(report.right.sum())
+    batches = [min(number * 100, size) for number in range(1, -(-size // 100) + 1)]
+    assert seen == [(name, number, size) for name in ATTACKS for number in batches]
+    assert seen[:3] == done
+    for outcome in found.outcomes:
+        whole = next(o for o in report.outcomes if (o.attack, o.epsilon) == (outcome.attack, 0.1))
+        np.testing.assert_array_equal(outcome.stands, whole.stands)
+        np.testing.assert_array_equal(outcome.distance, whole.distance)
+        assert outcome.queries == whole.queries
+    with pytest.raises(InputError, match="is of another model's data, attacks or seed"):
+        evaluate(trained, digits[2], ATTACKS, [0.2], **arguments)
+    (tmp_path / "state.npz").write_bytes(b"no state")
+    with pytest.raises(InputError, match="holds no state of an evaluation"):
+        evaluate(trained, digits[2], ATTACKS, [0.1], **arguments)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cheat(Bounded):
+    """Leaves its ball."""
+
+    def perturb(self, model, x, labels, seed):
+        return self.clip(x + 2 * self.epsilon)
+
+
+class Shift(Attack):
+    norm = "linf"
+
+    def perturb(self, model, x, labels, seed):
+        return x + 2
+
+
+IMAGES, LABELS = np.zeros([4, 8, 8, 1], np.float32), np.arange(4)
+LOGITS = keras.layers.Dense(10)
+
+
+def head(function=lambda logits: logits):
+    return lambda x: function(LOGITS(tf.reshape(x, [-1, 64])))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(data=[1, 2]), "data of type list: must be a robust_sparse_tf.data.Split or"),
+        (dict(data=(IMAGES, LABELS[:3])), r"data of shapes \(4, 8, 8, 1\) and \(3,\): must be"),
+        (dict(data=(IMAGES[:0], LABELS[:0])), "must be .* n above 0"),
+        (dict(data=(IMAGES, LABELS / 2)), "labels of type float64: must be integers"),
+        (dict(data=(IMAGES, LABELS + 7)), "labels from 7 to 10: must be in 0 to 9"),
+        (dict(data=(IMAGES, LABELS - 1)), "labels from -1 to 2: must be in 0 to 9"),
+        (dict(data=(IMAGES + 1.5, LABELS)), r"images of values 1.5 to 1.5: must be in \[0, 1\]"),
+        (dict(data=(IMAGES * np.nan, LABELS)), "images: 4 of them hold NaN"),
+        (dict(data=(IMAGES[:, :7], LABELS)), "images of shape .4, 7, 8, 1.: do not fit the model"),
+        (dict(model=head(tf.nn.softmax)), "model: returns probabilities .softmax.; must return"),
+        (dict(model=head(lambda x: x[:, :3])), "labels from 0 to 3: must be in 0 to 2"),
+        (dict(model=head(lambda x: x[:, 0])), "model: returns shape .* must be logits"),
+        (dict(model=head(lambda x: x * np.nan)), "model: returns NaN for clean images"),
+        (dict(model=3), "model of type int: must be a tf_keras model, or a function"),
+        (
+            dict(attacks="strong", epsilons=[0.1]),
+            "attacks=strong: must be one of quick, standard, rand",
+        ),
+        (dict(attacks=FGSM()), "attacks=FGSM.*: must be quick, standard, rand or attacks by name"),
+        (dict(attacks={}), "attacks={}: must be"),
+        (dict(attacks={"x": 3}), "attacks.'x'.=3: must be an untargeted Attack"),
+        (dict(attacks={"x": FGSM(targeted=True)}), "must be an untargeted Attack"),
+        (dict(attacks="quick"), r"epsilons=\(\): must be given"),
+        (dict(epsilons=[-0.1]), "epsilon=-0.1: must be at least 0"),
+        (dict(attacks="quick", epsilons=[0.1], norm="l3"), "norm=l3: must be one of"),
+        (dict(attacks={"x": Cheat()}), "attack x: left its threat model"),
+        (dict(attacks={"x": Shift()}), "attack x: left its threat model"),
+    ],
+)
+def test_refuses(change, words):
+    arguments = dict(model=head(), data=(IMAGES, LABELS), attacks=ATTACKS) | change
+    with pytest.raises(InputError, match=words):
+        evaluate(**arguments)
+
+
+def test_the_whole_of_a_report(report, trained, digits):
+    small = Split(digits[2].images[:5], digits[2].labels[:5], num_classes=10, batch_size=5)
+    one = evaluate(trained, small, "quick", [0.1])
+    assert [row["attack"] for row in one.rows()] == ["clean", "fgsm", "pgd_10", "pgd_40", "worst"]
+    with pytest.raises(KeyError, match="attack=pgd, epsilon=None: must be one of"):
+        report.accuracy("pgd")

@@ -11,6 +11,8 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.fab import FAB, to_plane
 from robust_sparse_tf.errors import InputError
 
+pytestmark = pytest.mark.slow  # a minute in all
+
 NORMS = ["linf", "l2", "l1"]
 EVERY_NORM = pytest.mark.parametrize("norm", NORMS)
 ORDERS = {"linf": 1, "l2": 2, "l1": np.inf}

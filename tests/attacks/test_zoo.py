@@ -10,6 +10,8 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.zoo import ZOO
 from robust_sparse_tf.errors import InputError
 
+pytestmark = pytest.mark.slow  # thousands of queries each
+
 FEW = ZOO(queries=600, coordinates=16, binary_searches=2, initial_constant=1.0, learning_rate=0.1)
 
 

@@ -74,6 +74,7 @@ def test_command(base, tmp_path):
     assert len(content["labels"]) == data.load("digits")[2].size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["run", "saved_model", "keras"])
 def test_forms_of_a_model(form, places, call):
     """All are the same model, with the same gradients."""

@@ -13,6 +13,8 @@ from robust_sparse_tf.evaluation import clever_score as module
 from robust_sparse_tf.evaluation.clever_score import clever, endpoint
 from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
 
+pytestmark = pytest.mark.slow  # many networks, norms and radii
+
 DUAL = {"linf": 1, "l2": 2, "l1": np.inf}
 RADIUS = {"linf": 0.25, "l2": 2.0, "l1": 12.0}
 FEW = dict(batches=20, samples=30)

@@ -47,6 +47,7 @@ def few(digits) -> Split:
     return Split(digits[2].images[:60], digits[2].labels[:60], num_classes=10, batch_size=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm, epsilon", [("linf", 0.08), ("l2", 0.5)])
 def test_members_take_turns(norm, epsilon, trained, few):
     report = evaluate(trained, few, "standard", [epsilon], norm=norm, check_masking=False)

@@ -20,6 +20,8 @@ from robust_sparse_tf.evaluation.interval_bounds import (
     margin_bounds,
 )
 
+pytestmark = pytest.mark.slow  # many networks, norms and radii
+
 NETWORKS = {name: bounded_networks.make(name) for name in bounded_networks.ALL}
 every_network = pytest.mark.parametrize("name", NETWORKS)
 layers = keras.layers

@@ -15,6 +15,8 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import lipschitz
 from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
 
+pytestmark = pytest.mark.slow  # many networks, norms and radii
+
 NETWORKS = {name: bounded_networks.make(name) for name in bounded_networks.CHAINS}
 ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
 DUAL = {"linf": 1, "l2": 2, "l1": np.inf}

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import apgd_l1, norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
+from robust_sparse_tf.attacks.deepfool import likeliest_others
 from robust_sparse_tf.attacks.dlr import check_classes, dlr, targeted_dlr
 from robust_sparse_tf.attacks.loop import restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
@@ -74,11 +75,8 @@ class APGD(Bounded):
     def _each_target(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """One attempt for each target, the most likely first."""
         _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
-        classes = logits.shape[-1]
-        own = tf.one_hot(labels, classes, on_value=True, off_value=False)
-        others = tf.where(own, logits.dtype.min, logits)
-        tried = min(self.target_classes, classes - 1)
-        targets = tf.math.top_k(others, tried).indices
+        tried = min(self.target_classes, logits.shape[-1] - 1)
+        targets = likeliest_others(logits, labels, tried)
 
         def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
             x, labels, targets, best, most = state

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Attack, Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.attacks.losses import margin, value_and_gradient
@@ -14,7 +14,6 @@ from robust_sparse_tf.options import option
 # How far out of its range's middle a search begins. Nearer to 1 the tanh is so flat that inputs at
 # an end of the range stay there for most of the steps, and longer distances are found.
 _INNER = 0.99
-_BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8
 
 
 class Search(NamedTuple):
@@ -126,11 +125,10 @@ class CarliniWagner(MinimumNorm):
 
         constant = norms.spread(search.constant, now.x)
         gradient = (shift + width / 2 * constant * uphill) * (1 - tanh * tanh)
-        mean = now.mean + (1 - _BETA_1) * (gradient - now.mean)
-        square = now.square + (1 - _BETA_2) * (gradient * gradient - now.square)
         steps = now.steps + 1
-        rate = self.learning_rate * tf.sqrt(1 - _BETA_2**steps) / (1 - _BETA_1**steps)
-        w = now.w - norms.spread(rate, now.x) * mean / (tf.sqrt(square) + _TINY)
+        count = norms.spread(steps, now.x)
+        mean, square, uphill = adam.step(now.mean, now.square, gradient, count)
+        w = now.w - self.learning_rate * uphill
 
         least = tf.minimum(now.least, distance + search.constant * gaps)
         ended = steps > self.steps

@@ -2,16 +2,12 @@
 
 import dataclasses
 
-import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.options import option
-
-# The distance to a plane is the gap over the gradient's norm of this order.
-DUAL_ORDERS = {"linf": 1, "l2": 2, "l1": np.inf}
 
 # A share of the largest logit above what rounding does to logits.
 ROUNDING = 1e-5
@@ -92,7 +88,7 @@ def nearest_boundary(
     # and without its limits on what the model may be.
     for lead in leads:
         gradient = -tape.gradient(lead, x, unconnected_gradients="zero")
-        dual = tf.norm(flattened(gradient), DUAL_ORDERS[norm], axis=1)
+        dual = norms.distance(gradient, norms.DUAL[norm])
         distance = tf.where(dual > 0, tf.abs(lead) / dual, tf.float32.max)
         nearer = distance < nearest
         nearest = tf.where(nearer, distance, nearest)
@@ -106,8 +102,3 @@ def likeliest_others(logits: tf.Tensor, labels: tf.Tensor, count: int) -> tf.Ten
     """The likeliest classes but the label, the likeliest first: int32 [batch, count]."""
     own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
     return tf.math.top_k(tf.where(own, logits.dtype.min, logits), count).indices
-
-
-def flattened(value: tf.Tensor) -> tf.Tensor:
-    """Examples as vectors: [batch, entries] from [batch, ...]."""
-    return tf.reshape(value, [-1, np.prod(value.shape[1:], dtype=int)])

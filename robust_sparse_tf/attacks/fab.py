@@ -8,7 +8,6 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.deepfool import (
     ROUNDING,
-    flattened,
     likeliest_others,
     nearest_boundary,
 )
@@ -70,7 +69,7 @@ class FAB(MinimumNorm):
             return model(tf.reshape(flat, [-1, *inner]))
 
         seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
-        flat = flattened(x)
+        flat = norms.flat(x)
         logits = flat_model(flat)
         goals = min(max(self.target_classes, 1), logits.shape[-1] - 1)
 

@@ -6,11 +6,12 @@ from cleverhans.tf2.utils import clip_eta, optimize_linear
 
 ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
 NAMES = tuple(ORDERS)
+DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 
 
 def distance(difference: tf.Tensor, norm: str) -> tf.Tensor:
     """The norm of each example's difference: float32 [batch] from [batch, ...]."""
-    return tf.norm(_flat(difference), ORDERS[norm], axis=1)
+    return tf.norm(flat(difference), ORDERS[norm], axis=1)
 
 
 def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.Tensor:
@@ -21,16 +22,16 @@ def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.
     """
     if norm != "l1":
         return clip_eta(difference, ORDERS[norm], epsilon)
-    flat = _flat(difference)
-    sizes = tf.abs(flat)
+    vectors = flat(difference)
+    sizes = tf.abs(vectors)
     ordered = tf.sort(sizes, axis=1, direction="DESCENDING")
-    places = tf.range(1, tf.shape(flat)[1] + 1, dtype=flat.dtype)
+    places = tf.range(1, tf.shape(vectors)[1] + 1, dtype=vectors.dtype)
     excess = (tf.cumsum(ordered, axis=1) - epsilon) / places
     kept = tf.reduce_sum(tf.cast(ordered > excess, tf.int32), axis=1, keepdims=True)
     threshold = tf.gather(excess, tf.maximum(kept - 1, 0), axis=1, batch_dims=1)
     inside = tf.reduce_sum(sizes, axis=1, keepdims=True) <= epsilon
-    shrunk = tf.sign(flat) * tf.maximum(sizes - tf.maximum(threshold, 0.0), 0.0)
-    return tf.reshape(tf.where(inside, flat, shrunk), tf.shape(difference))
+    shrunk = tf.sign(vectors) * tf.maximum(sizes - tf.maximum(threshold, 0.0), 0.0)
+    return tf.reshape(tf.where(inside, vectors, shrunk), tf.shape(difference))
 
 
 def steepest(gradient: tf.Tensor, norm: str, size: float | tf.Tensor) -> tf.Tensor:
@@ -72,5 +73,7 @@ def select(chosen: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     return tf.where(spread(chosen, one), one, other)
 
 
-def _flat(value: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(value, [tf.shape(value)[0], -1])
+def flat(value: tf.Tensor) -> tf.Tensor:
+    """Examples as vectors: [batch, entries] from [batch, ...]."""
+    value = tf.convert_to_tensor(value)
+    return tf.reshape(value, [-1, value.shape[1:].num_elements()])

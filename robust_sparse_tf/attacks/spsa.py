@@ -4,13 +4,11 @@ import dataclasses
 
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
 from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.attacks.losses import margin
 from robust_sparse_tf.options import option
-
-_BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,11 +39,9 @@ class SPSA(Bounded):
             best, least = norms.select(better, adversarial, best), tf.where(better, losses, least)
             step_seed = tf.random.experimental.stateless_fold_in(seed, number)
             gradient = self._gradient(model, adversarial, labels, step_seed)
-            mean = mean + (1 - _BETA_1) * (gradient - mean)
-            square = square + (1 - _BETA_2) * (gradient * gradient - square)
-            taken = tf.cast(number + 1, tf.float32)
-            rate = self.learning_rate * tf.sqrt(1 - _BETA_2**taken) / (1 - _BETA_1**taken)
-            moved = adversarial - rate * mean / (tf.sqrt(square) + _TINY)
+            count = tf.cast(number + 1, tf.float32)
+            mean, square, uphill = adam.step(mean, square, gradient, count)
+            moved = adversarial - self.learning_rate * uphill
             return (x, labels, self.project(x, moved), mean, square, best, least), fooled
 
         zeros, most = tf.zeros_like(x), tf.fill(tf.shape(x)[:1], tf.float32.max)

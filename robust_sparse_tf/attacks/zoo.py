@@ -4,14 +4,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.carlini_wagner import Search, hinge
 from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
-
-_BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,12 +106,10 @@ class ZOO(MinimumNorm):
                 tf.zeros([entries, tf.shape(flat)[0]]), places[:, None], tf.transpose(gradient)
             )
             whole = tf.transpose(whole)
-            mean = mean + chosen * (1 - _BETA_1) * (whole - mean)
-            square = square + chosen * (1 - _BETA_2) * (whole * whole - square)
             taken = taken + chosen
-            count = tf.maximum(taken, 1.0)
-            rate = self.learning_rate * tf.sqrt(1 - _BETA_2**count) / (1 - _BETA_1**count)
-            moved = flat - chosen * rate * mean / (tf.sqrt(square) + _TINY)
+            new = adam.step(mean, square, whole, tf.maximum(taken, 1.0))
+            mean, square = tf.where(chosen > 0, new[0], mean), tf.where(chosen > 0, new[1], square)
+            moved = flat - self.learning_rate * chosen * new[2]
             return (tf.clip_by_value(moved, 0.0, 1.0), mean, square, taken, *kept), None
 
         zeros = tf.zeros_like(start)

@@ -17,7 +17,6 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import as_logits
 
-_DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 _POINTS = 4096  # at which gradients are taken at once; bounds the memory
 
 
@@ -170,7 +169,7 @@ class _Sampler:
                 gap = tf.gather(logits, own, batch_dims=1)
                 gap -= tf.gather(logits, tf.repeat(rival, self.samples), batch_dims=1)
             gradient = tape.gradient(gap, points)
-            lengths = norms.distance(gradient, _DUAL[self.norm])
+            lengths = norms.distance(gradient, norms.DUAL[self.norm])
             return tf.reduce_max(tf.reshape(lengths, [-1, self.samples]), axis=1)
 
         columns = tf.map_fn(

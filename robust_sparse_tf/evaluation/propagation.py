@@ -4,7 +4,6 @@
 al., 2018), section 3. All bounds hold up to the rounding of float32.
 """
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.layers import ParameterFreeShortcut
 
-DUAL = {"linf": 1, "l2": 2, "l1": math.inf}
+DUAL = {norm: norms.ORDERS[dual] for norm, dual in norms.DUAL.items()}
 """Orders of the dual norms."""
 
 AFFINE = (keras.layers.Dense, keras.layers.Conv2D)

@@ -211,7 +211,7 @@ class _Runner:
         """An attack that breaks its rules must not count."""
         radius = reach(attack.epsilon if isinstance(attack, Bounded) else None)
         far = distance.max() > radius
-        if far or x.min() < attack.clip_min or x.max() > attack.clip_max or np.isnan(x).any():
+        if far or x.min() < attack.clip_min or x.max() > attack.clip_max:
             raise InputError(
                 f"attack {name}: left its threat model (distance {distance.max():g}, values "
                 f"{x.min():g} to {x.max():g}); must stay within {radius:g} and "

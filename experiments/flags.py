@@ -32,6 +32,13 @@ class RunOptions:
     eval_attacks: list = option(
         ["pgd"], "attacks in evaluation, separated by commas", choices=_ASCENTS
     )
+    epsilon_std: float = option(
+        0.0,
+        "in training draw epsilon for each batch from |Norm(0, epsilon_std)|, at most 1, and steps "
+        "in proportion (0: always epsilon)",
+        unit="input units",
+        minimum=0,
+    )
     method: str = option(
         "lottery",
         "how the network becomes sparse; 'lottery' prunes between rounds (LotteryTicket, "

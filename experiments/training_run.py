@@ -59,6 +59,9 @@ class TrainingRun:
         self.optimizer = flags.make(OptimizerOptions, values)
         self.objective = flags.make(Mixed, values)
         self.attack = _attack(self.options.attack, values)
+        if self.attack and self.options.epsilon_std:
+            std = self.options.epsilon_std
+            self.attack = attacks.RandomIntensity(attack=self.attack, std=std)
         self.eval_attacks = {name: _attack(name, values) for name in self.options.eval_attacks}
         self.branches = self.options.branches or _default_branches()
 

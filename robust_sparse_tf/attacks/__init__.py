@@ -10,6 +10,7 @@ from robust_sparse_tf.attacks.fgsm import FGSM
 from robust_sparse_tf.attacks.mim import MIM
 from robust_sparse_tf.attacks.noise import GaussianNoise, UniformNoise
 from robust_sparse_tf.attacks.pgd import PGD
+from robust_sparse_tf.attacks.random_intensity import RandomIntensity
 from robust_sparse_tf.attacks.rfgsm import RFGSM
 from robust_sparse_tf.attacks.spsa import SPSA
 from robust_sparse_tf.attacks.square import Square
@@ -51,6 +52,7 @@ __all__ = [
     "DeepFool",
     "GaussianNoise",
     "MinimumNorm",
+    "RandomIntensity",
     "Square",
     "Transfer",
     "UniformNoise",

@@ -140,6 +140,11 @@ class Ascent(Bounded):
         """See `Attack.perturb`."""
         return self.ascend(model, x, labels, self.noise(tf.shape(x), seed))
 
+    def drawn(self, seed: Seed) -> "Ascent":
+        """The attack of one batch: this one, unless a subclass draws something of it."""
+        del seed
+        return self
+
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
         """The perturbation to start from, of a given shape, or None to start at x."""
         del shape, seed

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import Ascent
+from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
@@ -58,7 +58,7 @@ class AdversarialModel(keras.Model):
     def __init__(
         self,
         network: keras.Model,
-        attack: Ascent | None = None,
+        attack: Ascent | RandomIntensity | None = None,
         objective: Mixed | None = None,
         *,
         seed: int = 0,
@@ -66,7 +66,8 @@ class AdversarialModel(keras.Model):
     ) -> None:
         require_tf_keras(network)
         _refuse_softmax(network)
-        if attack is not None and (not isinstance(attack, Ascent) or attack.targeted):
+        allowed = isinstance(attack, Ascent | RandomIntensity | None)
+        if not allowed or (attack and attack.targeted):
             raise InputError(
                 f"attack={attack}: must be untargeted and follow the gradient, as FGSM and PGD do"
             )
@@ -158,7 +159,8 @@ class AdversarialModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on one batch; see the class."""
         x, y = self._gather(data) if self._gather else _pair(data)
-        parts = [self._gradients(*part) for part in self._parts(x, y, self._noise(x))]
+        attack, noise = self._draw(x)
+        parts = [self._gradients(attack, *part) for part in self._parts(x, y, noise)]
         gradients, results = zip(*parts, strict=True)
         size = tf.cast(tf.shape(x)[0], tf.float32)
         self._stepper([*gradients, *self._penalty(size)], _sum_over_replicas(size))
@@ -178,7 +180,9 @@ class AdversarialModel(keras.Model):
             losses = self._mix(losses, self.objective.example_losses(y, robust_logits))
         return self._results(y, losses, logits, robust_logits)
 
-    def _gradients(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> tuple:
+    def _gradients(
+        self, attack: Ascent | None, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None
+    ) -> tuple:
         """Gradients of the objective summed over a part of the batch, and results of each example.
 
         Returns:
@@ -190,15 +194,15 @@ class AdversarialModel(keras.Model):
             logits = self.network(x, training=True)
             clean = self.objective.example_losses(y, logits)
             labels = y
-            if self.attack and self.attack.attack_labels == "predicted":
+            if attack and attack.attack_labels == "predicted":
                 labels = tf.argmax(logits if self._pure else self._inference(x), axis=1)
             # Where this is the clean loss too, TensorFlow merges their backward passes.
             attacked = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         gradients = tape.gradient(clean, variables, unconnected_gradients="zero")
-        if not self.attack:
+        if not attack:
             return gradients, (clean, logits, logits)
         at_x = tape.gradient(attacked, x) if self._pure and noise is None else None
-        adversarial = self.attack.ascend(self._inference, x, labels, noise, at_x)
+        adversarial = attack.ascend(self._inference, x, labels, noise, at_x)
         with tf.GradientTape() as robust_tape:
             robust_logits = self.network(adversarial, training=True)
             robust = self.objective.example_losses(y, robust_logits)
@@ -227,20 +231,21 @@ class AdversarialModel(keras.Model):
         noises = [None] * count if noise is None else tf.split(noise, count)
         return list(zip(tf.split(x, count), tf.split(y, count), noises, strict=True))
 
-    def _noise(self, x: tf.Tensor) -> tf.Tensor | None:
-        """The random start of the batch: this replica's part of that of the global batch."""
+    def _draw(self, x: tf.Tensor) -> tuple[Ascent | None, tf.Tensor | None]:
+        """The attack of the batch, and its start: this replica's part of the global batch's."""
         if not self.attack:
-            return None
+            return None, None
         context, size = tf.distribute.get_replica_context(), tf.shape(x)[0]
         replicas = context.num_replicas_in_sync
         shape = tf.concat([[size * replicas], tf.shape(x)[1:]], 0)
         seed = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(self.step, tf.int64)])
-        noise = self.attack.noise(shape, seed)
+        attack = self.attack.drawn(seed)
+        noise = attack.noise(shape, seed)
         if noise is None:
-            return None
+            return attack, None
         if replicas > 1:
             noise = noise[context.replica_id_in_sync_group * size :][:size]
-        return tf.ensure_shape(noise, x.shape)
+        return attack, tf.ensure_shape(noise, x.shape)
 
     def _watch(self, losses: tf.Tensor) -> None:
         """Notes the first step whose loss is not finite."""

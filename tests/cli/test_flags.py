@@ -8,7 +8,9 @@ import pytest
 
 from experiments import flags
 from experiments.directory import run_name
+from experiments.training_run import TrainingRun
 from robust_sparse_tf import sparsity
+from robust_sparse_tf.attacks import FGSM, RandomIntensity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import default_of
 from robust_sparse_tf.procedures import LotteryTicket
@@ -147,6 +149,13 @@ def test_make_method_takes_given_values():
     argv = ["--method=rigl", "--density=0.25", "--stop_step=9", '--layer_densities={"logits": 1}']
     expected = sparsity.RigL(0.25, stop_step=9, layer_densities={"logits": 1})
     assert flags.make_method(parse(*argv)) == expected
+
+
+def test_epsilon_std_draws_the_radius_in_training_alone():
+    run = TrainingRun(parse("--attack=fgsm", "--epsilon_std=0.25"))
+    assert run.attack == RandomIntensity(attack=run.attack.attack, std=0.25)
+    assert isinstance(run.attack.attack, FGSM)
+    assert run.eval_attacks["pgd"].epsilon == 0.3
 
 
 def test_lottery_has_no_method():

@@ -1,0 +1,66 @@
+"""Random intensity: a new epsilon for each batch."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks.base import Ascent, Bounded, Logits, Seed
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomIntensity(Bounded):
+    """An attack whose epsilon is drawn for each batch; its steps keep their share of epsilon.
+
+    Networks trained at one epsilon learn that one, "Adversarial Machine Learning at Scale" (Kurakin
+    et al., 2017), section 3, where it is drawn from a normal distribution.
+
+    Args:
+        attack: what is run; its own epsilon only sets how long its steps are beside it. Norm, clip
+            range, labels and targets are its.
+        distribution: from a seed (two integers) to a float32 scalar, the radius of a batch; by
+            default |Norm(0, std)|.
+    """
+
+    allowed_norms = ("linf", "l2", "l1")
+    can_target = True
+
+    epsilon: float = option(1.0, "largest radius; larger draws become it", unit="input units")
+    std: float = option(0.25, "deviation of the normal distribution", unit="input units", above=0)
+    attack: Ascent
+    distribution: Callable[[Seed], tf.Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.attack, Ascent) or not self.attack.epsilon > 0:
+            raise InputError(
+                f"attack={self.attack}: must follow the gradient, as FGSM and PGD do, with an "
+                "epsilon above 0"
+            )
+        for name in ("norm", "clip_min", "clip_max", "attack_labels", "targeted"):
+            object.__setattr__(self, name, getattr(self.attack, name))
+        super().__post_init__()
+
+    def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """See `Attack.perturb`."""
+        return self.drawn(seed).perturb(model, x, labels, seed)
+
+    def drawn(self, seed: Seed) -> Ascent:
+        """The attack of one batch, at the radius of a seed."""
+        radius = tf.clip_by_value((self.distribution or self._half_normal)(seed), 0.0, self.epsilon)
+        found = copy.copy(self.attack)
+        # Not by `dataclasses.replace`: a tensor's value cannot be checked.
+        object.__setattr__(found, "epsilon", radius)
+        if hasattr(found, "step_size"):
+            share = self.attack.step_size / self.attack.epsilon
+            object.__setattr__(found, "step_size", share * radius)
+        return found
+
+    def _half_normal(self, seed: Seed) -> tf.Tensor:
+        # Another stream than the one of the attack's random start.
+        own = tf.random.experimental.stateless_fold_in(
+            tf.cast(tf.convert_to_tensor(seed), tf.int64), 2**22
+        )
+        return tf.abs(tf.random.stateless_normal([], own, stddev=self.std, alg="philox"))

@@ -44,6 +44,12 @@ class EvaluateOptions:
     attack_batch_size: int = option(
         500, "images attacked at a time; bounds the memory", unit="images", minimum=1
     )
+    draws: int = option(
+        1,
+        "forward passes that judge each image, for models with noise at inference",
+        unit="passes",
+        minimum=1,
+    )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     output: str = option("", "folder of reports (default: robustness, in or beside the model)")
 
@@ -60,8 +66,17 @@ def main(argv: list[str]) -> int:
     return command.exit_code(lambda: _evaluate(argv), interrupted)
 
 
+def parse(argv: list[str]) -> EvaluateOptions:
+    """The options of a command line, whose first word is the program's name.
+
+    Raises:
+        InputError: for what is not allowed.
+    """
+    return flags.make(EvaluateOptions, flags.parse_group(argv, EvaluateOptions))
+
+
 def _evaluate(argv: list[str]) -> int:
-    options = flags.make(EvaluateOptions, flags.parse_group(argv, EvaluateOptions))
+    options = parse(argv)
     if not options.model:
         raise InputError("model: must be given, as in --model=runs/RUN")
     with quiet_stderr():
@@ -76,8 +91,8 @@ def _evaluate(argv: list[str]) -> int:
     few = data.Split(
         test.images[:size], test.labels[:size], num_classes=test.num_classes, batch_size=1
     )
-    folder = _folder(options)
-    os.makedirs(folder, exist_ok=True)
+    place = folder(options.model, options)
+    os.makedirs(place, exist_ok=True)
     with quiet_stderr():
         report = evaluation.evaluate(
             model,
@@ -87,19 +102,21 @@ def _evaluate(argv: list[str]) -> int:
             norm=options.norm,
             seed=options.seed,
             batch_size=options.attack_batch_size,
-            state=os.path.join(folder, "state.npz"),
+            draws=options.draws,
+            state=os.path.join(place, "state.npz"),
             on_batch=_say,
         )
-    evaluation.save(report, folder)
+    evaluation.save(report, place)
     print(report.to_markdown())
-    print(folder)
+    print(place)
     return 0
 
 
-def _folder(options: EvaluateOptions) -> str:
-    """Where the report goes: named by what was asked, so that the same command goes on there."""
-    place = options.model if os.path.isdir(options.model) else os.path.dirname(options.model)
+def folder(model: str, options: EvaluateOptions) -> str:
+    """Where a model's report goes: named by what was asked, so that the command goes on there."""
+    place = model if os.path.isdir(model) else os.path.dirname(model)
     asked = dataclasses.asdict(options) | {"output": "", "data_dir": "", "attack_batch_size": 0}
+    asked["model"] = model if options.output or place != model else ""
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest}"
     return os.path.join(options.output or os.path.join(place, "robustness"), name)
@@ -124,8 +141,6 @@ def _attacks(options: EvaluateOptions, epsilons: list[float]) -> Any:
     if options.source:
         with quiet_stderr():
             source = loading.load(options.source)
-        if len(epsilons) > 1:
-            raise InputError(f"epsilons={','.join(options.epsilons)}: must be one with --source")
         pgd = _attack("pgd", options.norm, epsilons[0])
         made["transfer"] = attacks.Transfer(attack=pgd, sources=(source,))
     return made

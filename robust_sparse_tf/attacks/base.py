@@ -124,6 +124,14 @@ class Bounded(Attack):
                 stacklevel=3,
             )
 
+    def at(self, epsilon: float) -> "Bounded":
+        """The same attack in another ball, its steps in proportion."""
+        changed = {"epsilon": epsilon}
+        if hasattr(self, "step_size") and self.epsilon > 0:
+            # A step of 0 is refused, where epsilon is 0.
+            changed["step_size"] = max(self.step_size * epsilon / self.epsilon, 1e-8)
+        return dataclasses.replace(self, **changed)
+
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
         """The nearest point of the ball, then of the clip range, which lies in the ball, too."""
         return self.clip(x + norms.project(adversarial - x, self.norm, self.epsilon))

@@ -36,6 +36,10 @@ class Transfer(Attack):
         """The norm of the attack."""
         return self.attack.norm
 
+    def at(self, epsilon: float) -> "Transfer":
+        """The same in another ball; for bounded attacks only."""
+        return dataclasses.replace(self, attack=self.attack.at(epsilon))
+
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`; where no source's example fools, the last source's."""
         kept, fooled = x, self.fools(model(x), labels)

@@ -10,12 +10,30 @@ import numpy as np
 
 from robust_sparse_tf.evaluation.intervals import wilson
 
-COLUMNS = ("attack", "norm", "epsilon", "accuracy", "low", "high", "distance", "queries", "seconds")
+COLUMNS = (
+    "attack",
+    "norm",
+    "epsilon",
+    "accuracy",
+    "low",
+    "high",
+    "expected",
+    "standard_error",
+    "distance",
+    "queries",
+    "seconds",
+)
+_OF_EXAMPLES = ("tried", "stands", "distance", "queries", "seconds")
 
 
 def reach(epsilon: float | None) -> float:
     """The largest distance that counts as within epsilon, with the rounding of float32."""
     return float("inf") if epsilon is None else epsilon * (1 + 1e-5) + 1e-6
+
+
+def mostly(judged: np.ndarray) -> np.ndarray:
+    """Which examples are right in more than half of the draws: bool [n] from [n, draws]."""
+    return 2 * judged.sum(axis=1) > judged.shape[1]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,26 +45,31 @@ class Outcome:
         norm: of the distances.
         epsilon: radius of the ball; None for an attack that looks for the nearest example.
         tried: bool [n], the examples that it was run on; those it was not stay as they were.
-        stands: bool [n], the examples that are right after it, and after all before it where the
-            attacks take turns.
+        judged: bool [n, draws], by which draws each example is right after it, and after all before
+            it where the attacks take turns; one draw but for models with noise at inference.
         distance: float32 [n], from each example to what was made of it; 0 where it was not run.
-        queries: forward passes an example that was tried, on average.
-        seconds: time in all, compiling included.
+        queries: float32 [n], forward passes, of each example that was tried the mean of its batch.
+        seconds: float32 [n], time, of each its share of its batch's, compiling included.
     """
 
     attack: str
     norm: str
     epsilon: float | None
     tried: np.ndarray
-    stands: np.ndarray
+    judged: np.ndarray
     distance: np.ndarray
-    queries: float
-    seconds: float
+    queries: np.ndarray
+    seconds: np.ndarray
+
+    @property
+    def stands(self) -> np.ndarray:
+        """The examples that are right in most draws: bool [n]."""
+        return mostly(self.judged)
 
     def within(self, epsilon: float) -> "Outcome":
         """The same at a radius, of an attack that looks for the nearest example."""
-        missed = self.stands | (self.tried & (self.distance > reach(epsilon)))
-        return dataclasses.replace(self, epsilon=epsilon, stands=missed)
+        missed = self.tried & (self.distance > reach(epsilon))
+        return dataclasses.replace(self, epsilon=epsilon, judged=self.judged | missed[:, None])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +78,8 @@ class Report:
 
     Attributes:
         labels: int64 [n].
-        predictions: int64 [n], of the clean examples.
+        predictions: int64 [n], of the clean examples; the most frequent of several draws.
+        judged: bool [n, draws], by which draws each clean example is right.
         outcomes: one an attack and epsilon, in the order in which they were run.
         warnings: why the figures may say too much.
         pictures: by attack a few (label, prediction, prediction under attack, clean, adversarial).
@@ -64,6 +88,7 @@ class Report:
 
     labels: np.ndarray
     predictions: np.ndarray
+    judged: np.ndarray
     outcomes: list[Outcome]
     warnings: list[str]
     pictures: dict[str, list[tuple]]
@@ -72,7 +97,7 @@ class Report:
     @property
     def right(self) -> np.ndarray:
         """Which clean examples are classified as their labels say: bool [n]."""
-        return self.labels == self.predictions
+        return mostly(self.judged)
 
     def accuracy(self, attack: str, epsilon: float | None = None) -> float:
         """The fraction that stands an attack, of all examples.
@@ -103,18 +128,19 @@ class Report:
 
     def rows(self) -> list[dict[str, Any]]:
         """The table: clean, each attack, and for each epsilon the worst case; see `COLUMNS`."""
-        rows = [self._row("clean", self.right)]
+        rows = [self._row("clean", self.right, **_expected(self.judged))]
         for outcome in self.outcomes:
-            tried = outcome.distance[outcome.tried]
+            tried = outcome.tried
             rows.append(
                 self._row(
                     outcome.attack,
                     outcome.stands,
                     norm=outcome.norm,
                     epsilon=outcome.epsilon,
-                    distance=float(tried.mean()) if tried.size else None,
-                    queries=outcome.queries,
-                    seconds=outcome.seconds,
+                    distance=float(outcome.distance[tried].mean()) if tried.any() else None,
+                    queries=float(outcome.queries[tried].mean()) if tried.any() else 0.0,
+                    seconds=float(outcome.seconds.sum()),
+                    **_expected(outcome.judged),
                 )
             )
         for norm, epsilon in dict.fromkeys((o.norm, o.epsilon) for o in self.outcomes):
@@ -127,7 +153,7 @@ class Report:
         """Everything but the pictures."""
         examples = [
             {"attack": o.attack, "epsilon": o.epsilon}
-            | {key: getattr(o, key).tolist() for key in ("tried", "stands", "distance")}
+            | {key: getattr(o, key).tolist() for key in _OF_EXAMPLES}
             for o in self.outcomes
         ]
         content = {
@@ -149,11 +175,11 @@ class Report:
 
     def to_markdown(self) -> str:
         """The table in percent with its intervals, and the warnings."""
-        lines = [
-            f"| attack | epsilon | accuracy (%) | {100 * self.level:g} % interval | "
-            "mean distance | queries | seconds |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        ]
+        draws = self.judged.shape[1]
+        over_draws = [f"over {draws} draws (%)"] if draws > 1 else []
+        names = ["attack", "epsilon", "accuracy (%)", f"{100 * self.level:g} % interval"]
+        names += [*over_draws, "mean distance", "queries", "seconds"]
+        lines = [f"| {' | '.join(names)} |", "| --- |" + " ---: |" * (len(names) - 1)]
         for row in self.rows():
             interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
             distance = "" if row["distance"] is None else f"{row['distance']:.4g} ({row['norm']})"
@@ -162,6 +188,8 @@ class Report:
                 for key, form in (("epsilon", "g"), ("queries", ".0f"), ("seconds", ".1f"))
             ]
             cells = [row["attack"], numbers[0], f"{100 * row['accuracy']:.2f}", interval]
+            if over_draws:
+                cells.append(_with_error(row["expected"], row["standard_error"]))
             lines.append("| " + " | ".join([*cells, distance, *numbers[1:]]) + " |")
         lines += ["", f"{len(self.labels)} examples."]
         lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
@@ -171,3 +199,16 @@ class Report:
         low, high = wilson(int(stands.sum()), len(stands), self.level)
         found = {"attack": attack, "accuracy": float(stands.mean()), "low": low, "high": high}
         return {name: None for name in COLUMNS} | found | values
+
+
+def _expected(judged: np.ndarray) -> dict[str, float]:
+    """The mean accuracy over draws and, of several, its standard error."""
+    accuracies, draws = judged.mean(axis=0), judged.shape[1]
+    if draws == 1:
+        return {"expected": float(accuracies[0])}
+    error = accuracies.std(ddof=1) / np.sqrt(draws)
+    return {"expected": float(accuracies.mean()), "standard_error": float(error)}
+
+
+def _with_error(mean: float | None, error: float | None) -> str:
+    return "" if mean is None else f"{100 * mean:.2f} ± {100 * error:.2f}"

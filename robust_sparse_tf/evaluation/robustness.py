@@ -1,18 +1,18 @@
 """A model under attack: by several attacks, at several epsilons, example by example."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy import stats
 
-from robust_sparse_tf.attacks import Attack, Bounded, norms
+from robust_sparse_tf.attacks import Ascent, Attack, Bounded, MinimumNorm, Transfer, norms
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
-from robust_sparse_tf.evaluation.report import Outcome, Report, reach
+from robust_sparse_tf.evaluation.report import Outcome, Report, mostly, reach
 from robust_sparse_tf.evaluation.state import State
 
 _PICTURES = 8
@@ -29,6 +29,8 @@ def evaluate(
     clip_max: float = 1.0,
     seed: int = 0,
     batch_size: int = 500,
+    draws: int = 1,
+    sources: Sequence[Callable[[tf.Tensor], tf.Tensor]] = (),
     state: str | None = None,
     check_masking: bool = True,
     on_batch: Callable[[str, int, int], None] = lambda name, done, size: None,
@@ -42,13 +44,16 @@ def evaluate(
         model: tf_keras model, or any callable from float32 images [batch, ...] to logits.
         data: a `Split`, or (images, labels).
         attacks: the name of an ensemble ("quick", "standard" or "rand"), or attacks by name.
-        epsilons: radii at which bounded attacks are run, in input units; by default their own, for
-            an ensemble that of the attack the model was trained with.
+        epsilons: radii at which bounded attacks are run, in input units, their steps in proportion;
+            by default their own, for an ensemble that of the attack the model was trained with.
         norm: of an ensemble.
         clip_min: least value of an input; used by ensembles and by the masking checks.
         clip_max: largest value of an input.
         seed: of everything random.
         batch_size: examples attacked at a time; bounds the memory.
+        draws: forward passes that judge each example, for models with noise at inference: it stands
+            where most are right, and the report has their mean accuracy with its standard error.
+        sources: other models, whose adversarial examples a masking check tries on this one.
         state: file to which progress is saved after each batch and from which it goes on.
         check_masking: whether to look for gradient masking (see `masking.find`).
         on_batch: told of progress: (name, examples done, examples in all).
@@ -56,6 +61,8 @@ def evaluate(
     Raises:
         InputError: for data, a model, attacks or a state that do not fit.
     """
+    if draws < 1:
+        raise InputError(f"draws={draws}: must be at least 1")
     logits = inputs.as_logits(model)
     images, labels = inputs.checked(data, clip_min, clip_max)
     classes = inputs.check_model(logits, images, labels)
@@ -68,32 +75,36 @@ def evaluate(
         ]
     else:
         turns = [(epsilon, {n: a}) for n, a, epsilon in _one_by_one(attacks, epsilons)]
-    runner = _Runner(logits, images, labels, batch_size, seed, on_batch)
-    predictions = runner.predictions()
-    runner.saved = State(state, _identity(turns, seed, images, predictions))
+    runner = _Runner(logits, images, labels, batch_size, draws, seed, on_batch)
+    drawn = runner.predictions()
+    clean = drawn == labels[:, None]
+    right = mostly(clean)
+    predictions = stats.mode(drawn, axis=1).mode
+    runner.saved = State(state, _identity(turns, seed, draws, logits, images, drawn))
     outcomes: list[Outcome] = []
     for epsilon, members in turns:
-        stands = predictions == labels
+        judged = clean
         for name, attack in members.items():
-            outcomes.append(runner.run(name, attack, epsilon, stands))
-            stands = outcomes[-1].stands
+            outcomes.append(runner.run(name, attack, epsilon, judged))
+            judged = outcomes[-1].judged
             if epsilon is None:
                 outcomes += [outcomes[-1].within(radius) for radius in epsilons]
     warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
     if not differentiable:
         warnings.append("no gradient: the model has none; only score-based attacks count")
     if check_masking:
-        right = np.flatnonzero(predictions == labels)
+        numbers = np.flatnonzero(right)
         radius = next((epsilon for epsilon, _ in turns if epsilon), None)
         of_norm = next((o.norm for o in outcomes if o.epsilon == radius), norm)
-        if radius is not None and len(right):
+        if radius is not None and len(numbers):
             warnings += masking.find(
-                logits, images, labels, right, radius, of_norm, clip_min, clip_max, seed
+                logits, images, labels, numbers, radius, of_norm, clip_min, clip_max, seed
             )
-        warnings += masking.in_outcomes(outcomes, predictions == labels)
+        warnings += masking.in_outcomes(outcomes, right)
     return Report(
         labels=labels,
         predictions=predictions,
+        judged=clean,
         outcomes=outcomes,
         warnings=warnings,
         pictures=runner.pictures,
@@ -102,8 +113,8 @@ def evaluate(
 
 def _own_epsilon(model: Any) -> float:
     attack = getattr(model, "attack", None)
-    if attack is None:
-        raise InputError("epsilons=(): must be given, as the model was not trained under attack")
+    if not isinstance(attack, Ascent):
+        raise InputError("epsilons=(): must be given, as the model was not trained at one epsilon")
     return attack.epsilon
 
 
@@ -117,20 +128,29 @@ def _one_by_one(attacks: Mapping[str, Attack], epsilons: Sequence[float]) -> lis
     for name, attack in attacks.items():
         if not isinstance(attack, Attack) or attack.targeted:
             raise InputError(f"attacks[{name!r}]={attack}: must be an untargeted Attack")
-        if not isinstance(attack, Bounded):
+        run = attack.attack if isinstance(attack, Transfer) else attack
+        if not isinstance(run, Bounded):
             found.append((name, attack, None))
             continue
-        for epsilon in epsilons or [attack.epsilon]:
-            found.append((name, dataclasses.replace(attack, epsilon=epsilon), epsilon))
+        for epsilon in epsilons or [run.epsilon]:
+            found.append((name, attack.at(epsilon), epsilon))
     return found
 
 
 def _identity(
-    turns: list, seed: int, images: np.ndarray, predictions: np.ndarray
+    turns: list,
+    seed: int,
+    draws: int,
+    logits: Callable,
+    images: np.ndarray,
+    predictions: np.ndarray,
 ) -> dict[str, Any]:
-    """What was evaluated; a model is known by what it predicts."""
+    """What was evaluated; a model is known by what it predicts, if that stays the same."""
     members = [[epsilon, {n: repr(a) for n, a in named.items()}] for epsilon, named in turns]
-    return {"attacks": members, "seed": seed, "examples": inputs.digest(images, predictions)}
+    if inputs.is_noisy(logits, images):
+        predictions = predictions[:0]
+    digest = inputs.digest(images, predictions)
+    return {"attacks": members, "seed": seed, "draws": draws, "examples": digest}
 
 
 class _Runner:
@@ -144,11 +164,13 @@ class _Runner:
         images: np.ndarray,
         labels: np.ndarray,
         batch_size: int,
+        draws: int,
         seed: int,
         on_batch: Callable,
     ) -> None:
         self._images, self._labels = images, labels
-        self._batch_size, self._seed, self._on_batch = batch_size, seed, on_batch
+        self._batch_size, self._draws = batch_size, draws
+        self._seed, self._on_batch = seed, on_batch
         self._queries = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.pictures: dict[str, list[tuple]] = {}
 
@@ -160,32 +182,39 @@ class _Runner:
         self._batch = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
 
     def predictions(self) -> np.ndarray:
-        """The classes of the clean examples: int64 [n]."""
-        predict = tf.function(lambda x: tf.argmax(self._logits(x), axis=1))
-        traced = predict.get_concrete_function(self._batch)
+        """The classes of the clean examples: int64 [n, draws]."""
+        traced = tf.function(self._classes).get_concrete_function(self._batch)
         parts = self._parts(np.arange(len(self._labels)))
         return np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
 
-    def run(self, name: str, attack: Attack, epsilon: float | None, stands: np.ndarray) -> Outcome:
-        """Attacks the examples that stand."""
+    def run(self, name: str, attack: Attack, epsilon: float | None, judged: np.ndarray) -> Outcome:
+        """Attacks the examples that stand.
+
+        Args:
+            name: of the attack.
+            attack: what is run.
+            epsilon: within which an example counts as lost; None for any distance.
+            judged: bool [n, draws], by which draws each example is right before.
+        """
         key = f"{name}@{epsilon}"
         self.pictures[name] = []  # those of the last epsilon are shown
-        done, distance, after, seconds, queries = self.saved.get(key, stands)
+        done, distance, after, seconds, queries = self.saved.get(key, judged)
         attacked = self._attacked(attack)
-        waiting = np.flatnonzero(stands & ~done)
-        for part in self._parts(waiting):
+        stands = mostly(judged)
+        for part in self._parts(np.flatnonzero(stands & ~done)):
             start = time.perf_counter()
             self._queries.assign(0)
             x, y = self._images[part], self._labels[part]
             seed = np.array([self._seed, part[0]], np.int64)
             adversarial, found = (v.numpy() for v in attacked(*map(tf.constant, (x, y, seed))))
             distance[part] = norms.distance(adversarial - x, attack.norm)
-            self._check(name, attack, adversarial, distance[part])
-            after[part] = (found == y) | (distance[part] > reach(epsilon))
+            self._check(name, attack, epsilon, adversarial, distance[part])
+            far = distance[part] > reach(epsilon)
+            after[part] = _worse(judged[part], (found == y[:, None]) | far[:, None])
             done[part] = True
-            seconds += time.perf_counter() - start
-            queries += int(self._queries.numpy()) - len(part)  # less the one that judges
-            self._keep(name, y, found, x, adversarial)
+            seconds[part] = (time.perf_counter() - start) / len(part)
+            queries[part] = int(self._queries.numpy()) / len(part)
+            self._keep(name, y, found[:, 0], x, adversarial)
             self.saved.put(key, done, distance, after, seconds, queries)
             self._on_batch(name, int(done.sum()), int(stands.sum()))
         return Outcome(
@@ -193,23 +222,41 @@ class _Runner:
             norm=attack.norm,
             epsilon=epsilon,
             tried=done,
-            stands=after & stands,
+            judged=after,
             distance=distance,
-            queries=queries / max(1, int(done.sum())),
+            queries=queries,
             seconds=seconds,
         )
+
+    def _classes(self, x: tf.Tensor) -> tf.Tensor:
+        """The classes of inputs, drawn anew each time: int64 [batch, draws]."""
+        if self._draws == 1:
+            return tf.argmax(self._logits(x), axis=1)[:, None]
+        drawn = tf.map_fn(
+            lambda _: tf.argmax(self._logits(x), axis=1),
+            tf.range(self._draws),
+            fn_output_signature=tf.int64,
+        )
+        return tf.transpose(drawn)
 
     def _attacked(self, attack: Attack) -> Callable:
         def run(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             adversarial = attack(self._counted, x, y, seed=seed)
-            return adversarial, tf.argmax(self._counted(adversarial), axis=1)
+            return adversarial, self._classes(adversarial)
 
         labels, seeds = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
         return tf.function(run).get_concrete_function(self._batch, labels, seeds)
 
-    def _check(self, name: str, attack: Attack, x: np.ndarray, distance: np.ndarray) -> None:
+    def _check(
+        self,
+        name: str,
+        attack: Attack,
+        epsilon: float | None,
+        x: np.ndarray,
+        distance: np.ndarray,
+    ) -> None:
         """An attack that breaks its rules must not count."""
-        radius = reach(attack.epsilon if isinstance(attack, Bounded) else None)
+        radius = reach(None if isinstance(attack, MinimumNorm) else epsilon)
         far = distance.max() > radius
         if far or x.min() < attack.clip_min or x.max() > attack.clip_max:
             raise InputError(
@@ -226,3 +273,8 @@ class _Runner:
     def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
         size = self._batch_size
         return [numbers[first : first + size] for first in range(0, len(numbers), size)]
+
+
+def _worse(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Of each example the judgements of which fewer are right: bool [n, draws]."""
+    return np.where((after.sum(axis=1) < before.sum(axis=1))[:, None], after, before)

@@ -9,7 +9,7 @@ import numpy as np
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 
-_NAMES = ("done", "distance", "stands", "seconds", "queries")
+_NAMES = ("done", "distance", "judged", "seconds", "queries")
 
 
 class State:
@@ -40,21 +40,18 @@ class State:
             )
         self._arrays = arrays
 
-    def get(self, key: str, stands: np.ndarray) -> list[Any]:
-        """(done, distance, stands, seconds, queries) of an attack, by default of one not begun."""
+    def get(self, key: str, judged: np.ndarray) -> list[np.ndarray]:
+        """(done, distance, judged, seconds, queries) of an attack, by default of one not begun."""
         if f"{key}/done" not in self._arrays:
-            nothing = np.zeros(len(stands), bool)
-            return [nothing, np.zeros(len(stands), np.float32), stands.copy(), 0.0, 0]
-        return [
-            value.copy() if value.ndim else value.item()
-            for value in (self._arrays[f"{key}/{name}"] for name in _NAMES)
-        ]
+            numbers = [np.zeros(len(judged), np.float32) for _ in range(3)]
+            return [np.zeros(len(judged), bool), numbers[0], judged.copy(), *numbers[1:]]
+        return [self._arrays[f"{key}/{name}"].copy() for name in _NAMES]
 
-    def put(self, key: str, *values: Any) -> None:
+    def put(self, key: str, *values: np.ndarray) -> None:
         """Saves the same five."""
         if self._path is None:
             return
         for name, value in zip(_NAMES, values, strict=True):
-            self._arrays[f"{key}/{name}"] = np.array(value)
+            self._arrays[f"{key}/{name}"] = value.copy()
         with files.complete(self._path) as file:
             np.savez(file, identity=np.array(self._identity), **self._arrays)

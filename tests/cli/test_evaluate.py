@@ -132,10 +132,7 @@ REFUSED = {
     "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be alone"),
     "norm": (["--model={run}", "--attacks=bim", "--norm=l1"], "norm=l1: must be linf"),
     "gradients": (["--model={tflite}", "--attacks=pgd"], "must be of square, spsa"),
-    "radii": (
-        ["--model={run}", "--attacks=pgd", "--source={run}", "--epsilons=0.1,0.2"],
-        "epsilons=0.1,0.2: must be one with --source",
-    ),
+    "draws": (["--model={run}", "--attacks=fgsm", "--draws=0"], "draws=0: must be"),
     "no run": (["--model=tests", "--dataset=digits"], "model=tests: must be the directory of"),
     "flag": (["--modle=x"], "modle"),
 }

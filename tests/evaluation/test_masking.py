@@ -94,10 +94,10 @@ def test_rising_accuracy_is_told_of():
             norm="linf",
             epsilon=epsilon,
             tried=right,
-            stands=stands,
+            judged=stands[:, None],
             distance=zeros,
-            queries=1,
-            seconds=1,
+            queries=zeros,
+            seconds=zeros,
         )
 
     assert in_outcomes([outcome(0.1, 50), outcome(0.2, 80)], right) == []

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import evaluate
-from robust_sparse_tf.attacks import FGSM, PGD, Attack, Bounded, DeepFool
+from robust_sparse_tf.attacks import FGSM, PGD, Attack, Bounded, DeepFool, Transfer
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
@@ -53,7 +53,8 @@ def test_outcomes_are_of_each_example(report, trained, digits):
     distance = np.abs(attacked - x).max(axis=(1, 2, 3))
     np.testing.assert_allclose(outcome.distance[report.right], distance[report.right], atol=1e-6)
     assert not outcome.distance[~report.right].any()
-    assert outcome.queries == 5 and outcome.seconds > 0
+    np.testing.assert_array_equal(outcome.queries, 5.0 * outcome.tried)
+    np.testing.assert_array_equal(outcome.seconds > 0, outcome.tried)
     worst = report.worst("linf", 0.1)
     fgsm = next(o for o in report.outcomes if (o.attack, o.epsilon) == ("fgsm", 0.1))
     np.testing.assert_array_equal(worst, outcome.stands & fgsm.stands)
@@ -141,7 +142,7 @@ def test_an_interrupted_evaluation_goes_on(report, trained, digits, tmp_path):
         whole = next(o for o in report.outcomes if (o.attack, o.epsilon) == (outcome.attack, 0.1))
         np.testing.assert_array_equal(outcome.stands, whole.stands)
         np.testing.assert_array_equal(outcome.distance, whole.distance)
-        assert outcome.queries == whole.queries
+        np.testing.assert_array_equal(outcome.queries, whole.queries)
     with pytest.raises(InputError, match="is of another model's data, attacks or seed"):
         evaluate(trained, digits[2], ATTACKS, [0.2], **arguments)
     (tmp_path / "state.npz").write_bytes(b"no state")
@@ -216,3 +217,54 @@ def test_the_whole_of_a_report(report, trained, digits):
     assert [row["attack"] for row in one.rows()] == ["clean", "fgsm", "pgd_10", "pgd_40", "worst"]
     with pytest.raises(KeyError, match="attack=pgd, epsilon=None: must be one of"):
         report.accuracy("pgd")
+
+
+class Noisy:
+    """Logits of two classes: the second wins for a given share of the draws."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._drawn = tf.random.Generator.from_seed(0)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        second = self._drawn.uniform(tf.shape(x)[:1]) < self._share
+        return 5 * tf.one_hot(tf.cast(second, tf.int32), 2) + 0 * tf.reduce_sum(x)
+
+
+def test_models_with_noise_are_judged_by_several_draws():
+    data = np.zeros((400, 2), np.float32), np.ones(400, int)
+    attacks = {"fgsm": FGSM(epsilon=0.1)}
+    report = evaluate(Noisy(0.9), data, attacks, draws=25, check_masking=False)
+    row = next(row for row in report.rows() if row["attack"] == "clean")
+    assert report.judged.shape == (400, 25) and row["accuracy"] == 1  # most draws are right
+    error = (0.9 * 0.1 / 400 / 25) ** 0.5
+    assert row["expected"] == pytest.approx(0.9, abs=4 * error)
+    assert 0.5 * error < row["standard_error"] < 1.5 * error
+    assert (
+        f"{100 * row['expected']:.2f} ± {100 * row['standard_error']:.2f}" in report.to_markdown()
+    )
+    assert "over 25 draws" not in evaluate(Noisy(1), data, attacks).to_markdown()
+
+
+def test_an_evaluation_of_a_noisy_model_goes_on(tmp_path):
+    """Although the model predicts something else each time."""
+    data = np.zeros((40, 2), np.float32), np.ones(40, int)
+    state = dict(state=str(tmp_path / "state.npz"), check_masking=False, draws=3)
+    first = evaluate(Noisy(0.7), data, {"fgsm": FGSM(epsilon=0.1)}, **state)
+    again = evaluate(Noisy(0.7), data, {"fgsm": FGSM(epsilon=0.1)}, **state)
+    np.testing.assert_array_equal(first.outcomes[0].judged, again.outcomes[0].judged)
+
+
+def test_draws_must_be_at_least_one(trained, digits):
+    with pytest.raises(InputError, match="draws=0: must be at least 1"):
+        evaluate(trained, digits[2], ATTACKS, draws=0)
+
+
+def test_transfer_is_run_at_each_radius(trained, make_lenet, digits):
+    source = make_lenet(seed=3)
+    pgd = PGD(epsilon=0.1, step_size=0.05, steps=3)
+    attacks = {"transfer": Transfer(attack=pgd, sources=(source,))}
+    found = evaluate(trained, digits[2], attacks, [0.05, 0.2], check_masking=False)
+    assert [outcome.epsilon for outcome in found.outcomes] == [0.05, 0.2]
+    for outcome in found.outcomes:
+        assert outcome.distance.max() == pytest.approx(outcome.epsilon, rel=1e-5)

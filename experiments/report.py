@@ -17,7 +17,7 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command
+    from experiments import command, robustness
     from experiments.directory import write_json, write_text
     from robust_sparse_tf import files
     from robust_sparse_tf.errors import InputError
@@ -57,13 +57,14 @@ def write(folder: str) -> str:
     if not finished:
         raise InputError(f"{folder}: holds no finished cell yet")
     rows = summarise(finished)
-    text = markdown(rows, sweep)
+    attacked = robustness.summarise(folder, sweep.get("evaluations", []), finished)
+    text = markdown(rows, sweep) + robustness.markdown(attacked)
     made = {
         "command": made_by,
         "revisions": _revisions(folder, [result["name"] for result in finished]),
         "seconds": sum(result["seconds"] for result in finished),
     }
-    write_json(os.path.join(folder, "report.json"), {**made, "rows": rows})
+    write_json(os.path.join(folder, "report.json"), {**made, "rows": rows, "robustness": attacked})
     write_text(os.path.join(folder, "report.md"), text)
     path = os.path.join(folder, "report.png")
     with files.naming(path):

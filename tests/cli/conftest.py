@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from sweep_cells import SHARED, Cells
+
+from experiments import sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT = 300  # seconds; a guard against processes that hang, far above what any takes
@@ -209,3 +212,22 @@ def _environment(env: Mapping[str, str]) -> dict[str, str]:
     """The variables of a fresh shell: without what other tests set for TensorFlow."""
     hidden = ("TF_CPP_", "TF_CONFIG")
     return {k: v for k, v in os.environ.items() if not k.startswith(hidden)} | dict(env)
+
+
+@pytest.fixture
+def made_up(monkeypatch) -> Cells:
+    """Takes the place of a sweep's processes."""
+    found = Cells()
+    monkeypatch.setattr(sweep.subprocess, "run", found)
+    return found
+
+
+@pytest.fixture
+def call_sweep(capfd, tmp_path, made_up) -> Callable:
+    """Calls the command in this process, and gives exit code, stdout and stderr."""
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        code = sweep.main(["sweep", *SHARED, f"--output_dir={tmp_path}", *argv])
+        return code, *capfd.readouterr()
+
+    return call

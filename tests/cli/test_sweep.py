@@ -7,11 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sweep_cells import GRID, SHARED
 
 from experiments import flags, report, sweep
 from experiments.directory import run_name
@@ -21,71 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 200  # seconds; a guard against a sweep that hangs
 
 
-# Sweeps, whose cells are made up here
+# Sweeps, whose cells are made up
 
 
-SHARED = ["--iterations=10", "--evaluate_every=5", "--attack=none", "--eval_attacks="]
-
-
-class Cells:
-    """Stands in for the cells' processes: notes each command, and leaves results."""
-
-    def __init__(self) -> None:
-        self.commands: list[list[str]] = []
-        self.failing: set[str] = set()
-        self.on_run: Callable[[str], None] = lambda name: None
-
-    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess:
-        assert command[:3] == [sys.executable, "-m", "experiments.run"]
-        values = flags.parse(command[2:])
-        self.commands.append(command)
-        name = run_name(values)
-        self.on_run(name)
-        failed = values["method"] in self.failing
-        if not failed:
-            folder = Path(values["output_dir"], name)
-            folder.mkdir(exist_ok=True)
-            test = {"clean_accuracy": 0.5, "robust_accuracy": {}}
-            rounds = [{"density": values["density"] or 1.0, "test": test}]
-            content = {
-                "name": name,
-                "flags": flags.different(values),
-                "rounds": rounds,
-                "seconds": 1.0,
-            }
-            (folder / "config.json").write_text('{"git_revision": "some"}')
-            (folder / "results.json").write_text(json.dumps(content))
-        return subprocess.CompletedProcess(command, int(failed))
-
-    @property
-    def methods(self) -> list[str]:
-        return [flags.parse(command[2:])["method"] for command in self.commands]
-
-
-@pytest.fixture
-def made_up(monkeypatch) -> Cells:
-    found = Cells()
-    monkeypatch.setattr(sweep.subprocess, "run", found)
-    return found
-
-
-@pytest.fixture
-def call(capfd, tmp_path, made_up) -> Callable:
-    """Calls the command in this process, and gives exit code, stdout and stderr."""
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = sweep.main(["sweep", *SHARED, f"--output_dir={tmp_path}", *argv])
-        return code, *capfd.readouterr()
-
-    return call
-
-
-GRID = "--grid=method=dense,static,set,density=0.5"
-
-
-def test_each_cell_is_a_run(call, made_up, tmp_path):
+def test_each_cell_is_a_run(call_sweep, made_up, tmp_path):
     """Of the flags given, in the sweep's folder."""
-    code, out, err = call(GRID, "--seed=3")
+    code, out, err = call_sweep(GRID, "--seed=3")
     assert (code, err) == (0, "")
     folder = Path(out.splitlines()[-1])
     assert folder.parent == tmp_path and folder.name.startswith("sweep-digits-")
@@ -103,25 +43,25 @@ def test_each_cell_is_a_run(call, made_up, tmp_path):
     ]
 
 
-def test_finished_cells_are_not_run_again(call, made_up):
-    first = call(GRID)
+def test_finished_cells_are_not_run_again(call_sweep, made_up):
+    first = call_sweep(GRID)
     assert len(made_up.commands) == 3
-    code, out, err = call(GRID)
+    code, out, err = call_sweep(GRID)
     assert (code, err) == (0, "")
     assert len(made_up.commands) == 3
     assert "cell " not in out.replace("3 of 3 cells", "")
     assert out.splitlines()[-1] == first[1].splitlines()[-1]
 
 
-def test_overwrite_runs_all_again(call, made_up):
-    first = call(GRID)
-    code, out, err = call(GRID, "--overwrite")
+def test_overwrite_runs_all_again(call_sweep, made_up):
+    first = call_sweep(GRID)
+    code, out, err = call_sweep(GRID, "--overwrite")
     assert made_up.methods == ["dense", "static", "set"] * 2
     assert all("--overwrite=True" in command for command in made_up.commands[3:])
     assert (code, out.splitlines()[-1]) == (0, first[1].splitlines()[-1])
 
 
-def test_report_follows_each_cell(call, made_up, tmp_path):
+def test_report_follows_each_cell(call_sweep, made_up, tmp_path):
     seen = []
 
     def look(name: str) -> None:
@@ -129,14 +69,14 @@ def test_report_follows_each_cell(call, made_up, tmp_path):
         seen.append([row["method"] for t in tables for row in json.loads(t.read_text())["rows"]])
 
     made_up.on_run = look
-    call(GRID)
+    call_sweep(GRID)
     assert seen == [[], ["dense"], ["dense", "static"]]
 
 
-def test_failed_cell_is_named(call, made_up):
+def test_failed_cell_is_named(call_sweep, made_up):
     """The others are done, and it is tried again the next time."""
     made_up.failing = {"static"}
-    code, out, err = call(GRID)
+    code, out, err = call_sweep(GRID)
     folder = Path(out.splitlines()[-1])
     name = json.loads((folder / "sweep.json").read_text())["cells"][1]
     assert code == 1
@@ -145,34 +85,34 @@ def test_failed_cell_is_named(call, made_up):
     assert [row["method"] for row in rows] == ["dense", "set"]
     assert "2 of 3 cells" in out
     made_up.failing, made_up.commands = set(), []
-    code, out, err = call(GRID)
+    code, out, err = call_sweep(GRID)
     assert (code, err, made_up.methods) == (0, "", ["static"])
     assert "3 of 3 cells" in out
 
 
-def test_all_cells_failed(call, made_up):
+def test_all_cells_failed(call_sweep, made_up):
     made_up.failing = {"dense", "static", "set"}
-    code, out, err = call(GRID)
+    code, out, err = call_sweep(GRID)
     assert code == 1
     lines = err.splitlines()
     assert len(lines) == 3 and all(line.startswith("error: cell ") for line in lines)
     assert not (Path(out.splitlines()[-1]) / "report.md").exists()
 
 
-def test_interrupt(call, made_up):
+def test_interrupt(call_sweep, made_up):
     def interrupt(name: str) -> None:
         raise KeyboardInterrupt
 
     made_up.on_run = interrupt
-    code, _, err = call(GRID)
+    code, _, err = call_sweep(GRID)
     assert code == 130
     assert err.startswith("error: interrupted") and err.count("\n") == 1
 
 
-def test_names_of_sweeps(call):
+def test_names_of_sweeps(call_sweep):
     """By what is swept, and not by where it lies."""
     folders = {
-        name: Path(call(*argv)[1].splitlines()[-1]).name
+        name: Path(call_sweep(*argv)[1].splitlines()[-1]).name
         for name, argv in {
             "one": [GRID],
             "other folder of data": [GRID, "--data_dir=x"],
@@ -206,29 +146,29 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refuses(call, made_up, tmp_path, name):
+def test_refuses(call_sweep, made_up, tmp_path, name):
     """Before any cell is run."""
     argv, words = REFUSED[name]
-    code, out, err = call(*argv)
+    code, out, err = call_sweep(*argv)
     assert (code, out) == (2, "")
     assert err.startswith("error: ") and err.count("\n") == 1 and words in err
     assert not made_up.commands and not list(tmp_path.iterdir())
 
 
-def test_folder_that_cannot_be_written(call, made_up, tmp_path):
+def test_folder_that_cannot_be_written(call_sweep, made_up, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    code, out, err = call(GRID, f"--output_dir={tmp_path / 'file'}")
+    code, out, err = call_sweep(GRID, f"--output_dir={tmp_path / 'file'}")
     assert (code, out) == (2, "")
     assert err.startswith("error: output_dir=") and err.count("\n") == 1
     assert "file: cannot be written" in err
     assert not made_up.commands
 
 
-def test_report_that_cannot_be_written(call, made_up, tmp_path):
-    folder = Path(call(GRID)[1].splitlines()[-1])
+def test_report_that_cannot_be_written(call_sweep, made_up, tmp_path):
+    folder = Path(call_sweep(GRID)[1].splitlines()[-1])
     (folder / "report.md").unlink()
     (folder / "report.md").mkdir()
-    code, _, err = call(GRID)
+    code, _, err = call_sweep(GRID)
     assert code == 1
     assert err.startswith("error: cannot write ") and err.count("\n") == 1 and "report.md" in err
 

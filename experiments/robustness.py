@@ -1,0 +1,117 @@
+"""The part of a sweep's report that tells of attacks on its finished cells."""
+
+import json
+import os
+import shlex
+import statistics
+from typing import Any
+
+from experiments import evaluate
+from robust_sparse_tf.errors import InputError
+
+# The flags whose values name a network in a report, where they differ in it.
+_NAMING = ("dataset", "model", "attack", "epsilon_std", "strategy")
+_OWN = ("model", "output")  # which the sweep sets itself
+
+
+def parse(text: str, **given: str) -> evaluate.EvaluateOptions:
+    """The options of one of the sweep's `--evaluate`, as "--attacks=standard --epsilons=0.1".
+
+    Raises:
+        InputError: for what `experiments.evaluate` would refuse, and for a model or an output.
+    """
+    try:
+        options = evaluate.parse(["evaluate", *shlex.split(text)])
+    except ValueError as error:
+        raise InputError(f"evaluate={text}: cannot be read ({error})") from error
+    for name in _OWN:
+        if getattr(options, name):
+            raise InputError(f"evaluate={text}: must not say --{name}, which is the cell's")
+    return options
+
+
+def place(cell: str, text: str) -> str:
+    """The folder of the report of one evaluation of a cell."""
+    return evaluate.folder(cell, parse(text))
+
+
+def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) -> list[dict]:
+    """What stood which attacks, for each evaluation and network: means over seeds.
+
+    Args:
+        folder: of the sweep.
+        evaluations: see `parse`.
+        cells: the `results.json` of the finished cells, with their names.
+
+    Returns:
+        A dict for each evaluation and network: `evaluation`, `network`, `seeds`, `rows` (a list of
+        `attack`, `norm`, `epsilon`, and the means `accuracy`, `distance` and `seconds`, with `std`
+        of the accuracy, None for one seed) and `warnings`, those of any seed.
+    """
+    varied = [name for name in _NAMING if len({str(cell["flags"].get(name)) for cell in cells}) > 1]
+    found = []
+    for text in evaluations:
+        groups: dict[str, list[dict]] = {}
+        for cell in cells:
+            path = os.path.join(place(os.path.join(folder, cell["name"]), text), "report.json")
+            if os.path.exists(path):
+                with open(path) as file:
+                    groups.setdefault(network(cell, varied), []).append(json.load(file))
+        for name, reports in groups.items():
+            found.append(
+                {
+                    "evaluation": text,
+                    "network": name,
+                    "seeds": len(reports),
+                    "rows": [
+                        _mean(rows) for rows in zip(*(r["rows"] for r in reports), strict=True)
+                    ],
+                    "warnings": list(dict.fromkeys(w for r in reports for w in r["warnings"])),
+                }
+            )
+    return found
+
+
+def network(cell: dict[str, Any], varied: list[str]) -> str:
+    """What a network is called: method, density and whatever else differs between cells."""
+    flags, density = cell["flags"], cell["rounds"][-1]["density"]
+    words = [f"{name}={flags[name]}" for name in varied if name in flags]
+    return ", ".join([f"{flags.get('method', 'lottery')} {100 * density:.3g} %", *words])
+
+
+def markdown(found: list[dict]) -> str:
+    """A table for each evaluation, attacks by networks, and the warnings; "" for none."""
+    lines: list[str] = []
+    for text in dict.fromkeys(entry["evaluation"] for entry in found):
+        entries = [entry for entry in found if entry["evaluation"] == text]
+        lines += [f"## Under attack: `{text}`", ""]
+        lines += ["| attack | epsilon | " + " | ".join(e["network"] for e in entries) + " |"]
+        lines += ["| --- | ---: |" + " ---: |" * len(entries)]
+        for number, row in enumerate(entries[0]["rows"]):
+            epsilon = "" if row["epsilon"] is None else f"{row['epsilon']:g} ({row['norm']})"
+            cells = [_cell(entry["rows"][number]) for entry in entries]
+            lines.append("| " + " | ".join([row["attack"], epsilon, *cells]) + " |")
+        lines += ["", "Accuracy in percent, and seconds; distances of attacks without an epsilon."]
+        for entry in entries:
+            lines += [f"\n**Warning**, {entry['network']}: {line}" for line in entry["warnings"]]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _mean(rows: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    found = {key: rows[0][key] for key in ("attack", "norm", "epsilon")}
+    for key in ("accuracy", "distance", "seconds"):
+        values = [row[key] for row in rows if row[key] is not None]
+        found[key] = statistics.fmean(values) if values else None
+    accuracies = [row["accuracy"] for row in rows]
+    found["std"] = statistics.stdev(accuracies) if len(rows) > 1 else None
+    return found
+
+
+def _cell(row: dict[str, Any]) -> str:
+    text = f"{100 * row['accuracy']:.1f}"
+    if row["std"] is not None:
+        text += f" ± {100 * row['std']:.1f}"
+    if row["norm"] and row["epsilon"] is None and row["distance"] is not None:
+        text = f"{row['norm']} {row['distance']:.3g}"
+    return text if row["seconds"] is None else f"{text} ({row['seconds']:.0f} s)"

@@ -1,0 +1,68 @@
+"""What stands in for the cells of a sweep."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments import evaluate, flags
+from experiments.directory import run_name
+
+SHARED = ["--iterations=10", "--evaluate_every=5", "--attack=none", "--eval_attacks="]
+
+
+class Cells:
+    """Stands in for the cells' processes: notes each command, and leaves results."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[str]] = []
+        self.failing: set[str] = set()
+        self.evaluated: list[list[str]] = []
+        self.standing: set[str] = set()  # methods whose evaluation fails
+        self.on_run: Callable[[str], None] = lambda name: None
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess:
+        if command[:3] == [sys.executable, "-m", "experiments.evaluate"]:
+            return self._evaluate(command)
+        assert command[:3] == [sys.executable, "-m", "experiments.run"]
+        values = flags.parse(command[2:])
+        self.commands.append(command)
+        name = run_name(values)
+        self.on_run(name)
+        failed = values["method"] in self.failing
+        if not failed:
+            folder = Path(values["output_dir"], name)
+            folder.mkdir(exist_ok=True)
+            test = {"clean_accuracy": 0.5, "robust_accuracy": {}}
+            rounds = [{"density": values["density"] or 1.0, "test": test}]
+            content = {
+                "name": name,
+                "flags": flags.different(values),
+                "rounds": rounds,
+                "seconds": 1.0,
+            }
+            (folder / "config.json").write_text('{"git_revision": "some"}')
+            (folder / "results.json").write_text(json.dumps(content))
+        return subprocess.CompletedProcess(command, int(failed))
+
+    def _evaluate(self, command: list[str]) -> subprocess.CompletedProcess:
+        """Leaves a report in which nothing stands."""
+        options = evaluate.parse(command[2:])
+        self.evaluated.append(command)
+        method = json.loads(Path(options.model, "results.json").read_text())["flags"]["method"]
+        if method not in self.standing:
+            folder = Path(evaluate.folder(options.model, options))
+            folder.mkdir(parents=True)
+            row = dict(attack="fgsm", norm="linf", epsilon=0.1, accuracy=0, distance=1, seconds=2)
+            content = {"rows": [row], "warnings": ["masked"]}
+            (folder / "report.json").write_text(json.dumps(content))
+        return subprocess.CompletedProcess(command, int(method in self.standing))
+
+    @property
+    def methods(self) -> list[str]:
+        return [flags.parse(command[2:])["method"] for command in self.commands]
+
+
+GRID = "--grid=method=dense,static,set,density=0.5"

@@ -1,0 +1,53 @@
+"""Sweeps whose finished cells are attacked, too."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sweep_cells import GRID
+
+from experiments import evaluate, report
+
+ATTACKS = "--evaluate=--attacks=fgsm --epsilons=0.1"
+
+
+def test_finished_cells_are_attacked_once(call_sweep, made_up, tmp_path):
+    call_sweep(GRID)
+    code, out, err = call_sweep(GRID, ATTACKS, "--evaluate=--attacks=quick --epsilons=0.1,0.2")
+    assert (code, err) == (0, "")
+    assert len(made_up.commands) == 3 and len(made_up.evaluated) == 6
+    folder = Path(out.splitlines()[-1])
+    cells = [folder / name for name in json.loads((folder / "sweep.json").read_text())["cells"]]
+    first = evaluate.parse(made_up.evaluated[0][2:])
+    assert first == evaluate.parse(["evaluate", f"--model={cells[0]}", *ATTACKS[11:].split()])
+    assert "## Under attack: `--attacks=fgsm --epsilons=0.1`" in out
+    assert "| fgsm | 0.1 (linf) | 0.0 (2 s) | 0.0 (2 s) | 0.0 (2 s) |" in out
+    assert "**Warning**, static 50 %: masked" in out
+    call_sweep(GRID, ATTACKS)
+    assert len(made_up.evaluated) == 6
+    folder.rename(tmp_path / "elsewhere")
+    assert "**Warning**, static 50 %: masked" in report.write(str(tmp_path / "elsewhere"))
+
+
+def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):
+    made_up.standing = {"static"}
+    code, out, err = call_sweep(GRID, ATTACKS)
+    assert code == 1 and len(made_up.evaluated) == 3
+    assert "static" in err and err.count("error: ") == 1
+    assert "dense 100 % | set 50 %" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("--attacks=strong", "must be one of quick"),
+        ("--model=runs/x", "must not say --model"),
+        ("--output=x", "must not say --output"),
+        ("--attacks='", "No closing quotation"),
+        ("--nosuch=1", "nosuch"),
+    ],
+)
+def test_refuses_evaluations(call_sweep, made_up, text, words):
+    code, out, err = call_sweep(GRID, f"--evaluate={text}")
+    assert (code, out) == (2, "") and words in err
+    assert made_up.commands == []

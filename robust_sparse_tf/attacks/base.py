@@ -9,7 +9,7 @@ from typing import ClassVar
 import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import checks, norms
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
 
@@ -66,18 +66,18 @@ class Attack(abc.ABC):
             float32, shaped as x, within the threat model; no gradient flows through it.
 
         Raises:
-            InputError: for targets of an attack that is not targeted, and the reverse.
+            InputError: for targets of an attack that is not targeted, and the reverse; for inputs,
+                labels or a model that do not fit, see `checks.check_call`.
         """
         if self.targeted != (targets is not None):
             given = "without targets" if targets is None else "with targets"
             raise InputError(f"targeted={self.targeted}: must not be called {given}")
-        x = tf.convert_to_tensor(x, tf.float32)
-        if self.targeted:
-            labels = targets
-        elif self.attack_labels == "true":
-            labels = y
-        else:
-            labels = tf.argmax(model(x), axis=1)
+        x = checks.as_tensor("x", x, tf.float32)
+        name, given = ("targets", targets) if self.targeted else ("labels", y)
+        predicted = not self.targeted and self.attack_labels == "predicted"
+        labels = None if predicted else checks.as_tensor(name, given)
+        checks.check_call(model, x, labels, name, self.clip_min, self.clip_max)
+        labels = tf.argmax(model(x), axis=1) if predicted else tf.cast(labels, tf.int64)
         found = self.perturb(model, x, labels, seed)
         # Gradients that are not numbers lead nowhere.
         return tf.stop_gradient(tf.where(tf.math.is_nan(found), x, found))

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.attacks import checks
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 
@@ -51,22 +52,8 @@ def checked(data: Any, clip_min: float, clip_max: float) -> tuple[np.ndarray, np
             f"data of type {type(data).__name__}: must be a robust_sparse_tf.data.Split or "
             "(images, labels)"
         )
-    if images.ndim < 2 or labels.shape != images.shape[:1] or not len(labels):
-        raise InputError(
-            f"data of shapes {images.shape} and {labels.shape}: must be [n, ...] and [n], n above 0"
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"labels of type {labels.dtype}: must be integers")
-    if np.isnan(images).any():
-        raise InputError(
-            f"images: {np.isnan(images).any(axis=tuple(range(1, images.ndim))).sum()} "
-            "of them hold NaN; must be numbers"
-        )
-    if images.min() < clip_min or images.max() > clip_max:
-        raise InputError(
-            f"images of values {images.min():g} to {images.max():g}: must be in [{clip_min:g}, "
-            f"{clip_max:g}]"
-        )
+    checks.check_types(images, labels)
+    checks.check_images(images, clip_min, clip_max)
     return images, labels.astype(np.int64)
 
 
@@ -78,29 +65,8 @@ def check_model(
     Raises:
         InputError: for outputs that are not logits, or too few of them for the labels.
     """
-    few = images[:32]
-    try:
-        outputs = np.asarray(logits(tf.constant(few)))
-    except (ValueError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"images of shape {images.shape}: do not fit the model ({reason})"
-        ) from error
-    if outputs.ndim != 2 or len(outputs) != len(few) or outputs.shape[1] < 2:
-        raise InputError(
-            f"model: returns shape {outputs.shape} for {len(few)} images; must be logits [batch, "
-            "classes] of at least 2 classes"
-        )
-    if np.isnan(outputs).any():
-        raise InputError("model: returns NaN for clean images; must return logits")
-    classes = outputs.shape[1]
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(
-            f"labels from {labels.min()} to {labels.max()}: must be in 0 to {classes - 1}, as the "
-            f"model returns {classes} classes"
-        )
-    if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-4):
-        raise InputError("model: returns probabilities (softmax); must return logits")
+    classes = checks.check_model(logits, images)
+    checks.check_labels(labels, classes)
     return classes
 
 

@@ -1,0 +1,188 @@
+"""What every attack refuses when it is called, and that it costs nothing in a graph."""
+
+import inspect
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from robust_sparse_tf import attacks, evaluate
+from robust_sparse_tf.attacks import BY_NAME, FGSM, Transfer
+from robust_sparse_tf.attacks.base import Attack
+from robust_sparse_tf.errors import InputError
+
+X = np.linspace(0, 1, 4 * 6, dtype=np.float32).reshape(4, 6)
+Y = np.array([0, 1, 2, 1])
+WEIGHTS = np.linspace(-1, 1, 6 * 3, dtype=np.float32).reshape(6, 3)
+every_attack = pytest.mark.parametrize("name", BY_NAME)
+
+
+def logits(x: tf.Tensor) -> tf.Tensor:
+    return x @ WEIGHTS
+
+
+def test_the_table_is_of_all_attacks():
+    """But for what is only a base of others, and transfer, which has its own test."""
+    made = {kind for _, kind in inspect.getmembers(attacks, inspect.isclass)}
+    whole = {kind for kind in made if issubclass(kind, Attack) and not inspect.isabstract(kind)}
+    assert whole == {*BY_NAME.values(), Transfer} and len(BY_NAME) == 14
+
+
+# What is known of tensors whose values are not.
+SHAPES_AND_TYPES = {
+    "no batch": (dict(x=X[0]), r"images of shape \(6,\): must be \[n, ...\], n above 0"),
+    "batches that differ": (dict(y=Y[:3]), r"data of shapes \(4, 6\) and \(3,\): must be \[n"),
+    "one-hot labels": (dict(y=np.eye(3, dtype=int)[Y]), r"of shapes \(4, 6\) and \(4, 3\): must"),
+    "nothing": (dict(x=X[:0], y=Y[:0]), r"images of shape \(0, 6\): must be \[n, ...\], n above 0"),
+    "labels that are no integers": (dict(y=Y / 2), "labels of type float64: must be integers"),
+    "no labels": (dict(y=None), "labels of type NoneType: must be integers"),
+    "words": (dict(x=[["a"]]), "x of type list: must be float32"),
+    "targets": (dict(targets=Y), "targeted=False: must not be called with targets"),
+}
+VALUES = {
+    "another type": (dict(x=tf.constant(X, tf.float64)), "x of type float64: must be float32"),
+    "negative labels": (dict(y=Y - 1), "labels from -1 to 1: must be in 0 to 2, as the model"),
+    "large labels": (dict(y=Y + 1), "labels from 1 to 3: must be in 0 to 2, as the model"),
+    "wrong number of classes": (
+        dict(model=lambda x: logits(x)[:, :2]),
+        "labels from 0 to 2: must be in 0 to 1, as the model returns 2 classes",
+    ),
+    "above the range": (dict(x=X + 0.5), r"images of values 0.5 to 1.5: must be in \[0, 1\]"),
+    "below the range": (dict(x=X - 0.5), r"images of values -0.5 to 0.5: must be in \[0, 1\]"),
+    "bytes": (dict(x=np.full([4, 6], 255, np.uint8)), "images of values 255 to 255: must be in"),
+    "no numbers": (dict(x=np.where(X > 0.9, np.nan, X)), "images: 1 of them hold NaN; must be"),
+    "images that do not fit": (dict(x=X[:, :5]), r"images of shape \(4, 5\): do not fit the model"),
+    "softmax": (
+        dict(model=lambda x: tf.nn.softmax(logits(x))),
+        "model: returns probabilities .softmax.; must return logits",
+    ),
+    "one output": (
+        dict(model=lambda x: logits(x)[:, :1]),
+        r"model: returns shape \(4, 1\) for 4 images; must be logits",
+    ),
+    "a class for an image": (
+        dict(model=lambda x: tf.argmax(logits(x), 1)),
+        r"model: returns shape \(4,\) for 4 images; must be logits",
+    ),
+    "no logits": (
+        dict(model=lambda x: logits(x) * np.nan),
+        "model: returns NaN for clean images; must return logits",
+    ),
+}
+
+
+def call(attack: Attack, model=logits, x=X, y=Y, **others) -> tf.Tensor:
+    return attack(model, x, y, **others)
+
+
+@every_attack
+@pytest.mark.parametrize("case", SHAPES_AND_TYPES | VALUES)
+def test_attacks_refuse(name, case):
+    change, words = (SHAPES_AND_TYPES | VALUES)[case]
+    with pytest.raises(InputError, match=words):
+        call(BY_NAME[name](), **change)
+
+
+@every_attack
+@pytest.mark.parametrize("case", SHAPES_AND_TYPES)
+def test_attacks_refuse_in_a_graph(name, case):
+    change, words = SHAPES_AND_TYPES[case]
+    with pytest.raises(InputError, match=words):
+        tf.function(lambda: call(BY_NAME[name](), **change), autograph=False)()
+
+
+@every_attack
+def test_attacks_refuse_options(name):
+    kind = BY_NAME[name]
+    with pytest.raises(InputError, match="norm=l3: must be one of linf, l2, l1"):
+        kind(norm="l3")
+    with pytest.raises(InputError, match="clip_max=0.0: must be above clip_min=0.0"):
+        kind(clip_max=0.0)
+    if issubclass(kind, attacks.Bounded):
+        with pytest.raises(InputError, match="epsilon=-0.1: must be at least 0"):
+            kind(epsilon=-0.1)
+    if not kind.can_target:
+        with pytest.raises(InputError, match=f"targeted=True: {kind.__name__} has no targeted"):
+            kind(targeted=True)
+
+
+TARGETED = [name for name, kind in BY_NAME.items() if kind.can_target]
+
+
+@pytest.mark.parametrize("name", TARGETED)
+@pytest.mark.parametrize(
+    "targets, words",
+    [
+        (None, "targeted=True: must not be called without targets"),
+        (Y / 2, "targets of type float64: must be integers"),
+        (Y[:3], r"data of shapes \(4, 6\) and \(3,\): must be"),
+        (Y + 1, "targets from 1 to 3: must be in 0 to 2"),
+    ],
+)
+def test_targeted_attacks_refuse(name, targets, words):
+    with pytest.raises(InputError, match=words):
+        call(BY_NAME[name](targeted=True), y=None, targets=targets)
+
+
+@pytest.mark.parametrize("case", ["above the range", "softmax", "no numbers", "no batch"])
+def test_predicted_labels(case):
+    """The model's own need no check, but all else does; labels given are not looked at."""
+    attack = FGSM(attack_labels="predicted")
+    change, words = (SHAPES_AND_TYPES | VALUES)[case]
+    with pytest.raises(InputError, match=words):
+        call(attack, **change | {"y": None})
+    np.testing.assert_array_equal(call(attack, y=None), call(attack, y=Y + 7))
+
+
+def test_transfer_refuses_what_does_not_fit_a_source():
+    attack = Transfer(attack=FGSM(), sources=(lambda x: logits(x)[:, :2],))
+    with pytest.raises(InputError, match="labels from 0 to 2: must be in 0 to 1"):
+        call(attack)
+    with pytest.raises(InputError, match="images of values 0.5 to 1.5"):
+        call(attack, x=X + 0.5)
+
+
+def test_own_ranges_and_other_integers_are_taken():
+    """And lists, and a single image."""
+    attack = FGSM(clip_min=-1.0, clip_max=2.0, epsilon=0.1)
+    expected = call(attack, x=3 * X - 1)
+    for kind in (np.uint8, np.int32):
+        np.testing.assert_array_equal(call(attack, x=3 * X - 1, y=Y.astype(kind)), expected)
+    assert call(FGSM(), x=X[:1].tolist(), y=[2]).shape == (1, 6)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "bim", "deepfool"])
+def test_a_graph_is_not_larger(name):
+    """Nothing of what is checked is in the graph: not one more operation, nor look at the model."""
+    attack = BY_NAME[name]()
+
+    def perturb(model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        found = attack.perturb(model, x, y, (0, 0))
+        return tf.stop_gradient(tf.where(tf.math.is_nan(found), x, found))
+
+    def traced(function) -> tuple[int, int]:
+        seen = []
+
+        def counted(x: tf.Tensor) -> tf.Tensor:
+            seen.append(x.shape)
+            return logits(x)
+
+        batch = tf.TensorSpec([None, 6], tf.float32), tf.TensorSpec([None], tf.int64)
+        whole = tf.function(lambda x, y: function(counted, x, y), autograph=False)
+        whole = whole.get_concrete_function(*batch)
+        return len(whole.graph.get_operations()), len(seen)
+
+    assert traced(attack) == traced(perturb)
+
+
+# These `evaluate` refuses in its own words, makes fit, or does not have.
+OWN = {"no labels", "words", "another type", "targets"}
+
+
+@pytest.mark.parametrize("case", sorted((SHAPES_AND_TYPES | VALUES).keys() - OWN))
+def test_evaluate_refuses(case):
+    """The same, before any attack."""
+    change, words = (SHAPES_AND_TYPES | VALUES)[case]
+    given = dict(x=X, y=Y, model=logits) | change
+    with pytest.raises(InputError, match=words):
+        evaluate(given["model"], (given["x"], given["y"]), {"fgsm": FGSM()})

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter
@@ -69,8 +68,7 @@ def _tflite(path: str) -> Logits:
     with open(path, "rb") as file:
         content = file.read()
 
-    def outputs(x: np.ndarray) -> np.ndarray:
-        return export.tflite_logits(content, x)
+    outputs = export.tflite_function(content)
 
     def logits(x: tf.Tensor) -> tf.Tensor:
         found = tf.numpy_function(outputs, [x], tf.float32)

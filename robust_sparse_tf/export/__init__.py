@@ -1,5 +1,11 @@
 """Trained models for other programs."""
 
-from robust_sparse_tf.export.tflite import agreement, tflite_logits, to_saved_model, to_tflite
+from robust_sparse_tf.export.tflite import (
+    agreement,
+    tflite_function,
+    tflite_logits,
+    to_saved_model,
+    to_tflite,
+)
 
-__all__ = ["agreement", "tflite_logits", "to_saved_model", "to_tflite"]
+__all__ = ["agreement", "tflite_function", "tflite_logits", "to_saved_model", "to_tflite"]

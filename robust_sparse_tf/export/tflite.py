@@ -1,7 +1,10 @@
 """SavedModel and TFLite, compared with the Keras model."""
 
+import functools
 import os
 import shutil
+import threading
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +16,7 @@ from robust_sparse_tf.errors import TrainingError
 from robust_sparse_tf.sparsity import strip
 
 _BATCH = 100
+_KEPT = 4  # sizes of a batch, each with a copy of the weights
 
 
 def to_saved_model(model: keras.Model, path: str) -> None:
@@ -55,20 +59,36 @@ def tflite_logits(
     content: bytes, images: np.ndarray, resolver: OpResolverType = OpResolverType.AUTO
 ) -> np.ndarray:
     """Logits [n, classes] of a TFLite model for float32 images [n, height, width, channels]."""
-    interpreter = Interpreter(
-        model_content=content, experimental_op_resolver_type=resolver, num_threads=1
-    )
-    entry = interpreter.get_input_details()[0]["index"]
-    exit_ = interpreter.get_output_details()[0]["index"]
-    outputs = []
-    for first in range(0, len(images), _BATCH):
-        batch = images[first : first + _BATCH]
-        interpreter.resize_tensor_input(entry, batch.shape)
+    return tflite_function(content, resolver)(images)
+
+
+def tflite_function(
+    content: bytes, resolver: OpResolverType = OpResolverType.AUTO
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The same as a function of images, which prepares for each size of a batch once."""
+    lock = threading.Lock()  # an interpreter does one batch at a time
+
+    @functools.lru_cache(maxsize=_KEPT)
+    def prepared(shape: tuple[int, ...]) -> Interpreter:
+        interpreter = Interpreter(
+            model_content=content, experimental_op_resolver_type=resolver, num_threads=1
+        )
+        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(entry, batch)
+        return interpreter
+
+    def outputs(batch: np.ndarray) -> np.ndarray:
+        interpreter = prepared(batch.shape)
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
         interpreter.invoke()
-        outputs.append(interpreter.get_tensor(exit_))
-    return np.concatenate(outputs)
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        with lock:
+            parts = range(0, len(images), _BATCH)
+            return np.concatenate([outputs(images[first : first + _BATCH]) for first in parts])
+
+    return logits
 
 
 def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:

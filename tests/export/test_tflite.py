@@ -6,7 +6,14 @@ from ai_edge_litert.interpreter import OpResolverType
 
 from robust_sparse_tf import models, sparsify
 from robust_sparse_tf.errors import TrainingError
-from robust_sparse_tf.export import agreement, tflite, tflite_logits, to_saved_model, to_tflite
+from robust_sparse_tf.export import (
+    agreement,
+    tflite,
+    tflite_function,
+    tflite_logits,
+    to_saved_model,
+    to_tflite,
+)
 from robust_sparse_tf.sparsity import Magnitude
 from robust_sparse_tf.training import AdversarialModel
 
@@ -76,6 +83,22 @@ def test_agreement_counts_predictions(exported, trained, digits, make_lenet):
     pixels = np.rint(images * 255).astype(np.uint8)
     as_floats = pixels.astype(np.float32) / 255
     assert agreement(other, path, pixels) == agreement(other, path, as_floats)
+
+
+def test_each_size_of_a_batch_is_prepared_once(exported, digits, monkeypatch):
+    """Whatever the order in which sizes come; the parts of 120 images are 100 and 20."""
+    with open(exported[0], "rb") as file:
+        content = file.read()
+    images = digits[1].images.astype(np.float32)
+    expected = tflite_logits(content, images)
+    interpreter, made = tflite.Interpreter, []
+    monkeypatch.setattr(
+        tflite, "Interpreter", lambda **given: made.append(given) or interpreter(**given)
+    )
+    logits = tflite_function(content)
+    for size in (3, 100, 120, 20, 3, 100):
+        np.testing.assert_allclose(logits(images[:size]), expected[:size], atol=1e-6)
+    assert len(made) == 3
 
 
 def test_a_file_that_does_not_agree_is_not_written(trained, tmp_path, monkeypatch):

@@ -204,8 +204,12 @@ def _assign(strategy: tf.distribute.Strategy, variable: tf.Variable, value: tf.T
 def _either(condition: tf.Tensor, then: Callable[[], None], otherwise: Callable[[], None]) -> None:
     """Does one or the other; `then` is rare and of many operations.
 
-    As a function it is one node to pass by, where all its operations would be each time.
+    As a function it is one node to pass by, where all its operations would be each time. Where
+    the value is known there is nothing to pass by, and a function would be traced each time.
     """
+    if tf.executing_eagerly():
+        (then if condition else otherwise)()
+        return
 
     def branch(act: Callable[[], None]) -> Callable[[], tf.Tensor]:
         def run() -> tf.Tensor:

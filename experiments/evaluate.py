@@ -81,8 +81,10 @@ def _evaluate(argv: list[str]) -> int:
         raise InputError("model: must be given, as in --model=runs/RUN")
     with quiet_stderr():
         model = loading.load(options.model)
-    epsilons = [_number(text) for text in options.epsilons]
-    made = _attacks(options, epsilons)
+    _refuse_gradients(options)
+    made = attacks_of(options)
+    if options.source:
+        made["transfer"] = _transfer(options)
     dataset = options.dataset or loading.flags_of(options.model).get("dataset", "")
     if not dataset:
         raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
@@ -98,7 +100,7 @@ def _evaluate(argv: list[str]) -> int:
             model,
             few,
             made,
-            epsilons,
+            radii(options),
             norm=options.norm,
             seed=options.seed,
             batch_size=options.attack_batch_size,
@@ -122,28 +124,50 @@ def folder(model: str, options: EvaluateOptions) -> str:
     return os.path.join(options.output or os.path.join(place, "robustness"), name)
 
 
-def _attacks(options: EvaluateOptions, epsilons: list[float]) -> Any:
-    """The name of an ensemble, or attacks by name, those of the source model among them."""
+def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
+    """The name of an ensemble, or attacks by name, but for those of a source model.
+
+    Raises:
+        InputError: for attacks that do not go together, or with the norm.
+    """
     names = options.attacks
     named = [name for name in names if name in ensembles.NAMES]
-    if options.model.endswith(".tflite") and set(names) - set(_SCORES):
-        raise InputError(
-            f"attacks={','.join(names)}: must be of {', '.join(_SCORES)} for a .tflite file, which "
-            "has no gradients; use --source for transfer"
-        )
     if named and (len(names) > 1 or options.source):
         raise InputError(
             f"attacks={','.join(names)}: an ensemble must be alone, and without --source"
         )
     if named:
         return named[0]
-    made = {name: _attack(name, options.norm, epsilons[0]) for name in names}
-    if options.source:
-        with quiet_stderr():
-            source = loading.load(options.source)
-        pgd = _attack("pgd", options.norm, epsilons[0])
-        made["transfer"] = attacks.Transfer(attack=pgd, sources=(source,))
-    return made
+    return {name: _attack(name, options.norm, radii(options)[0]) for name in names}
+
+
+def radii(options: EvaluateOptions) -> list[float]:
+    """The epsilons as numbers.
+
+    Raises:
+        InputError: for what is no number.
+    """
+    try:
+        return [float(text) for text in options.epsilons]
+    except ValueError as error:
+        given = ",".join(options.epsilons)
+        raise InputError(f"epsilons={given}: must be numbers separated by commas") from error
+
+
+def _refuse_gradients(options: EvaluateOptions) -> None:
+    """A .tflite file has none."""
+    if options.model.endswith(".tflite") and set(options.attacks) - set(_SCORES):
+        raise InputError(
+            f"attacks={','.join(options.attacks)}: must be of {', '.join(_SCORES)} for a .tflite "
+            "file, which has no gradients; use --source for transfer"
+        )
+
+
+def _transfer(options: EvaluateOptions) -> attacks.Transfer:
+    with quiet_stderr():
+        source = loading.load(options.source)
+    pgd = _attack("pgd", options.norm, radii(options)[0])
+    return attacks.Transfer(attack=pgd, sources=(source,))
 
 
 def _attack(name: str, norm: str, epsilon: float) -> attacks.Attack:
@@ -152,13 +176,6 @@ def _attack(name: str, norm: str, epsilon: float) -> attacks.Attack:
     names = {field.name for field in dataclasses.fields(cls)}
     values: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "step_size": max(epsilon / 8, 1e-8)}
     return cls(**{key: value for key, value in values.items() if key in names})
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"epsilons={text}: must be numbers separated by commas") from error
 
 
 def _say(name: str, done: int, size: int) -> None:

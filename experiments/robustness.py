@@ -14,7 +14,7 @@ _NAMING = ("dataset", "model", "attack", "epsilon_std", "strategy")
 _OWN = ("model", "output")  # which the sweep sets itself
 
 
-def parse(text: str, **given: str) -> evaluate.EvaluateOptions:
+def parse(text: str) -> evaluate.EvaluateOptions:
     """The options of one of the sweep's `--evaluate`, as "--attacks=standard --epsilons=0.1".
 
     Raises:
@@ -27,6 +27,7 @@ def parse(text: str, **given: str) -> evaluate.EvaluateOptions:
     for name in _OWN:
         if getattr(options, name):
             raise InputError(f"evaluate={text}: must not say --{name}, which is the cell's")
+    evaluate.attacks_of(options)
     return options
 
 

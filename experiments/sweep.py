@@ -92,11 +92,16 @@ class Sweep:
             if not commands:
                 continue
             print(f"cell {number}/{len(names)} {name} {flags.different(values)}", flush=True)
-            if any(subprocess.run(words, check=False).returncode for words in commands):
+            if not all(map(self._succeeds, commands)):
                 failed.append(name)
-            with contextlib.suppress(InputError):  # nothing is finished yet
-                report.write(self.folder)
         return failed
+
+    def _succeeds(self, words: list[str]) -> bool:
+        """Runs a command, and reports on what is there after it."""
+        code = subprocess.run(words, check=False).returncode
+        with contextlib.suppress(InputError):  # nothing is finished yet
+            report.write(self.folder)
+        return code == 0
 
     def _training(self, name: str, values: dict) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""

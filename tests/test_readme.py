@@ -27,10 +27,10 @@ COMMANDS = [
 ]
 RUNS = [command for command in COMMANDS if "experiments.run" in command]
 MAKES = [command for command in COMMANDS if command[0] == "make"]
-(SWEEP,) = [command for command in COMMANDS if "experiments.sweep" in command]
+SWEEPS = [command for command in COMMANDS if "experiments.sweep" in command]
 (REPORT,) = [command for command in COMMANDS if "experiments.report" in command]
 (EVALUATE,) = [command for command in COMMANDS if "experiments.evaluate" in command]
-OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, SWEEP, REPORT, EVALUATE]]
+OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, *SWEEPS, REPORT, EVALUATE]]
 
 
 def call(command: list[str], **kwargs) -> subprocess.CompletedProcess:
@@ -59,19 +59,20 @@ def test_evaluate(tmp_path):
         assert f"| {attack} | 0.1 |" in done.stdout
 
 
-def test_sweep_and_report(tmp_path):
+@pytest.mark.parametrize("sweep", SWEEPS, ids=" ".join)
+def test_sweep_and_report(sweep, tmp_path):
     """As they stand, but for fewer steps, and stopped when the first cell is reported."""
     if not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")
-    command = [sys.executable, *SWEEP[1:], *SHORT[1:], f"--output_dir={tmp_path}"]
-    sweep = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    command = [sys.executable, *sweep[1:], *SHORT[1:], f"--output_dir={tmp_path}"]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        while sweep.poll() is None and not list(tmp_path.glob("*/report.md")):
+        while running.poll() is None and not list(tmp_path.glob("*/report.md")):
             time.sleep(0.1)
-        sweep.send_signal(signal.SIGINT)
-        assert sweep.wait(timeout=120) == -signal.SIGINT
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=120) == -signal.SIGINT
     finally:
-        sweep.kill()
+        running.kill()
     (folder,) = tmp_path.iterdir()
     done = call([sys.executable, *REPORT[1:-1], str(folder)])
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from robust_sparse_tf import attacks, evaluate
-from robust_sparse_tf.attacks import BY_NAME, FGSM, Transfer
+from robust_sparse_tf.attacks import BY_NAME, FGSM, RandomIntensity, Transfer
 from robust_sparse_tf.attacks.base import Attack
 from robust_sparse_tf.errors import InputError
 
@@ -22,10 +22,10 @@ def logits(x: tf.Tensor) -> tf.Tensor:
 
 
 def test_the_table_is_of_all_attacks():
-    """But for what is only a base of others, and transfer, which has its own test."""
+    """But for bases, and those that run other attacks, which have their own tests."""
     made = {kind for _, kind in inspect.getmembers(attacks, inspect.isclass)}
     whole = {kind for kind in made if issubclass(kind, Attack) and not inspect.isabstract(kind)}
-    assert whole == {*BY_NAME.values(), Transfer} and len(BY_NAME) == 14
+    assert whole == {*BY_NAME.values(), RandomIntensity, Transfer} and len(BY_NAME) == 14
 
 
 # What is known of tensors whose values are not.

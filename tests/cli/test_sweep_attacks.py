@@ -45,6 +45,8 @@ def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):
         ("--output=x", "must not say --output"),
         ("--attacks='", "No closing quotation"),
         ("--nosuch=1", "nosuch"),
+        ("--attacks=zoo", "norm=linf: must be l2"),
+        ("--attacks=pgd --epsilons=a", "epsilons=a: must be numbers"),
     ],
 )
 def test_refuses_evaluations(call_sweep, made_up, text, words):

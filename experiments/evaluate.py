@@ -83,8 +83,11 @@ def _evaluate(argv: list[str]) -> int:
         model = loading.load(options.model)
     _refuse_gradients(options)
     made = attacks_of(options)
-    if options.source:
-        made["transfer"] = _transfer(options)
+    with quiet_stderr():
+        sources = [loading.load(options.source)] if options.source else []
+    if sources and isinstance(made, dict):
+        pgd = _attack("pgd", options.norm, radii(options)[0])
+        made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
     dataset = options.dataset or loading.flags_of(options.model).get("dataset", "")
     if not dataset:
         raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
@@ -105,6 +108,7 @@ def _evaluate(argv: list[str]) -> int:
             seed=options.seed,
             batch_size=options.attack_batch_size,
             draws=options.draws,
+            sources=sources,
             state=os.path.join(place, "state.npz"),
             on_batch=_say,
         )
@@ -132,10 +136,8 @@ def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
     """
     names = options.attacks
     named = [name for name in names if name in ensembles.NAMES]
-    if named and (len(names) > 1 or options.source):
-        raise InputError(
-            f"attacks={','.join(names)}: an ensemble must be alone, and without --source"
-        )
+    if named and len(names) > 1:
+        raise InputError(f"attacks={','.join(names)}: an ensemble must be alone")
     if named:
         return named[0]
     return {name: _attack(name, options.norm, radii(options)[0]) for name in names}
@@ -161,13 +163,6 @@ def _refuse_gradients(options: EvaluateOptions) -> None:
             f"attacks={','.join(options.attacks)}: must be of {', '.join(_SCORES)} for a .tflite "
             "file, which has no gradients; use --source for transfer"
         )
-
-
-def _transfer(options: EvaluateOptions) -> attacks.Transfer:
-    with quiet_stderr():
-        source = loading.load(options.source)
-    pgd = _attack("pgd", options.norm, radii(options)[0])
-    return attacks.Transfer(attack=pgd, sources=(source,))
 
 
 def _attack(name: str, norm: str, epsilon: float) -> attacks.Attack:

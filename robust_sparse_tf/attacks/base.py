@@ -25,6 +25,7 @@ class Attack(abc.ABC):
     """
 
     can_target: ClassVar[bool] = False
+    uses_gradients: ClassVar[bool] = True
 
     clip_min: float = option(0.0, "least value of an input", unit="input units")
     clip_max: float = option(1.0, "largest value of an input", unit="input units")

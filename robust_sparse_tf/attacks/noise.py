@@ -17,6 +17,7 @@ class Noise(Bounded):
     """Of each example the first draw that fools, otherwise that of the largest loss."""
 
     can_target = True
+    uses_gradients = False
 
     draws: int = option(10, "draws, of which each example's worst counts", minimum=1)
 

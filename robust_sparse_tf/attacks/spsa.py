@@ -21,6 +21,7 @@ class SPSA(Bounded):
     """
 
     can_target = True
+    uses_gradients = False
 
     steps: int = option(100, "steps of the attack", unit="steps", minimum=1)
     samples: int = option(64, "directions averaged in a step", minimum=1)

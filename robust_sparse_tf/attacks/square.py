@@ -29,6 +29,7 @@ class Square(Bounded):
     """
 
     can_target = True
+    uses_gradients = False
     allowed_norms = ("linf", "l2")
 
     queries: int = option(5000, "forward passes of an example, at most", minimum=1)

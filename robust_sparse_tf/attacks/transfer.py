@@ -20,6 +20,8 @@ class Transfer(Attack):
         sources: callables from inputs to logits.
     """
 
+    uses_gradients = False  # of the model that is attacked
+
     attack: Attack
     sources: tuple[Logits, ...]
 

@@ -24,6 +24,7 @@ class ZOO(MinimumNorm):
     """
 
     can_target = True
+    uses_gradients = False
 
     queries: int = option(100_000, "forward passes of an example, at most", minimum=1)
     coordinates: int = option(128, "coordinates changed in a step, at most", minimum=1)

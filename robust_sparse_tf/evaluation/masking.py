@@ -4,15 +4,26 @@ After "Obfuscated Gradients Give a False Sense of Security" (Athalye et al., 201
 "On Evaluating Adversarial Robustness" (Carlini et al., 2019), section 4.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import FGSM, PGD, Attack, Square, UniformNoise, losses
+from robust_sparse_tf.attacks import (
+    FGSM,
+    PGD,
+    RFGSM,
+    Attack,
+    Square,
+    Transfer,
+    UniformNoise,
+    losses,
+)
 from robust_sparse_tf.evaluation.report import Outcome
 
 _EXAMPLES = 200
+_LEAKING_EXAMPLES = 1000
 _SIGMAS = 3.0  # a difference that chance makes once in a thousand times is not reported
 _LEAST = 0.02  # nor one that is smaller than this fraction of the examples
 # Fewer examples than this say nothing.
@@ -29,34 +40,80 @@ def find(
     clip_min: float,
     clip_max: float,
     seed: int,
+    sources: Sequence[Callable[[tf.Tensor], tf.Tensor]] = (),
 ) -> list[str]:
-    """Probes a model on some of the examples that it has right.
+    """Probes a model on some of the examples, most of the probes on those that it has right.
 
     Args:
         logits: the model.
         images: float32 [n, ...].
         labels: integers [n].
-        right: numbers of the examples that the model has right.
+        right: bool [n], the examples that the model has right.
         epsilon: radius of the ball that is evaluated, in input units.
         norm: of the ball; attacks are compared in linf and l2 only.
         clip_min: least value of an input.
         clip_max: largest value of an input.
         seed: of everything random.
+        sources: other models, callables as `logits`, whose adversarial examples are tried, too.
 
     Returns:
         A line for each sign of masked gradients, with its evidence.
     """
-    chosen = np.random.default_rng(seed).permutation(right)[:_EXAMPLES]
+    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(right))[:_EXAMPLES]
     x, y = tf.constant(images[chosen]), tf.constant(labels[chosen])
-    found = [*_of_outputs(logits, x), *_of_gradients(logits, x, y)]
-    if norm in ("linf", "l2") and len(chosen) >= _FEWEST and epsilon > 0:
-        found += _of_attacks(logits, x, y, epsilon, norm, clip_min, clip_max, seed)
+    found = [*_of_gradients(logits, x, y)]
+    if norm not in ("linf", "l2") or epsilon == 0:
+        return found
+    clip = dict(norm=norm, clip_min=clip_min, clip_max=clip_max)
+    if len(chosen) >= _FEWEST:
+        found += _of_attacks(logits, x, y, epsilon, clip, seed, sources)
+    sample = np.random.default_rng(seed).permutation(len(images))[:_LEAKING_EXAMPLES]
+    x, y = tf.constant(images[sample]), tf.constant(labels[sample])
+    one_step = FGSM(epsilon=epsilon, **clip)
+    return [*found, *_of_labels(logits, one_step, x, y, right[sample])]
+
+
+def of_noise(attacks: Mapping[str, Attack]) -> list[str]:
+    """A line for a model with noise at inference, if gradients of single draws were followed."""
+    single = [
+        name
+        for name, attack in attacks.items()
+        if attack.uses_gradients and getattr(attack, "draws", 1) == 1
+    ]
+    if not single:
+        return []
+    return [
+        "noise at inference: the same images give other logits each time, and "
+        f"{', '.join(single)} followed gradients of single draws; average them (the ensemble rand)"
+    ]
+
+
+def in_outcomes(
+    outcomes: list[Outcome], right: np.ndarray, attacks: Mapping[str, Attack]
+) -> list[str]:
+    """Signs in the figures themselves.
+
+    Args:
+        outcomes: of attacks that were run one by one, or that took turns, in their order.
+        right: bool [n], the examples that the model has right.
+        attacks: by the names of the outcomes.
+
+    Returns:
+        A line for each accuracy that rises with epsilon, and for each ball in which scores alone
+        gave a better attack than gradients, with its evidence.
+    """
+    found = list(_not_monotone(outcomes, right))
+    balls = dict.fromkeys((o.norm, o.epsilon) for o in outcomes if o.epsilon is not None)
+    for ball in balls:
+        own = [o for o in outcomes if (o.norm, o.epsilon) == ball]
+        black = [o for o in own if not attacks[o.attack].uses_gradients]
+        white = [o for o in own if _is_iterative(attacks[o.attack])]
+        if black and white:
+            found += _of_black_boxes(black, white, right)
     return found
 
 
-def in_outcomes(outcomes: list[Outcome], right: np.ndarray) -> list[str]:
-    """Signs in the figures themselves: an accuracy that rises with epsilon."""
-    found = []
+def _not_monotone(outcomes: list[Outcome], right: np.ndarray) -> Iterator[str]:
     by_name: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.epsilon is not None and np.array_equal(outcome.tried, right):
@@ -65,21 +122,37 @@ def in_outcomes(outcomes: list[Outcome], right: np.ndarray) -> list[str]:
         ordered = sorted(group, key=lambda outcome: outcome.epsilon)
         for small, large in zip(ordered, ordered[1:], strict=False):
             if _more(large.stands, small.stands):
-                found.append(
+                yield (
                     f"not monotone in epsilon: {name} leaves {_percent(small.stands)} at "
                     f"{small.epsilon:g} and {_percent(large.stands)} at {large.epsilon:g}"
                 )
-    return found
 
 
-def _of_outputs(logits: Callable, x: tf.Tensor) -> Iterator[str]:
-    first, second = logits(x).numpy(), logits(x).numpy()
-    moved = np.abs(first - second).max()
-    if moved > 1e-3 * np.abs(first).max():
-        yield (
-            f"noise at inference: the same images give logits that differ by {moved:.3g}; attack "
-            "with gradients averaged over draws (the ensemble rand)"
-        )
+def _is_iterative(attack: Attack) -> bool:
+    """Whether gradients are followed step by step: to beat a single step is no sign."""
+    one_step = isinstance(attack, FGSM | RFGSM) or getattr(attack, "steps", None) == 1
+    return attack.uses_gradients and not one_step
+
+
+def _of_black_boxes(black: list[Outcome], white: list[Outcome], right: np.ndarray) -> Iterator[str]:
+    """In one ball: run on the same examples, and on what gradients have left."""
+    same = [[o for o in group if np.array_equal(o.tried, right)] for group in (black, white)]
+    if all(same):
+        ours, theirs = (min(group, key=lambda outcome: outcome.stands.sum()) for group in same)
+        if _more(theirs.stands, ours.stands):
+            yield (
+                f"black box stronger than white box: {ours.attack} leaves {_percent(ours.stands)} "
+                f"at {ours.epsilon:g}, {theirs.attack}, the best with gradients, "
+                f"{_percent(theirs.stands)}"
+            )
+    for later in black:
+        before = [o.attack for o in white if np.array_equal(o.stands & later.tried, later.tried)]
+        if not np.array_equal(later.tried, right) and before and _more(later.tried, later.stands):
+            yield (
+                f"black box stronger than white box: of {_percent(later.tried)} left at "
+                f"{later.epsilon:g} by {', '.join(before)}, {later.attack} leaves "
+                f"{_percent(later.stands)}"
+            )
 
 
 def _of_gradients(logits: Callable, x: tf.Tensor, y: tf.Tensor) -> Iterator[str]:
@@ -97,15 +170,14 @@ def _of_attacks(
     x: tf.Tensor,
     y: tf.Tensor,
     epsilon: float,
-    norm: str,
-    clip_min: float,
-    clip_max: float,
+    clip: dict[str, Any],
     seed: int,
+    sources: Sequence[Callable],
 ) -> Iterator[str]:
-    clip = dict(norm=norm, clip_min=clip_min, clip_max=clip_max)
     ball = dict(epsilon=epsilon, **clip)
     steps = dict(steps=20, step_size=epsilon / 8, random_start=True, **ball)
-    widest = (clip_max - clip_min) * (np.prod(x.shape[1:]) ** 0.5 if norm == "l2" else 1.0)
+    longest = np.prod(x.shape[1:]) ** 0.5 if clip["norm"] == "l2" else 1.0
+    widest = (clip["clip_max"] - clip["clip_min"]) * longest
     stands = {
         name: _stands(logits, attack, x, y, seed)
         for name, attack in {
@@ -137,20 +209,48 @@ def _of_attacks(
         )
     if np.mean(stands["widest"]) > _LEAST:
         yield f"unbounded attacks fail: PGD with epsilon {widest:g} leaves {share['widest']}"
+    range_ = {key: clip[key] for key in ("clip_min", "clip_max")}
+    for number, source in enumerate(sources, 1):
+        transfer = Transfer(attack=PGD(**steps), sources=(source,), **range_)
+        transferred = _stands(logits, transfer, x, y, seed)
+        if _more(pgd, transferred):
+            yield (
+                f"transfer stronger than white box: PGD on source {number} leaves "
+                f"{_percent(transferred)}, PGD on the model itself {share['pgd']}"
+            )
+
+
+def _of_labels(
+    logits: Callable, one_step: Attack, x: tf.Tensor, y: tf.Tensor, right: np.ndarray
+) -> Iterator[str]:
+    """Of a model that has learnt to read the label from the perturbation.
+
+    "Adversarial Machine Learning at Scale" (Kurakin et al., 2017), section 4.3. What shows it are
+    images that the model has wrong, and right under attack.
+    """
+    stands = _stands(logits, one_step, x, y, 0)
+    if _more(stands, right, least=0.0):
+        yield (
+            f"label leaking: {_percent(right)} of {len(right)} images are right, and "
+            f"{_percent(stands)} under FGSM, which is given the labels"
+        )
 
 
 def _stands(logits: Callable, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: int) -> np.ndarray:
     def run(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return tf.equal(tf.argmax(logits(attack(logits, x, y, seed=(seed, 0))), axis=1), y)
 
-    return tf.function(run).get_concrete_function(x, y)(x, y).numpy()
+    specs = [tf.TensorSpec([None, *v.shape[1:]], v.dtype) for v in (x, y)]
+    traced = tf.function(run).get_concrete_function(*specs)
+    firsts = range(0, len(x), _EXAMPLES)  # in parts, which bounds the memory
+    return np.concatenate([traced(x[i : i + _EXAMPLES], y[i : i + _EXAMPLES]) for i in firsts])
 
 
-def _more(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether clearly more examples stand in one than in the other: McNemar's test, and by 2 %."""
+def _more(one: np.ndarray, other: np.ndarray, least: float = _LEAST) -> bool:
+    """Whether clearly more examples stand in one than in the other: McNemar's test, and a share."""
     gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
     clear = gained - lost > _SIGMAS * max(1, gained + lost) ** 0.5
-    return clear and gained - lost > _LEAST * len(one)
+    return clear and gained - lost > least * len(one)
 
 
 def _percent(stands: np.ndarray) -> str:

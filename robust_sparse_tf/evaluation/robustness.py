@@ -1,7 +1,7 @@
 """A model under attack: by several attacks, at several epsilons, example by example."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 500,
     draws: int = 1,
-    sources: Sequence[Callable[[tf.Tensor], tf.Tensor]] = (),
+    sources: Sequence[Any] = (),
     state: str | None = None,
     check_masking: bool = True,
     on_batch: Callable[[str, int, int], None] = lambda name, done, size: None,
@@ -68,42 +68,37 @@ def evaluate(
     classes = inputs.check_model(logits, images, labels)
     logits, differentiable = inputs.connected(logits, images)
     if isinstance(attacks, str):
-        radii = list(epsilons) or [_own_epsilon(model)]
         turns = [
             (epsilon, ensembles.make(attacks, norm, epsilon, classes, clip_min, clip_max))
-            for epsilon in radii
+            for epsilon in list(epsilons) or [_own_epsilon(model)]
         ]
     else:
         turns = [(epsilon, {n: a}) for n, a, epsilon in _one_by_one(attacks, epsilons)]
     runner = _Runner(logits, images, labels, batch_size, draws, seed, on_batch)
     drawn = runner.predictions()
     clean = drawn == labels[:, None]
-    right = mostly(clean)
-    predictions = stats.mode(drawn, axis=1).mode
-    runner.saved = State(state, _identity(turns, seed, draws, logits, images, drawn))
-    outcomes: list[Outcome] = []
-    for epsilon, members in turns:
-        judged = clean
-        for name, attack in members.items():
-            outcomes.append(runner.run(name, attack, epsilon, judged))
-            judged = outcomes[-1].judged
-            if epsilon is None:
-                outcomes += [outcomes[-1].within(radius) for radius in epsilons]
+    noisy = inputs.is_noisy(logits, images)
+    # A model is known by what it predicts, if that stays the same.
+    known = inputs.digest(images, drawn[:, :0] if noisy else drawn)
+    runner.saved = State(state, _identity(turns, seed, draws, known))
+    outcomes = list(runner.run_all(turns, clean, epsilons))
+    named = {name: attack for _, members in turns for name, attack in members.items()}
     warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
     if not differentiable:
         warnings.append("no gradient: the model has none; only score-based attacks count")
     if check_masking:
-        numbers = np.flatnonzero(right)
-        radius = next((epsilon for epsilon, _ in turns if epsilon), None)
-        of_norm = next((o.norm for o in outcomes if o.epsilon == radius), norm)
-        if radius is not None and len(numbers):
+        warnings += masking.of_noise(named) if noisy else []
+        ball = next(((o.epsilon, o.norm) for o in outcomes if o.epsilon), None)
+        right = mostly(clean)
+        others = [inputs.as_logits(source) for source in sources]
+        if ball and right.any():
             warnings += masking.find(
-                logits, images, labels, numbers, radius, of_norm, clip_min, clip_max, seed
+                logits, images, labels, right, *ball, clip_min, clip_max, seed, others
             )
-        warnings += masking.in_outcomes(outcomes, right)
+        warnings += masking.in_outcomes(outcomes, right, named)
     return Report(
         labels=labels,
-        predictions=predictions,
+        predictions=stats.mode(drawn, axis=1).mode,
         judged=clean,
         outcomes=outcomes,
         warnings=warnings,
@@ -137,20 +132,9 @@ def _one_by_one(attacks: Mapping[str, Attack], epsilons: Sequence[float]) -> lis
     return found
 
 
-def _identity(
-    turns: list,
-    seed: int,
-    draws: int,
-    logits: Callable,
-    images: np.ndarray,
-    predictions: np.ndarray,
-) -> dict[str, Any]:
-    """What was evaluated; a model is known by what it predicts, if that stays the same."""
+def _identity(turns: list, seed: int, draws: int, examples: str) -> dict[str, Any]:
     members = [[epsilon, {n: repr(a) for n, a in named.items()}] for epsilon, named in turns]
-    if inputs.is_noisy(logits, images):
-        predictions = predictions[:0]
-    digest = inputs.digest(images, predictions)
-    return {"attacks": members, "seed": seed, "draws": draws, "examples": digest}
+    return {"attacks": members, "seed": seed, "draws": draws, "examples": examples}
 
 
 class _Runner:
@@ -186,6 +170,25 @@ class _Runner:
         traced = tf.function(self._classes).get_concrete_function(self._batch)
         parts = self._parts(np.arange(len(self._labels)))
         return np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
+
+    def run_all(
+        self, turns: list, clean: np.ndarray, epsilons: Sequence[float]
+    ) -> Iterator[Outcome]:
+        """The outcomes of attacks that take turns, from those of the clean examples.
+
+        Args:
+            turns: (epsilon, attacks by name); each begins with the clean examples anew.
+            clean: bool [n, draws], by which draws each example is right.
+            epsilons: at which attacks without an epsilon are looked at, too.
+        """
+        for epsilon, members in turns:
+            judged = clean
+            for name, attack in members.items():
+                outcome = self.run(name, attack, epsilon, judged)
+                yield outcome
+                judged = outcome.judged
+                if epsilon is None:
+                    yield from map(outcome.within, epsilons)
 
     def run(self, name: str, attack: Attack, epsilon: float | None, judged: np.ndarray) -> Outcome:
         """Attacks the examples that stand.

@@ -6,19 +6,21 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import evaluate, models
-from robust_sparse_tf.attacks import PGD
-from robust_sparse_tf.evaluation.masking import in_outcomes
+from robust_sparse_tf.attacks import FGSM, PGD, RFGSM, SPSA, ZOO, Attack, Square, Transfer, noise
+from robust_sparse_tf.evaluation import inputs
+from robust_sparse_tf.evaluation.masking import find, in_outcomes
 from robust_sparse_tf.evaluation.report import Outcome
-from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.training import AdversarialModel, Mixed
 
 EPSILON = 0.1
 
 
-def trained(digits, attack=None) -> AdversarialModel:
+def trained(digits, attack=None, *, rate=2e-3, steps=400, clean_weight=0.5) -> AdversarialModel:
     keras.utils.set_random_seed(0)
-    model = AdversarialModel(models.lenet_300_100((8, 8, 1)), attack)
-    model.compile(keras.optimizers.Adam(2e-3), jit_update=False, steps_per_execution=50)
-    model.fit(digits[0], epochs=1, steps_per_epoch=400, verbose=0)
+    network = models.lenet_300_100((8, 8, 1))
+    model = AdversarialModel(network, attack, Mixed(clean_weight=clean_weight))
+    model.compile(keras.optimizers.Adam(rate), jit_update=False, steps_per_execution=50)
+    model.fit(digits[0], epochs=1, steps_per_epoch=steps, verbose=0)
     return model
 
 
@@ -32,9 +34,21 @@ def robust(digits) -> AdversarialModel:
     return trained(digits, PGD(epsilon=EPSILON, step_size=0.03, steps=7, random_start=True))
 
 
-def warnings_of(model, digits) -> str:
-    attacks = {"pgd": PGD(step_size=0.02, steps=10)}
+PGD_10 = PGD(step_size=0.02, steps=10)
+
+
+def warnings_of(model, digits, **attacks: Attack) -> str:
+    attacks = {"pgd": PGD_10, **attacks}
     return "\n".join(evaluate(model, digits[2], attacks, [0.05, EPSILON]).warnings)
+
+
+def found_in(model, digits, sources=(), epsilon=EPSILON) -> str:
+    logits, _ = inputs.connected(inputs.as_logits(model), digits[2].images)
+    predictions = np.argmax(logits(tf.constant(digits[2].images)), axis=1)
+    right = predictions == digits[2].labels
+    images, labels = digits[2].images, digits[2].labels
+    sources = [inputs.as_logits(source) for source in sources]
+    return "\n".join(find(logits, images, labels, right, epsilon, "linf", 0.0, 1.0, 0, sources))
 
 
 @pytest.mark.parametrize("name", ["natural", "robust"])
@@ -55,7 +69,12 @@ def broken(x: tf.Tensor):
 MASKED = {
     "steep sigmoid": (
         lambda net: lambda x: 1e4 * net(tf.sigmoid(60 * (x - 0.5))),
-        ["zero gradients", "black box stronger", "unbounded attacks fail"],
+        [
+            "zero gradients",
+            "Square with 200 queries",
+            "the best with gradients",
+            "unbounded attacks fail",
+        ],
     ),
     "quantised": (
         lambda net: lambda x: net(tf.round(8 * x) / 8),
@@ -77,30 +96,115 @@ MASKED = {
 def test_masked_models_are_told_of(kind, natural, digits):
     wrap, signs = MASKED[kind]
     network = natural.network
-    found = warnings_of(wrap(lambda x: network(x, training=False)), digits)
+    square = {"square": Square(queries=50)} if "the best with gradients" in signs else {}
+    found = warnings_of(wrap(lambda x: network(x, training=False)), digits, **square)
     for sign in signs:
         assert sign in found
 
 
+@tf.custom_gradient
+def reversed_(x: tf.Tensor):
+    return tf.identity(x), lambda gradient: -gradient
+
+
+def test_gradients_that_lead_to_the_label(natural, robust, digits):
+    """They help an image that is wrong, and fail where another model's do not."""
+    network = natural.network
+    found = found_in(lambda x: network(reversed_(x), training=False), digits, [robust, natural])
+    correct = np.mean(
+        np.argmax(network(digits[2].images, training=False), axis=1) == digits[2].labels
+    )
+    assert f"label leaking: {100 * correct:.1f} % of 360 images are right, and " in found
+    assert "transfer stronger than white box: PGD on source 2 leaves " in found
+
+
+@pytest.mark.slow
+def test_one_step_training_leaks_labels(digits):
+    """In a ball so large that a step can write the label into the image."""
+    model = trained(digits, FGSM(epsilon=0.5), rate=4e-3, steps=1500, clean_weight=0.0)
+    assert "label leaking: " in found_in(model, digits, epsilon=0.5)
+
+
+@pytest.mark.slow
+def test_sound_model_against_others(natural, robust, digits):
+    """A robust model stands what fools another."""
+    assert found_in(robust, digits, [natural]) == ""
+
+
+N = 200
+RIGHT = np.arange(N) < 180
+
+
+def outcome(attack: str, left: int, tried: int = 180, epsilon: float | None = 0.1) -> Outcome:
+    """An attack that was run on the first examples, and left the first of them."""
+    return Outcome(
+        attack=attack,
+        norm="linf",
+        epsilon=epsilon,
+        tried=np.arange(N) < tried,
+        judged=(np.arange(N) < left)[:, None],
+        distance=np.zeros(N, np.float32),
+        queries=np.zeros(N, np.float32),
+        seconds=np.zeros(N, np.float32),
+    )
+
+
+NAMED = {
+    "fgsm": FGSM(),
+    "rfgsm": RFGSM(),
+    "one step": PGD(steps=1),
+    "pgd": PGD(),
+    "mim": PGD(),
+    "square": Square(),
+    "transfer": Transfer(attack=PGD(), sources=(tf.identity,)),
+}
+
+# Outcomes in their order, and what is said of them.
+OUTCOMES = {
+    "gradients are better": ([("pgd", 60), ("square", 80)], []),
+    "as good": ([("pgd", 60), ("square", 55)], []),
+    "scores are better": (
+        [("pgd", 60), ("square", 40), ("mim", 70), ("transfer", 50)],
+        ["square leaves 20.0 % at 0.1, pgd, the best with gradients, 30.0 %"],
+    ),
+    "a transfer is better": (
+        [("transfer", 40), ("pgd", 60)],
+        ["transfer leaves 20.0 % at 0.1, pgd, the best with gradients, 30.0 %"],
+    ),
+    "than single steps": ([("fgsm", 60), ("rfgsm", 60), ("one step", 60), ("square", 40)], []),
+    "in another ball": ([("pgd", 60, 180, 0.2), ("square", 90, 180, 0.1)], []),
+    "without a ball": ([("pgd", 60, 180, None), ("square", 40, 180, None)], []),
+    "in turns": (
+        [("pgd", 60), ("mim", 58, 60), ("square", 40, 58)],
+        ["of 29.0 % left at 0.1 by pgd, mim, square leaves 20.0 %"],
+    ),
+    "in turns, a little": ([("pgd", 60), ("square", 52, 60)], []),
+    "in turns, where nothing falls before": (
+        [("pgd", 180), ("square", 160)],
+        ["square leaves 80.0 % at 0.1, pgd, the best with gradients, 90.0 %"],
+    ),
+    "in turns, after a single step": ([("fgsm", 60), ("square", 40, 60)], []),
+    "in turns, before gradients": ([("square", 60), ("pgd", 40, 60)], []),
+}
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_black_boxes_in_outcomes(name):
+    given, expected = OUTCOMES[name]
+    found = in_outcomes([outcome(*values) for values in given], RIGHT, NAMED)
+    assert found == [f"black box stronger than white box: {line}" for line in expected]
+
+
+def test_black_boxes_are_told_by_what_they_use():
+    for attack in (Square, SPSA, ZOO, Transfer, *noise.Noise.__subclasses__()):
+        assert not attack.uses_gradients
+    assert PGD.uses_gradients
+
+
 def test_rising_accuracy_is_told_of():
     """Only where more examples stand than chance makes."""
-    right = np.ones(200, bool)
-
-    def outcome(epsilon: float, lost: int) -> Outcome:
-        stands = np.arange(200) >= lost
-        zeros = np.zeros(200, np.float32)
-        return Outcome(
-            attack="pgd",
-            norm="linf",
-            epsilon=epsilon,
-            tried=right,
-            judged=stands[:, None],
-            distance=zeros,
-            queries=zeros,
-            seconds=zeros,
-        )
-
-    assert in_outcomes([outcome(0.1, 50), outcome(0.2, 80)], right) == []
-    assert in_outcomes([outcome(0.1, 50), outcome(0.2, 45)], right) == []
-    (line,) = in_outcomes([outcome(0.2, 20), outcome(0.1, 60)], right)
+    assert in_outcomes([outcome("pgd", 150), outcome("pgd", 120, 180, 0.2)], RIGHT, NAMED) == []
+    assert in_outcomes([outcome("pgd", 150), outcome("pgd", 155, 180, 0.2)], RIGHT, NAMED) == []
+    rising = [outcome("pgd", 180, 180, 0.2), outcome("pgd", 140)]
+    (line,) = in_outcomes(rising, RIGHT, NAMED)
     assert line == "not monotone in epsilon: pgd leaves 70.0 % at 0.1 and 90.0 % at 0.2"

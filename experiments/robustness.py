@@ -85,7 +85,7 @@ def markdown(found: list[dict]) -> str:
     lines: list[str] = []
     for text in dict.fromkeys(entry["evaluation"] for entry in found):
         entries = [entry for entry in found if entry["evaluation"] == text]
-        lines += [f"## Under attack: `{text}`", ""]
+        lines += ["", f"## Under attack: `{text}`", ""]
         lines += ["| attack | epsilon | " + " | ".join(e["network"] for e in entries) + " |"]
         lines += ["| --- | ---: |" + " ---: |" * len(entries)]
         for number, row in enumerate(entries[0]["rows"]):

@@ -34,6 +34,7 @@ def assert_close(outcome, base) -> None:
         assert accuracy[0] == pytest.approx(accuracy[1], abs=0.15)
 
 
+@pytest.mark.slow  # the next test runs the same in two processes
 def test_mirrored(cli, base, files, tmp_path):
     argv = [*cli.base_argv, f"--output_dir={tmp_path}"]
     outcome = cli.run([*argv, "--distribute=mirrored", "--logical_cpus=2"])

@@ -14,6 +14,8 @@ from robust_sparse_tf import sparsity
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {path.stem: path for path in sorted((ROOT / "experiments/flagfiles/methods").iterdir())}
 STRUCTURED = {"gradual_blocks", "gradual_channels", "rigl_2_4"}
+# Methods that differ from another one in a score, which their own tests look at.
+SLOW = {"ema", "flying_bird", "grasp", "synflow", "threshold", *STRUCTURED}
 ITERATIONS = 12
 SHORT = [f"--iterations={ITERATIONS}", "--evaluate_every=4", "--eval_attacks=", "--branches=1"]
 SHORT += ["--steps_per_execution=1"]  # which is traced faster
@@ -144,18 +146,27 @@ RESUMED = ["rigl", "flying_bird_plus"]
 
 @pytest.fixture(scope="session")
 def runs(cli) -> dict:
-    """The outcome of each flagfile, and of RigL's again and with another seed."""
+    """The outcome of the flagfiles not slow, and of RigL's again and with another seed."""
+    argvs = {name: argv_of(name) for name in FILES if name not in SLOW}
+    argvs |= {"again": argv_of("rigl"), "other seed": [*argv_of("rigl"), "--seed=1"]}
+    return outcomes(cli, "methods", argvs)
 
+
+@pytest.fixture(scope="session")
+def slow_runs(cli) -> dict:
+    """The outcome of the other flagfiles."""
+    return outcomes(cli, "slow_methods", {name: argv_of(name) for name in sorted(SLOW)})
+
+
+def outcomes(cli, name: str, argvs: dict) -> dict:
     def make(folder: Path) -> dict:
-        argvs = {name: argv_of(name) for name in FILES}
-        argvs |= {"again": argv_of("rigl"), "other seed": [*argv_of("rigl"), "--seed=1"]}
         cases = {
             name: cli.case([*argv, f"--output_dir={folder / name.replace(' ', '_')}"])
             for name, argv in argvs.items()
         }
         return cli.many(cases, folder)
 
-    return cli.shared_outcomes("methods", make)
+    return cli.shared_outcomes(name, make)
 
 
 @pytest.fixture(scope="session")
@@ -178,10 +189,13 @@ def others(cli, runs, files) -> dict:
     return cli.shared_outcomes("methods-others", make)
 
 
-@pytest.fixture(params=FILES)
-def run(request, runs) -> tuple[str, object]:
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in FILES]
+)
+def run(request) -> tuple[str, object]:
     """Name and outcome of each flagfile."""
-    outcome = runs[request.param]
+    group = request.getfixturevalue("slow_runs" if request.param in SLOW else "runs")
+    outcome = group[request.param]
     assert outcome.code == 0, outcome.err
     return request.param, outcome
 
@@ -222,8 +236,9 @@ def test_ends_at_its_density(run, files):
     assert outcome.records[-1]["density"] == pytest.approx(final, rel=1e-12)
 
 
-def test_masks_have_their_structure(runs, files):
-    blocks, channels, pairs = (masks_of(runs[k], files) for k in sorted(STRUCTURED))
+@pytest.mark.slow
+def test_masks_have_their_structure(slow_runs, files):
+    blocks, channels, pairs = (masks_of(slow_runs[k], files) for k in sorted(STRUCTURED))
     for mask in blocks.values():
         groups = mask.reshape(-1, 4, mask.shape[1])
         np.testing.assert_array_equal(groups.any(1), groups.all(1))

@@ -40,6 +40,17 @@ VARIANTS = {
         '--learning_rate_arguments={"decay_steps": 5}',
     ],
 }
+# Flags of which others are looked at each time.
+SLOW = {
+    "rfgsm",
+    "mim_l2",
+    "random_start",
+    "predicted_labels",
+    "objective",
+    "sgd",
+    "adamw",
+    "rmsprop",
+}
 # Those whose figures are, rightly, those of another.
 COPIES = {
     "plain_again": ["--data_dir=nowhere"],
@@ -49,24 +60,36 @@ COPIES = {
 TABLE = {**VARIANTS, **COPIES}
 
 
-@pytest.fixture(scope="session")
-def runs(cli) -> dict:
-    """The outcome of each run in `TABLE`."""
-
+def outcomes(cli, name: str, table: dict) -> dict:
     def make(folder: Path) -> dict:
         cases = {
             name: cli.case([*SHORT, *argv, f"--output_dir={folder / name}"])
-            for name, argv in TABLE.items()
+            for name, argv in table.items()
         }
         return cli.many(cases, folder)
 
-    return cli.shared_outcomes("runs", make)
+    return cli.shared_outcomes(name, make)
 
 
-@pytest.fixture(params=TABLE)
-def variant(request, runs) -> tuple[str, object]:
+@pytest.fixture(scope="session")
+def runs(cli) -> dict:
+    """The outcome of each run in `TABLE` that is not slow."""
+    return outcomes(cli, "runs", {k: argv for k, argv in TABLE.items() if k not in SLOW})
+
+
+@pytest.fixture(scope="session")
+def slow_runs(cli) -> dict:
+    """The outcome of the others."""
+    return outcomes(cli, "slow_runs", {name: TABLE[name] for name in TABLE if name in SLOW})
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in TABLE]
+)
+def variant(request) -> tuple[str, object]:
     """Name and outcome of each run in `TABLE`, one after the other."""
-    outcome = runs[request.param]
+    group = request.getfixturevalue("slow_runs" if request.param in SLOW else "runs")
+    outcome = group[request.param]
     assert outcome.code == 0, outcome.err
     return request.param, outcome
 
@@ -201,11 +224,21 @@ def test_ends_with_its_path(variant):
     assert (outcome.path / "results.json").exists()
 
 
+def assert_all_differ(group: dict) -> None:
+    paths = [outcome.path for name, outcome in group.items() if name in VARIANTS]
+    names = {path.name for path in paths}
+    metrics = {(path / "metrics.jsonl").read_bytes() for path in paths}
+    assert len(names) == len(metrics) == len(paths)
+
+
 def test_variants_differ(runs):
     """Each flag makes another run, of another name."""
-    names = {runs[name].path.name for name in VARIANTS}
-    metrics = {(runs[name].path / "metrics.jsonl").read_bytes() for name in VARIANTS}
-    assert len(names) == len(metrics) == len(VARIANTS)
+    assert_all_differ(runs)
+
+
+@pytest.mark.slow
+def test_all_variants_differ(runs, slow_runs):
+    assert_all_differ({**runs, **slow_runs})
 
 
 def test_same_seed_gives_same_metrics(runs):

@@ -249,12 +249,14 @@ def real(cli) -> dict:
     return cli.shared("sweep", make)
 
 
+@pytest.mark.slow
 def test_was_killed(real):
     code, out, err = real["killed"]
     assert (code, err) == (-signal.SIGKILL, "")
     assert "cell 1/3 " in out and "cell 3/3 " not in out
 
 
+@pytest.mark.slow
 def test_goes_on_after_a_kill(real):
     """Without the cell that was finished; the one that fails is named, and the next one done."""
     code, out, err = real["again"]
@@ -273,6 +275,7 @@ def test_goes_on_after_a_kill(real):
         assert (folder / name / "results.json").exists() == finished
 
 
+@pytest.mark.slow
 def test_report_is_that_of_undisturbed_cells(real, tmp_path):
     folder = Path(real["again"][1].splitlines()[-1])
     assert list(real["codes"].values()) == [0, 1, 0]

@@ -55,24 +55,30 @@ def test_rounds_start_from_the_right_weights(name, whole):
         assert all(np.mean(a[m == 1] == b[m == 1]) < 0.01 for a, b, m in pairs)
 
 
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+    "nadam": lambda: keras.optimizers.Nadam(),  # has a slot that starts at one
+    "adagrad": lambda: keras.optimizers.Adagrad(),  # all of whose slots start above zero
+    "schedule": lambda: keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
-        lambda: keras.optimizers.Nadam(),  # has a slot that starts at one
-        lambda: keras.optimizers.Adagrad(),  # all of whose slots start above zero
-        lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)),
-    ],
-    ids=["sgd", "nadam", "adagrad", "schedule"],
+    "optimizer",
+    ["nadam", "adagrad", *(pytest.param(k, marks=pytest.mark.slow) for k in ("sgd", "schedule"))],
 )
-def test_each_round_starts_with_a_fresh_optimizer(make, digits):
+def test_each_round_starts_with_a_fresh_optimizer(optimizer, digits):
     procedure = LotteryTicket(rounds=2, iterations=2, evaluate_every=2)
-    model, _, seen = run(procedure, digits, compiled=dict(optimizer=make()))
+    model, _, seen = run(procedure, digits, compiled=dict(optimizer=OPTIMIZERS[optimizer]()))
     np.testing.assert_equal(seen.slots[1], seen.slots[0])
     assert model.optimizer.iterations == 2
 
 
-@pytest.mark.parametrize("name", ["original", "random", "continued"])
+@pytest.mark.parametrize(
+    "name", ["original", "continued", pytest.param("random", marks=pytest.mark.slow)]
+)
 def test_moving_statistics_go_with_the_weights(name, digits):
     keras.utils.set_random_seed(0)
     network = models.lenet_300_100((8, 8, 1))

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from lottery_runs import PROCEDURES, every_procedure, figures, make_model, run, state
+from lottery_runs import PROCEDURES, figures, make_model, run, state
 
 from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket
 from robust_sparse_tf.sparsity import masked_weights
@@ -38,7 +38,14 @@ def run_with_stops(procedure, digits, store, stops):
         return model, records
 
 
-@every_procedure
+# What is kept to rewind to, and numbers drawn anew: the other procedures have less to resume.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("late", "random") else pytest.mark.slow)
+        for name in PROCEDURES
+    ],
+)
 def test_stopped_runs_end_as_whole_ones(name, digits, whole, tmp_path):
     """To the bit, wherever they are killed."""
     model, records, _ = whole(name)

@@ -94,7 +94,9 @@ def test_training_conserves_weights_and_updates_at_its_steps(kind, optimizer):
     np.testing.assert_array_equal(model.changed, last)
 
 
-@pytest.mark.parametrize("kind", [SET, RigL, SNFS])
+@pytest.mark.parametrize(
+    "kind", [SET, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (RigL, SNFS))]
+)
 def test_steps_per_execution_change_no_bit(kind):
     x, y = examples(16)
     states = []

@@ -59,7 +59,13 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+SLOW = {"linear", "erk", "blocks"}  # which other tests look at, too
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in KINDS],
+)
 def test_in_training(kind, digits):
     method = KINDS[kind]
     record, model = trained(method, digits)

@@ -16,6 +16,11 @@ from robust_sparse_tf.training import AdversarialModel, devices
 layers = keras.layers
 
 
+def slow(*values):
+    """A case of which another one like it is looked at each time."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def mirrored():
     """Two replicas on the two logical CPUs of these tests."""
@@ -78,11 +83,11 @@ class Same(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     "method, attack",
     [
-        (SET(0.3, update_interval=1, grow_std=0.01), False),
+        slow(SET(0.3, update_interval=1, grow_std=0.01), False),
         (RigL(0.3, update_interval=1), True),
-        (RigL(0.3, update_interval=2, gradient_batches=2), False),
+        slow(RigL(0.3, update_interval=2, gradient_batches=2), False),
         (SNFS(0.3, update_interval=1), False),
-        (GradualMagnitude(0.2, update_interval=1, stop_step=150), True),
+        slow(GradualMagnitude(0.2, update_interval=1, stop_step=150), True),
     ],
     ids=["set", "rigl_fgsm", "rigl_batches", "snfs", "gradual_fgsm"],
 )
@@ -109,8 +114,8 @@ STEPS = 20
     "method, attack",
     [
         (SET(0.4, update_interval=2, grow_std=0.01), False),
-        (SET(0.4, update_interval=2, grow_std=0.01), True),
-        (RigL(0.4, update_interval=2), False),
+        slow(SET(0.4, update_interval=2, grow_std=0.01), True),
+        slow(RigL(0.4, update_interval=2), False),
         (RigL(0.4, update_interval=2), True),
         (GradualMagnitude(0.2, update_interval=2, stop_step=30), False),
     ],

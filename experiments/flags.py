@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import flags
 
+from experiments.overfitting import MODES
 from robust_sparse_tf.attacks import BY_NAME as ATTACKS
 from robust_sparse_tf.attacks import MIM, PGD, RFGSM, Ascent
 from robust_sparse_tf.data import DataOptions
@@ -44,6 +45,12 @@ class RunOptions:
         "how the network becomes sparse; 'lottery' prunes between rounds (LotteryTicket, "
         "LayerRates), all others train once, for --iterations",
         choices=("lottery", *METHODS),
+    )
+    overfitting: str = option(
+        "warn",
+        "what to do when training against one step (fgsm, rfgsm) learns that step alone: its PGD "
+        "accuracy on training images, looked at in each evaluation, falls",
+        choices=MODES,
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     jit_compile: str = option(

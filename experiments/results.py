@@ -85,6 +85,7 @@ def markdown(results: dict[str, Any]) -> str:
         "",
         *markdown_table(table(results)),
         "",
+        *[f"**Warning:** {warning}\n" for warning in results["warnings"]],
         "What the networks cost: weights that are active, weights ever active (%), units without "
         "inputs or outputs in a layer, multiply-adds (% of dense), parameters in the smallest "
         "encoding.",

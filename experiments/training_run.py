@@ -14,6 +14,7 @@ import tf_keras as keras
 from experiments import figures, flags
 from experiments.directory import RunDirectory, write_json, write_text
 from experiments.log import RunLog
+from experiments.overfitting import OverfittingWatch
 from experiments.progress import RunProgress
 from experiments.quiet import quiet_stderr
 from experiments.results import accuracy_gap, markdown, summarise, validation_loss
@@ -74,7 +75,8 @@ class TrainingRun:
 
         Raises:
             InputError: for data that is not there or a directory that cannot be used.
-            TrainingError: when the loss is no longer finite.
+            TrainingError: when the loss is no longer finite, or on catastrophic overfitting where
+                that is to stop the run.
         """
         strategy = self._devices()
         chief = self.options.distribute != "multiworker" or devices.is_chief()
@@ -83,13 +85,16 @@ class TrainingRun:
             return directory.path, stored
         splits = data.load(**vars(self.data), seed=self.options.seed)
         model = self._model(strategy, splits[0])
+        watch = OverfittingWatch(self.options.overfitting, model, splits[0])
         if not chief:
             store = CheckpointStore(directory.file("checkpoints"), read_only=True)
-            self._procedure(model, splits[0], lambda: {}, store=store)
+            told = dict(on_start=watch.start, on_record=watch.add)
+            self._procedure(model, splits[0], watch.figures, store=store, **told)
             return directory.path, None
         directory.start(_config(self.values))
-        records, resumed = self._train(model, splits, directory)
-        return directory.path, self._finish(model, splits[2], directory, records, resumed)
+        records, resumed = self._train(model, splits, directory, watch)
+        made = {"warnings": watch.warnings, "resumed": resumed}
+        return directory.path, self._finish(model, splits[2], directory, records, made)
 
     def _devices(self) -> tf.distribute.Strategy:
         devices.configure(
@@ -128,7 +133,11 @@ class TrainingRun:
         return model
 
     def _train(
-        self, model: AdversarialModel, splits: tuple, directory: RunDirectory
+        self,
+        model: AdversarialModel,
+        splits: tuple,
+        directory: RunDirectory,
+        watch: OverfittingWatch,
     ) -> tuple[list[dict[str, Any]], bool]:
         """The records of the whole run, and whether some are of an earlier process."""
         train, validation, test = splits
@@ -151,17 +160,23 @@ class TrainingRun:
                 resumed = bool(records)
                 seen.extend(records)
                 self._tell(model, seen)
+                watch.start(records)
 
             def on_record(record: dict[str, Any]) -> None:
                 seen.append(record)
                 log.add(record)
                 progress.on_record(record)
                 self._tell(model, seen)
+                watch.add(record)
+
+            def evaluate() -> dict[str, Any]:
+                figures = {"validation": measure(validation), "test": measure(test)}
+                return figures | watch.figures()
 
             records = self._procedure(
                 model,
                 train,
-                lambda: {"validation": measure(validation), "test": measure(test)},
+                evaluate,
                 store=CheckpointStore(directory.file("checkpoints")),
                 callbacks=[progress],
                 on_start=on_start,
@@ -187,16 +202,24 @@ class TrainingRun:
         test: data.Split,
         directory: RunDirectory,
         records: list[dict[str, Any]],
-        resumed: bool,
+        made: dict[str, Any],
     ) -> dict[str, Any]:
-        """Writes models, figures and results; results.json, written last, marks the end."""
+        """Writes models, figures and results; results.json, written last, marks the end.
+
+        Args:
+            model: as trained.
+            test: the test images.
+            directory: the run's.
+            records: of the whole run.
+            made: what the results say of how they were made: `warnings`, `resumed`.
+        """
         results = {
             "name": os.path.basename(directory.path),
             "flags": flags.different(self.values),
             "rounds": summarise(records, self.options.attack),
             "export": _export(directory, model, test),
             "seconds": time.monotonic() - self._begin,
-            "resumed": resumed,
+            **made,
         }
         with files.naming(directory.file("figures")):
             figures.draw(directory.file("figures"), records, results["rounds"])

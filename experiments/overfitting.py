@@ -1,0 +1,83 @@
+"""What a run does about training against one step that learns that step alone."""
+
+import warnings
+from typing import Any
+
+from robust_sparse_tf.attacks import Ascent
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import RunWarning, TrainingError
+from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.training.callbacks.catastrophic_overfitting import (
+    CatastrophicOverfitting,
+    Check,
+)
+
+MODES = ("ignore", "warn", "stop")
+
+
+class OverfittingWatch:
+    """Looks for catastrophic overfitting at each evaluation, round by round.
+
+    It knows of earlier checks from the records alone, so that a run that was resumed says and does
+    what an undisturbed one does.
+
+    Args:
+        mode: of `MODES`.
+        model: under any attack; only one-step attacks are watched.
+        train: the training images.
+
+    Attributes:
+        warnings: a line for each time that overfitting was seen.
+    """
+
+    def __init__(self, mode: str, model: AdversarialModel, train: Split) -> None:
+        self._stop = mode == "stop"
+        self._watch: CatastrophicOverfitting | None = None
+        if mode != "ignore" and _takes_one_step(model.attack):
+            self._watch = CatastrophicOverfitting(train)
+            self._watch.set_model(model)
+        self._round, self._history = 0, []
+        self.warnings: list[str] = []
+
+    def figures(self) -> dict[str, Any]:
+        """What a record needs to hold, measured now."""
+        if self._watch is None:
+            return {}
+        check = self._watch.check()
+        return {"overfitting": {"pgd": check.accuracy, "own": check.own_accuracy}}
+
+    def start(self, records: list[dict[str, Any]]) -> None:
+        """Looks at the records of an earlier process, of which it has warned.
+
+        Raises:
+            TrainingError: where it stopped.
+        """
+        for record in records:
+            self._look(record)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Looks at a new record, and warns.
+
+        Raises:
+            TrainingError: where the run is to stop.
+        """
+        if self._look(record):
+            warnings.warn(self.warnings[-1], RunWarning, stacklevel=2)
+
+    def _look(self, record: dict[str, Any]) -> bool:
+        if "overfitting" not in record:
+            return False
+        if record["round"] != self._round:
+            self._round, self._history = record["round"], []
+        found = record["overfitting"]
+        self._history.append(Check(record["iteration"], found["pgd"], found["own"]))
+        if not self._watch.is_sign(self._history):
+            return False
+        self.warnings.append(f"round {self._round}: {self._watch.evidence(self._history)}")
+        if self._stop:
+            raise TrainingError(f"{self.warnings[-1]}; stopped, as overfitting=stop asks for")
+        return True
+
+
+def _takes_one_step(attack: Ascent | None) -> bool:
+    return attack is not None and attack.epsilon > 0 and getattr(attack, "steps", 1) == 1

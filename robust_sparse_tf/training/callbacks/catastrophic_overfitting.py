@@ -1,0 +1,175 @@
+"""A watch over training against one-step attacks, which may learn the attack alone."""
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.attacks import PGD, Attack
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError, RunWarning
+
+_IMAGES = 200
+_LEAST = 0.1  # of 200 images, three standard deviations of a difference by chance
+_LEARNT = 0.5
+
+
+class Check(NamedTuple):
+    """What a batch showed.
+
+    Attributes:
+        step: training steps done.
+        accuracy: fraction of the images that stand PGD.
+        own_accuracy: fraction that stand the attack of training.
+    """
+
+    step: int
+    accuracy: float
+    own_accuracy: float
+
+
+class CatastrophicOverfitting(keras.callbacks.Callback):
+    """Warns when a model has overfitted to the attack it is trained with, and stops if asked.
+
+    "Fast is better than free: Revisiting adversarial training" (Wong et al., 2020), section 5;
+    "Understanding and Improving Fast Adversarial Training" (Andriushchenko and Flammarion, 2020),
+    section 3. Training accuracies, on the same images throughout, tell it from the slow overfitting
+    of test accuracies. For `AdversarialModel` with an attack; training is the same to the bit with
+    and without it, until it stops.
+
+    Args:
+        batch: training images in the clip range and their labels, or a `Split`, of which the
+            first 200 are taken.
+        attack: the stronger attack; by default PGD with 10 steps of epsilon / 4 in the ball of the
+            training attack.
+        every: steps between checks, each made at the end of an execution.
+        fall: the share of an accuracy that has to be lost, see `signs`.
+        stop: whether to end the fit, too.
+
+    Attributes:
+        history: a `Check` for each time that the batch was attacked.
+
+    Raises:
+        InputError: for numbers out of range, or a model without an attack.
+    """
+
+    def __init__(
+        self,
+        batch: Split | tuple[np.ndarray, np.ndarray],
+        attack: Attack | None = None,
+        *,
+        every: int = 100,
+        fall: float = 0.5,
+        stop: bool = False,
+    ) -> None:
+        super().__init__()
+        if every < 1:
+            raise InputError(f"every={every}: must be at least 1")
+        if not 0 < fall < 1:
+            raise InputError(f"fall={fall}: must be between 0 and 1, exclusive")
+        if attack is not None and (not isinstance(attack, Attack) or attack.targeted):
+            raise InputError(f"attack={attack}: must be an untargeted Attack")
+        if isinstance(batch, Split):
+            batch = batch.gather(tf.range(min(_IMAGES, batch.size), dtype=tf.int64))
+        images, labels = batch
+        if not len(images) or np.shape(labels) != np.shape(images)[:1]:
+            raise InputError(
+                f"batch of shapes {np.shape(images)} and {np.shape(labels)}: must be [n, ...] and "
+                "[n], n above 0"
+            )
+        self._images, self._labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int64)
+        self._attack, self._every, self._fall, self._stop = attack, every, fall, stop
+        self._last = 0
+        self.history: list[Check] = []
+
+    def set_model(self, model: keras.Model) -> None:
+        """Takes the model and its attack; called by `fit`."""
+        own = getattr(model, "attack", None)
+        if own is None or own.epsilon == 0:
+            raise InputError(f"attack={own}: the model must be trained under one, epsilon above 0")
+        self._last = int(model.step.numpy())
+        if model is self.model:
+            return
+        super().set_model(model)
+        network = model.network
+        # CleverHans traces a graph for each callable it is given, and keeps it.
+        self._logits = lambda inputs: network(inputs, training=False)
+        self._measure = tf.function(self._accuracies)
+        self._strong = self._attack or PGD(
+            epsilon=own.epsilon,
+            norm=own.norm,
+            clip_min=own.clip_min,
+            clip_max=own.clip_max,
+            step_size=own.epsilon / 4,
+            steps=10,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Checks the model where that is due."""
+        step = int(self.model.step.numpy())
+        if step // self._every == self._last // self._every:
+            return
+        self._last = step
+        self.history.append(self.check())
+        if self.is_sign(self.history):
+            warnings.warn(self.evidence(self.history), RunWarning, stacklevel=2)
+            self.model.stop_training |= self._stop
+
+    def check(self) -> Check:
+        """Attacks the batch; the history stays as it is."""
+        accuracies = self._measure(self._images, self._labels).numpy().tolist()
+        return Check(int(self.model.step.numpy()), *accuracies)
+
+    def is_sign(self, history: Sequence[Check]) -> bool:
+        """Whether catastrophic overfitting is first seen at the last of some checks."""
+        return signs(history, self._fall)[-1:] == [len(history) - 1]
+
+    def evidence(self, history: Sequence[Check]) -> str:
+        """A line on the last of some checks."""
+        now, best = history[-1], max(history, key=lambda check: check.accuracy)
+        return (
+            f"catastrophic overfitting at step {now.step}: of {len(self._labels)} training images "
+            f"{_percent(now.own_accuracy)} stand {type(self.model.attack).__name__}, which is "
+            f"trained on, but {_percent(now.accuracy)} {type(self._strong).__name__}, which at "
+            f"best, at step {best.step}, {_percent(best.accuracy)} did"
+        )
+
+    def _accuracies(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """Under PGD and under the attack of training: float64 [2]."""
+        seed = (self.model.seed, 0)
+        found = [
+            self._logits(attack(self._logits, x, y, seed=seed))
+            for attack in (self._strong, self.model.attack)
+        ]
+        right = tf.equal(tf.argmax(tf.stack(found), axis=2), y)
+        return tf.reduce_mean(tf.cast(right, tf.float64), axis=1)
+
+
+def signs(history: Sequence[Check], fall: float = 0.5) -> list[int]:
+    """Numbers of the checks at which catastrophic overfitting was first seen.
+
+    It is seen where PGD's accuracy is no better than before and has lost the share `fall` of the
+    training attack's, and
+    - has lost as much of its own best so far, and a tenth of the images; or
+    - the training attack's is one half or more: then it may have fallen between two checks, or
+      never have risen.
+    It has to have gone, but for half of that share, to be seen again.
+    """
+    found, best, seen = [], 0.0, False
+    for number, (_, accuracy, own) in enumerate(history):
+        fallen = accuracy <= min((1 - fall) * best, best - _LEAST)
+        behind = accuracy <= (1 - fall) * own
+        if seen:
+            seen = accuracy < (1 - fall / 2) * own
+        elif number and behind and accuracy <= best and (fallen or own >= _LEARNT):
+            found.append(number)
+            seen = True
+        best = max(best, accuracy)
+    return found
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"

@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from robust_sparse_tf.attacks import Ascent
+from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import RunWarning, TrainingError
 from robust_sparse_tf.training import AdversarialModel
@@ -79,5 +79,7 @@ class OverfittingWatch:
         return True
 
 
-def _takes_one_step(attack: Ascent | None) -> bool:
+def _takes_one_step(attack: Ascent | RandomIntensity | None) -> bool:
+    if isinstance(attack, RandomIntensity):
+        attack = attack.attack
     return attack is not None and attack.epsilon > 0 and getattr(attack, "steps", 1) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.overfitting import OverfittingWatch
 from robust_sparse_tf import models
-from robust_sparse_tf.attacks import FGSM, PGD
+from robust_sparse_tf.attacks import FGSM, PGD, RandomIntensity
 from robust_sparse_tf.errors import RunWarning, TrainingError
 from robust_sparse_tf.training import AdversarialModel
 
@@ -146,6 +146,8 @@ def test_resumed_runs_stop_where_they_did(digits):
         ("ignore", FGSM(), False),
         ("warn", PGD(steps=2), False),
         ("warn", FGSM(epsilon=0.0), False),
+        ("warn", RandomIntensity(attack=FGSM()), True),
+        ("warn", RandomIntensity(attack=PGD()), False),
     ],
 )
 def test_what_is_watched(mode, attack, is_watched, digits):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import PGD, Attack
+from robust_sparse_tf.attacks import PGD, Attack, RandomIntensity
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, RunWarning
 
@@ -88,13 +88,15 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
     def set_model(self, model: keras.Model) -> None:
         """Takes the model and its attack; called by `fit`."""
         own = getattr(model, "attack", None)
+        if isinstance(own, RandomIntensity):
+            own = own.attack  # at its own epsilon
         if own is None or own.epsilon == 0:
             raise InputError(f"attack={own}: the model must be trained under one, epsilon above 0")
         self._last = int(model.step.numpy())
         if model is self.model:
             return
         super().set_model(model)
-        network = model.network
+        self._own, network = own, model.network
         # CleverHans traces a graph for each callable it is given, and keeps it.
         self._logits = lambda inputs: network(inputs, training=False)
         self._measure = tf.function(self._accuracies)
@@ -132,7 +134,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         now, best = history[-1], max(history, key=lambda check: check.accuracy)
         return (
             f"catastrophic overfitting at step {now.step}: of {len(self._labels)} training images "
-            f"{_percent(now.own_accuracy)} stand {type(self.model.attack).__name__}, which is "
+            f"{_percent(now.own_accuracy)} stand {type(self._own).__name__}, which is "
             f"trained on, but {_percent(now.accuracy)} {type(self._strong).__name__}, which at "
             f"best, at step {best.step}, {_percent(best.accuracy)} did"
         )
@@ -142,7 +144,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         seed = (self.model.seed, 0)
         found = [
             self._logits(attack(self._logits, x, y, seed=seed))
-            for attack in (self._strong, self.model.attack)
+            for attack in (self._strong, self._own)
         ]
         right = tf.equal(tf.argmax(tf.stack(found), axis=2), y)
         return tf.reduce_mean(tf.cast(right, tf.float64), axis=1)

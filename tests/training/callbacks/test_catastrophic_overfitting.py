@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import data, models
-from robust_sparse_tf.attacks import FGSM, MIM, PGD
+from robust_sparse_tf.attacks import FGSM, MIM, PGD, RandomIntensity
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.training import AdversarialModel, Mixed
 from robust_sparse_tf.training.callbacks import CatastrophicOverfitting
@@ -137,6 +137,17 @@ def test_given_attack_and_images(digits):
     clean = np.mean(np.argmax(model.network(images), axis=1) == labels)
     assert weak.history[-1].accuracy == pytest.approx(clean)
     assert strong.history[-1].accuracy < weak.history[-1].own_accuracy < clean
+
+
+def test_models_of_random_radii_are_checked_at_one(digits):
+    """Whatever is drawn, so that checks can be compared."""
+    fixed, drawn = FGSM(epsilon=0.1), RandomIntensity(attack=FGSM(epsilon=0.1), std=0.001)
+    checks = []
+    for attack in (fixed, drawn):
+        watch = CatastrophicOverfitting(digits[0])
+        watch.set_model(robust(attack))
+        checks.append(watch.check())
+    assert checks[0] == checks[1]
 
 
 class Stub(CatastrophicOverfitting):

@@ -25,6 +25,11 @@ from robust_sparse_tf.training import Mixed
 layers = keras.layers
 
 
+def slow(*values):
+    """A case of which others like it are looked at each time."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def normalised() -> keras.Model:
     """A sparse convolutional network whose examples mix in training, by batch normalization."""
     keras.utils.set_random_seed(0)
@@ -66,8 +71,16 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("attack", ["fgsm", "pgd_random"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "optimizer, attack",
+    [("adamw", "fgsm"), ("sgd", "pgd_random")]
+    + [
+        slow(optimizer, attack)
+        for optimizer in OPTIMIZERS
+        for attack in ("fgsm", "pgd_random")
+        if (optimizer, attack) not in {("adamw", "fgsm"), ("sgd", "pgd_random")}
+    ],
+)
 def test_pruned_weights_stay_zero(optimizer, attack, make_lenet, digits):
     network, check = make_lenet(), ZeroCheck()
     before = [mask.numpy() for _, _, mask, *_ in masked_weights(network)]
@@ -170,7 +183,10 @@ def test_one_step_is_the_reference_step(attack, objective, make, make_lenet, bat
 
 
 @pytest.mark.parametrize(
-    "attack, make", [(name, "lenet") for name in ATTACKS] + [("fgsm", regularised)]
+    "attack, make",
+    [(name, "lenet") for name in ("natural", "fgsm", "pgd_random")]
+    + [slow(name, "lenet") for name in ("fgsm_predicted", "pgd", "pgd_predicted")]
+    + [("fgsm", regularised)],
 )
 def test_two_branches_give_what_one_gives(attack, make, make_lenet, batch):
     results = []

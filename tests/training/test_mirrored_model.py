@@ -16,7 +16,14 @@ def mirrored():
     return devices.strategy("mirrored")
 
 
-@pytest.mark.parametrize("attack", ["natural", "fgsm", "pgd_random", "pgd_predicted"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "natural",
+        "pgd_random",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("fgsm", "pgd_predicted")),
+    ],
+)
 def test_mirrored_step_is_the_step_of_one_device(attack, mirrored, make_lenet, digits):
     """The replicas share the global batch and the random start between them."""
     one = robust(make_lenet(), ATTACKS[attack])

@@ -133,18 +133,29 @@ def runs() -> dict:
     return {}
 
 
-@pytest.fixture(params=KINDS)
-def kind(request) -> str:
+# Each kind of model and each method is in one of the pairs that are looked at each time.
+FAST = {("sparsify", "set"), ("tfmot", "rigl"), ("own", "flying_bird"), ("own around tfmot", "set")}
+PAIRS = [
+    pytest.param((kind, method), marks=() if (kind, method) in FAST else pytest.mark.slow)
+    for kind in KINDS
+    for method in METHODS
+]
+BY_GRADIENT = [pair for pair in PAIRS if pair.values[0][1] != "set"]
+
+
+@pytest.fixture(params=PAIRS, ids="-".join)
+def pair(request) -> tuple[str, str]:
+    """A kind of model and a method."""
     return request.param
 
 
-@pytest.fixture(params=METHODS)
-def run(request, kind, runs) -> tuple[list[dict], list[dict]]:
-    """As `watched`, of each kind of model and each method."""
-    key = kind, request.param
-    if key not in runs:
-        runs[key] = watched(kind, METHODS[request.param]())
-    return runs[key]
+@pytest.fixture
+def run(pair, runs) -> tuple[list[dict], list[dict]]:
+    """As `watched`, of a pair."""
+    if pair not in runs:
+        kind, method = pair
+        runs[pair] = watched(kind, METHODS[method]())
+    return runs[pair]
 
 
 def test_counts_never_change(run):
@@ -217,14 +228,11 @@ def best(scores: np.ndarray, count: int) -> np.ndarray:
     return found.reshape(scores.shape)
 
 
-@pytest.mark.parametrize("method", ["rigl", "flying_bird"])
-def test_grows_where_the_extra_batch_has_its_largest_gradients(kind, method, runs):
+@pytest.mark.parametrize("pair", BY_GRADIENT, ids="-".join, indirect=True)
+def test_grows_where_the_extra_batch_has_its_largest_gradients(pair, run):
     """One batch for each update, taken in turn."""
-    key = kind, method
-    if key not in runs:
-        runs[key] = watched(kind, METHODS[method]())
-    before, after = runs[key]
-    fraction = {"rigl": 0.3, "flying_bird": 0.5}[method]
+    before, after = run
+    fraction = {"rigl": 0.3, "flying_bird": 0.5}[pair[1]]
     for number, step in enumerate(DUE):
         state = before[step - 1]
         gradients = hand_gradients(state, *EXTRA[number % 2])

@@ -77,17 +77,19 @@ def nearest_boundary(
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(x)
         logits = model(x)
-        count = min(candidates, logits.shape[-1]) - 1
-        own = tf.gather(logits, labels, batch_dims=1)
-        others = tf.gather(logits, likeliest_others(logits, labels, count), batch_dims=1)
-        tiny = ROUNDING * tf.reduce_max(tf.abs(logits), axis=1)
-        leads = tf.unstack((own + tf.stop_gradient(tiny))[:, None] - others, axis=1)
+    classes = logits.shape[-1]
+    others = likeliest_others(logits, labels, min(candidates, classes) - 1)
+    own = tf.gather(logits, labels, batch_dims=1)
+    tiny = ROUNDING * tf.reduce_max(tf.abs(logits), axis=1)
+    leads = (own + tiny)[:, None] - tf.gather(logits, others, batch_dims=1)
+    # What lowers each lead; given to the tape, which is faster than to have it differentiate leads.
+    uphill = tf.one_hot(others, classes) - tf.one_hot(labels, classes)[:, None]
     nearest, gap = tf.fill(tf.shape(own), tf.float32.max), tf.zeros_like(own)
     chosen, size = tf.zeros_like(x), tf.zeros_like(own)
     # One backward pass a class: as fast as `batch_jacobian` on dense networks, faster on others,
     # and without its limits on what the model may be.
-    for lead in leads:
-        gradient = -tape.gradient(lead, x, unconnected_gradients="zero")
+    for lead, weights in zip(tf.unstack(leads, axis=1), tf.unstack(uphill, axis=1), strict=True):
+        gradient = tape.gradient(logits, x, output_gradients=weights, unconnected_gradients="zero")
         dual = norms.distance(gradient, norms.DUAL[norm])
         distance = tf.where(dual > 0, tf.abs(lead) / dual, tf.float32.max)
         nearer = distance < nearest

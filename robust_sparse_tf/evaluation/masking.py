@@ -225,7 +225,7 @@ def _of_labels(
 ) -> Iterator[str]:
     """Of a model that has learnt to read the label from the perturbation.
 
-    "Adversarial Machine Learning at Scale" (Kurakin et al., 2017), section 4.3. What shows it are
+    "Adversarial Machine Learning at Scale" (Kurakin et al., 2017), section 4. What shows it are
     images that the model has wrong, and right under attack.
     """
     stands = _stands(logits, one_step, x, y, 0)

@@ -36,7 +36,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
     "Fast is better than free: Revisiting adversarial training" (Wong et al., 2020), section 5;
     "Understanding and Improving Fast Adversarial Training" (Andriushchenko and Flammarion, 2020),
-    section 3. Training accuracies, on the same images throughout, tell it from the slow overfitting
+    section 1. Training accuracies, on the same images throughout, tell it from the slow overfitting
     of test accuracies. For `AdversarialModel` with an attack; training is the same to the bit with
     and without it, until it stops.
 

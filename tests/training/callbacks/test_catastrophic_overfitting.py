@@ -127,6 +127,7 @@ def test_what_is_measured(digits):
     assert watch.check() == watch.history[-1]
 
 
+@pytest.mark.filterwarnings("ignore::robust_sparse_tf.errors.RunWarning")
 def test_given_attack_and_images(digits):
     images, labels = digits[0].images[:40], digits[0].labels[:40].astype(np.int32)
     weak, strong = (

@@ -1,0 +1,175 @@
+"""Attacks on numbered examples, batch by batch, each traced once."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import Attack, MinimumNorm, norms
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.report import Outcome, mostly, reach
+from robust_sparse_tf.evaluation.state import State
+
+_PICTURES = 8
+
+
+class Runner:
+    """Runs attacks on examples of a model.
+
+    Args:
+        logits: from float32 images [batch, ...] to logits.
+        images: float32 [n, ...].
+        labels: int64 [n].
+        batch_size: examples attacked at a time.
+        draws: forward passes that judge an example.
+        seed: of everything random.
+        on_batch: told of progress: (name, examples done, examples in all).
+
+    Attributes:
+        pictures: by attack a few (label, prediction under attack, clean, adversarial).
+    """
+
+    def __init__(
+        self,
+        logits: Callable,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        draws: int,
+        seed: int,
+        on_batch: Callable,
+    ) -> None:
+        self._images, self._labels = images, labels
+        self._batch_size, self._draws = batch_size, draws
+        self._seed, self._on_batch = seed, on_batch
+        self._queries = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.pictures: dict[str, list[tuple]] = {}
+
+        def counted(x: tf.Tensor) -> tf.Tensor:
+            self._queries.assign_add(tf.shape(x, tf.int64)[0])
+            return logits(x)
+
+        self._logits, self._counted = logits, counted
+        self._batch = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
+
+    def predictions(self) -> np.ndarray:
+        """The classes of the clean examples: int64 [n, draws]."""
+        traced = tf.function(self._classes).get_concrete_function(self._batch)
+        parts = self._parts(np.arange(len(self._labels)))
+        return np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
+
+    def run_all(
+        self, turns: list, clean: np.ndarray, epsilons: Sequence[float], saved: State
+    ) -> Iterator[Outcome]:
+        """The outcomes of attacks that take turns, from those of the clean examples.
+
+        Args:
+            turns: (epsilon, attacks by name); each begins with the clean examples anew.
+            clean: bool [n, draws], by which draws each example is right.
+            epsilons: at which attacks without an epsilon are looked at, too.
+            saved: what is done already, and where progress goes.
+        """
+        for epsilon, members in turns:
+            judged = clean
+            for name, attack in members.items():
+                outcome = self.run(name, attack, epsilon, judged, saved)
+                yield outcome
+                judged = outcome.judged
+                if epsilon is None:
+                    yield from map(outcome.within, epsilons)
+
+    def run(
+        self, name: str, attack: Attack, epsilon: float | None, judged: np.ndarray, saved: State
+    ) -> Outcome:
+        """Attacks the examples that stand.
+
+        Args:
+            name: of the attack.
+            attack: what is run.
+            epsilon: within which an example counts as lost; None for any distance.
+            judged: bool [n, draws], by which draws each example is right before.
+            saved: what is done already, and where progress goes.
+        """
+        key = f"{name}@{epsilon}"
+        self.pictures[name] = []  # those of the last epsilon are shown
+        done, distance, after, seconds, queries = saved.get(key, judged)
+        attacked = self._attacked(attack)
+        stands = mostly(judged)
+        for part in self._parts(np.flatnonzero(stands & ~done)):
+            start = time.perf_counter()
+            self._queries.assign(0)
+            x, y = self._images[part], self._labels[part]
+            seed = np.array([self._seed, part[0]], np.int64)
+            adversarial, found = (v.numpy() for v in attacked(*map(tf.constant, (x, y, seed))))
+            distance[part] = norms.distance(adversarial - x, attack.norm)
+            self._check(name, attack, epsilon, adversarial, distance[part])
+            far = distance[part] > reach(epsilon)
+            after[part] = _worse(judged[part], (found == y[:, None]) | far[:, None])
+            done[part] = True
+            seconds[part] = (time.perf_counter() - start) / len(part)
+            queries[part] = int(self._queries.numpy()) / len(part)
+            self._keep(name, y, found[:, 0], x, adversarial)
+            saved.put(key, done, distance, after, seconds, queries)
+            self._on_batch(name, int(done.sum()), int(stands.sum()))
+        return Outcome(
+            attack=name,
+            norm=attack.norm,
+            epsilon=epsilon,
+            tried=done,
+            judged=after,
+            distance=distance,
+            queries=queries,
+            seconds=seconds,
+        )
+
+    def _classes(self, x: tf.Tensor) -> tf.Tensor:
+        """The classes of inputs, drawn anew each time: int64 [batch, draws]."""
+        if self._draws == 1:
+            return tf.argmax(self._logits(x), axis=1)[:, None]
+        drawn = tf.map_fn(
+            lambda _: tf.argmax(self._logits(x), axis=1),
+            tf.range(self._draws),
+            fn_output_signature=tf.int64,
+        )
+        return tf.transpose(drawn)
+
+    def _attacked(self, attack: Attack) -> Callable:
+        def run(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            adversarial = attack(self._counted, x, y, seed=seed)
+            return adversarial, self._classes(adversarial)
+
+        labels, seeds = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
+        return tf.function(run).get_concrete_function(self._batch, labels, seeds)
+
+    def _check(
+        self,
+        name: str,
+        attack: Attack,
+        epsilon: float | None,
+        x: np.ndarray,
+        distance: np.ndarray,
+    ) -> None:
+        """An attack that breaks its rules must not count."""
+        radius = reach(None if isinstance(attack, MinimumNorm) else epsilon)
+        far = distance.max() > radius
+        if far or x.min() < attack.clip_min or x.max() > attack.clip_max:
+            raise InputError(
+                f"attack {name}: left its threat model (distance {distance.max():g}, values "
+                f"{x.min():g} to {x.max():g}); must stay within {radius:g} and "
+                f"[{attack.clip_min}, {attack.clip_max}]"
+            )
+
+    def _keep(self, name: str, y: np.ndarray, found: np.ndarray, *images: np.ndarray) -> None:
+        kept = self.pictures[name]
+        for row in range(min(len(y), _PICTURES - len(kept))):
+            kept.append((int(y[row]), int(found[row]), *(image[row] for image in images)))
+
+    def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
+        size = self._batch_size
+        return [numbers[first : first + size] for first in range(0, len(numbers), size)]
+
+
+def _worse(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Of each example the judgements of which fewer are right: bool [n, draws]."""
+    return np.where((after.sum(axis=1) < before.sum(axis=1))[:, None], after, before)

@@ -37,7 +37,16 @@ def call(command: list[str], **kwargs) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **kwargs)
 
 
-@pytest.mark.parametrize("command", RUNS, ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        # The quickstart each time; the other flagfiles are run by other tests, too.
+        pytest.param(command, marks=pytest.mark.slow if number > 0 else ())
+        for number, command in enumerate(c for c in RUNS if "--help" not in c)
+    ]
+    + [command for command in RUNS if "--help" in command],
+    ids=" ".join,
+)
 def test_run(command, tmp_path):
     if any("mnist" in word for word in command) and not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")

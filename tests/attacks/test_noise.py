@@ -78,7 +78,7 @@ def test_more_draws_are_worse(maker, logits, batch):
 def test_targeted_noise_goes_towards_the_target(batch):
     x = 0.5 * tf.ones([50, 2])
     identity = dict(draws=20, epsilon=0.1)
-    model = tf.identity
+    model = lambda x: 2 * x  # noqa: E731
     away = UniformNoise(**identity)(model, x, tf.zeros([50], tf.int32))
     assert np.all(away[:, 1] > away[:, 0])  # class 0 is first in a tie
     towards = UniformNoise(targeted=True, **identity)(model, x, None, targets=tf.ones(50, tf.int32))
@@ -87,7 +87,7 @@ def test_targeted_noise_goes_towards_the_target(batch):
 
 def test_gaussian_noise_has_its_deviation():
     x = 0.5 * tf.ones([1, 100_000])
-    model = lambda x: tf.stack([x[:, 0] * 0 + 1, x[:, 0] * 0], axis=1)  # noqa: E731
+    model = lambda x: tf.stack([x[:, 0] * 0 + 2, x[:, 0] * 0], axis=1)  # noqa: E731
     noise = GaussianNoise(epsilon=0.5, std=0.05, draws=1)(model, x, tf.constant([0])) - x
     # The deviation of a sample of n has the deviation std / sqrt(2 n).
     assert abs(np.std(noise) - 0.05) < 5 * 0.05 / np.sqrt(200_000)

@@ -162,25 +162,23 @@ def deepfool() -> dict[str, Any]:
 
 
 def carlini_wagner() -> dict[str, Any]:
-    """Carlini-Wagner on LeNet-300-100.
+    """Carlini-Wagner on LeNet-300-100, from a constant that fools nearly all images.
 
-    Torchattacks has no search for the constant; 100 is what it needs to fool nearly all images.
+    Ours has fewer searches and steps, as it finds nearer examples all the same. Torchattacks has no
+    search for the constant; 100 is what it needs.
     """
     from robust_sparse_tf import attacks
 
     task = problem("lenet_300_100", 0.0, 800, 100)
-    searches, steps = 9, 200
+    own = dict(binary_searches=1, steps=150, initial_constant=10.0)
+    search = dict(binary_search_steps=3, initial_const=10.0)
     calls = {
-        "ours": task.ours(attacks.CarliniWagner(binary_searches=searches, steps=steps)),
-        **task.with_foolbox(
-            "L2CarliniWagnerAttack", None, binary_search_steps=searches, steps=steps
-        ),
-        **task.with_art(
-            "CarliniL2Method", binary_search_steps=searches, max_iter=steps, initial_const=0.001
-        ),
+        "ours": task.ours(attacks.CarliniWagner(**own)),
+        **task.with_foolbox("L2CarliniWagnerAttack", None, steps=200, **search),
+        **task.with_art("CarliniL2Method", max_iter=200, **search),
         **task.with_torchattacks("CW", c=100, steps=1000),
     }
-    return {"searches": searches, "steps": steps, **compare(task, calls, 1)}
+    return {"ours": own, "others": {"steps": 200, **search}, **compare(task, calls, 1)}
 
 
 def standard() -> dict[str, Any]:

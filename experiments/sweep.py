@@ -1,11 +1,10 @@
-"""Runs a grid of runs, one after the other, and reports on them."""
+"""Runs a grid of runs, each on a core, and reports on them."""
 
 import contextlib
 import hashlib
 import json
 import os
 import shlex
-import subprocess
 import sys
 import warnings
 
@@ -13,22 +12,34 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, flags, report, robustness
+    from experiments import command, engine, flags, report, robustness
     from experiments.directory import run_name, write_json
     from experiments.grid import as_flag, cells
+    from experiments.sweep_progress import SweepProgress
     from experiments.training_run import TrainingRun
     from robust_sparse_tf.errors import InputError, RunWarning
 
 _REPEATED = {
     "grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1",
     "evaluate": "attacks on each finished cell, as flags of experiments.evaluate",
+    "ray_address": "HOST:PORT of a Ray cluster whose nodes see the same files",
 }
+# What a core of its own makes best, with Ray and without it; part of the cells' names and bits.
+_ONE_CORE = {"branches": 1, "intra_op_threads": 1}
+# Where files lie, and who computes, is no part of what is computed.
+_PLACES = ("--output_dir=", "--data_dir=", "--ray_address=")
 USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...]
-    [--evaluate="FLAGS OF evaluate" ...] [FLAGS OF run]
+    [--evaluate="FLAGS OF evaluate" ...] [--ray_address=HOST:PORT] [FLAGS OF run]
 
 Each grid is the product of its axes. Finished cells are not run again; the report is written after
 each cell. With --evaluate they are attacked, too, as by experiments.evaluate, and the report says
-what stands. The sweep's directory, under --output_dir, is the last line printed."""
+what stands. The sweep's directory, under --output_dir, is the last line printed.
+
+By Ray (pip install '.[sweep]') as many cells are run at a time as there are cores, each with one
+thread (--branches=1 --intra_op_threads=1 where no others are given): on this machine, or on a
+cluster whose nodes see the same files, from one of them, with --ray_address. Without Ray they are
+run one after the other, to the same bits. What a cell prints goes to logs/CELL.log in the sweep's
+directory. A cell that fails is tried again once; then the others go on without it."""
 
 
 def main(argv: list[str]) -> int:
@@ -44,8 +55,8 @@ def _sweep(argv: list[str]) -> int:
     failed = sweep.run()
     if len(failed) < len(sweep.cells):
         print(report.write(sweep.folder))
-    for name in failed:
-        print(f"error: cell {name} failed; what it said is above", file=sys.stderr)
+    for name, why in failed.items():
+        print(f"error: cell {name} failed: {why} ({sweep.log(name)})", file=sys.stderr)
     print(sweep.folder)
     return 1 if failed else 0
 
@@ -60,6 +71,8 @@ class Sweep:
     def __init__(self, argv: list[str]) -> None:
         base = flags.parse(argv, repeated=_REPEATED)
         grids, self._evaluations = base.pop("grid"), base.pop("evaluate")
+        self._address = (base.pop("ray_address") or [None])[-1]
+        base |= {name: value for name, value in _ONE_CORE.items() if not base[name]}
         if not grids:
             raise InputError("grid: must be given, as in --grid=method=set,rigl,density=0.5,0.1")
         self.cells = cells(flags.given(base), grids)
@@ -72,36 +85,57 @@ class Sweep:
         identity = json.dumps([flags.different(base), grids], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
-        # Where files lie is no part of what made them.
-        words = [w for w in argv[1:] if not w.startswith(("--output_dir=", "--data_dir="))]
+        words = [word for word in argv[1:] if not word.startswith(_PLACES)]
         self._command = shlex.join(["python", "-m", "experiments.sweep", *words])
 
-    def run(self) -> list[str]:
-        """Runs all cells that are not finished; returns the names of those that failed."""
+    def run(self) -> dict[str, str]:
+        """Runs all cells that are not finished.
+
+        Returns:
+            For each cell that failed, by its name, the last line that it printed.
+
+        Raises:
+            InputError: for a folder that cannot be written, or a cluster that cannot be reached.
+        """
         try:
             os.makedirs(self.folder, exist_ok=True)
         except OSError as error:
             place = os.path.dirname(self.folder)
             raise InputError(f"output_dir={place}: cannot be written ({error.strerror})") from error
-        names = [run_name(values) for values in self.cells]
-        content = {"command": self._command, "cells": names, "evaluations": self._evaluations}
+        details = {run_name(values): str(flags.different(values)) for values in self.cells}
+        content = {
+            "command": self._command,
+            "cells": list(details),
+            "evaluations": self._evaluations,
+        }
         write_json(os.path.join(self.folder, "sweep.json"), content)
-        failed = []
-        for number, (name, values) in enumerate(zip(names, self.cells, strict=True), 1):
-            commands = [*self._training(name, values), *self._attacks(name, values)]
-            if not commands:
-                continue
-            print(f"cell {number}/{len(names)} {name} {flags.different(values)}", flush=True)
-            if not all(map(self._succeeds, commands)):
-                failed.append(name)
-        return failed
+        todo = [
+            cell
+            for name, values in zip(details, self.cells, strict=True)
+            if (cell := self._cell(name, values)).commands
+        ]
+        with SweepProgress(details, len(details) - len(todo)) as progress:
 
-    def _succeeds(self, words: list[str]) -> bool:
-        """Runs a command, and reports on what is there after it."""
-        code = subprocess.run(words, check=False).returncode
-        with contextlib.suppress(InputError):  # nothing is finished yet
+            def tell(cell: engine.Cell, event: engine.Event, why: str) -> None:
+                progress.show(cell, event, why)
+                if event is not engine.Event.STARTED:
+                    self._report()
+
+            return engine.run(todo, tell, self._address)
+
+    def log(self, name: str) -> str:
+        """The file that gets what a cell prints."""
+        return os.path.join(self.folder, "logs", f"{name}.log")
+
+    def _report(self) -> None:
+        """Reports on what is there; that this cannot be written is said when all have ended."""
+        with contextlib.suppress(InputError, OSError):
             report.write(self.folder)
-        return code == 0
+
+    def _cell(self, name: str, values: dict) -> engine.Cell:
+        """What is left to do of a cell."""
+        commands = [*self._training(name, values), *self._attacks(name, values)]
+        return engine.Cell(name, tuple(map(tuple, commands)), self.log(name))
 
     def _training(self, name: str, values: dict) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""

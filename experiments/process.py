@@ -1,0 +1,93 @@
+"""A command of a sweep: a process with a core of its own, that ends when its parent does.
+
+Ray's workers import this module, so it needs nothing but the standard library.
+"""
+
+import contextlib
+import ctypes
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_NO_CORE = -1
+
+
+def run(
+    command: Sequence[str], log: str, environment: Mapping[str, str], folder: str
+) -> tuple[int, str]:
+    """Runs a command to its end, on a core that no other command of a sweep has.
+
+    Args:
+        command: the program and its arguments.
+        log: file to which the command and what it prints are added; its folder is made.
+        environment: the variables of the process.
+        folder: in which it starts.
+
+    Returns:
+        The exit code, negative for a signal, and the last line printed ("" for none).
+    """
+    try:
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        with _own_core() as core, open(log, "a+b") as file:
+            file.write(f"$ {shlex.join(command)}\n".encode())
+            file.flush()
+            start = file.tell()
+            # Not a function between fork and exec, which may hang where there are threads.
+            guarded = [sys.executable, "-I", __file__, str(os.getpid()), str(core), *command]
+            done = subprocess.run(
+                guarded,
+                check=False,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # an interrupt is for the sweep, which ends its commands
+            )
+            return done.returncode, last_line(log, start)
+    except OSError as error:
+        return 1, f"cannot be run: {error}"
+
+
+def last_line(path: str, start: int = 0) -> str:
+    """The last line of a text file that is not blank, of those after byte `start`; "" for none."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(start, size - 4096))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+@contextlib.contextmanager
+def _own_core() -> Iterator[int]:
+    """A core that no other command of a sweep has on this machine; none where all are taken.
+
+    It is claimed by a socket's name without a file, which the kernel frees with the process.
+    """
+    with contextlib.ExitStack() as claims:
+        for core in sorted(os.sched_getaffinity(0)):
+            claim = claims.enter_context(socket.socket(socket.AF_UNIX))
+            with contextlib.suppress(OSError):
+                claim.bind(f"\0robust_sparse_tf-core-{core}")
+                yield core
+                return
+        yield _NO_CORE
+
+
+def _become(parent: int, core: int, command: list[str]) -> None:
+    """Turns this process into a command that is killed when `parent` ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before it was asked for its signal
+        sys.exit(1)
+    if core != _NO_CORE:
+        os.sched_setaffinity(0, {core})
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    _become(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -1,16 +1,18 @@
 """Runs the commands of a sweep's cells: one a core by Ray, or one after the other."""
 
 import collections
+import contextlib
 import dataclasses
 import enum
 import functools
 import importlib.util
 import os
 import secrets
+import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from experiments import process
@@ -92,16 +94,26 @@ def run(cells: Sequence[Cell], tell: Tell, address: str | None = None) -> dict[s
     """
     if not cells and not address:
         return {}
-    place = _place(len(cells), address)
-    try:
+    with contextlib.closing(_place(len(cells), address)) as place, _terminable():
         return _Schedule(cells, place, tell).run()
-    finally:
-        place.close()
 
 
 def cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Lets SIGTERM interrupt this process, whose commands then end as by an interrupt.
+
+    It has to come after Ray, whose own handler prints the stack.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 class _Place(Protocol):
@@ -237,7 +249,7 @@ class _Ray:
             # Without clusters Ray's own address is 127.0.0.1; it is read when Ray is imported.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
             os.environ["RAY_AUTH_MODE"] = "token"
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             # Not where TMPDIR says: the names of sockets must be short.
             self._files = tempfile.TemporaryDirectory(
                 prefix="sweep-", dir="/tmp", ignore_cleanup_errors=True
@@ -246,10 +258,14 @@ class _Ray:
 
         self._ray = ray
         with quiet_stderr():
-            self._connect(address)
+            failure = self._connect(address)
+        if failure:
+            self.close()
+            raise InputError(f"ray_address={address}: no cluster to work on ({failure})")
         self._task = ray.remote(num_cpus=1, max_retries=0)(process.run)
 
-    def _connect(self, address: str | None) -> None:
+    def _connect(self, address: str | None) -> str:
+        """Connects to a cluster, or starts Ray here; returns what a cluster said against it."""
         quiet = dict(logging_level="ERROR", log_to_driver=False)
         if not address:
             self._ray.init(
@@ -260,12 +276,12 @@ class _Ray:
                 _temp_dir=self._files.name,
                 **quiet,
             )
-            return
+            return ""
         try:
             self._ray.init(address, **quiet)
         except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise InputError(f"ray_address={address}: no cluster to work on ({reason})") from error
+            return str(error).strip().split("\n")[0] or type(error).__name__
+        return ""
 
     def slots(self) -> int:
         return max(1, int(self._ray.cluster_resources().get("CPU", 0)))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sweep_cells import SHARED, Cells
 
-from experiments import sweep
+from experiments import engine, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT = 300  # seconds; a guard against processes that hang, far above what any takes
@@ -216,9 +216,10 @@ def _environment(env: Mapping[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def made_up(monkeypatch) -> Cells:
-    """Takes the place of a sweep's processes."""
+    """Takes the place of a sweep's processes, on a machine with one core."""
     found = Cells()
-    monkeypatch.setattr(sweep.subprocess, "run", found)
+    monkeypatch.setattr(engine.process, "run", found)
+    monkeypatch.setattr(engine, "cores", lambda: 1)
     return found
 
 

@@ -32,6 +32,7 @@ def test_each_cell_is_a_run(call_sweep, made_up, tmp_path):
     for command, method in zip(made_up.commands, ("dense", "static", "set"), strict=True):
         density = [] if method == "dense" else ["--density=0.5"]
         argv = [*SHARED, "--seed=3", f"--method={method}", *density, f"--output_dir={folder}"]
+        argv += ["--branches=1", "--intra_op_threads=1"]
         assert flags.parse(command[2:]) == flags.parse(["run", *argv])
     stored = json.loads((folder / "sweep.json").read_text())
     assert stored["cells"] == [run_name(flags.parse(c[2:])) for c in made_up.commands]
@@ -39,7 +40,9 @@ def test_each_cell_is_a_run(call_sweep, made_up, tmp_path):
     assert GRID in stored["command"] and "--seed=3" in stored["command"]
     assert (folder / "report.md").read_text() in out
     assert [line.split(" {")[0] for line in out.splitlines() if line.startswith("cell ")] == [
-        f"cell {number}/3 {name}" for number, name in enumerate(stored["cells"], 1)
+        f"cell {number}/3 {name}{end}"
+        for number, name in enumerate(stored["cells"], 1)
+        for end in ("", ": done in 0 s")
     ]
 
 
@@ -80,7 +83,11 @@ def test_failed_cell_is_named(call_sweep, made_up):
     folder = Path(out.splitlines()[-1])
     name = json.loads((folder / "sweep.json").read_text())["cells"][1]
     assert code == 1
-    assert err == f"error: cell {name} failed; what it said is above\n"
+    log = folder / "logs" / f"{name}.log"
+    assert err == f"error: cell {name} failed: it failed ({log})\n"
+    assert made_up.methods == ["dense", "static", "set", "static"]  # tried again, after the others
+    assert f"cell 2/3 {name}: is tried again, it failed\n" in out
+    assert f"cell 2/3 {name}: failed, it failed\n" in out
     rows = json.loads((folder / "report.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["dense", "set"]
     assert "2 of 3 cells" in out
@@ -116,13 +123,16 @@ def test_names_of_sweeps(call_sweep):
         for name, argv in {
             "one": [GRID],
             "other folder of data": [GRID, "--data_dir=x"],
+            "threads that it has anyway": [GRID, "--branches=1", "--intra_op_threads=1"],
             "other grid": [GRID.replace("0.5", "0.2")],
             "two grids": [GRID, "--grid=method=rigl"],
             "other flag": [GRID, "--learning_rate=0.5"],
+            "other threads": [GRID, "--branches=2"],
         }.items()
     }
     assert folders["one"] == folders.pop("other folder of data")
-    assert len(set(folders.values())) == 4
+    assert folders["one"] == folders.pop("threads that it has anyway")
+    assert len(set(folders.values())) == 5
 
 
 REFUSED = {
@@ -182,11 +192,11 @@ def test_help(capfd, made_up):
 # Sweeps in processes of their own
 
 
+ONE_CORE = ["--branches=1", "--intra_op_threads=1"]  # which a sweep adds itself
 # The second cell's loss is not finite at once; of the third there are two that are equal.
 REAL = [
     *SHARED,
     "--optimizer=sgd",
-    "--branches=1",
     "--grid=method=static,density=0.5,learning_rate=0.01,1e30",
     "--grid=method=dense,density=0.5,0.2,seed=1",
 ]
@@ -218,7 +228,8 @@ def real(cli) -> dict:
         return [process.returncode, out, err]
 
     def make(folder: Path) -> dict:
-        values = cells(flags.given(flags.parse(["run", *REAL[:-2]])), [g[7:] for g in REAL[-2:]])
+        shared = flags.given(flags.parse(["run", *ONE_CORE, *REAL[:-2]]))
+        values = cells(shared, [grid.removeprefix("--grid=") for grid in REAL[-2:]])
         first = run_name(values[0])
 
         def state() -> dict[str, int]:
@@ -253,7 +264,7 @@ def real(cli) -> dict:
 def test_was_killed(real):
     code, out, err = real["killed"]
     assert (code, err) == (-signal.SIGKILL, "")
-    assert "cell 1/3 " in out and "cell 3/3 " not in out
+    assert "cell 1/3 " in out and "cells. Made by" not in out
 
 
 @pytest.mark.slow
@@ -261,14 +272,12 @@ def test_goes_on_after_a_kill(real):
     """Without the cell that was finished; the one that fails is named, and the next one done."""
     code, out, err = real["again"]
     assert code == 1
-    assert [line.split()[1] for line in out.splitlines() if line.startswith("cell ")] == [
-        "2/3",
-        "3/3",
-    ]
     first, second, third = real["codes"]
-    said, named = err.splitlines()
-    assert said.startswith("error: the loss is not finite at iteration ")
-    assert named == f"error: cell {second} failed; what it said is above"
+    said = [line.split()[1:3] for line in out.splitlines() if line.startswith("cell ")]
+    assert {name.rstrip(":") for _, name in said} == {second, third}
+    (line,) = err.splitlines()
+    assert line.startswith(f"error: cell {second} failed: the loss is not finite at iteration ")
+    assert line.endswith(f"{second}.log)")
     assert real["before"] == real["after"] and "results.json" in real["after"]
     folder = Path(out.splitlines()[-1])
     for name, finished in ((first, True), (second, False), (third, True)):

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 
@@ -37,6 +38,10 @@ class Attack(abc.ABC):
     targeted: bool = option(False, "move towards given targets instead of away from labels")
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):  # which TensorFlow would take for a float64 tensor
+                object.__setattr__(self, field.name, value.item())
         check(self)
         if not self.clip_min < self.clip_max:
             raise InputError(f"clip_max={self.clip_max}: must be above clip_min={self.clip_min}")

@@ -4,6 +4,7 @@ After "Obfuscated Gradients Give a False Sense of Security" (Athalye et al., 201
 "On Evaluating Adversarial Robustness" (Carlini et al., 2019), section 4.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -176,7 +177,7 @@ def _of_attacks(
 ) -> Iterator[str]:
     ball = dict(epsilon=epsilon, **clip)
     steps = dict(steps=20, step_size=epsilon / 8, random_start=True, **ball)
-    longest = np.prod(x.shape[1:]) ** 0.5 if clip["norm"] == "l2" else 1.0
+    longest = math.prod(x.shape[1:]) ** 0.5 if clip["norm"] == "l2" else 1.0
     widest = (clip["clip_max"] - clip["clip_min"]) * longest
     stands = {
         name: _stands(logits, attack, x, y, seed)

@@ -64,6 +64,7 @@ def evaluate(
     images, labels = inputs.checked(data, clip_min, clip_max)
     classes = inputs.check_model(logits, images, labels)
     logits, differentiable = inputs.connected(logits, images)
+    epsilons = [float(epsilon) for epsilon in epsilons]
     turns = _turns(model, attacks, epsilons, norm, classes, (clip_min, clip_max))
     runner = Runner(logits, images, labels, batch_size, draws, seed, on_batch)
     drawn = runner.predictions()
@@ -108,7 +109,7 @@ def _turns(
     """(epsilon, attacks that take turns), each pair over all examples that the model has right."""
     if not isinstance(attacks, str):
         return [(epsilon, {name: a}) for name, a, epsilon in _one_by_one(attacks, epsilons)]
-    radii = list(epsilons) or [_own_epsilon(model)]
+    radii = epsilons or [_own_epsilon(model)]
     return [(radius, ensembles.make(attacks, norm, radius, classes, *clip)) for radius in radii]
 
 

@@ -350,3 +350,12 @@ def test_in_another_ball_steps_stay_in_proportion():
     assert FGSM().at(0.1) == FGSM(epsilon=0.1)
     with pytest.warns(RunWarning, match="is above epsilon=0.0"):
         assert PGD().at(0.0).epsilon == 0
+
+
+@pytest.mark.parametrize("cls", [FGSM, PGD, MIM])
+def test_numbers_of_numpy_are_taken(cls, logits, batch):
+    given = cls(epsilon=np.float64(0.1), norm="l2")
+    assert given == cls(epsilon=0.1, norm="l2") and type(given.epsilon) is float
+    np.testing.assert_array_equal(
+        given(logits, *batch), cls(epsilon=0.1, norm="l2")(logits, *batch)
+    )

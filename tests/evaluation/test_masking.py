@@ -60,6 +60,11 @@ def test_sound_models_raise_none(name, request, digits):
     assert warnings_of(model, digits) == ""
 
 
+def test_sound_models_raise_none_in_l2(natural, digits):
+    report = evaluate(natural, digits[2], {"fgsm": FGSM(norm="l2")}, np.array([0.5, 1.0]))
+    assert report.warnings == [] and 0 < report.accuracy("fgsm", 1.0) < report.accuracy("fgsm", 0.5)
+
+
 @tf.custom_gradient
 def broken(x: tf.Tensor):
     return tf.identity(x), lambda gradient: gradient * np.nan

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _NO_CORE = -1
@@ -31,34 +32,47 @@ def run(
     Returns:
         The exit code, negative for a signal, and the last line printed ("" for none).
     """
+    # Not a function between fork and exec, which may hang where there are threads.
+    guard = [sys.executable, "-I", __file__, str(os.getpid())]
     try:
         os.makedirs(os.path.dirname(log), exist_ok=True)
-        with _own_core() as core, open(log, "a+b") as file:
+        with _own_core() as core, open(log, "ab", buffering=0) as file:
             file.write(f"$ {shlex.join(command)}\n".encode())
-            file.flush()
-            start = file.tell()
-            # Not a function between fork and exec, which may hang where there are threads.
-            guarded = [sys.executable, "-I", __file__, str(os.getpid()), str(core), *command]
-            done = subprocess.run(
-                guarded,
-                check=False,
+            with subprocess.Popen(
+                [*guard, str(core), *command],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=file,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # an interrupt is for the sweep, which ends its commands
-            )
-            return done.returncode, last_line(log, start)
+            ) as child:
+                said = _copy(child, file)
+            return child.returncode, said
     except OSError as error:
         return 1, f"cannot be run: {error}"
 
 
-def last_line(path: str, start: int = 0) -> str:
-    """The last line of a text file that is not blank, of those after byte `start`; "" for none."""
+def _copy(child: subprocess.Popen, file: BinaryIO) -> str:
+    """Copies what a process prints to its end; returns the last line that is not blank.
+
+    The log does not say which line that is, as another sweep may write there at the same time.
+    """
+    said = b""
+    try:
+        for line in child.stdout:
+            file.write(line)
+            said = line.strip() or said
+    except BaseException:
+        child.kill()
+        raise
+    return said.decode(errors="replace")
+
+
+def last_line(path: str) -> str:
+    """The last line of a text file that is not blank; "" for none."""
     with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(start, size - 4096))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
         lines = file.read().decode(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 

@@ -245,6 +245,7 @@ class _Ray:
         self._files = None
         if address:
             _check_reachable(address)
+            os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 40 s each, instead of 20
         else:
             # Without clusters Ray's own address is 127.0.0.1; it is read when Ray is imported.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

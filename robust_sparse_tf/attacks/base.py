@@ -11,6 +11,7 @@ import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 
 from robust_sparse_tf.attacks import checks, norms
+from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
 
@@ -186,6 +187,9 @@ class Ascent(Bounded):
 
     def step(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, size: float) -> tf.Tensor:
         """CleverHans' fast gradient step of a given size, within the clip range."""
+        if self.norm == "l2":  # in which CleverHans' own is too short where gradients are small
+            _, _, gradient = value_and_gradient(cross_entropy, model, x, labels)
+            return self.step_along(x, gradient, size)
         return fast_gradient_method(
             model,
             x,

@@ -36,7 +36,19 @@ def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.
 
 def steepest(gradient: tf.Tensor, norm: str, size: float | tf.Tensor) -> tf.Tensor:
     """The step of a given size along which a linear function rises most, by CleverHans."""
-    return optimize_linear(gradient, size, ORDERS[norm])
+    return optimize_linear(_near_one(gradient) if norm == "l2" else gradient, size, ORDERS[norm])
+
+
+def _near_one(gradient: tf.Tensor) -> tf.Tensor:
+    """The same directions, of largest entries in [1, 2); powers of 2 between them round nothing.
+
+    CleverHans takes a length below 1e-6 for 1e-6, as those of gradients of confident models are,
+    and the step is then as much too short.
+    """
+    axes = list(range(1, gradient.shape.rank))
+    largest = tf.reduce_max(tf.abs(gradient), axes, keepdims=True)
+    exponent = tf.math.floor(tf.math.log(largest) / tf.math.log(2.0))
+    return gradient * tf.pow(2.0, -tf.clip_by_value(exponent, -126.0, 126.0))
 
 
 def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: tf.Tensor | tuple) -> tf.Tensor:

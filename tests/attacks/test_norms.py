@@ -82,3 +82,14 @@ def test_select_and_spread():
     found = norms.select(tf.constant([True, False, True]), one, other)
     np.testing.assert_array_equal(found[:, 0, 0], [1, 0, 1])
     assert norms.spread(tf.constant([1.0, 2.0, 3.0]), one).shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e-20, 1e-7, 1.0, 1e20])
+def test_steps_in_l2_have_their_size_however_small_the_gradient(scale):
+    gradient = tf.constant([[3.0, -4.0], [0.0, 1.0]]) * scale
+    found = norms.steepest(gradient, "l2", 0.5)
+    np.testing.assert_allclose(found, [[0.3, -0.4], [0.0, 0.5]], rtol=1e-6)
+
+
+def test_no_gradient_is_no_step():
+    np.testing.assert_array_equal(norms.steepest(tf.zeros([2, 3]), "l2", 0.5), np.zeros([2, 3]))

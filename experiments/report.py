@@ -58,7 +58,8 @@ def write(folder: str) -> str:
         raise InputError(f"{folder}: holds no finished cell yet")
     rows = summarise(finished)
     attacked = robustness.summarise(folder, sweep.get("evaluations", []), finished)
-    text = markdown(rows, sweep) + robustness.markdown(attacked)
+    warnings = robustness.of_training(finished)
+    text = markdown(rows, sweep) + warnings + robustness.markdown(attacked)
     made = {
         "command": made_by,
         "revisions": _revisions(folder, [result["name"] for result in finished]),

@@ -49,7 +49,6 @@ def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) 
         `attack`, `norm`, `epsilon`, and the means `accuracy`, `distance` and `seconds`, with `std`
         of the accuracy, None for one seed) and `warnings`, those of any seed.
     """
-    varied = [name for name in _NAMING if len({str(cell["flags"].get(name)) for cell in cells}) > 1]
     found = []
     for text in evaluations:
         groups: dict[str, list[dict]] = {}
@@ -57,7 +56,7 @@ def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) 
             path = os.path.join(place(os.path.join(folder, cell["name"]), text), "report.json")
             if os.path.exists(path):
                 with open(path) as file:
-                    groups.setdefault(network(cell, varied), []).append(json.load(file))
+                    groups.setdefault(network(cell, cells), []).append(json.load(file))
         for name, reports in groups.items():
             found.append(
                 {
@@ -73,8 +72,23 @@ def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) 
     return found
 
 
-def network(cell: dict[str, Any], varied: list[str]) -> str:
+def of_training(cells: list[dict[str, Any]]) -> str:
+    """What training warned of, a line for each network and warning; "" for nothing.
+
+    Args:
+        cells: the `results.json` of the finished cells.
+    """
+    lines = [
+        f"\n**Warning**, {network(cell, cells)}: {warning}"
+        for cell in cells
+        for warning in cell.get("warnings", [])
+    ]
+    return "\n".join([*dict.fromkeys(lines), ""]) if lines else ""
+
+
+def network(cell: dict[str, Any], cells: list[dict[str, Any]]) -> str:
     """What a network is called: method, density and whatever else differs between cells."""
+    varied = [name for name in _NAMING if len({str(c["flags"].get(name)) for c in cells}) > 1]
     flags, density = cell["flags"], cell["rounds"][-1]["density"]
     words = [f"{name}={flags[name]}" for name in varied if name in flags]
     return ", ".join([f"{flags.get('method', 'lottery')} {100 * density:.3g} %", *words])

@@ -234,6 +234,21 @@ def test_write_again_knows_more(tmp_path):
     assert (folder / "report.png").read_bytes() != first
 
 
+def test_warnings_of_training_are_told_of_once(tmp_path):
+    """Each network's, whatever the number of seeds that had it."""
+    warned = [
+        {**result("dense", 1.0, seed, attack=attack), "warnings": [f"by {attack}"]}
+        for attack in ("fgsm", "rfgsm")
+        for seed in (0, 1)
+    ]
+    text = report.write(str(sweep_of(tmp_path, [*warned, result("dense", 1.0, attack="pgd")])))
+    told = [line for line in text.splitlines() if line.startswith("**Warning**")]
+    assert told == [
+        "**Warning**, dense 100 %, attack=fgsm: by fgsm",
+        "**Warning**, dense 100 %, attack=rfgsm: by rfgsm",
+    ]
+
+
 # The command
 
 

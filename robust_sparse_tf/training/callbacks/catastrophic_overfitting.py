@@ -15,6 +15,7 @@ from robust_sparse_tf.errors import InputError, RunWarning
 _IMAGES = 200
 _LEAST = 0.1  # of 200 images, three standard deviations of a difference by chance
 _LEARNT = 0.5
+_NOTHING = 0.05
 
 
 class Check(NamedTuple):
@@ -153,8 +154,10 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 def signs(history: Sequence[Check], fall: float = 0.5) -> list[int]:
     """Numbers of the checks at which catastrophic overfitting was first seen.
 
-    It is seen where PGD's accuracy is no better than before and has lost the share `fall` of the
-    training attack's, and
+    It is seen where the training attack's accuracy is one half or more, and PGD's a twentieth of it
+    or less: what stands one step then says nothing, whatever was before. It is seen, too, where
+    PGD's accuracy is no better than before and has lost the share `fall` of the training attack's,
+    and
     - has lost as much of its own best so far, and a tenth of the images; or
     - the training attack's is one half or more: then it may have fallen between two checks, or
       never have risen.
@@ -166,7 +169,9 @@ def signs(history: Sequence[Check], fall: float = 0.5) -> list[int]:
         behind = accuracy <= (1 - fall) * own
         if seen:
             seen = accuracy < (1 - fall / 2) * own
-        elif number and behind and accuracy <= best and (fallen or own >= _LEARNT):
+        elif (own >= _LEARNT and accuracy <= _NOTHING * own) or (
+            number and behind and accuracy <= best and (fallen or own >= _LEARNT)
+        ):
             found.append(number)
             seen = True
         best = max(best, accuracy)

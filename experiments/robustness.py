@@ -6,11 +6,13 @@ import shlex
 import statistics
 from typing import Any
 
-from experiments import evaluate
+from experiments import evaluate, flags
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import default_of
 
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = ("dataset", "model", "attack", "epsilon_std", "strategy")
+_DEFAULTS = {field.name: default_of(field) for field in flags.fields() if field.name in _NAMING}
 _OWN = ("model", "output")  # which the sweep sets itself
 
 
@@ -88,10 +90,13 @@ def of_training(cells: list[dict[str, Any]]) -> str:
 
 def network(cell: dict[str, Any], cells: list[dict[str, Any]]) -> str:
     """What a network is called: method, density and whatever else differs between cells."""
-    varied = [name for name in _NAMING if len({str(c["flags"].get(name)) for c in cells}) > 1]
-    flags, density = cell["flags"], cell["rounds"][-1]["density"]
-    words = [f"{name}={flags[name]}" for name in varied if name in flags]
-    return ", ".join([f"{flags.get('method', 'lottery')} {100 * density:.3g} %", *words])
+    density, method = cell["rounds"][-1]["density"], cell["flags"].get("method", "lottery")
+    words = [f"{method} {100 * density:.3g} %"]
+    for name in _NAMING:
+        values = [each["flags"].get(name, _DEFAULTS[name]) for each in cells]
+        if len(set(values)) > 1:
+            words.append(f"{name}={cell['flags'].get(name, _DEFAULTS[name])}")
+    return ", ".join(words)
 
 
 def markdown(found: list[dict]) -> str:
@@ -109,8 +114,7 @@ def markdown(found: list[dict]) -> str:
         lines += ["", "Accuracy in percent, and seconds; distances of attacks without an epsilon."]
         for entry in entries:
             lines += [f"\n**Warning**, {entry['network']}: {line}" for line in entry["warnings"]]
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, ""]) if lines else ""
 
 
 def _mean(rows: tuple[dict[str, Any], ...]) -> dict[str, Any]:

@@ -179,7 +179,32 @@ def test_comparison_is_the_stored_one():
     assert len(rows) > 2 and "\n".join(rows) in README
 
 
-def test_benchmark_is_there():
-    command = re.search(r"python (tools/\S+)", README).group(1)
-    done = call([sys.executable, command, "--helpshort"])
+def test_speeds_of_attacks_are_the_measured_ones():
+    with open(os.path.join(ROOT, "experiments", "results", "bench_attacks.json")) as file:
+        measured = json.load(file)
+    others = ("cleverhans", "foolbox_tensorflow", "foolbox_pytorch", "art", "torchattacks")
+    parts = [part for part in measured if "ours_faster" in measured[part]]
+    assert len(parts) == 5
+    for part in parts:
+        faster = measured[part]["ours_faster"]
+        cells = [
+            f"{faster[name]:.3g}" if name in faster else "" for name in (*others, "autoattack")
+        ]
+        assert f" | {' | '.join(cells)} |\n" in README
+
+
+def test_attacked_networks_are_the_stored_ones():
+    stored = os.path.join(ROOT, "experiments", "results", "under_attack", "report.md")
+    with open(stored) as file:
+        report = file.read()
+    tables = re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE)[1:]
+    warnings = re.findall(r"^\*\*Warning.*\n", report, re.MULTILINE)
+    assert len(tables) == 4 and warnings
+    for part in [*tables, *warnings]:
+        assert part in README
+
+
+@pytest.mark.parametrize("tool", sorted(set(re.findall(r"python (tools/\S+)", README))))
+def test_benchmarks_are_there(tool):
+    done = call([sys.executable, tool, "--helpshort"])
     assert "--windows" in done.stdout

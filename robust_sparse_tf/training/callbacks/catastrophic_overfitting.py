@@ -133,12 +133,14 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
     def evidence(self, history: Sequence[Check]) -> str:
         """A line on the last of some checks."""
         now, best = history[-1], max(history, key=lambda check: check.accuracy)
-        return (
+        line = (
             f"catastrophic overfitting at step {now.step}: of {len(self._labels)} training images "
             f"{_percent(now.own_accuracy)} stand {type(self._own).__name__}, which is "
-            f"trained on, but {_percent(now.accuracy)} {type(self._strong).__name__}, which at "
-            f"best, at step {best.step}, {_percent(best.accuracy)} did"
+            f"trained on, but {_percent(now.accuracy)} {type(self._strong).__name__}"
         )
+        if best.accuracy > now.accuracy:
+            line += f", which at best, at step {best.step}, {_percent(best.accuracy)} did"
+        return line
 
     def _accuracies(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """Under PGD and under the attack of training: float64 [2]."""

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import sys
-from typing import Any
 
 from experiments.quiet import quiet_stderr
 
@@ -79,11 +78,10 @@ def _evaluate(argv: list[str]) -> int:
     options = parse(argv)
     if not options.model:
         raise InputError("model: must be given, as in --model=runs/RUN")
-    with quiet_stderr():
-        model = loading.load(options.model)
     _refuse_gradients(options)
     made = attacks_of(options)
     with quiet_stderr():
+        model = loading.load(options.model)
         sources = [loading.load(options.source)] if options.source else []
     if sources and isinstance(made, dict):
         pgd = _attack("pgd", options.norm, radii(options)[0])
@@ -168,9 +166,11 @@ def _refuse_gradients(options: EvaluateOptions) -> None:
 def _attack(name: str, norm: str, epsilon: float) -> attacks.Attack:
     """An attack with its defaults, its steps in proportion to epsilon."""
     cls = attacks.BY_NAME[name]
+    if not issubclass(cls, attacks.Bounded):
+        return cls(norm=norm)
     names = {field.name for field in dataclasses.fields(cls)}
-    values: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "step_size": max(epsilon / 8, 1e-8)}
-    return cls(**{key: value for key, value in values.items() if key in names})
+    values = {"norm": norm, "epsilon": 1.0, "step_size": 0.125}
+    return cls(**{key: value for key, value in values.items() if key in names}).at(epsilon)
 
 
 def _say(name: str, done: int, size: int) -> None:

@@ -54,8 +54,10 @@ def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) 
     found = []
     for text in evaluations:
         groups: dict[str, list[dict]] = {}
+        options = parse(text)
         for cell in cells:
-            path = os.path.join(place(os.path.join(folder, cell["name"]), text), "report.json")
+            where = evaluate.folder(os.path.join(folder, cell["name"]), options)
+            path = os.path.join(where, "report.json")
             if os.path.exists(path):
                 with open(path) as file:
                     groups.setdefault(network(cell, cells), []).append(json.load(file))

@@ -114,6 +114,15 @@ class Problem:
             clip_values=(0, 1),
         )
 
+    @functools.cached_property
+    def foolbox(self) -> Any:
+        """The network for Foolbox, whose eagerpy still asks NumPy 2 for a function it had."""
+        if not hasattr(np, "find_common_type"):
+            np.find_common_type = lambda arrays, scalars: np.result_type(*arrays, *scalars)
+        import foolbox
+
+        return foolbox.TensorFlowModel(self.network, bounds=(0, 1), device="/CPU:0")
+
     def ours(self, attack: Any) -> Call:
         """This library's attack, in a graph."""
         import tensorflow as tf
@@ -138,14 +147,12 @@ class Problem:
         """An attack of Foolbox, on TensorFlow and, where it is installed, on PyTorch."""
         if not installed("foolbox"):
             return {}
-        if not hasattr(np, "find_common_type"):  # eagerpy still asks NumPy 2 for it
-            np.find_common_type = lambda arrays, scalars: np.result_type(*arrays, *scalars)
+        own = self.foolbox
         import foolbox
 
         made = getattr(foolbox.attacks, attack)(**options)
-        keras = foolbox.TensorFlowModel(self.network, bounds=(0, 1), device="/CPU:0")
         calls = {
-            "foolbox_tensorflow": lambda: made(keras, *self.tensors, epsilons=epsilon)[1].numpy()
+            "foolbox_tensorflow": lambda: made(own, *self.tensors, epsilons=epsilon)[1].numpy()
         }
         if installed("torch"):
             twin = foolbox.PyTorchModel(self.twin, bounds=(0, 1), device="cpu")

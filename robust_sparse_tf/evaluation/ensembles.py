@@ -49,11 +49,10 @@ Named = Iterator[tuple[str, Attack]]
 
 def _quick(common: dict, epsilon: float, classes: int) -> Named:
     del classes
-    ball = common | {"epsilon": epsilon}
-    yield "fgsm", FGSM(**ball)
-    pgd = dict(random_start=True, stop_when_fooled=True, **ball)
-    yield "pgd_10", PGD(steps=10, step_size=_at_least(epsilon / 4), **pgd)
-    yield "pgd_40", PGD(steps=40, step_size=_at_least(epsilon / 10), restarts=5, **pgd)
+    pgd = dict(random_start=True, stop_when_fooled=True, epsilon=1.0, **common)
+    yield "fgsm", FGSM(epsilon=epsilon, **common)
+    yield "pgd_10", PGD(steps=10, step_size=0.25, **pgd).at(epsilon)
+    yield "pgd_40", PGD(steps=40, step_size=0.1, restarts=5, **pgd).at(epsilon)
 
 
 def _standard(common: dict, epsilon: float, classes: int) -> Named:
@@ -75,7 +74,3 @@ def _rand(common: dict, epsilon: float, classes: int) -> Named:
     yield "apgd_ce", APGD(loss="ce", **ball)
     if classes >= 3:
         yield "apgd_dlr", APGD(loss="dlr", **ball)
-
-
-def _at_least(step_size: float) -> float:
-    return max(step_size, 1e-8)  # a step of 0 is refused, where epsilon is 0

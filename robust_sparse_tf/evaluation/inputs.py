@@ -57,19 +57,6 @@ def checked(data: Any, clip_min: float, clip_max: float) -> tuple[np.ndarray, np
     return images, labels.astype(np.int64)
 
 
-def check_model(
-    logits: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray, labels: np.ndarray
-) -> int:
-    """The number of classes.
-
-    Raises:
-        InputError: for outputs that are not logits, or too few of them for the labels.
-    """
-    classes = checks.check_model(logits, images)
-    checks.check_labels(labels, classes)
-    return classes
-
-
 def connected(
     logits: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray
 ) -> tuple[Callable[[tf.Tensor], tf.Tensor], bool]:

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import propagation
 from robust_sparse_tf.evaluation.interval_bounds import unwrapped
@@ -215,8 +216,8 @@ def _overlap(size: tuple[int, int], strides: tuple[int, int], dilation: tuple[in
 
 
 def _largest(value: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_max(tf.reshape(value, [tf.shape(value)[0], -1]), axis=1)
+    return tf.reduce_max(norms.flat(value), axis=1)
 
 
 def _total(value: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.reshape(value, [tf.shape(value)[0], -1]), axis=1)
+    return tf.reduce_sum(norms.flat(value), axis=1)

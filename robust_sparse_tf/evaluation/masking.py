@@ -20,6 +20,7 @@ from robust_sparse_tf.attacks import (
     Transfer,
     UniformNoise,
     losses,
+    norms,
 )
 from robust_sparse_tf.evaluation.report import Outcome
 
@@ -158,7 +159,7 @@ def _of_black_boxes(black: list[Outcome], white: list[Outcome], right: np.ndarra
 
 def _of_gradients(logits: Callable, x: tf.Tensor, y: tf.Tensor) -> Iterator[str]:
     _, _, gradient = losses.value_and_gradient(losses.cross_entropy, logits, x, y)
-    flat = tf.reshape(gradient, [len(x), -1])
+    flat = norms.flat(gradient)
     broken = int(tf.math.count_nonzero(~tf.reduce_all(tf.math.is_finite(flat), axis=1)))
     zero = int(tf.math.count_nonzero(tf.reduce_all(flat == 0, axis=1)))
     for number, kind in ((broken, "NaN or infinite"), (zero, "zero")):

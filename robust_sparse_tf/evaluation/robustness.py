@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from robust_sparse_tf.attacks import Ascent, Attack, Bounded, Transfer
+from robust_sparse_tf.attacks import Ascent, Attack, Bounded, Transfer, checks
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
@@ -62,7 +62,8 @@ def evaluate(
         raise InputError(f"draws={draws}: must be at least 1")
     logits = inputs.as_logits(model)
     images, labels = inputs.checked(data, clip_min, clip_max)
-    classes = inputs.check_model(logits, images, labels)
+    classes = checks.check_model(logits, images)
+    checks.check_labels(labels, classes)
     logits, differentiable = inputs.connected(logits, images)
     epsilons = [float(epsilon) for epsilon in epsilons]
     turns = _turns(model, attacks, epsilons, norm, classes, (clip_min, clip_max))

@@ -2,12 +2,12 @@
 
 import os
 
-import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import AdversarialModel, data, models
+from tools.bench_contenders import Problem
 
 
 @pytest.fixture(scope="session")
@@ -35,21 +35,18 @@ def images(mnist, lenet5) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 @pytest.fixture(scope="session")
-def foolbox_model(lenet5):
-    """The LeNet-5 for Foolbox, whose eagerpy looks for a function that NumPy 2 no longer has."""
-    if not hasattr(np, "find_common_type"):
-        np.find_common_type = lambda arrays, scalars: np.result_type(*arrays, *scalars)
-    import foolbox
-
-    return foolbox.TensorFlowModel(lenet5, bounds=(0, 1), device="/CPU:0")
+def lenet5_problem(lenet5, images) -> Problem:
+    """The same, in the forms in which other libraries want it."""
+    return Problem(lenet5, *(part.numpy() for part in images))
 
 
 @pytest.fixture(scope="session")
-def art_model(lenet5):
-    """The LeNet-5 for the Adversarial Robustness Toolbox; returns logits."""
-    from art.estimators.classification import TensorFlowV2Classifier
+def foolbox_model(lenet5_problem):
+    """The LeNet-5 for Foolbox."""
+    return lenet5_problem.foolbox
 
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return TensorFlowV2Classifier(
-        lenet5, nb_classes=10, input_shape=(28, 28, 1), loss_object=loss, clip_values=(0, 1)
-    )
+
+@pytest.fixture(scope="session")
+def art_model(lenet5_problem):
+    """The LeNet-5 for the Adversarial Robustness Toolbox; returns logits."""
+    return lenet5_problem.art

@@ -181,7 +181,7 @@ class TrainingRun:
                 callbacks=[progress],
                 on_start=on_start,
                 on_record=on_record,
-                on_round_end=lambda number: _save_masks(directory, number, model),
+                on_round_end=lambda number: _save_round(directory, number, model),
             )
         return records, resumed
 
@@ -257,9 +257,14 @@ def _config(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _save_masks(directory: RunDirectory, number: int, model: AdversarialModel) -> None:
+def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:
+    """A round's masks, and its network as an ordinary model, for `experiments.evaluate`."""
     folder = directory.file("rounds", str(number))
     os.makedirs(folder, exist_ok=True)
+    path, partial = os.path.join(folder, "model.keras"), os.path.join(folder, "partial.keras")
+    with files.naming(path), quiet_stderr():
+        sparsity.strip(model).save(partial)
+        os.replace(partial, path)
     masks = {
         name: mask.numpy().astype(bool)
         for name, _, mask, *_ in sparsity.masked_weights(model.network)

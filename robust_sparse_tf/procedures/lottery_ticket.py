@@ -44,9 +44,13 @@ class LotteryTicket:
     rounds: int = option(4, "trainings, the dense one included", unit="rounds", minimum=1)
     iterations: int = option(1000, "training steps of a round", unit="iterations", minimum=1)
     evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
+    evaluate_at: list = option(
+        [], "further iterations after which to evaluate, separated by commas", unit="iterations"
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        self._further_stops()
         if self.rewind_step > self.iterations:
             raise InputError(
                 f"rewind_step={self.rewind_step}: must be at most iterations={self.iterations}"
@@ -111,13 +115,23 @@ class LotteryTicket:
         return run.records
 
     def _is_evaluated(self, iteration: int) -> bool:
-        return iteration % self.evaluate_every == 0 or iteration == self.iterations
+        regular = iteration % self.evaluate_every == 0 or iteration == self.iterations
+        return regular or iteration in self._further_stops()
 
     def _next_stop(self, iteration: int) -> int:
         stops = [self.iterations, (iteration // self.evaluate_every + 1) * self.evaluate_every]
-        if self.rewind_step > iteration:
-            stops.append(self.rewind_step)
-        return min(stops)
+        further = [self.rewind_step, *self._further_stops()]
+        return min(stops + [stop for stop in further if stop > iteration])
+
+    def _further_stops(self) -> list[int]:
+        """`evaluate_at` as numbers, which as flags are words."""
+        stops = [int(word) if str(word).isdecimal() else 0 for word in self.evaluate_at]
+        if not all(0 < stop <= self.iterations for stop in stops):
+            given = ",".join(map(str, self.evaluate_at))
+            raise InputError(
+                f"evaluate_at={given}: must be whole numbers from 1 to iterations={self.iterations}"
+            )
+        return stops
 
 
 class _Run:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
 from experiments.results import summarise
+from robust_sparse_tf import data
 
 SIZES = {"hidden_1": 64 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}
 RATES = {"hidden_1": 0.2, "hidden_2": 0.2, "logits": 0.1}
@@ -212,6 +214,20 @@ def test_masks_match_densities(variant, files):
         if earlier:
             assert not any((mask & ~earlier[k]).any() for k, mask in masks.items())
         earlier = masks
+
+
+def test_each_round_leaves_its_network(variant, files):
+    """As an ordinary model, which has the weights of its masks and the round's accuracy."""
+    name, outcome = variant
+    test = data.load("digits")[2]
+    for entry in outcome.results["rounds"]:
+        folder = outcome.path / "rounds" / str(entry["round"])
+        model = keras.models.load_model(folder / "model.keras", compile=False)
+        masks = files.arrays(folder / "masks.npz")
+        for layer, mask in masks.items():
+            assert not model.get_layer(layer).kernel.numpy()[~mask].any()
+        right = model.predict(test.images, verbose=0).argmax(1) == test.labels
+        assert right.mean() == pytest.approx(entry["test"]["clean_accuracy"], abs=1.5 / test.size)
 
 
 # What the flags do

@@ -1,3 +1,4 @@
+import dataclasses
 import warnings
 
 import numpy as np
@@ -197,6 +198,17 @@ def test_steps_per_execution_trace_nothing_anew(digits, whole):
     assert again_records == records
 
 
+def test_further_evaluations_change_nothing_else(digits, whole):
+    """Each is made once, also where it is a regular one."""
+    model, records, _ = whole("original")
+    procedure = dataclasses.replace(PROCEDURES["original"], evaluate_at=["3", "4"])
+    again, more, _ = run(procedure, digits)
+    np.testing.assert_equal(state(again), state(model))
+    assert [record["iteration"] for record in more] == 3 * [2, 3, 4, 5]
+    regular = [record for record in more if record["iteration"] != 3]
+    assert [record["sum"] for record in regular] == [record["sum"] for record in records]
+
+
 def test_loss_that_is_not_finite_names_the_iteration(digits, tmp_path):
     store, model = CheckpointStore(str(tmp_path)), make_model(rate=1e30)
     with pytest.raises(TrainingError, match="not finite at iteration 2 of round 0"):
@@ -229,6 +241,9 @@ def test_loss_that_is_not_finite_in_a_later_round(compiled, digits, tmp_path):
         (dict(rewind_step=-1), "rewind_step=-1: must be at least 0"),
         (dict(rewind_step=6, iterations=5), "rewind_step=6: must be at most iterations=5"),
         (dict(rewind_step=1, rewind_to="trained_dense"), "rewind_step=1: must be 0 with"),
+        (dict(evaluate_at=["6"], iterations=5), "evaluate_at=6: must be whole .* iterations=5"),
+        (dict(evaluate_at=[0, 1]), "evaluate_at=0,1: must be whole numbers from 1"),
+        (dict(evaluate_at=["two"]), "evaluate_at=two: must be whole numbers from 1"),
     ],
 )
 def test_lottery_ticket_refuses(arguments, words):

@@ -25,6 +25,9 @@ class EvaluateOptions:
     """What is attacked, by what, and where the report goes."""
 
     model: str = option("", "a run's directory, a SavedModel, a .keras or a .tflite file")
+    rounds: list = option(
+        [], "rounds of a run, separated by commas, whose networks are attacked (default: the last)"
+    )
     source: str = option("", "a model whose adversarial examples are tried, too (transfer)")
     dataset: str = option(
         "",
@@ -80,46 +83,67 @@ def _evaluate(argv: list[str]) -> int:
         raise InputError("model: must be given, as in --model=runs/RUN")
     _refuse_gradients(options)
     made = attacks_of(options)
+    places = targets(options.model, options)
     with quiet_stderr():
-        model = loading.load(options.model)
+        models = [loading.load(place) for place in places]
         sources = [loading.load(options.source)] if options.source else []
     if sources and isinstance(made, dict):
         pgd = _attack("pgd", options.norm, radii(options)[0])
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
+    few = _images(options)
+    for model, place in zip(models, places, strict=True):
+        where = folder(place, options)
+        os.makedirs(where, exist_ok=True)
+        with quiet_stderr():
+            report = evaluation.evaluate(
+                model,
+                few,
+                made,
+                radii(options),
+                norm=options.norm,
+                seed=options.seed,
+                batch_size=options.attack_batch_size,
+                draws=options.draws,
+                sources=sources,
+                state=os.path.join(where, "state.npz"),
+                on_batch=_say,
+            )
+        evaluation.save(report, where)
+        print(report.to_markdown())
+        print(where)
+    return 0
+
+
+def _images(options: EvaluateOptions) -> data.Split:
+    """The test images that are attacked."""
     dataset = options.dataset or loading.flags_of(options.model).get("dataset", "")
     if not dataset:
         raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
     test = data.load(dataset, data_dir=options.data_dir)[2]
     size = min(options.examples or test.size, test.size)
-    few = data.Split(
+    return data.Split(
         test.images[:size], test.labels[:size], num_classes=test.num_classes, batch_size=1
     )
-    place = folder(options.model, options)
-    os.makedirs(place, exist_ok=True)
-    with quiet_stderr():
-        report = evaluation.evaluate(
-            model,
-            few,
-            made,
-            radii(options),
-            norm=options.norm,
-            seed=options.seed,
-            batch_size=options.attack_batch_size,
-            draws=options.draws,
-            sources=sources,
-            state=os.path.join(place, "state.npz"),
-            on_batch=_say,
-        )
-    evaluation.save(report, place)
-    print(report.to_markdown())
-    print(place)
-    return 0
+
+
+def targets(model: str, options: EvaluateOptions) -> list[str]:
+    """What is attacked: the model, or the networks of rounds of its run.
+
+    Raises:
+        InputError: for what is no round's number.
+    """
+    if not all(word.isdecimal() for word in options.rounds):
+        raise InputError(f"rounds={','.join(options.rounds)}: must be whole numbers from 0")
+    rounds = [os.path.join(model, "rounds", str(int(word))) for word in options.rounds]
+    return rounds or [model]
 
 
 def folder(model: str, options: EvaluateOptions) -> str:
     """Where a model's report goes: named by what was asked, so that the command goes on there."""
     place = model if os.path.isdir(model) else os.path.dirname(model)
-    asked = dataclasses.asdict(options) | {"output": "", "data_dir": "", "attack_batch_size": 0}
+    asked = dataclasses.asdict(options)
+    asked |= {"output": "", "data_dir": "", "attack_batch_size": 0}
+    del asked["rounds"]  # of which the model is one
     asked["model"] = model if options.output or place != model else ""
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest}"

@@ -1,4 +1,4 @@
-"""Models to evaluate, from a run's directory, a SavedModel, a `.keras` or a `.tflite` file."""
+"""Models to evaluate: a run's or a round's, a SavedModel, a `.keras` or a `.tflite` file."""
 
 import json
 import os
@@ -26,6 +26,7 @@ def load(path: str) -> Logits:
     try:
         if path.endswith(".tflite"):
             return _tflite(path)
+        path = _of_round(path)
         if os.path.isdir(path):
             return _saved_model(path)
         network = keras.models.load_model(path, compile=False)
@@ -36,12 +37,19 @@ def load(path: str) -> Logits:
 
 
 def flags_of(path: str) -> dict[str, Any]:
-    """The flags of a run's directory; none for other paths."""
-    config = os.path.join(path, "config.json")
-    if not os.path.exists(config):
-        return {}
-    with open(config) as file:
-        return json.load(file)["flags"]
+    """The flags of a run's directory, or of a round in it; none for other paths."""
+    for folder in (path, os.path.join(path, "..", "..")):
+        config = os.path.join(folder, "config.json")
+        if os.path.exists(config):
+            with open(config) as file:
+                return json.load(file)["flags"]
+    return {}
+
+
+def _of_round(path: str) -> str:
+    """The file of a round's network, or the path itself."""
+    inner = os.path.join(path, "model.keras")
+    return inner if os.path.exists(inner) else path
 
 
 def _saved_model(path: str) -> Logits:
@@ -49,8 +57,8 @@ def _saved_model(path: str) -> Logits:
     folder = inner if os.path.isdir(inner) else path
     if not os.path.exists(os.path.join(folder, "saved_model.pb")):
         raise InputError(
-            f"model={path}: must be the directory of a finished run, a SavedModel, a .keras or a "
-            ".tflite file"
+            f"model={path}: must be the directory of a finished run or of one of its rounds, a "
+            "SavedModel, a .keras or a .tflite file"
         )
     loaded = tf.saved_model.load(folder)
     serve = loaded.signatures["serving_default"]

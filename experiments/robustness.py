@@ -11,7 +11,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import default_of
 
 # The flags whose values name a network in a report, where they differ in it.
-_NAMING = ("dataset", "model", "attack", "epsilon_std", "strategy")
+_NAMING = ("dataset", "model", "attack", "epsilon_std", "strategy", "rewind_to")
 _DEFAULTS = {field.name: default_of(field) for field in flags.fields() if field.name in _NAMING}
 _OWN = ("model", "output")  # which the sweep sets itself
 
@@ -33,9 +33,9 @@ def parse(text: str) -> evaluate.EvaluateOptions:
     return options
 
 
-def place(cell: str, text: str) -> str:
-    """The folder of the report of one evaluation of a cell."""
-    return evaluate.folder(cell, parse(text))
+def places(cell: str, options: evaluate.EvaluateOptions) -> list[str]:
+    """The folders of the reports of one evaluation of a cell, one for each network."""
+    return [evaluate.folder(target, options) for target in evaluate.targets(cell, options)]
 
 
 def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) -> list[dict]:
@@ -47,25 +47,29 @@ def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) 
         cells: the `results.json` of the finished cells, with their names.
 
     Returns:
-        A dict for each evaluation and network: `evaluation`, `network`, `seeds`, `rows` (a list of
-        `attack`, `norm`, `epsilon`, and the means `accuracy`, `distance` and `seconds`, with `std`
-        of the accuracy, None for one seed) and `warnings`, those of any seed.
+        A dict for each evaluation and network: `evaluation`, `network`, `round`, `seeds`, `rows` (a
+        list of `attack`, `norm`, `epsilon`, and the means `accuracy`, `distance` and `seconds`,
+        with `std` of the accuracy, None for one seed) and `warnings`, those of any seed.
     """
     found = []
     for text in evaluations:
-        groups: dict[str, list[dict]] = {}
+        groups: dict[tuple[str, int], list[dict]] = {}
         options = parse(text)
+        rounds = [int(word) for word in options.rounds] or [-1]
         for cell in cells:
-            where = evaluate.folder(os.path.join(folder, cell["name"]), options)
-            path = os.path.join(where, "report.json")
-            if os.path.exists(path):
-                with open(path) as file:
-                    groups.setdefault(network(cell, cells), []).append(json.load(file))
-        for name, reports in groups.items():
+            own = places(os.path.join(folder, cell["name"]), options)
+            for number, place in zip(rounds, own, strict=True):
+                path = os.path.join(place, "report.json")
+                if os.path.exists(path):
+                    with open(path) as file:
+                        name = network(cell, cells, number)
+                        groups.setdefault((name, number), []).append(json.load(file))
+        for (name, number), reports in groups.items():
             found.append(
                 {
                     "evaluation": text,
                     "network": name,
+                    "round": number,
                     "seeds": len(reports),
                     "rows": [
                         _mean(rows) for rows in zip(*(r["rows"] for r in reports), strict=True)
@@ -90,9 +94,9 @@ def of_training(cells: list[dict[str, Any]]) -> str:
     return "\n".join([*dict.fromkeys(lines), ""]) if lines else ""
 
 
-def network(cell: dict[str, Any], cells: list[dict[str, Any]]) -> str:
-    """What a network is called: method, density and whatever else differs between cells."""
-    density, method = cell["rounds"][-1]["density"], cell["flags"].get("method", "lottery")
+def network(cell: dict[str, Any], cells: list[dict[str, Any]], number: int = -1) -> str:
+    """What a round's network is called: method, density and whatever differs between cells."""
+    density, method = cell["rounds"][number]["density"], cell["flags"].get("method", "lottery")
     words = [f"{method} {100 * density:.3g} %"]
     for name in _NAMING:
         values = [each["flags"].get(name, _DEFAULTS[name]) for each in cells]

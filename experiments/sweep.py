@@ -150,7 +150,8 @@ class Sweep:
         cell = os.path.join(self.folder, name)
         found = []
         for text in self._evaluations:
-            done = os.path.exists(os.path.join(robustness.place(cell, text), "report.json"))
+            own = robustness.places(cell, robustness.parse(text))
+            done = all(os.path.exists(os.path.join(place, "report.json")) for place in own)
             if not done or values["overwrite"]:
                 where = [f"--model={cell}", f"--data_dir={values['data_dir']}"]
                 found.append(_command("evaluate", [*where, *shlex.split(text)]))

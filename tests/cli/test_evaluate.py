@@ -132,6 +132,8 @@ REFUSED = {
     "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be alone"),
     "norm": (["--model={run}", "--attacks=bim", "--norm=l1"], "norm=l1: must be linf"),
     "gradients": (["--model={tflite}", "--attacks=pgd"], "must be of square, spsa"),
+    "no number of a round": (["--model={run}", "--rounds=0,last"], "rounds=0,last: must be whole"),
+    "no such round": (["--model={run}", "--rounds=9"], "rounds/9: does not exist"),
     "draws": (["--model={run}", "--attacks=fgsm", "--draws=0"], "draws=0: must be"),
     "no run": (["--model=tests", "--dataset=digits"], "model=tests: must be the directory of"),
     "flag": (["--modle=x"], "modle"),
@@ -144,6 +146,23 @@ def test_refuses(name, places, call):
     code, _, err = call(*(word.format(**places) for word in argv))
     assert code == 2
     assert err.startswith("error: ") and err.count("\n") == 1 and words in err
+
+
+def test_rounds_of_a_run(places, call, tmp_path):
+    """Each report is in its round, and of its network."""
+    run = Path(shutil.copytree(places["run"], tmp_path / "run"))
+    options = ("--output=", "--examples=0", "--attacks=fgsm")
+    code, out, err = call(f"--model={run}", "--rounds=0,1", *options)
+    assert code == 0, err
+    reports = [Path(line) for line in out.splitlines() if line.startswith(str(run))]
+    assert [report.parents[1] for report in reports] == [run / "rounds" / n for n in "01"]
+    rounds = json.loads((run / "results.json").read_text())["rounds"]
+    size = data.load("digits")[2].size
+    for report, entry in zip(reports, rounds, strict=False):
+        clean = json.loads((report / "report.json").read_text())["rows"][0]["accuracy"]
+        assert clean == pytest.approx(entry["test"]["clean_accuracy"], abs=1.5 / size)
+    alone = call(f"--model={run / 'rounds' / '1'}", *options)
+    assert alone[1].splitlines()[-1] == str(reports[1])
 
 
 @pytest.mark.skipif(not os.environ.get("RST_DATA_DIR"), reason="no MNIST")

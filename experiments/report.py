@@ -17,7 +17,7 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, robustness
+    from experiments import command, robustness, studies
     from experiments.directory import write_json, write_text
     from robust_sparse_tf import files
     from robust_sparse_tf.errors import InputError
@@ -58,14 +58,14 @@ def write(folder: str) -> str:
         raise InputError(f"{folder}: holds no finished cell yet")
     rows = summarise(finished)
     attacked = robustness.summarise(folder, sweep.get("evaluations", []), finished)
-    warnings = robustness.of_training(finished)
-    text = markdown(rows, sweep) + warnings + robustness.markdown(attacked)
-    made = {
-        "command": made_by,
-        "revisions": _revisions(folder, [result["name"] for result in finished]),
-        "seconds": sum(result["seconds"] for result in finished),
-    }
-    write_json(os.path.join(folder, "report.json"), {**made, "rows": rows, "robustness": attacked})
+    content = {"rows": rows, "robustness": attacked}
+    if sweep.get("study"):
+        text, content["study"] = studies.BY_NAME[sweep["study"]](folder, finished, attacked)
+    else:
+        text = markdown(rows) + robustness.markdown(attacked)
+    text += robustness.of_training(finished)
+    text += f"\n{len(finished)} of {len(names)} cells. Made by:\n\n    {made_by}\n"
+    write_json(os.path.join(folder, "report.json"), _made(folder, finished, made_by) | content)
     write_text(os.path.join(folder, "report.md"), text)
     path = os.path.join(folder, "report.png")
     with files.naming(path):
@@ -106,8 +106,8 @@ def summarise(results: list[dict[str, Any]]) -> list[Row]:
     return sorted(rows, key=lambda row: (order.index(row["method"]), -row["density"]))
 
 
-def markdown(rows: list[Row], sweep: dict[str, Any]) -> str:
-    """report.md: test accuracies in percent, mean ± standard deviation."""
+def markdown(rows: list[Row]) -> str:
+    """Test accuracies in percent, mean ± standard deviation."""
     names = _measures(rows)
     lines = [
         "# Test accuracy (%) by method and density",
@@ -119,10 +119,7 @@ def markdown(rows: list[Row], sweep: dict[str, Any]) -> str:
         shown = [_percent(row["measures"].get(name)) for name in names]
         cells = [row["method"], f"{100 * row['density']:.1f}", *shown, str(row["seeds"])]
         lines.append("| " + " | ".join(cells) + " |")
-    finished = sum(row["seeds"] for row in rows)
-    lines += ["", f"{finished} of {len(sweep['cells'])} cells. Made by:", ""]
-    lines += ["    " + sweep["command"], ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def _finished(folder: str, names: list[str]) -> list[dict[str, Any]]:
@@ -135,13 +132,26 @@ def _finished(folder: str, names: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def _revisions(folder: str, names: list[str]) -> list[str]:
-    """The revisions of this project that made the cells."""
-    found = set()
-    for name in names:
-        with open(os.path.join(folder, name, "config.json")) as file:
-            found.add(json.load(file)["git_revision"])
-    return sorted(found)
+def _made(folder: str, finished: list[dict[str, Any]], command: str) -> dict[str, Any]:
+    """What made the cells: the command, this project's revisions, packages, seeds and times."""
+    configs = []
+    for result in finished:
+        with open(os.path.join(folder, result["name"], "config.json")) as file:
+            configs.append(json.load(file))
+    packages = {
+        f"{name} {version}"
+        for config in configs
+        for name, version in config.get("packages", {}).items()
+    }
+    return {
+        "command": command,
+        "revisions": sorted({config["git_revision"] for config in configs}),
+        "packages": sorted(packages),
+        "cells": [
+            {key: result[key] for key in ("name", "flags", "seconds")} for result in finished
+        ],
+        "seconds": sum(result["seconds"] for result in finished),
+    }
 
 
 def _spread(values: list[float]) -> dict[str, float | None]:

@@ -12,7 +12,7 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, engine, flags, report, robustness
+    from experiments import command, engine, flags, report, robustness, studies
     from experiments.directory import run_name, write_json
     from experiments.grid import as_flag, cells
     from experiments.sweep_progress import SweepProgress
@@ -22,6 +22,7 @@ with quiet_stderr():
 _REPEATED = {
     "grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1",
     "evaluate": "attacks on each finished cell, as flags of experiments.evaluate",
+    "study": "the study that the report compares with",
     "ray_address": "HOST:PORT of a Ray cluster whose nodes see the same files",
 }
 # What a core of its own makes best, with Ray and without it; part of the cells' names and bits.
@@ -29,11 +30,12 @@ _ONE_CORE = {"branches": 1, "intra_op_threads": 1}
 # Where files lie, and who computes, is no part of what is computed.
 _PLACES = ("--output_dir=", "--data_dir=", "--ray_address=")
 USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...]
-    [--evaluate="FLAGS OF evaluate" ...] [--ray_address=HOST:PORT] [FLAGS OF run]
+    [--evaluate="FLAGS OF evaluate" ...] [--study=NAME] [--ray_address=HOST:PORT] [FLAGS OF run]
 
 Each grid is the product of its axes. Finished cells are not run again; the report is written after
 each cell. With --evaluate they are attacked, too, as by experiments.evaluate, and the report says
-what stands. The sweep's directory, under --output_dir, is the last line printed.
+what stands. With --study it has that study's tables and figures, ours beside the published. The
+sweep's directory, under --output_dir, is the last line printed.
 
 By Ray (pip install '.[sweep]') as many cells are run at a time as there are cores, each with one
 thread (--branches=1 --intra_op_threads=1 where no others are given): on this machine, or on a
@@ -72,6 +74,10 @@ class Sweep:
         base = flags.parse(argv, repeated=_REPEATED)
         grids, self._evaluations = base.pop("grid"), base.pop("evaluate")
         self._address = (base.pop("ray_address") or [None])[-1]
+        self._study = (base.pop("study") or [""])[-1]
+        if self._study not in ("", *studies.BY_NAME):
+            allowed = ", ".join(studies.BY_NAME)
+            raise InputError(f"study={self._study}: must be one of {allowed}")
         base |= {name: value for name, value in _ONE_CORE.items() if not base[name]}
         if not grids:
             raise InputError("grid: must be given, as in --grid=method=set,rigl,density=0.5,0.1")
@@ -107,6 +113,7 @@ class Sweep:
             "command": self._command,
             "cells": list(details),
             "evaluations": self._evaluations,
+            "study": self._study,
         }
         write_json(os.path.join(self.folder, "sweep.json"), content)
         todo = [

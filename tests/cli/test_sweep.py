@@ -136,6 +136,7 @@ def test_names_of_sweeps(call_sweep):
 
 
 REFUSED = {
+    "study": ([GRID, "--study=some"], "study=some: must be one of search_sparse_robust"),
     "no grid": ([], "grid: must be given"),
     "unknown flag": ([GRID, "--nosuch=1"], "nosuch"),
     "no flag": ([GRID, "rigl"], "rigl: is not a flag"),

@@ -1,0 +1,14 @@
+"""Reports of the studies: of a sweep's finished cells, beside what was published.
+
+Each module has `report(folder, cells)`: `folder` is the sweep's, `cells` the `results.json` of each
+finished cell. It draws into `folder`, and returns Markdown and the same numbers for report.json.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from experiments.studies import search_sparse_robust
+
+Report = Callable[[str, list[dict[str, Any]]], tuple[str, dict[str, Any]]]
+
+BY_NAME: dict[str, Report] = {"search_sparse_robust": search_sparse_robust.report}

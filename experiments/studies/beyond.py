@@ -1,0 +1,73 @@
+"""What a study could not say: its networks under stronger attacks, with the warnings they earn."""
+
+from typing import Any
+
+from experiments.results import markdown_table
+from experiments.robustness import parse
+
+_ILLUSION = 0.3  # of which FGSM leaves so much more is told
+
+
+def table(attacked: list[dict]) -> tuple[str, list[dict[str, Any]]]:
+    """Each network under each attack of the sweep's `--evaluate`, side by side.
+
+    Args:
+        attacked: see `robustness.summarise`.
+
+    Returns:
+        Markdown ("" where nothing was attacked), and a dict for each network: `network`,
+        `accuracies` by attack and epsilon (fractions), `warnings`.
+    """
+    networks: dict[str, dict[str, Any]] = {}
+    for entry in attacked:
+        empty = {"network": entry["network"], "accuracies": {}, "warnings": []}
+        own = networks.setdefault(entry["network"], empty)
+        for row in entry["rows"]:
+            if row["epsilon"] is not None or row["attack"] == "clean":
+                own["accuracies"].setdefault(_title(entry, row), row["accuracy"])
+        own["warnings"] += [w for w in entry["warnings"] if w not in own["warnings"]]
+    found = list(networks.values())
+    if not found:
+        return "", []
+    titles = list(dict.fromkeys(title for own in found for title in own["accuracies"]))
+    rows = [["network", *titles, "warnings"]]
+    for own in found:
+        shown = [own["accuracies"].get(title) for title in titles]
+        words = ["" if value is None else f"{100 * value:.1f}" for value in shown]
+        rows.append([own["network"], *words, str(len(own["warnings"]))])
+    lines = ["## Beyond the study: stronger attacks", "", "Accuracy in percent.", ""]
+    lines += [*markdown_table(rows), "", _illusions(found), ""]
+    lines += [
+        f"**Warning**, {own['network']}: {text}\n" for own in found for text in own["warnings"]
+    ]
+    return "\n".join(lines), found
+
+
+def _title(entry: dict[str, Any], row: dict[str, Any]) -> str:
+    """The attack with its radius; the worst case by the name of the ensemble, or "worst"."""
+    name = row["attack"]
+    if name == "clean":
+        return name
+    if name == "worst":
+        ensemble = parse(entry["evaluation"]).attacks
+        name = ensemble[0] if len(ensemble) == 1 else name
+    return f"{name} {row['epsilon']:g}"
+
+
+def _illusions(found: list[dict[str, Any]]) -> str:
+    """The networks of which FGSM leaves far more than the strongest attack does."""
+    seen, far = 0, []
+    for own in found:
+        single = [value for title, value in own["accuracies"].items() if title.startswith("fgsm ")]
+        if single:
+            seen += 1
+            least = min(own["accuracies"].values())
+            if single[0] - least >= _ILLUSION:
+                far.append(f"{own['network']} ({100 * single[0]:.1f} and {100 * least:.1f})")
+    if not seen:
+        return ""
+    text = (
+        f"FGSM leaves at least {100 * _ILLUSION:.0f} points more than the strongest attack of "
+        f"{len(far)} of {seen} networks"
+    )
+    return f"{text}: {', '.join(far)}." if far else f"{text}."

@@ -1,0 +1,50 @@
+"""What the studies' reports read of a sweep's finished cells."""
+
+import json
+import os
+from typing import Any
+
+from experiments import flags
+from robust_sparse_tf.options import default_of
+
+Cell = dict[str, Any]  # a cell's `results.json`
+
+_DEFAULTS = {field.name: default_of(field) for field in flags.fields()}
+
+
+def flag(cell: Cell, name: str) -> Any:
+    """The value of a flag of a cell."""
+    return cell["flags"].get(name, _DEFAULTS[name])
+
+
+def select(cells: list[Cell], **values: Any) -> list[Cell]:
+    """The cells whose flags have these values."""
+    return [
+        cell for cell in cells if all(flag(cell, key) == value for key, value in values.items())
+    ]
+
+
+def values_of(cells: list[Cell], name: str) -> list[Any]:
+    """The values that a flag has in any cell, each once, in the order of the cells."""
+    return list(dict.fromkeys(flag(cell, name) for cell in cells))
+
+
+def records(folder: str, cell: Cell) -> list[dict[str, Any]]:
+    """A cell's evaluations, in the order in which they were made; see `LotteryTicket.run`."""
+    with open(os.path.join(folder, cell["name"], "metrics.jsonl")) as file:
+        return [json.loads(line) for line in file]
+
+
+def accuracy(figures: dict[str, Any], attack: str) -> float | None:
+    """The accuracy (percent) in a record's `test` or `validation`, on clean images for "none"."""
+    found = figures["clean_accuracy"]
+    if attack != "none":
+        found = figures["robust_accuracy"].get(attack)
+    return None if found is None else 100 * found
+
+
+def nearest_round(cell: Cell, percent: float) -> int | None:
+    """The round with this share of its weights; None where none is within a twentieth of it."""
+    rounds = cell["rounds"]
+    best = min(rounds, key=lambda entry: abs(100 * entry["density"] - percent))
+    return best["round"] if abs(100 * best["density"] / percent - 1) < 0.05 else None

@@ -1,0 +1,146 @@
+"""The report of "The Search for Sparse, Robust Neural Networks" (2019).
+
+Lottery tickets of LeNet-300-100 on digits and fashion, trained naturally, with FGSM and with PGD.
+"""
+
+from typing import Any
+
+from experiments import published
+from experiments.results import markdown_table
+from experiments.studies import beyond, search_sparse_robust_figures
+from experiments.studies.cells import Cell, accuracy, nearest_round, records, select, values_of
+
+DENSITIES = search_sparse_robust_figures.DENSITIES
+TABLES = {"mnist": "table_1_digits", "fashion_mnist": "table_2_fashion"}
+ATTACKS = ("fgsm", "pgd")
+# Both are candidates for what the study calls iteration 30,000: its evaluations are half an epoch
+# of 834 steps apart and counted as 500.
+ITERATIONS = (25_020, 30_000)
+_TRAINED = {"normally": "none", "adversarially": ""}
+_KINDS = {"natural": "natural", "robust": "attack"}  # and as the published numbers name them
+
+
+def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, dict[str, Any]]:
+    """Tables 1 and 2, figures 1 to 15, and what stronger attacks leave.
+
+    Args:
+        folder: the sweep's, in which the figures are drawn.
+        cells: see `experiments.studies`.
+        attacked: see `robustness.summarise`.
+
+    Returns:
+        Markdown, and the numbers of its tables.
+    """
+    study = published.load("search_sparse_robust")
+    histories = {cell["name"]: records(folder, cell) for cell in cells}
+    lines, found = [f"# {study['study']}", ""], []
+    for dataset in values_of(cells, "dataset"):
+        own = select(cells, dataset=dataset, strategy="original")
+        rows = study.get(TABLES.get(dataset, ""), [])
+        for rewind_to in values_of(own, "rewind_to"):
+            tickets = select(own, rewind_to=rewind_to)
+            for iteration in _iterations(tickets, histories):
+                table = _compare(tickets, histories, iteration, rows)
+                entry = dict(dataset=dataset, rewind_to=rewind_to, iteration=iteration)
+                found.append(entry | {"rows": table})
+                lines += _tables(entry, table)
+    lines += search_sparse_robust_figures.draw(folder, cells, histories)
+    text, strong = beyond.table(attacked)
+    return "\n".join(lines) + "\n" + text, {"tables": found, "beyond": strong}
+
+
+def _iterations(cells: list[Cell], histories: dict[str, list]) -> list[int]:
+    """The study's iterations that were evaluated, or else the last one of all."""
+    seen = {record["iteration"] for cell in cells for record in histories[cell["name"]]}
+    return [iteration for iteration in ITERATIONS if iteration in seen] or [max(seen)]
+
+
+def _compare(
+    cells: list[Cell], histories: dict[str, list], iteration: int, rows: list[dict]
+) -> list[dict[str, Any]]:
+    """One entry a density, attack and way of training: natural and attacked accuracy (percent)."""
+    known = {row["P_m_percent"]: row for row in rows}
+    found = []
+    for percent in DENSITIES:
+        for attack in ATTACKS:
+            for trained, training in _TRAINED.items():
+                nets = select(cells, attack=training or attack)
+                at = _at(nets, histories, iteration, percent)
+                entry = dict(density=percent, attack=attack, trained=trained)
+                for (kind, key), name in zip(_KINDS.items(), ("none", attack), strict=True):
+                    ours = [value for r in at if (value := accuracy(r["test"], name)) is not None]
+                    theirs = known.get(percent, {}).get(f"{attack}_{key}", {})
+                    entry[kind] = published.compare(ours, theirs.get(f"{trained}_trained"))
+                found.append(entry)
+    return found
+
+
+def _at(cells: list[Cell], histories: dict, iteration: int, percent: float) -> list[dict]:
+    """The record of each cell at a density and an iteration, where there is one."""
+    return [
+        record
+        for cell in cells
+        for record in histories[cell["name"]]
+        if (record["round"], record["iteration"]) == (nearest_round(cell, percent), iteration)
+    ]
+
+
+def _tables(entry: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    rewound = {
+        "trained_dense": "the weights at the end of the first, dense training",
+        "initial": "the initialisation",
+    }[entry["rewind_to"]]
+    lines = [f"## {entry['dataset']}, rewound to {rewound}, iteration {entry['iteration']:,}", ""]
+    lines += [
+        "Test accuracy in percent over our trials (published mean ± deviation; our difference in "
+        "published standard deviations σ).",
+        "",
+    ]
+    for attack in ATTACKS:
+        own = [row for row in rows if row["attack"] == attack]
+        if not any(row[kind]["trials"] for row in own for kind in _KINDS):
+            continue
+        name = attack.upper()
+        head = ["weights (%)", "natural: normally trained", f"{name}-trained"]
+        lines += markdown_table(
+            [
+                [*head, f"under {name}: normally trained", f"{name}-trained"],
+                *[_row(own, percent) for percent in dict.fromkeys(r["density"] for r in own)],
+            ]
+        )
+        lines.append("")
+    unknown = {row["density"] for row in rows if not row["natural"]["published"]}
+    if unknown:
+        named = ", ".join(f"{percent:g}" for percent in sorted(unknown, reverse=True))
+        lines += [f"No published numbers for {entry['dataset']} at {named} %.", ""]
+    return [*lines, _held(rows), ""]
+
+
+def _row(rows: list[dict[str, Any]], percent: float) -> list[str]:
+    own = {row["trained"]: row for row in rows if row["density"] == percent}
+    return [
+        f"{percent:g}",
+        *[published.beside(own[trained][kind]) for kind in _KINDS for trained in _TRAINED],
+    ]
+
+
+def _held(rows: list[dict[str, Any]]) -> str:
+    """How many figures are within two published deviations or a point, and which are not."""
+    compared = [
+        (row, kind, row[kind])
+        for row in rows
+        for kind in _KINDS
+        if row[kind]["difference"] is not None
+    ]
+    far = [
+        f"{row['trained']} trained at {row['density']:g} %, "
+        f"{'under ' if kind == 'robust' else 'natural beside '}{row['attack'].upper()} "
+        f"({found['difference']:+.2f})"
+        for row, kind, found in compared
+        if abs(found["difference"]) > max(1, 2 * (found["published"]["std"] or 0))
+    ]
+    text = (
+        f"Of {len(compared)} figures {len(compared) - len(far)} are within 2 published standard "
+        "deviations or 1 point of the published ones."
+    )
+    return text + (f" Not within (points): {'; '.join(far)}." if far else "")

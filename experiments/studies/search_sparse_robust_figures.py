@@ -1,0 +1,198 @@
+"""Figures 1 to 15 of "The Search for Sparse, Robust Neural Networks" (2019), of our runs."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from experiments.results import validation_loss
+from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
+from robust_sparse_tf.procedures import CheckpointStore
+
+Histories = dict[str, list[dict[str, Any]]]
+
+DENSITIES = (100.0, 51.3, 16.9, 8.7, 3.6, 1.8)  # percent; those of the study's tables
+_STRATEGIES = {"original": "-", "random": "--", "continued": ":"}
+
+
+def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
+    """Draws all figures into `folder/figures`; returns Markdown that shows them."""
+    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
+    lines = ["## Figures", ""]
+    for dataset in values_of(cells, "dataset"):
+        own = select(cells, dataset=dataset)
+        for name, title, plot in (
+            ("iterations", "Test accuracy against iteration by density", _iterations),
+            ("strategies", "At early stopping, against density, by strategy", _strategies),
+            ("validation", "Validation loss against iteration by density", _validation),
+            ("tickets", "What the winning tickets are rewound to, by layer", _tickets),
+        ):
+            path = os.path.join("figures", f"{dataset}_{name}.png")
+            if figure := plot(folder, own, histories):
+                figure.suptitle(f"{dataset}: {title}")
+                figure.tight_layout()
+                figure.savefig(os.path.join(folder, path), dpi=70)
+                plt.close(figure)
+                lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
+    return lines
+
+
+def _one_each(cells: list[Cell]) -> list[Cell]:
+    """The first trial of each way of training and pruning."""
+    found: dict[tuple, Cell] = {}
+    for cell in cells:
+        found.setdefault(_kind(cell), cell)
+    return list(found.values())
+
+
+def _kind(cell: Cell) -> tuple[str, ...]:
+    return tuple(flag(cell, name) for name in ("attack", "strategy", "rewind_to"))
+
+
+def _title(cell: Cell) -> str:
+    attack, strategy, rewind_to = _kind(cell)
+    trained = "natural" if attack == "none" else attack.upper()
+    return f"{trained}, {strategy}" + (f" ({rewind_to})" if strategy == "original" else "")
+
+
+def _curves(
+    axis: plt.Axes, cell: Cell, history: list[dict], value: Callable[[dict], float | None]
+) -> None:
+    """A line for each density over the iterations of its round."""
+    for place, percent in enumerate(DENSITIES):
+        own = [r for r in history if r["round"] == nearest_round(cell, percent)]
+        points = [(r["iteration"], y) for r in own if (y := value(r)) is not None]
+        if points:
+            color = plt.cm.viridis(place / len(DENSITIES))
+            axis.plot(*zip(*points, strict=True), color=color, label=f"{percent:g} %", lw=1)
+    axis.grid(alpha=0.3)
+    if not axis.lines:
+        axis.set_axis_off()  # not measured
+
+
+def _attacks(cell: Cell) -> Iterable[str]:
+    return cell["rounds"][-1]["test"]["robust_accuracy"]
+
+
+def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
+    """Figures 1, 2, 5, 6, 9, 10: a row for clean and each attack, a column for each training."""
+    nets = _one_each(cells)
+    names = ["none", *dict.fromkeys(name for cell in nets for name in _attacks(cell))]
+    figure, axes = _axes(len(names), len(nets))
+    for column, cell in enumerate(nets):
+        axes[0][column].set_title(_title(cell), fontsize="small")
+        for row, name in enumerate(names):
+            _curves(
+                axes[row][column],
+                cell,
+                histories[cell["name"]],
+                lambda record, name=name: accuracy(record["test"], name),
+            )
+            axes[row][0].set_ylabel("test accuracy (%)" + ("" if row == 0 else f", {name}"))
+    axes[0][0].legend(fontsize="x-small")
+    return figure
+
+
+def _validation(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
+    """The loss that early stopping looks at: under the attack of training."""
+    nets = _one_each(cells)
+    figure, axes = _axes(1, len(nets))
+    for axis, cell in zip(axes[0], nets, strict=True):
+        attack = flag(cell, "attack")
+        _curves(axis, cell, histories[cell["name"]], lambda r, a=attack: validation_loss(r, a))
+        axis.set_title(_title(cell), fontsize="small")
+    axes[0][0].set_ylabel("validation loss")
+    axes[0][0].legend(fontsize="x-small")
+    return figure
+
+
+def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
+    """Figures 3, 4, 7, 8, 11, 12: iteration and accuracies at early stopping."""
+    attacks = values_of(cells, "attack")
+    figure, axes = _axes(3, len(attacks))
+    for column, attack in enumerate(attacks):
+        own = select(cells, attack=attack)
+        axes[0][column].set_title("natural" if attack == "none" else attack.upper())
+        for kind in dict.fromkeys(map(_kind, own)):
+            trials = [cell for cell in own if _kind(cell) == kind]
+            densities = [100 * entry["density"] for entry in trials[0]["rounds"]]
+            robust = attack if attack != "none" else next(iter(_attacks(trials[0])), "none")
+            measures = (
+                lambda early: early["iteration"],
+                lambda early: accuracy(early["test"], "none"),
+                lambda early, robust=robust: accuracy(early["test"], robust),
+            )
+            for row, value in enumerate(measures):
+                points = [
+                    [value(entry["early_stopping"]) for entry in cell["rounds"]] for cell in trials
+                ]
+                axes[row][column].errorbar(
+                    densities,
+                    np.mean(points, axis=0),
+                    np.std(points, axis=0),
+                    fmt=_STRATEGIES[kind[1]],
+                    label=_title(trials[0]),
+                    lw=1,
+                )
+            axes[2][column].set_ylabel(f"test accuracy (%), {robust}")
+    for axis in axes.flat:
+        axis.set_xscale("log")
+        axis.invert_xaxis()
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("iteration")
+    axes[1][0].set_ylabel("test accuracy (%)")
+    for axis in axes[0]:
+        axis.legend(fontsize="x-small")
+    for axis in axes[-1]:
+        axis.set_xlabel("weights (%)")
+    return figure
+
+
+def _tickets(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure | None:
+    """Figures 13 to 15: the distribution of the weights that each density is rewound to."""
+    nets = [cell for cell in _one_each(cells) if flag(cell, "strategy") == "original"]
+    found = [(cell, kernels) for cell in nets if (kernels := _rewound(folder, cell))]
+    if not found:
+        return None
+    layers = list(found[0][1])
+    figure, axes = _axes(len(found), len(layers))
+    for row, (cell, kernels) in enumerate(found):
+        for column, layer in enumerate(layers):
+            axis = axes[row][column]
+            for place, percent in enumerate(DENSITIES):
+                number = nearest_round(cell, percent)
+                if number is not None:
+                    mask = _masks(folder, cell, number)[layer]
+                    axis.hist(
+                        kernels[layer][mask],
+                        bins=80,
+                        density=True,
+                        histtype="step",
+                        color=plt.cm.viridis(place / len(DENSITIES)),
+                        label=f"{percent:g} %",
+                    )
+            axis.set_title(f"{_title(cell)}: {layer}", fontsize="small")
+    axes[0][0].legend(fontsize="x-small")
+    return figure
+
+
+def _rewound(folder: str, cell: Cell) -> dict[str, np.ndarray]:
+    """The kernels by layer that rounds are rewound to; {} where no checkpoint is left."""
+    path = os.path.join(folder, cell["name"], "checkpoints")
+    stored = CheckpointStore(path, read_only=True).load() if os.path.isdir(path) else None
+    if stored is None:
+        return {}
+    arrays = [stored[0][name] for name in sorted(stored[0]) if name.startswith("rewind/")]
+    kernels = [array for array in arrays if array.ndim > 1]
+    return dict(zip(_masks(folder, cell, 0), kernels, strict=True))
+
+
+def _masks(folder: str, cell: Cell, number: int) -> dict[str, np.ndarray]:
+    with np.load(os.path.join(folder, cell["name"], "rounds", str(number), "masks.npz")) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _axes(rows: int, columns: int) -> tuple[plt.Figure, np.ndarray]:
+    return plt.subplots(rows, columns, figsize=(4 * columns, 3 * rows + 0.5), squeeze=False)

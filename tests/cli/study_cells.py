@@ -1,0 +1,81 @@
+"""Cells of a sweep as their files hold them, for the reports of studies; no training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import flags
+from experiments.directory import run_name
+from experiments.grid import as_flag
+from experiments.results import summarise
+
+
+def sweep(folder: Path, study: str, cells: list[dict[str, Any] | None], **content: Any) -> Path:
+    """A sweep of cells as `cell` makes them, of which None is not finished."""
+    names = [cell["name"] if cell else f"unfinished-{n}" for n, cell in enumerate(cells)]
+    made = {"command": "python -m experiments.sweep", "cells": names, "study": study} | content
+    (folder / "sweep.json").write_text(json.dumps(made))
+    return folder
+
+
+def cell(
+    folder: Path,
+    accuracies: list[list[dict[str, float]]],
+    densities: list[float],
+    *,
+    every: int = 10,
+    **given: Any,
+) -> dict[str, Any]:
+    """Writes what a run leaves, and returns its results.
+
+    Args:
+        folder: of the sweep.
+        accuracies: for each round, for each evaluation, the accuracy by attack, "none" for clean.
+        densities: of each round.
+        every: iterations between evaluations.
+        given: the flags.
+    """
+    values = flags.parse(["run", *(as_flag(name, value) for name, value in given.items())])
+    records = [
+        _record(number, (place + 1) * every, densities[number], found)
+        for number, row in enumerate(accuracies)
+        for place, found in enumerate(row)
+    ]
+    results = {
+        "name": run_name(values),
+        "flags": flags.different(values),
+        "rounds": summarise(records, values["attack"]),
+        "seconds": 1.0,
+    }
+    place = folder / results["name"]
+    place.mkdir()
+    (place / "results.json").write_text(json.dumps(results))
+    (place / "config.json").write_text(json.dumps({"git_revision": "some", "packages": {}}))
+    (place / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    for number, density in enumerate(densities):
+        (place / "rounds" / str(number)).mkdir(parents=True)
+        masks = {name: np.random.default_rng(0).random((8, 4)) < density for name in "ab"}
+        np.savez(place / "rounds" / str(number) / "masks.npz", **masks)
+    return results
+
+
+def _record(number: int, iteration: int, density: float, found: dict[str, float]) -> dict:
+    robust = {name: value for name, value in found.items() if name != "none"}
+    figures = {
+        "clean_accuracy": found["none"],
+        "clean_loss": 1 - found["none"],
+        "robust_accuracy": robust,
+        "robust_loss": {name: 1 - value for name, value in robust.items()},
+    }
+    return {
+        "round": number,
+        "iteration": iteration,
+        "density": density,
+        "layers": {},
+        "sparsity": {},
+        "train": {},
+        "validation": figures,
+        "test": figures,
+    }

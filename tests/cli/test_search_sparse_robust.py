@@ -1,0 +1,157 @@
+"""The report of "The Search for Sparse, Robust Neural Networks", of cells made by hand."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from matplotlib import image
+from study_cells import cell, sweep
+
+from experiments import published, report, robustness
+from robust_sparse_tf.procedures import CheckpointStore
+
+STUDY = "search_sparse_robust"
+DENSITIES = [1.0, 0.513, 0.3, 0.169]
+
+
+def ticket(folder, attack="fgsm", *, base=0.9, densities=DENSITIES, every=10, **given):
+    """Clean accuracy is `base`, and less by 0.1 a round; attacked by .2 less; later .01 more."""
+    accuracies = [
+        [
+            {"none": base - 0.1 * number + place, "fgsm": base - 0.2 - 0.1 * number + place}
+            for place in (0, 0.01)
+        ]
+        for number in range(len(densities))
+    ]
+    given = {"dataset": "mnist", "attack": attack, "eval_attacks": ["fgsm"]} | given
+    return cell(folder, accuracies, densities, every=every, **given)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The first table's rows by their first column."""
+    table = [line for line in text.splitlines() if line.startswith("|")][2:]
+    found = {}
+    for line in table:
+        first, *rest = [word.strip() for word in line.strip("|").split("|")]
+        if first in found or first == "---:" or not first[0].isdigit():
+            break
+        found[first] = rest
+    return found
+
+
+def test_ours_stand_beside_the_published(tmp_path):
+    cells = [ticket(tmp_path, base=0.98 + 0.01 * seed, seed=seed) for seed in (0, 1)]
+    cells.append(ticket(tmp_path, "none", base=0.97))
+    text = report.write(str(sweep(tmp_path, STUDY, cells)))
+    known = published.load(STUDY)["table_1_digits"][0]
+    theirs = known["fgsm_natural"]["adversarially_trained"]
+    sigma = (99.5 - theirs["mean"]) / theirs["std"]
+    natural, trained, attacked, robust = rows(text)["100"]
+    assert trained == (f"99.50 ± 0.71 ({theirs['mean']:.2f} ± {theirs['std']:.2f}; {sigma:+.1f} σ)")
+    assert natural.startswith("98.00 (") and attacked.startswith("78.00 (")
+    assert robust.startswith("79.50 ± 0.71 (")
+    assert rows(text)["51.3"][1].startswith("89.50 ± 0.71 (")
+    assert rows(text)["16.9"][1].startswith("69.50 ± 0.71 (")
+    assert rows(text)["8.7"][1].startswith("- (")
+    assert "rewound to the initialisation, iteration 20" in text
+    (table,) = json.loads((tmp_path / "report.json").read_text())["study"]["tables"]
+    assert (table["iteration"], table["rewind_to"]) == (20, "initial")
+    assert "3 of 3 cells" in text
+
+
+def test_counts_what_is_near_the_published(tmp_path, monkeypatch):
+    """Within two published deviations or a point."""
+    near = {"normally_trained": {"mean": 90.9, "std": 0.1}, "adversarially_trained": {}}
+    far = {"normally_trained": {"mean": 70.2, "std": 0.2}, "adversarially_trained": {}}
+    row = {"P_m_percent": 100.0, "fgsm_natural": near, "fgsm_attack": far}
+    study = {"study": "Some", "table_1_digits": [row]}
+    monkeypatch.setattr(published, "load", lambda name: study)
+    text = report.write(str(sweep(tmp_path, STUDY, [ticket(tmp_path, "none")])))
+    assert "Of 2 figures 2 are within 2 published" in text
+    far["normally_trained"]["mean"] = 69.5
+    text = report.write(str(tmp_path))
+    assert "Of 2 figures 1 are within 2 published" in text
+    assert "Not within (points): normally trained at 100 %, under FGSM (+1.50)." in text
+    far["normally_trained"]["std"] = 0.8
+    assert "Of 2 figures 2 are within 2 published" in report.write(str(tmp_path))
+
+
+def test_iterations_that_the_study_may_mean(tmp_path):
+    cells = [ticket(tmp_path, every=every) for every in (12_510,)]
+    text = report.write(str(sweep(tmp_path, STUDY, cells)))
+    assert "iteration 25,020" in text and "iteration 12,510" not in text
+
+
+def test_a_missing_published_row_is_told(tmp_path, monkeypatch):
+    study = published.load(STUDY)
+    kept = [row for row in study["table_1_digits"] if row["P_m_percent"] != 51.3]
+    monkeypatch.setattr(published, "load", lambda name: study | {"table_1_digits": kept})
+    text = report.write(str(sweep(tmp_path, STUDY, [ticket(tmp_path), None])))
+    assert "No published numbers for mnist at 51.3 %." in text
+    assert rows(text)["51.3"][1] == "81.00" and "(" in rows(text)["100"][1]
+    assert "1 of 2 cells" in text
+
+
+def test_figures(tmp_path):
+    """One of each kind; tickets only where a checkpoint still holds what they are rewound to."""
+    cells = [ticket(tmp_path), ticket(tmp_path, "none", strategy="random")]
+    cells.append(ticket(tmp_path, "none", dataset="fashion_mnist"))
+    text = report.write(str(sweep(tmp_path, STUDY, cells)))
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    kinds = ("iterations", "strategies", "validation")
+    assert names == {f"{data}_{kind}.png" for data in ("mnist", "fashion_mnist") for kind in kinds}
+    assert all(f"](figures/{name})" in text for name in names)
+    for name in names:
+        pixels = image.imread(tmp_path / "figures" / name)[..., :3]
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+    store = CheckpointStore(str(tmp_path / cells[0]["name"] / "checkpoints"))
+    weights = np.random.default_rng(0).normal(size=(8, 4))
+    store.save(1, {"rewind/000": weights, "rewind/001": weights[0], "rewind/002": weights}, {})
+    assert "mnist_tickets.png" in report.write(str(tmp_path))
+
+
+def test_stronger_attacks_stand_side_by_side(tmp_path):
+    one = ticket(tmp_path)
+    evaluations = [
+        "--attacks=quick --epsilons=0.3 --rounds=0",
+        "--attacks=standard --epsilons=0.3 --rounds=0",
+    ]
+    for text, attack, left in zip(evaluations, ("fgsm", "square"), (0.9, 0.05), strict=True):
+        _attacked(tmp_path / one["name"], text, attack, left)
+    text = report.write(str(sweep(tmp_path, STUDY, [one], evaluations=evaluations)))
+    assert (
+        "| network | clean | fgsm 0.3 | quick 0.3 | square 0.3 | standard 0.3 | warnings |" in text
+    )
+    assert "| lottery 100 % | 95.0 | 90.0 | 90.0 | 5.0 | 5.0 | 1 |" in text
+    assert "of 1 of 1 networks: lottery 100 % (90.0 and 5.0)." in text
+    assert "**Warning**, lottery 100 %: masked" in text
+    shutil.rmtree(tmp_path / one["name"] / "rounds" / "0" / "robustness")
+    assert "stronger attacks" not in report.write(str(tmp_path))
+
+
+def _attacked(place, text, attack, left):
+    (where,) = robustness.places(str(place), robustness.parse(text))
+    base = dict(norm="linf", distance=1, seconds=2)
+    found = [
+        dict(base, attack="clean", epsilon=None, accuracy=0.95),
+        dict(base, attack=attack, epsilon=0.3, accuracy=left),
+        dict(base, attack="worst", epsilon=0.3, accuracy=left),
+    ]
+    os.makedirs(where)
+    with open(os.path.join(where, "report.json"), "w") as file:
+        json.dump({"rows": found, "warnings": ["masked"]}, file)
+
+
+def test_nothing_finished_is_one_line(tmp_path, capsys):
+    assert report.main(["report", str(sweep(tmp_path, STUDY, [None]))]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("densities", [[1.0], [1.0, 0.018]])
+def test_whatever_is_there_is_reported(densities, tmp_path):
+    text = report.write(str(sweep(tmp_path, STUDY, [ticket(tmp_path, densities=densities)])))
+    assert [row for row, words in rows(text).items() if not words[1].startswith("-")] == [
+        f"{100 * density:g}" for density in densities
+    ]

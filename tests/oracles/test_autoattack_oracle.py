@@ -10,7 +10,7 @@ from tools.bench_contenders import Problem, installed
 
 pytestmark = pytest.mark.slow  # the other libraries are
 
-IMAGES = 400
+IMAGES = 1000
 EPSILON = 0.25
 
 

@@ -104,6 +104,16 @@ def run_name(values: dict[str, Any]) -> str:
     return f"{values['dataset']}-{values['attack']}-{kind}-{digest}"
 
 
+def finished(folder: str, name: str) -> dict[str, Any] | None:
+    """The results of a run in a folder; None where they are missing, or those of another run."""
+    path = os.path.join(folder, name, _RESULTS)
+    if not os.path.exists(path):
+        return None
+    with open(path) as file:
+        results = json.load(file)
+    return results if results["name"] == name else None
+
+
 def write_json(path: str, content: Any) -> None:
     """Writes a JSON file that appears under its name only when it is complete."""
     write_text(path, json.dumps(content, indent=1) + "\n")

@@ -17,7 +17,7 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, robustness, studies
+    from experiments import command, directory, robustness, studies
     from experiments.directory import write_json, write_text
     from robust_sparse_tf import files
     from robust_sparse_tf.errors import InputError
@@ -53,7 +53,7 @@ def write(folder: str) -> str:
         names, made_by = list(sweep["cells"]), str(sweep["command"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: holds no sweep (no readable sweep.json)") from error
-    finished = _finished(folder, names)
+    finished = [found for name in names if (found := directory.finished(folder, name))]
     if not finished:
         raise InputError(f"{folder}: holds no finished cell yet")
     rows = summarise(finished)
@@ -120,16 +120,6 @@ def markdown(rows: list[Row]) -> str:
         cells = [row["method"], f"{100 * row['density']:.1f}", *shown, str(row["seeds"])]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
-
-
-def _finished(folder: str, names: list[str]) -> list[dict[str, Any]]:
-    found = []
-    for name in names:
-        path = os.path.join(folder, name, "results.json")
-        if os.path.exists(path):
-            with open(path) as file:
-                found.append(json.load(file))
-    return found
 
 
 def _made(folder: str, finished: list[dict[str, Any]], command: str) -> dict[str, Any]:

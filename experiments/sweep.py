@@ -13,7 +13,7 @@ from experiments.quiet import quiet_stderr
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     from experiments import command, engine, flags, report, robustness, studies
-    from experiments.directory import run_name, write_json
+    from experiments.directory import finished, run_name, write_json
     from experiments.grid import as_flag, cells
     from experiments.sweep_progress import SweepProgress
     from experiments.training_run import TrainingRun
@@ -146,8 +146,7 @@ class Sweep:
 
     def _training(self, name: str, values: dict) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""
-        finished = os.path.exists(os.path.join(self.folder, name, "results.json"))
-        if finished and not values["overwrite"]:
+        if finished(self.folder, name) and not values["overwrite"]:
             return []
         given = flags.given(values | {"output_dir": self.folder})
         return [_command("run", [as_flag(key, value) for key, value in given.items()])]

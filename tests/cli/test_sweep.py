@@ -97,6 +97,20 @@ def test_failed_cell_is_named(call_sweep, made_up):
     assert "3 of 3 cells" in out
 
 
+def test_a_cell_of_other_flags_is_no_finished_one(call_sweep, made_up):
+    """It is run, which refuses the directory; the others are reported."""
+    folder = Path(call_sweep(GRID)[1].splitlines()[-1])
+    first, second = json.loads((folder / "sweep.json").read_text())["cells"][:2]
+    shutil.rmtree(folder / first)
+    shutil.copytree(folder / second, folder / first)
+    made_up.commands.clear()
+    made_up.failing = {"dense"}
+    code, out, err = call_sweep(GRID)
+    assert code == 1 and err.startswith(f"error: cell {first} failed: ")
+    assert set(made_up.methods) == {"dense"}
+    assert "2 of 3 cells" in out
+
+
 def test_all_cells_failed(call_sweep, made_up):
     made_up.failing = {"dense", "static", "set"}
     code, out, err = call_sweep(GRID)

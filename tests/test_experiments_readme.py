@@ -1,0 +1,59 @@
+"""Every command of the page of the studies works, and its tables are those of stored reports."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments.sweep import Sweep
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "experiments" / "README.md").read_text()
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
+FLAGFILES = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "experiments" / "flagfiles").glob("*/*.flags")
+)
+
+
+def test_every_flagfile_of_a_study_is_named():
+    named = {word.removeprefix("--flagfile=") for command in COMMANDS for word in command}
+    assert {name for name in FLAGFILES if "/methods/" not in name} <= named
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_commands_are_sweeps_whose_cells_can_be_run(command, monkeypatch):
+    """All flags of all cells, and of what attacks them, are allowed and fit together."""
+    monkeypatch.chdir(ROOT)
+    assert command[:3] == ["python", "-m", "experiments.sweep"]
+    sweep = Sweep(command[2:])
+    assert sweep.cells
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_command(command, tmp_path):
+    """As it stands, but for fewer steps, and stopped when the first cell is reported."""
+    if not os.environ.get("RST_DATA_DIR"):
+        pytest.skip("RST_DATA_DIR does not say where MNIST is")
+    short = ["--rounds=2", "--iterations=4", "--evaluate_every=2", "--evaluate_at="]
+    command = [sys.executable, *command[1:], *short, f"--output_dir={tmp_path}"]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        while running.poll() is None and not list(tmp_path.glob("*/report.md")):
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=120) == -signal.SIGINT
+    finally:
+        running.kill()
+    (text,) = (path.read_text() for path in tmp_path.glob("*/report.md"))
+    assert re.search(r"^[1-9][0-9]* of [0-9]+ cells. Made by:$", text, re.MULTILINE)

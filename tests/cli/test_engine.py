@@ -1,5 +1,6 @@
 """The engine of sweeps: what becomes of cells that end well, fail, are refused or lost."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -279,9 +280,10 @@ def test_ray_runs_a_cell_a_core(make, tmp_path, capfd):
 
     def listen(cell: Cell, event: Event, why: str) -> None:
         for child in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-            for connection in child.net_connections("inet"):
-                if connection.status == psutil.CONN_LISTEN:
-                    heard.add(connection.laddr.ip)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
+                for connection in child.net_connections("inet"):
+                    if connection.status == psutil.CONN_LISTEN:
+                        heard.add(connection.laddr.ip)
 
     assert engine.run(cells, listen) == {}
     assert heard and heard <= {"127.0.0.1", "::ffff:127.0.0.1"}

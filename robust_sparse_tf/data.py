@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,11 @@ class DataOptions:
     batch_size: int = option(60, "size of a global batch", unit="images", minimum=1)
     validation_size: int = option(
         -1, "images cut from train for validation (-1: a sixth of train)", minimum=-1
+    )
+    classes: list = option(
+        [],
+        "only images of these classes, separated by commas, whose labels become 0, 1 and so on in "
+        "this order (default: all)",
     )
 
     def __post_init__(self) -> None:
@@ -137,24 +143,35 @@ def load(
     batch_size: int = 60,
     data_dir: str = "",
     validation_size: int = -1,
+    classes: Sequence[int] = (),
     seed: int = 0,
 ) -> tuple[Split, Split, Split]:
     """Loads a named data set as (train, validation, test).
 
     The validation split is drawn from train by `seed`. "digits" (8x8, 1,797 images, of which the
     last 360 are the test set) comes with scikit-learn; the others load through TFDS, which
-    downloads only what it does not find prepared in `data_dir`.
+    downloads only what it does not find prepared in `data_dir`. With `classes` only their images
+    are there, and the label of an image is its class's place among them.
 
     Raises:
         InputError: for an unknown name, a folder that is not there, a data set that is neither
-            prepared nor to be downloaded, or a validation split as large as the data.
+            prepared nor to be downloaded, classes that it does not have, or a validation split as
+            large as the data.
     """
     options = DataOptions(
-        dataset=dataset, data_dir=data_dir, batch_size=batch_size, validation_size=validation_size
+        dataset=dataset,
+        data_dir=data_dir,
+        batch_size=batch_size,
+        validation_size=validation_size,
+        classes=list(classes),
     )
     (images, labels), test, num_classes = (
         _digits() if dataset == "digits" else _tfds(dataset, options.data_dir)
     )
+    if classes:
+        chosen = _chosen(options.classes, num_classes)
+        images, labels = _only(chosen, images, labels)
+        test, num_classes = _only(chosen, *test), len(chosen)
     held_out = len(images) // 6 if validation_size < 0 else validation_size
     if not 0 < held_out < len(images):
         raise InputError(
@@ -174,6 +191,27 @@ def load(
         Split(images[valid], labels[valid], **common),
         Split(*test, **common),
     )
+
+
+def _chosen(classes: list, num_classes: int) -> list[int]:
+    """Classes as numbers, which as flags are words."""
+    found = [int(word) if str(word).isdecimal() else -1 for word in classes]
+    known = set(range(num_classes)) & set(found)
+    if len(found) < 2 or len(known) < len(found):
+        raise InputError(
+            f"classes={','.join(map(str, classes))}: must be two or more different whole numbers "
+            f"from 0 to {num_classes - 1}"
+        )
+    return found
+
+
+def _only(
+    classes: list[int], images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images of some classes, and the places of their classes as labels."""
+    places, numbers = np.nonzero(labels == np.asarray(classes)[:, None])
+    order = np.argsort(numbers)
+    return images[numbers[order]], places[order]
 
 
 def _digits() -> tuple[tuple, tuple, int]:

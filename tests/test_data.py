@@ -147,6 +147,29 @@ def test_validation_is_cut_from_train():
     assert (numbers(train, 1) != numbers(other[0], 1)).any()
 
 
+@pytest.mark.parametrize("classes", [(1, 7), ("7", "1"), (3, 0, 9)])
+def test_only_some_classes(classes):
+    """All their images and no others, in order; a label is a place among the classes."""
+    numbers, labels = load_digits(return_X_y=True)
+    train, valid, test = data.load("digits", classes=classes, batch_size=10)
+    assert {split.num_classes for split in (train, valid, test)} == {len(classes)}
+    wanted = [np.flatnonzero(labels[-360:] == int(name)) for name in classes]
+    for place, expected in enumerate(wanted):
+        images = test.images[test.labels == place].reshape(-1, 64) * 16
+        np.testing.assert_array_equal(images, numbers[-360:][expected])
+    assert test.size == sum(map(len, wanted))
+    named = np.array([int(name) for name in classes])
+    found = np.bincount(named[np.concatenate([train.labels, valid.labels])], minlength=10)
+    all_ = np.bincount(labels[:-360], minlength=10)
+    np.testing.assert_array_equal(found, np.where(np.isin(np.arange(10), named), all_, 0))
+
+
+@pytest.mark.parametrize("classes", [(1,), (1, 1), (1, 10), (-1, 1), ("1", "x"), (1.5, 2)])
+def test_load_refuses_classes(classes):
+    with pytest.raises(InputError, match="^classes=.*: must be two or more different .* 0 to 9$"):
+        data.load("digits", classes=classes)
+
+
 def image(value: float = 0.5, dtype: type = np.float32) -> np.ndarray:
     """Four images of which one pixel is special."""
     images = np.zeros((4, 2, 2, 1), dtype)
@@ -193,6 +216,7 @@ def test_split_refuses_empty_batches():
         (dict(batch_size=1199), "batch_size=1199: must be at most the 1198 images"),
         (dict(validation_size=0), "validation_size=0: must be between 1 and 1436"),
         (dict(validation_size=-2), "validation_size=-2"),
+        (dict(validation_size=400, classes=(1, 7)), "validation_size=400: must be between 1 and 2"),
         (dict(validation_size=1437), "validation_size=1437: must be between 1 and 1436"),
         (
             dict(dataset="mnist", data_dir="no/such/folder"),

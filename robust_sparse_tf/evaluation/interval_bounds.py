@@ -15,9 +15,8 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.margins import batches
 from robust_sparse_tf.evaluation.propagation import (
     DUAL,
-    differences,
     input_box,
-    is_linear,
+    linear_end,
     middle_of,
     propagate,
 )
@@ -74,10 +73,10 @@ def margin_bounds(
     Returns:
         float32 [batch, classes], infinity at the label.
     """
-    last = propagate(unwrapped(model), input_box(x, epsilon, norm, clip_min, clip_max))[-1]
-    if is_linear(last.layer):
-        weights, biases = differences(last.layer, y)
-        inside = last.inputs[0]
+    steps = propagate(unwrapped(model), input_box(x, epsilon, norm, clip_min, clip_max))
+    if end := linear_end(steps):
+        weights, biases = end.differences(y)
+        inside = end.features
         centre, radius = middle_of(inside)
         spread = tf.einsum("bd,bdk->bk", radius, tf.abs(weights))
         margins = tf.einsum("bd,bdk->bk", centre, weights) + biases - spread
@@ -86,8 +85,8 @@ def margin_bounds(
             lengths = tf.norm(weights * inside.ball.scale[..., None], DUAL[norm], axis=1)
             margins = tf.maximum(margins, at_x - epsilon * lengths)
     else:
-        own = tf.gather(last.output.low, y, batch_dims=1)
-        margins = own[:, None] - last.output.high
+        low, high, _ = steps[-1].output
+        margins = tf.gather(low, y, batch_dims=1)[:, None] - high
     label = tf.one_hot(y, margins.shape[-1], on_value=True, off_value=False)
     return tf.where(label, math.inf, margins)
 

@@ -67,16 +67,17 @@ def local_lipschitz(
     box = propagation.input_box(x, radius, norm, clip_min, clip_max)
     steps = propagation.propagate(network, box)
     _check_chain(steps, box)
-    last = steps[-1]
-    if not propagation.is_linear(last.layer):
-        raise InputError(f"layer {last.layer.name}: the last layer must be dense and linear")
+    end = propagation.linear_end(steps)
+    if end is None:
+        name = steps[-1].layer.name
+        raise InputError(f"layer {name}: the last layer must be dense and linear")
 
     constant, active = tf.ones(tf.shape(box.low)[:1]), tf.ones_like(box.low)
-    for step in steps[:-1]:
+    for step in end.before:
         factor, active = _pass(step, active, norm)
         constant *= factor
     predicted = tf.argmax(network(tf.convert_to_tensor(x, tf.float32), training=False), axis=1)
-    weights, _ = propagation.differences(last.layer, predicted)
+    weights, _ = end.differences(predicted)
     return constant[:, None] * tf.norm(weights * active[..., None], DUAL[norm], axis=1)
 
 

@@ -12,7 +12,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.models.layers import ParameterFreeShortcut
+from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 
 DUAL = {norm: norms.ORDERS[dual] for norm, dual in norms.DUAL.items()}
 """Orders of the dual norms."""
@@ -28,6 +28,7 @@ RESHAPING = (
     keras.layers.Cropping2D,
     keras.layers.Dropout,
     ParameterFreeShortcut,
+    BinaryLogits,
 )
 """Layers that move entries, drop them or add zeros."""
 
@@ -136,16 +137,39 @@ def affine_parts(layer: keras.layers.Layer) -> tuple[Callable, Callable]:
     return apply, add
 
 
-def differences(layer: keras.layers.Dense, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Weights and biases of the label's logit less each: [batch, features, classes], [.., classes].
+class LinearEnd(NamedTuple):
+    """The last linear part of a network, from its features to the logits."""
 
-    They make one layer of the last one and the subtraction after it.
-    """
-    weights = tf.gather(layer.kernel, y, axis=1)  # [features, batch]
-    weights = tf.transpose(weights)[:, :, None] - layer.kernel[None]
-    if not layer.use_bias:
-        return weights, tf.zeros_like(weights[:, 0])
-    return weights, tf.gather(layer.bias, y)[:, None] - layer.bias[None]
+    before: list[Step]
+    features: Box
+    kernel: tf.Tensor
+    """[features, classes]."""
+    bias: tf.Tensor
+    """[classes]."""
+
+    def differences(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Weights [batch, features, classes] and biases of the label's logit less each one.
+
+        They make one layer of the last one and the subtraction after it.
+        """
+        weights = tf.gather(self.kernel, y, axis=1)  # [features, batch]
+        weights = tf.transpose(weights)[:, :, None] - self.kernel[None]
+        return weights, tf.gather(self.bias, y)[:, None] - self.bias[None]
+
+
+def linear_end(steps: list[Step]) -> LinearEnd | None:
+    """The dense layer without activation that a network ends in; None where it does not."""
+    *before, last = steps
+    binary = type(last.layer) is BinaryLogits
+    if binary and before:
+        *before, last = before
+    layer = last.layer
+    if type(layer) is not keras.layers.Dense or activation_of(layer) != "linear":
+        return None
+    kernel, bias = layer.kernel, layer.bias if layer.use_bias else tf.zeros(layer.units)
+    if binary:
+        kernel, bias = steps[-1].layer(kernel), steps[-1].layer(bias)
+    return LinearEnd(before, last.inputs[0], kernel, bias)
 
 
 def activation_of(layer: keras.layers.Layer) -> str:
@@ -225,8 +249,3 @@ def _dual_lengths(apply: Callable, kernel: tf.Tensor, ball: Ball) -> tf.Tensor:
 def middle_of(box: Box) -> tuple[tf.Tensor, tf.Tensor]:
     """The centre of a box and its half width."""
     return (box.high + box.low) / 2, (box.high - box.low) / 2
-
-
-def is_linear(layer: keras.layers.Layer) -> bool:
-    """Whether a layer is dense and has no activation."""
-    return type(layer) is keras.layers.Dense and activation_of(layer) == "linear"

@@ -76,6 +76,24 @@ def logits(num_classes: int, **options: Any) -> keras.layers.Dense:
     return keras.layers.Dense(num_classes, name="logits", **options)
 
 
+def binary_logits(num_classes: int, **options: Any) -> list[keras.layers.Layer]:
+    """The last layers of a classifier of two classes with one output z, the logits 0 and z.
+
+    Their cross-entropy is softplus(-z) for class 1 and softplus(z) for class 0, and everything that
+    takes logits takes them.
+
+    Args:
+        num_classes: 2.
+        **options: the rest of the dense layer's arguments.
+
+    Raises:
+        InputError: for any other number of classes.
+    """
+    if num_classes != 2:
+        raise InputError(f"num_classes={num_classes}: must be 2 for a network of one output")
+    return [keras.layers.Dense(1, name="output", **options), BinaryLogits(name="logits")]
+
+
 def hidden_layers(sizes: Sequence[int], width: float, *, use_bias: bool) -> list[Any]:
     """Dense layers "hidden_1", "hidden_2" and so on with ReLU, on flattened images."""
     dense = [
@@ -90,6 +108,15 @@ def hidden_layers(sizes: Sequence[int], width: float, *, use_bias: bool) -> list
 def batch_norm(name: str) -> keras.layers.BatchNormalization:
     """Batch normalization with Torch's constants, those of the networks' usual implementations."""
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+
+
+@keras.saving.register_keras_serializable("robust_sparse_tf")
+class BinaryLogits(keras.layers.Layer):
+    """The logits 0 and z of an output z."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """From [batch, 1] to [batch, 2]."""
+        return tf.concat([tf.zeros_like(inputs), inputs], axis=-1)
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")

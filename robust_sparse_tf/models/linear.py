@@ -1,10 +1,10 @@
-"""The linear classifier."""
+"""The linear classifiers."""
 
 from collections.abc import Sequence
 
 import tf_keras as keras
 
-from robust_sparse_tf.models.layers import PerChannel, logits, normalized_input
+from robust_sparse_tf.models.layers import PerChannel, binary_logits, logits, normalized_input
 
 
 def linear(
@@ -35,4 +35,36 @@ def linear(
             logits(num_classes),
         ],
         name="linear",
+    )
+
+
+def binary_linear(
+    input_shape: Sequence[int] = (28, 28, 1),
+    num_classes: int = 2,
+    *,
+    mean: PerChannel = None,
+    std: PerChannel = None,
+) -> keras.Sequential:
+    """One weight a pixel and a bias: logistic regression of two classes, logits 0 and w.x + b out.
+
+    The binary linear model of "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang
+    and Chen, 2018), whose softplus loss is the cross-entropy of these logits: 785 weights on 28x28
+    images.
+
+    Args:
+        input_shape: height, width and channels of one image.
+        num_classes: 2.
+        mean: subtracted from the images, for all channels or for each; None: nothing.
+        std: divides the images, for all channels or for each; None: nothing.
+
+    Raises:
+        InputError: naming the argument that is not allowed.
+    """
+    return keras.Sequential(
+        [
+            *normalized_input(input_shape, mean, std),
+            keras.layers.Flatten(name="flatten"),
+            *binary_logits(num_classes),
+        ],
+        name="binary_linear",
     )

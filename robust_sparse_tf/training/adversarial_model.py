@@ -8,6 +8,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
 from robust_sparse_tf.training.objectives import Mixed
 
@@ -27,6 +28,7 @@ _PURE_LAYERS = (
     keras.layers.AveragePooling2D,
     keras.layers.GlobalAveragePooling2D,
     keras.layers.Add,
+    BinaryLogits,
 )
 
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import models, sparsity
-from robust_sparse_tf.models.layers import ParameterFreeShortcut
+from robust_sparse_tf.models.layers import ParameterFreeShortcut, binary_logits
 
 SHAPE = (8, 8, 2)
 layers = keras.layers
@@ -38,6 +38,20 @@ def convolutional() -> keras.Model:
             layers.Dense(4),
         ]
     )
+
+
+def binary() -> keras.Model:
+    """One output, which becomes two logits."""
+    hidden = layers.Dense(20, activation="relu")
+    return keras.Sequential([layers.Input(SHAPE), layers.Flatten(), hidden, *binary_logits(2)])
+
+
+def two_columns() -> keras.Model:
+    """The same network with two outputs, of which one is 0."""
+    one, two = binary(), models.mlp(SHAPE, 2, hidden=(20,))
+    *first, kernel, bias = one.get_weights()
+    two.set_weights([*first, *(np.insert(value, 0, 0, axis=-1) for value in (kernel, bias))])
+    return two
 
 
 def residual() -> keras.Model:

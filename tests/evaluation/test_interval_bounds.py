@@ -113,6 +113,16 @@ def test_linear_models_are_certified_exactly(norm, dual, scaled):
         assert found == pytest.approx(np.mean(right & (exact > epsilon)), abs=1.5 / data.size)
 
 
+def test_one_output_is_as_two():
+    keras.utils.set_random_seed(0)
+    one = bounded_networks.binary()
+    keras.utils.set_random_seed(0)
+    two, x = bounded_networks.two_columns(), bounded_networks.inputs(16)
+    y = tf.argmax(two(x), axis=1)
+    found, expected = (margin_bounds(model, x, y, 0.02) for model in (one, two))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_clip_range_counts():
     """Where an input cannot move, its bounds do not: white images in linf."""
     network = model(3)

@@ -115,6 +115,17 @@ def test_inactive_units_do_not_count(norm):
 
 
 @every_norm
+def test_one_output_is_as_two(norm):
+    keras.utils.set_random_seed(0)
+    one = bounded_networks.binary()
+    keras.utils.set_random_seed(0)
+    two, x = bounded_networks.two_columns(), bounded_networks.inputs(16)
+    found, expected = (local_lipschitz(model, x, 0.1, norm=norm) for model in (one, two))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert np.all(np.max(found, axis=1) > 0)
+
+
+@every_norm
 def test_grows_with_the_radius(norm):
     network, x = NETWORKS["convolutional"], bounded_networks.inputs(16)
     means = [np.mean(local_lipschitz(network, x, r, norm=norm)) for r in (1e-4, 0.01, 0.1, 1.0)]

@@ -11,15 +11,16 @@ from robust_sparse_tf.sparsity import densities
 from robust_sparse_tf.training import AdversarialModel
 
 SHAPE = (28, 28, 3)
+CLASSES = dict.fromkeys(models.BY_NAME, 7) | {"binary_linear": 2}
 
 
 def build(name: str, **options) -> keras.Model:
-    """A model for seven classes, narrow where it has a width."""
+    """A model for some classes, narrow where it has a width."""
     keras.utils.set_random_seed(0)
     builder = models.BY_NAME[name]
     if "width" in inspect.signature(builder).parameters:
         options.setdefault("width", 0.1)
-    return builder(SHAPE, 7, **options)
+    return builder(SHAPE, CLASSES[name], **options)
 
 
 @pytest.fixture(scope="module", params=models.BY_NAME)
@@ -58,16 +59,16 @@ def test_all_models_are_exported():
 
 def test_takes_shape_and_classes_by_position(model):
     assert model.input_shape == (None, *SHAPE)
-    assert model.output_shape == (None, 7)
+    assert model.output_shape == (None, CLASSES[model.name])
     assert model.name in models.BY_NAME
 
 
 def test_returns_logits(model, outputs):
     """The last layer has no activation, and its outputs are no probabilities."""
     last = model.layers[-1]
-    assert (last.name, type(last)) == ("logits", keras.layers.Dense)
-    assert last.activation is keras.activations.linear
-    assert outputs.shape == (2, 7)
+    assert last.name == "logits"
+    assert getattr(last, "activation", None) in (None, keras.activations.linear)
+    assert outputs.shape == (2, CLASSES[model.name])
     assert np.isfinite(outputs).all()
     assert not np.allclose(outputs.sum(-1), 1)
 

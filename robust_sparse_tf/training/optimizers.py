@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
+from robust_sparse_tf.training.inverse_decay import InverseDecay
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,14 @@ class OptimizerOptions:
     learning_rate: float = option(1.2e-3, "initial learning rate", above=0)
     momentum: float = option(0.9, "momentum of sgd", minimum=0, maximum=1)
     weight_decay: float = option(0.0, "decoupled weight decay a step, of any optimizer", minimum=0)
+    l2: float = option(
+        0.0,
+        "coupled weight decay, as in Caffe: so much of each weight, and of each bias, is added to "
+        "its gradient",
+        minimum=0,
+    )
     learning_rate_schedule: str = option(
-        "", "name of a tf_keras.optimizers.schedules class, for example CosineDecay"
+        "", "InverseDecay, or the name of a tf_keras.optimizers.schedules class, as CosineDecay"
     )
     learning_rate_arguments: str = option(
         "{}", 'further arguments of the schedule, as JSON: {"decay_steps": 1000}'
@@ -36,15 +43,17 @@ class OptimizerOptions:
         """
         common = dict(learning_rate=self._rate(), weight_decay=self.weight_decay or None)
         if self.optimizer == "sgd":
-            return keras.optimizers.SGD(momentum=self.momentum, **common)
+            common["momentum"] = self.momentum
         if self.optimizer == "adamw":
             common["weight_decay"] = self.weight_decay
         makers = dict(
+            sgd=keras.optimizers.SGD,
             adam=keras.optimizers.Adam,
             adamw=keras.optimizers.AdamW,
             rmsprop=keras.optimizers.RMSprop,
         )
-        return makers[self.optimizer](**common)
+        maker = makers[self.optimizer]
+        return _coupled(maker, self.l2)(**common) if self.l2 else maker(**common)
 
     def _rate(self) -> float | keras.optimizers.schedules.LearningRateSchedule:
         if not self.learning_rate_schedule:
@@ -54,6 +63,7 @@ class OptimizerOptions:
             for name, value in vars(keras.optimizers.schedules).items()
             if isinstance(value, type) and name != "LearningRateSchedule"
         }
+        schedules["InverseDecay"] = InverseDecay
         if self.learning_rate_schedule not in schedules:
             raise InputError(
                 f"learning_rate_schedule={self.learning_rate_schedule}: must be one of "
@@ -72,3 +82,15 @@ class OptimizerOptions:
                 f"learning_rate_arguments={self.learning_rate_arguments}: "
                 f"not arguments of {self.learning_rate_schedule} ({error})"
             ) from error
+
+
+def _coupled(
+    maker: type[keras.optimizers.Optimizer], l2: float
+) -> type[keras.optimizers.Optimizer]:
+    """An optimizer whose gradients, and so its moments, hold the weight decay."""
+
+    class Coupled(maker):
+        def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+            super().update_step(gradient + l2 * variable, variable)
+
+    return Coupled

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.training.inverse_decay import InverseDecay
 from robust_sparse_tf.training.optimizers import OptimizerOptions
 
 SCHEDULES = {
@@ -47,6 +48,44 @@ def test_weight_decay_is_decoupled(name):
     weight = tf.Variable([2.0, -4.0])
     made.apply_gradients([(tf.zeros(2), weight)])
     np.testing.assert_allclose(weight, [1.9, -3.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
+def test_l2_is_part_of_the_gradient(name):
+    """As an optimizer without it that is given the sum, moments and all."""
+    options = dict(optimizer=name, learning_rate=0.1)
+    coupled = OptimizerOptions(l2=0.25, **options).build()
+    plain = OptimizerOptions(**options).build()
+    first, second = tf.Variable([2.0, -4.0]), tf.Variable([2.0, -4.0])
+    for number in range(4):
+        gradient = tf.constant([0.3 * number, 0.1])
+        coupled.apply_gradients([(gradient, first)])
+        plain.apply_gradients([(gradient + 0.25 * second, second)])
+    np.testing.assert_array_equal(first, second)
+    assert np.all(np.abs(first.numpy()) < [2, 4])
+
+
+def test_sgd_is_caffes():
+    """V = 0.9 V - rate (gradient + decay w), w += V, rate = 0.01 (1 + 1e-4 t)^-0.75, by hand."""
+    made = OptimizerOptions(
+        optimizer="sgd", learning_rate=0.01, l2=5e-4, learning_rate_schedule="InverseDecay"
+    ).build()
+    weight, expected, velocity = tf.Variable([2.0, -3.0]), np.array([2.0, -3.0]), np.zeros(2)
+    for step in range(5):
+        gradient = np.array([0.5, -0.1]) * step
+        made.apply_gradients([(tf.constant(gradient, tf.float32), weight)])
+        rate = 0.01 * (1 + 1e-4 * step) ** -0.75
+        velocity = 0.9 * velocity - rate * (gradient + 5e-4 * expected)
+        expected = expected + velocity
+    np.testing.assert_allclose(weight, expected, rtol=1e-6)
+
+
+def test_inverse_decay():
+    made = InverseDecay(0.01, gamma=1e-4, power=0.75)
+    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(made))
+    for schedule in (made, again):
+        rates = [float(schedule(step)) for step in (0, 10_000, 50_000)]
+        np.testing.assert_allclose(rates, [0.01, 0.01 * 2**-0.75, 0.01 * 6**-0.75], rtol=1e-5)
 
 
 def test_the_table_of_schedules_is_complete():
@@ -96,6 +135,7 @@ def test_initial_rate_can_be_given_among_the_arguments():
         (dict(learning_rate=float("nan")), "learning_rate=nan: must be above 0"),
         (dict(momentum=1.1), "momentum=1.1: must be"),
         (dict(weight_decay=-1e-4), "weight_decay=-0.0001: must be at least 0"),
+        (dict(l2=-1e-4), "l2=-0.0001: must be at least 0"),
         (
             dict(learning_rate_schedule="Linear"),
             "learning_rate_schedule=Linear: must be one of CosineDecay, .*PolynomialDecay",

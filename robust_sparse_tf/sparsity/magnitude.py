@@ -1,6 +1,7 @@
 """Magnitude pruning at once: the smallest weights go."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -45,11 +46,18 @@ class LayerRates(Pruner):
         0.1, "fraction of the remaining weights removed a round, output layer", minimum=0, maximum=1
     )
 
+    prune_rounding: str = option(
+        "nearest",
+        "how the number of weights that a layer loses is rounded",
+        choices=("nearest", "down"),
+    )
+
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
         """See `Pruner.masks`; at least one weight stays in each layer."""
+        whole = {"nearest": round, "down": math.floor}[self.prune_rounding]
         rates = [self.prune_hidden] * (len(layers) - 1) + [self.prune_output]
         counts = [int(tf.math.count_nonzero(layer.active)) for layer in layers]
-        kept = [max(1, n - round(rate * n)) for n, rate in zip(counts, rates, strict=True)]
+        kept = [max(1, n - whole(rate * n)) for n, rate in zip(counts, rates, strict=True)]
         pairs = zip(magnitudes(layers), kept, strict=True)
         return [keep_largest(scores, count) for scores, count in pairs]
 

@@ -10,6 +10,7 @@ from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
+from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.objectives import Mixed
 
 # Layers whose output for one example depends on nothing but that example and the weights.
@@ -54,7 +55,8 @@ class AdversarialModel(keras.Model):
             where the size of a batch is unknown or cannot be divided.
 
     Raises:
-        InputError: for a Keras 3 or subclassed model, or one that ends in softmax.
+        InputError: for a Keras 3 or subclassed model, one that ends in softmax, or one without a
+            ReLU where its activations are to cost something.
     """
 
     def __init__(
@@ -89,6 +91,10 @@ class AdversarialModel(keras.Model):
         self._branches = branches if self._pure else 1
         # CleverHans traces a graph for each callable it is given, and keeps it.
         self._inference = lambda inputs: network(inputs, training=False)
+        if self.objective.activity_l1:
+            both, _ = with_activations(network)
+            # Not as an attribute, whose layers would count twice.
+            self._both = lambda inputs: both(inputs, training=True)
         self._gather: Gather | None = None
         self._loss = keras.metrics.Mean("loss")
         self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
@@ -193,8 +199,7 @@ class AdversarialModel(keras.Model):
         variables = self.trainable_variables
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
-            logits = self.network(x, training=True)
-            clean = self.objective.example_losses(y, logits)
+            logits, clean = self._forward(x, y)
             labels = y
             if attack and attack.attack_labels == "predicted":
                 labels = tf.argmax(logits if self._pure else self._inference(x), axis=1)
@@ -206,11 +211,19 @@ class AdversarialModel(keras.Model):
         at_x = tape.gradient(attacked, x) if self._pure and noise is None else None
         adversarial = attack.ascend(self._inference, x, labels, noise, at_x)
         with tf.GradientTape() as robust_tape:
-            robust_logits = self.network(adversarial, training=True)
-            robust = self.objective.example_losses(y, robust_logits)
+            robust_logits, robust = self._forward(adversarial, y)
         robust_gradients = robust_tape.gradient(robust, variables, unconnected_gradients="zero")
         mixed = [self._mix(*pair) for pair in zip(gradients, robust_gradients, strict=True)]
         return mixed, (self._mix(clean, robust), logits, robust_logits)
+
+    def _forward(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits in training, and the loss of each example with what its activations cost."""
+        if not self.objective.activity_l1:
+            logits = self.network(x, training=True)
+            return logits, self.objective.example_losses(y, logits)
+        logits, *activations = self._both(x)
+        losses = self.objective.example_losses(y, logits)
+        return logits, losses + self.objective.activity(activations)
 
     def _penalty(self, size: tf.Tensor) -> list[list[tf.Tensor]]:
         """The gradients of the layers' weight regularisers, as a part of `size` examples."""

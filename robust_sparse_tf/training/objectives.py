@@ -22,11 +22,21 @@ class Mixed:
         0.0, "probability spread evenly over all classes", minimum=0, maximum=1
     )
 
+    activity_l1: float = option(
+        0.0,
+        "weight of the l1 norm of all hidden ReLUs' outputs, summed over units and averaged over "
+        "examples",
+        minimum=0,
+    )
+
     def __post_init__(self) -> None:
         check(self)
 
     def example_losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy of each example: float32 [batch] from labels [batch], logits [batch, c]."""
+        """Cross-entropy of each example: float32 [batch] from labels [batch], logits [batch, c].
+
+        What the activations cost is no part of it; see `activity`.
+        """
         if not self.label_smoothing:
             # Written as CleverHans writes its attack loss, so that one backward pass serves both.
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
@@ -34,3 +44,11 @@ class Mixed:
         smooth = tf.one_hot(labels, classes) * (1 - self.label_smoothing)
         smooth += self.label_smoothing / classes
         return tf.nn.softmax_cross_entropy_with_logits(labels=smooth, logits=logits)
+
+    def activity(self, activations: list[tf.Tensor]) -> tf.Tensor:
+        """What the hidden activations of each example cost: float32 [batch] of [batch, ...] each.
+
+        "Deep Sparse Rectifier Neural Networks" (Glorot, Bordes and Bengio, 2011), section 3.
+        """
+        sums = [tf.reduce_sum(tf.abs(each), range(1, each.shape.rank)) for each in activations]
+        return self.activity_l1 * tf.add_n(sums)

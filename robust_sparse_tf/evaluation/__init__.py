@@ -1,6 +1,7 @@
 """Robustness, measured."""
 
 from robust_sparse_tf.evaluation.accuracy import Evaluator
+from robust_sparse_tf.evaluation.activation_sparsity import activation_sparsity
 from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
 from robust_sparse_tf.evaluation.clever_score import clever
 from robust_sparse_tf.evaluation.figures import save
@@ -15,6 +16,7 @@ __all__ = [
     "Evaluator",
     "Outcome",
     "Report",
+    "activation_sparsity",
     "binary_bounds",
     "certified_accuracy",
     "clever",

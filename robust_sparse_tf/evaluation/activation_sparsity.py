@@ -1,0 +1,41 @@
+"""How many hidden units are silent."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.evaluation.interval_bounds import unwrapped
+from robust_sparse_tf.evaluation.margins import batches
+from robust_sparse_tf.training.activations import with_activations
+
+_BATCH = 500  # images; bounds the memory, whatever the data set's size
+
+
+def activation_sparsity(model: Any, split: Split) -> dict[str, float]:
+    """The share of zeros among the outputs of each layer with a ReLU, the mean over all examples.
+
+    "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), table 1,
+    has it for the last of them, which feeds the last layer.
+
+    Args:
+        model: a Sequential or functional tf_keras model, wrapped or not.
+        split: labelled images.
+
+    Returns:
+        Fractions by the layers' names, from the first to the last.
+
+    Raises:
+        InputError: for a model that has no such layer, or data that is not a `Split`.
+    """
+    network, names = with_activations(unwrapped(model))
+
+    @tf.function(reduce_retracing=True)
+    def zeros(x: tf.Tensor) -> tf.Tensor:
+        _, *activations = network(x, training=False)
+        return tf.stack([tf.reduce_sum(tf.cast(each == 0, tf.float64)) for each in activations])
+
+    found = sum(zeros(x).numpy() for _, x, _ in batches(split, _BATCH))
+    units = [np.prod(output.shape[1:]) for output in network.outputs[1:]]
+    return dict(zip(names, (found / (split.size * np.array(units))).tolist(), strict=True))

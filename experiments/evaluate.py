@@ -90,7 +90,7 @@ def _evaluate(argv: list[str]) -> int:
     if sources and isinstance(made, dict):
         pgd = _attack("pgd", options.norm, radii(options)[0])
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
-    few = _images(options)
+    few = loading.images(options.model, options.dataset, options.data_dir, options.examples)
     for model, place in zip(models, places, strict=True):
         where = folder(place, options)
         os.makedirs(where, exist_ok=True)
@@ -112,18 +112,6 @@ def _evaluate(argv: list[str]) -> int:
         print(report.to_markdown())
         print(where)
     return 0
-
-
-def _images(options: EvaluateOptions) -> data.Split:
-    """The test images that are attacked."""
-    dataset = options.dataset or loading.flags_of(options.model).get("dataset", "")
-    if not dataset:
-        raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
-    test = data.load(dataset, data_dir=options.data_dir)[2]
-    size = min(options.examples or test.size, test.size)
-    return data.Split(
-        test.images[:size], test.labels[:size], num_classes=test.num_classes, batch_size=1
-    )
 
 
 def targets(model: str, options: EvaluateOptions) -> list[str]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter
 
-from robust_sparse_tf import export
+from robust_sparse_tf import data, export
 from robust_sparse_tf.errors import InputError
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
@@ -44,6 +44,26 @@ def flags_of(path: str) -> dict[str, Any]:
             with open(config) as file:
                 return json.load(file)["flags"]
     return {}
+
+
+def images(path: str, dataset: str, data_dir: str, examples: int) -> data.Split:
+    """The first test images for a model.
+
+    Args:
+        path: see `load`.
+        dataset: its name; "" for that of the model's run, and its classes.
+        data_dir: folder of prepared TFDS data.
+        examples: how many, 0 for all.
+
+    Raises:
+        InputError: where there is no name, and for what `data.load` refuses.
+    """
+    made = {"dataset": dataset} if dataset else flags_of(path)
+    if "dataset" not in made:
+        raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
+    classes = made.get("classes", [])
+    test = data.load(made["dataset"], data_dir=data_dir, classes=classes)[2]
+    return test.first(examples or test.size)
 
 
 def _of_round(path: str) -> str:

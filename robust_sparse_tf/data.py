@@ -100,6 +100,15 @@ class Split(tf.data.Dataset):
         """Number of images."""
         return len(self.images)
 
+    def first(self, count: int) -> "Split":
+        """The first images in order, at most as many as there are."""
+        return Split(
+            self.images[:count],
+            self.labels[:count],
+            num_classes=self.num_classes,
+            batch_size=min(count, self.batch_size),
+        )
+
     def index_batches(self, first_step: int = 0) -> tf.data.Dataset:
         """Endless batches of image numbers, int64 [batch_size], from a given step on.
 

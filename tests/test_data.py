@@ -147,6 +147,13 @@ def test_validation_is_cut_from_train():
     assert (numbers(train, 1) != numbers(other[0], 1)).any()
 
 
+@pytest.mark.parametrize("count, size", [(3, 3), (20, 20), (1000, 50)])
+def test_first(count, size):
+    few = numbered(50, batch_size=8, shuffle=True).first(count)
+    assert few.size == size and few.num_classes == 50
+    assert labels_of_pass(few) == list(range(size))
+
+
 @pytest.mark.parametrize("classes", [(1, 7), ("7", "1"), (3, 0, 9)])
 def test_only_some_classes(classes):
     """All their images and no others, in order; a label is a place among the classes."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from experiments import evaluate
+from experiments import evaluate, loading
 from robust_sparse_tf import data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,3 +180,12 @@ def test_broken_file(tmp_path, call):
 def test_help(capfd):
     assert evaluate.main(["evaluate", "--help"]) == 0
     assert "--attack_batch_size" in capfd.readouterr().out
+
+
+def test_images_are_of_the_runs_classes(tmp_path):
+    (tmp_path / "config.json").write_text('{"flags": {"dataset": "digits", "classes": ["1", "7"]}}')
+    own = loading.images(str(tmp_path), "", "", 30)
+    test = data.load("digits", classes=(1, 7))[2]
+    assert (own.size, own.num_classes) == (30, 2)
+    np.testing.assert_array_equal(own.images, test.images[:30])
+    assert loading.images(str(tmp_path), "digits", "", 0).num_classes == 10

@@ -15,7 +15,8 @@ Values = dict[str, Any]
 def parse_grid(text: str) -> dict[str, list[str]]:
     """The axes of a grid such as "method=set,rigl,density=0.5,0.1,seed=0,1".
 
-    A word with "=" begins an axis; the words after it are its further values.
+    A word with "=" begins an axis; the words after it are its further values. The items of a flag
+    that takes a list are joined by "+", as in "classes=1+7".
 
     Raises:
         InputError: for a grid without an axis, with one twice, or of unknown flags.
@@ -31,10 +32,12 @@ def parse_grid(text: str) -> dict[str, list[str]]:
         if not name or not word:
             raise InputError(f"grid={text}: must be like method=set,rigl,density=0.5,0.1")
         axes[name].append(word)
-    known = {field.name for field in flags.fields()}
-    for name in axes:
-        if name not in known:
+    kinds = {field.name: flags.kind(field) for field in flags.fields()}
+    for name, words in axes.items():
+        if name not in kinds:
             raise InputError(f"grid={text}: {name} is no flag of experiments.run")
+        if kinds[name] is list:
+            axes[name] = [word.replace("+", ",") for word in words]
     return axes
 
 

@@ -21,6 +21,8 @@ from robust_sparse_tf.errors import InputError
         ("density=0.5,method=set", {"density": ["0.5"], "method": ["set"]}),
         ("structure=2:4,block:4x1", {"structure": ["2:4", "block:4x1"]}),
         ('layer_densities={"logits": 0.5}', {"layer_densities": ['{"logits": 0.5}']}),
+        ("classes=1+7,3+7+9,seed=0", {"classes": ["1,7", "3,7,9"], "seed": ["0"]}),
+        ("learning_rate=1e+3,1e-3", {"learning_rate": ["1e+3", "1e-3"]}),
         ("learning_rate=1e-3,2e-3", {"learning_rate": ["1e-3", "2e-3"]}),
     ],
 )
@@ -59,6 +61,11 @@ def chosen(shared: dict[str, Any], *grids: str) -> list[dict[str, Any]]:
 
 CELLS = {
     "one": ({}, ["method=set"], [{"method": "set"}]),
+    "lists": (
+        {"dataset": "mnist"},
+        ["classes=1+7", "classes=3+7"],
+        [{"dataset": "mnist", "classes": classes} for classes in (["1", "7"], ["3", "7"])],
+    ),
     "product": (
         {},
         ["method=set,rigl,density=0.5,0.2"],

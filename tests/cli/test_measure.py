@@ -1,0 +1,172 @@
+"""The command that measures the networks of a run's rounds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from experiments import measure
+from robust_sparse_tf import data, evaluation, models
+from robust_sparse_tf.attacks import FGSM, CarliniWagner
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL = "r_inf,deepfool,carlini_wagner,clever,bounds,lipschitz,activation_sparsity"
+SMALL = [
+    "--examples=30",
+    "--cw_examples=10",
+    "--cw_searches=4",
+    "--cw_steps=50",
+    "--clever_examples=4",
+    "--clever_batches=5",
+    "--clever_samples=8",
+    "--lipschitz_examples=25",
+]
+
+
+def made(folder: Path, networks: list[keras.Model], **flags) -> Path:
+    """What a run leaves of its rounds."""
+    for number, network in enumerate(networks):
+        place = folder / "rounds" / str(number)
+        place.mkdir(parents=True)
+        network.save(place / "model.keras")
+    (folder / "config.json").write_text(json.dumps({"flags": {"dataset": "digits", **flags}}))
+    return folder
+
+
+def binary(seed: int) -> keras.Model:
+    """A linear model that tells 1 from 7 by their means."""
+    train, _, _ = data.load("digits", classes=(1, 7), batch_size=10, seed=seed)
+    means = [train.images[train.labels == label].mean(axis=0).ravel() for label in (0, 1)]
+    kernel = means[1] - means[0]
+    network = models.binary_linear((8, 8, 1))
+    network.set_weights([kernel[:, None], np.atleast_1d(-kernel @ (means[0] + means[1]) / 2)])
+    return network
+
+
+@pytest.fixture
+def call(capfd):
+    """Runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = measure.main(["measure", *SMALL, *map(str, argv)])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def read(out: str) -> list[dict]:
+    return [json.loads(Path(line).read_text()) for line in out.splitlines()]
+
+
+def test_each_round_is_measured_once(tmp_path, call):
+    """All measures of a linear model; what is there is not made again."""
+    run = made(tmp_path / "run", [binary(0), binary(1)], classes=["1", "7"])
+    code, out, err = call(f"--model={run}", f"--measures={ALL}")
+    assert (code, err) == (0, "")
+    paths = [Path(line) for line in out.splitlines()]
+    assert [path.parent for path in paths] == [run / "rounds" / "0", run / "rounds" / "1"]
+    first, second = read(out)
+    assert first["measures"] != second["measures"]
+    assert first["images"] == 30 and first["options"]["cw_steps"] == 50
+    assert list(first["missing"]) == ["activation_sparsity"]
+    found = first["measures"]
+    assert 0.9 < found["accuracy"] <= 1
+    assert found["r_inf_fgsm"] <= found["r_inf_rfgsm"] <= found["accuracy"]
+    # The theorem, DeepFool and CLEVER agree on a linear model.
+    assert found["r_2_deepfool"] == pytest.approx(1.02 * found["bound_r_2_exact"], rel=1e-2)
+    assert found["r_inf_fgsm"] <= found["bound_r_inf_exact"]
+    assert found["r_2_carlini_wagner"] > 0
+    assert found["lipschitz_l2"] == pytest.approx(
+        np.linalg.norm(binary(0).get_weights()[0]), rel=1e-4
+    )
+    paths[0].write_text("kept")
+    paths[1].unlink()
+    assert call(f"--model={run}", f"--measures={ALL}")[:2] == (0, out)
+    assert paths[0].read_text() == "kept" and json.loads(paths[1].read_text())["measures"]
+
+
+def test_measures_are_the_librarys(tmp_path, call):
+    keras.utils.set_random_seed(0)
+    network = models.mlp((8, 8, 1), hidden=(12, 9))
+    run = made(tmp_path / "run", [network])
+    asked = "--measures=r_inf,carlini_wagner,lipschitz,activation_sparsity,bounds"
+    code, out, err = call(f"--model={run}", asked, "--epsilon=0.05")
+    (found,) = read(out)
+    assert (code, err) == (0, "")
+    test = data.load("digits")[2].first(30)
+    attack = CarliniWagner(binary_searches=4, steps=50)
+    expected = {
+        "accuracy": evaluation.Evaluator(network)(test)["clean_accuracy"],
+        "r_inf_fgsm": evaluation.r_inf(network, test, FGSM(epsilon=0.05)),
+        "r_2_carlini_wagner": evaluation.r_2(network, test.first(10), attack),
+        "activation_sparsity": evaluation.activation_sparsity(network, test)["hidden_2"],
+    }
+    measures = found["measures"]
+    assert {name: measures[name] for name in expected} == pytest.approx(expected, rel=1e-4)
+    assert measures["lipschitz_linf"] > measures["lipschitz_l2"] > 0
+    assert found["missing"] == {"bounds": "model: its logits must be linear in the images"}
+
+
+def test_some_rounds(tmp_path, call):
+    run = made(tmp_path / "run", [binary(0), binary(1), binary(2)], classes=["1", "7"])
+    _, out, _ = call(f"--model={run}", "--rounds=2,0", "--measures=r_inf")
+    assert [Path(line).parent.name for line in out.splitlines()] == ["2", "0"]
+    assert not list((run / "rounds" / "1").glob("measures*"))
+    # What is measured of a round does not depend on which others are.
+    _, again, _ = call(f"--model={run}", "--measures=r_inf")
+    assert set(out.splitlines()) < set(again.splitlines())
+
+
+def test_what_an_attack_did_not_find_is_told(tmp_path, call):
+    run = made(tmp_path / "run", [binary(0)], classes=["1", "7"])
+    _, out, _ = call(f"--model={run}", "--measures=carlini_wagner", "--cw_steps=1")
+    (found,) = read(out)
+    assert len(found["warnings"]) == 1 and "found no adversarial example" in found["warnings"][0]
+
+
+def test_command_measures_a_real_run(base):
+    """In a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.measure", f"--model={base.path}", *SMALL]
+        + ["--rounds=1", "--measures=r_inf,activation_sparsity", "--seed=3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (found,) = read(done.stdout)
+    assert set(found["measures"]) == {
+        "accuracy",
+        "r_inf_fgsm",
+        "r_inf_rfgsm",
+        "activation_sparsity",
+    }
+    os.remove(done.stdout.strip())  # the run is others', too
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ([], "model: must be given"),
+        (["--model=no/such/run"], "model=no/such/run: holds no network of a round"),
+        (["--model={run}", "--rounds=7"], "rounds/7/model.keras: does not exist"),
+        (["--model={run}", "--rounds=a"], "rounds=a: must be whole numbers from 0"),
+        (["--model={run}", "--measures=speed"], "measures=['speed']: must be one of r_inf"),
+        (["--model={run}", "--epsilon=0"], "epsilon=0.0: must be above 0"),
+        (["--model={run}", "--nosuch=1"], "nosuch"),
+        (["--model={damaged}"], "cannot be read"),
+    ],
+)
+def test_refuses(tmp_path, call, argv, words):
+    run = made(tmp_path / "run", [binary(0)], classes=["1", "7"])
+    damaged = made(tmp_path / "damaged", [binary(0)], classes=["1", "7"])
+    (damaged / "rounds" / "0" / "model.keras").write_text("nothing")
+    code, out, err = call(*(word.format(run=run, damaged=damaged) for word in argv))
+    assert (code, out) == (2, "") and words in err and err.count("\n") == 1

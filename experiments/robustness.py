@@ -2,18 +2,15 @@
 
 import json
 import os
-import shlex
 import statistics
 from typing import Any
 
-from experiments import evaluate, flags
-from robust_sparse_tf.errors import InputError
+from experiments import evaluate, flags, follow_up
 from robust_sparse_tf.options import default_of
 
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = ("dataset", "model", "attack", "epsilon_std", "strategy", "rewind_to")
 _DEFAULTS = {field.name: default_of(field) for field in flags.fields() if field.name in _NAMING}
-_OWN = ("model", "output")  # which the sweep sets itself
 
 
 def parse(text: str) -> evaluate.EvaluateOptions:
@@ -22,13 +19,7 @@ def parse(text: str) -> evaluate.EvaluateOptions:
     Raises:
         InputError: for what `experiments.evaluate` would refuse, and for a model or an output.
     """
-    try:
-        options = evaluate.parse(["evaluate", *shlex.split(text)])
-    except ValueError as error:
-        raise InputError(f"evaluate={text}: cannot be read ({error})") from error
-    for name in _OWN:
-        if getattr(options, name):
-            raise InputError(f"evaluate={text}: must not say --{name}, which is the cell's")
+    options = follow_up.parse("evaluate", text, evaluate.parse)
     evaluate.attacks_of(options)
     return options
 

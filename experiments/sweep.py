@@ -12,7 +12,7 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, engine, flags, report, robustness, studies
+    from experiments import command, engine, flags, measure, measures, report, robustness, studies
     from experiments.directory import finished, run_name, write_json
     from experiments.grid import as_flag, cells
     from experiments.sweep_progress import SweepProgress
@@ -22,6 +22,7 @@ with quiet_stderr():
 _REPEATED = {
     "grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1",
     "evaluate": "attacks on each finished cell, as flags of experiments.evaluate",
+    "measure": "measures of each finished cell's rounds, as flags of experiments.measure",
     "study": "the study that the report compares with",
     "ray_address": "HOST:PORT of a Ray cluster whose nodes see the same files",
 }
@@ -36,6 +37,9 @@ Each grid is the product of its axes. Finished cells are not run again; the repo
 each cell. With --evaluate they are attacked, too, as by experiments.evaluate, and the report says
 what stands. With --study it has that study's tables and figures, ours beside the published. The
 sweep's directory, under --output_dir, is the last line printed.
+
+With --measure="FLAGS OF measure" the networks of all rounds of finished cells are measured, as by
+experiments.measure, for the reports of studies.
 
 By Ray (pip install '.[sweep]') as many cells are run at a time as there are cores, each with one
 thread (--branches=1 --intra_op_threads=1 where no others are given): on this machine, or on a
@@ -73,6 +77,7 @@ class Sweep:
     def __init__(self, argv: list[str]) -> None:
         base = flags.parse(argv, repeated=_REPEATED)
         grids, self._evaluations = base.pop("grid"), base.pop("evaluate")
+        self._measurements = base.pop("measure")
         self._address = (base.pop("ray_address") or [None])[-1]
         self._study = (base.pop("study") or [""])[-1]
         if self._study not in ("", *studies.BY_NAME):
@@ -88,6 +93,8 @@ class Sweep:
                 TrainingRun(values)
         for text in self._evaluations:
             robustness.parse(text)
+        for text in self._measurements:
+            measures.parse(text)
         identity = json.dumps([flags.different(base), grids], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
@@ -113,6 +120,7 @@ class Sweep:
             "command": self._command,
             "cells": list(details),
             "evaluations": self._evaluations,
+            "measurements": self._measurements,
             "study": self._study,
         }
         write_json(os.path.join(self.folder, "sweep.json"), content)
@@ -141,7 +149,7 @@ class Sweep:
 
     def _cell(self, name: str, values: dict) -> engine.Cell:
         """What is left to do of a cell."""
-        commands = [*self._training(name, values), *self._attacks(name, values)]
+        commands = [*self._training(name, values), *self._follow_ups(name, values)]
         return engine.Cell(name, tuple(map(tuple, commands)), self.log(name))
 
     def _training(self, name: str, values: dict) -> list[list[str]]:
@@ -151,17 +159,21 @@ class Sweep:
         given = flags.given(values | {"output_dir": self.folder})
         return [_command("run", [as_flag(key, value) for key, value in given.items()])]
 
-    def _attacks(self, name: str, values: dict) -> list[list[str]]:
-        """The commands that attack a cell, but for those whose reports are there."""
+    def _follow_ups(self, name: str, values: dict) -> list[list[str]]:
+        """The commands that attack and measure a cell, but for those whose files are there."""
         cell = os.path.join(self.folder, name)
-        found = []
+        asked = []
         for text in self._evaluations:
-            own = robustness.places(cell, robustness.parse(text))
-            done = all(os.path.exists(os.path.join(place, "report.json")) for place in own)
-            if not done or values["overwrite"]:
-                where = [f"--model={cell}", f"--data_dir={values['data_dir']}"]
-                found.append(_command("evaluate", [*where, *shlex.split(text)]))
-        return found
+            places = robustness.places(cell, robustness.parse(text))
+            asked.append(("evaluate", text, [os.path.join(at, "report.json") for at in places]))
+        for text in self._measurements:
+            asked.append(("measure", text, measure.paths(cell, measures.parse(text))))
+        where = [f"--model={cell}", f"--data_dir={values['data_dir']}"]
+        return [
+            _command(kind, [*where, *shlex.split(text)])
+            for kind, text, files in asked
+            if not files or not all(map(os.path.exists, files)) or values["overwrite"]
+        ]
 
 
 def _command(name: str, words: list[str]) -> list[str]:

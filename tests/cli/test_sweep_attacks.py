@@ -1,4 +1,4 @@
-"""Sweeps whose finished cells are attacked, too."""
+"""Sweeps whose finished cells are attacked and measured, too."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sweep_cells import GRID
 
-from experiments import evaluate, report
+from experiments import evaluate, measure, measures, report
 
 ATTACKS = "--evaluate=--attacks=fgsm --epsilons=0.1"
 
@@ -27,6 +27,31 @@ def test_finished_cells_are_attacked_once(call_sweep, made_up, tmp_path):
     assert len(made_up.evaluated) == 6
     folder.rename(tmp_path / "elsewhere")
     assert "**Warning**, static 50 %: masked" in report.write(str(tmp_path / "elsewhere"))
+
+
+def test_finished_cells_are_measured_once(call_sweep, made_up):
+    texts = ["--measures=r_inf", "--measures=deepfool --rounds=1"]
+    asked = [f"--measure={text}" for text in texts]
+    code, out, err = call_sweep(GRID, *asked)
+    assert (code, err) == (0, "")
+    assert len(made_up.commands) == 3 and len(made_up.measured) == 6
+    folder = Path(out.splitlines()[-1])
+    content = json.loads((folder / "sweep.json").read_text())
+    assert content["measurements"] == texts
+    first = folder / content["cells"][0]
+    assert measure.parse(made_up.measured[0][2:]) == measure.parse(
+        ["measure", f"--model={first}", "--measures=r_inf"]
+    )
+    own = measures.of_rounds(str(first), texts)
+    assert own == {0: {"accuracy": 0.5}, 1: {"accuracy": 0.5}}
+    assert list(measures.of_rounds(str(first), texts[1:])) == [1]
+    assert measures.warnings(str(first), texts) == ["few"]
+    call_sweep(GRID, *asked)
+    assert len(made_up.measured) == 6
+    (lost,) = (first / "rounds" / "0").glob("measures*")
+    lost.unlink()
+    call_sweep(GRID, *asked)
+    assert made_up.measured[6:] == made_up.measured[:1]
 
 
 def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):
@@ -51,5 +76,20 @@ def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):
 )
 def test_refuses_evaluations(call_sweep, made_up, text, words):
     code, out, err = call_sweep(GRID, f"--evaluate={text}")
+    assert (code, out) == (2, "") and words in err
+    assert made_up.commands == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("--measures=speed", "must be one of r_inf"),
+        ("--model=runs/x", "measure=--model=runs/x: must not say --model"),
+        ("--measures='", "measure=--measures=': cannot be read"),
+        ("--rounds=a", "rounds=a: must be whole numbers"),
+    ],
+)
+def test_refuses_measurements(call_sweep, made_up, text, words):
+    code, out, err = call_sweep(GRID, f"--measure={text}")
     assert (code, out) == (2, "") and words in err
     assert made_up.commands == []

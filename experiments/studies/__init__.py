@@ -7,8 +7,11 @@ finished cell. It draws into `folder`, and returns Markdown and the same numbers
 from collections.abc import Callable
 from typing import Any
 
-from experiments.studies import search_sparse_robust
+from experiments.studies import search_sparse_robust, sparse_dnns_robustness
 
 Report = Callable[[str, list[dict[str, Any]]], tuple[str, dict[str, Any]]]
 
-BY_NAME: dict[str, Report] = {"search_sparse_robust": search_sparse_robust.report}
+BY_NAME: dict[str, Report] = {
+    "search_sparse_robust": search_sparse_robust.report,
+    "sparse_dnns_robustness": sparse_dnns_robustness.report,
+}

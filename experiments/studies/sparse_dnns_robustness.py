@@ -1,0 +1,316 @@
+"""The report of "Sparse DNNs with Improved Adversarial Robustness" (2018).
+
+Linear models, LeNet-300-100 and LeNet-5 on MNIST, pruned round by round.
+"""
+
+import json
+import os
+import statistics
+from typing import Any
+
+from experiments import measures, published
+from experiments.results import markdown_table
+from experiments.studies import beyond, sparse_dnns_robustness_figures
+from experiments.studies.cells import Cell, flag, select
+
+NETWORKS = sparse_dnns_robustness_figures.NETWORKS
+DEEP = {"mlp": "lenet_300_100", "lenet5": "lenet5"}
+"""What the published numbers call a model of ours."""
+
+# What a table calls a measure, with the digits after the point; those in percent are fractions.
+_COLUMNS = {
+    "accuracy": ("accuracy (%)", 2),
+    "r_inf_fgsm": ("r_inf FGS", 4),
+    "r_inf_rfgsm": ("r_inf rFGS", 4),
+    "bound_r_inf": ("bound on r_inf", 4),
+    "r_2_deepfool": ("r_2 DeepFool", 4),
+    "r_2_carlini_wagner": ("r_2 Carlini-Wagner", 4),
+    "bound_r_2": ("bound on r_2", 4),
+    "clever": ("CLEVER", 4),
+    "lipschitz_l2": ("L_2 of lemma 3.1", 2),
+    "lipschitz_linf": ("L_1 of lemma 3.1", 2),
+    "activation_sparsity": ("silent units before the last layer (%)", 2),
+}
+_PERCENT = ("accuracy", "activation_sparsity")
+_TABLE_1 = ("r_inf_fgsm", "r_2_deepfool", "accuracy", "activation_sparsity")
+_TABLE_2 = ("r_inf_fgsm", "r_2_deepfool")
+
+Series = list[dict[str, Any]]
+"""An entry a round: `round`, `sparsity` (a fraction) and the `trials` of each measure, in the unit
+of its table."""
+
+
+def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, dict[str, Any]]:
+    """Tables 1 and 2, the linear models' numbers, figures 1 to 3, and what stronger attacks leave.
+
+    Args:
+        folder: the sweep's, in which the figures are drawn.
+        cells: see `experiments.studies`.
+        attacked: see `robustness.summarise`.
+
+    Returns:
+        Markdown, and the numbers of its tables.
+    """
+    study = published.load("sparse_dnns_robustness")
+    with open(os.path.join(folder, "sweep.json")) as file:
+        texts = json.load(file).get("measurements", [])
+    runs = {cell["name"]: os.path.join(folder, cell["name"]) for cell in cells}
+    plain = select(cells, activity_l1=0.0)
+    found = {
+        model: series(select(plain, model=model), runs, texts)
+        for model in NETWORKS
+        if select(plain, model=model)
+    }
+    text, strong = beyond.table(attacked)
+    numbers = {
+        "dense": _dense(found, study),
+        "table_1": _table_1(cells, runs, texts, study),
+        "table_2": _table_2(found, study),
+        "rounds": {model: [_means(entry) for entry in own] for model, own in found.items()},
+        "held": [*_held(found), *_held_of_activity(_table_1(cells, runs, texts, study))],
+        "beyond": strong,
+    }
+    lines = [f"# {study['study']}", "", *_assumed(cells), ""]
+    lines += _section("Linear models and references", numbers["dense"])
+    lines += _section("Table 1: the l1 norm of activations penalised", numbers["table_1"])
+    lines += _section("Table 2: over-pruned networks", numbers["table_2"])
+    lines += ["## What held", "", *(f"- {line}" for line in numbers["held"]), ""]
+    lines += [_near(numbers["dense"] + numbers["table_1"] + numbers["table_2"]), ""]
+    lines += sparse_dnns_robustness_figures.draw(folder, found)
+    for model, own in found.items():
+        lines += [f"## Rounds: {NETWORKS[model]}", "", *_rounds(own), ""]
+    told = dict.fromkeys(w for run in runs.values() for w in measures.warnings(run, texts))
+    lines += [f"**Note**, of the measures: {line}\n" for line in told]
+    return "\n".join(lines) + "\n" + text, numbers
+
+
+def series(cells: list[Cell], runs: dict[str, str], texts: list[str]) -> Series:
+    """The measures of each round of networks that differ in nothing but their seeds.
+
+    Args:
+        cells: of the references; rounds that none of them has measured are left out.
+        runs: the directories of the cells by their names.
+        texts: what the sweep measured, see `measures.parse`.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for cell in cells:
+        for number, own in measures.of_rounds(runs[cell["name"]], texts).items():
+            sparsity = 1 - cell["rounds"][number]["density"]
+            empty = {"round": number, "sparsity": sparsity, "trials": {}}
+            entry = found.setdefault(number, empty)
+            for name, value in own.items():
+                shown = 100 * value if name in _PERCENT else value
+                entry["trials"].setdefault(name, []).append(shown)
+    return [found[number] for number in sorted(found)]
+
+
+def _means(entry: dict[str, Any]) -> dict[str, Any]:
+    """A round's entry of report.json."""
+    spreads = {
+        name: {
+            "mean": statistics.fmean(values),
+            "std": statistics.stdev(values) if len(values) > 1 else None,
+            "references": len(values),
+        }
+        for name, values in entry["trials"].items()
+    }
+    return {"round": entry["round"], "sparsity": entry["sparsity"], "measures": spreads}
+
+
+def _dense(found: dict[str, Series], study: dict[str, Any]) -> list[dict[str, Any]]:
+    """The numbers that the study's text has of dense networks, and of one round of pruning."""
+    linear, references = study.get("linear", {}), study.get("references", {})
+    rows = [
+        _row(found, "binary_linear", 0, "accuracy", linear.get("binary_1_vs_7_accuracy")),
+        _row(found, "linear", 0, "accuracy", linear.get("ten_class_accuracy")),
+    ]
+    for name in ("deepfool", "carlini_wagner"):
+        theirs = linear.get(f"binary_r2_{name}", {})
+        for number, key in enumerate(("dense", "after_one_round")):
+            rows.append(_row(found, "binary_linear", number, f"r_2_{name}", theirs.get(key)))
+    for model, name in DEEP.items():
+        rows.append(_row(found, model, 0, "accuracy", references.get(f"{name}_accuracy")))
+    return rows
+
+
+def _row(
+    found: dict[str, Series], model: str, number: int, measure: str, theirs: dict | None
+) -> dict[str, Any]:
+    """One number beside the published one."""
+    entry = next((each for each in found.get(model, []) if each["round"] == number), None)
+    name = NETWORKS[model] + (f", round {number}" if number else "")
+    ours = {measure: entry["trials"].get(measure, [])} if entry else {measure: []}
+    return _compared(name, entry, ours, {measure: theirs})
+
+
+def _compared(
+    name: str, entry: dict | None, ours: dict[str, list[float]], theirs: dict[str, Any]
+) -> dict[str, Any]:
+    """A row of a table: our trials of some measures against published figures."""
+    return {
+        "network": name,
+        "sparsity": entry and entry["sparsity"],
+        "measures": {
+            measure: published.compare(values, _figure(theirs.get(measure)))
+            for measure, values in ours.items()
+        },
+    }
+
+
+def _figure(value: Any) -> dict[str, float] | None:
+    """A published figure: as it is, [mean, deviation], or a number alone."""
+    if isinstance(value, list):
+        return dict(zip(("mean", "std"), value, strict=False))
+    return {"mean": value} if isinstance(value, int | float) else value
+
+
+def _table_1(
+    cells: list[Cell], runs: dict[str, str], texts: list[str], study: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Dense networks by the weight of their activations' norm, the published rows in that order."""
+    rows = []
+    for model, name in DEEP.items():
+        nets = select(cells, model=model)
+        weights = sorted({flag(cell, "activity_l1") for cell in nets})
+        theirs = study.get("table_1_l1", {}).get(name, [])
+        for place in range(max(len(weights), len(theirs))):
+            weight = weights[place] if place < len(weights) else None
+            own = series(select(nets, activity_l1=weight), runs, texts)
+            dense = own[0] if own and own[0]["round"] == 0 else None
+            trials = {key: dense["trials"].get(key, []) if dense else [] for key in _TABLE_1}
+            known = theirs[place] if place < len(theirs) else []
+            published_row = dict(zip(_TABLE_1, known, strict=False))
+            shown = "-" if weight is None else f"{weight:g}"
+            rows.append(
+                _compared(f"{NETWORKS[model]}, l1 {shown}", dense, trials, published_row)
+                | {"model": model, "activity_l1": weight}
+            )
+    return rows
+
+
+def _table_2(found: dict[str, Series], study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Dense networks, and those pruned nearly as far as the study's over-pruned ones."""
+    rows = []
+    for model, name in DEEP.items():
+        for kind in ("dense", "sparse"):
+            theirs = study.get("table_2_over_pruning", {}).get(f"{name}_{kind}", [])
+            percent = theirs[2] if len(theirs) > 2 else 0.0
+            own = found.get(model, [])
+            entry = min(own, key=lambda e: abs(100 * e["sparsity"] - percent)) if own else None
+            trials = {key: entry["trials"].get(key, []) if entry else [] for key in _TABLE_2}
+            label = f"{NETWORKS[model]}, {kind} (published: {percent:g} % pruned)"
+            rows.append(_compared(label, entry, trials, dict(zip(_TABLE_2, theirs, strict=False))))
+    return rows
+
+
+def _section(title: str, rows: list[dict[str, Any]]) -> list[str]:
+    """A table of all measures that any of its rows has."""
+    names = list(dict.fromkeys(name for row in rows for name in row["measures"]))
+    table = [["network", "pruned (%)", *(_COLUMNS[name][0] for name in names)]]
+    for row in rows:
+        sparsity = "-" if row["sparsity"] is None else f"{100 * row['sparsity']:.2f}"
+        own = row["measures"]
+        shown = [
+            published.beside(own[name], _COLUMNS[name][1]) if name in own else "" for name in names
+        ]
+        table.append([row["network"], sparsity, *shown])
+    note = "Ours, mean ± deviation over references (published; our difference in published σ)."
+    missing = [
+        f"{row['network']}: {_COLUMNS[name][0]}"
+        for row in rows
+        for name, found in row["measures"].items()
+        if not found["published"]
+    ]
+    told = [f"No published number of {'; '.join(missing)}.", ""] if missing else []
+    return [f"## {title}", "", note, "", *markdown_table(table), "", *told]
+
+
+def _rounds(own: Series) -> list[str]:
+    names = [name for name in _COLUMNS if any(name in entry["trials"] for entry in own)]
+    table = [["round", "pruned (%)", *(_COLUMNS[name][0] for name in names)]]
+    for entry in own:
+        shown = [
+            published.beside(published.compare(entry["trials"].get(name, []), None), digits)
+            for name, (_, digits) in _COLUMNS.items()
+            if name in names
+        ]
+        table.append([str(entry["round"]), f"{100 * entry['sparsity']:.2f}", *shown])
+    return markdown_table(table)
+
+
+def _held(found: dict[str, Series]) -> list[str]:
+    """Of each network and measure where it was best, and what the last round left."""
+    lines = []
+    for model, own in found.items():
+        for name in ("r_inf_fgsm", "r_2_deepfool", "r_2_carlini_wagner", "clever"):
+            values = [
+                (100 * entry["sparsity"], statistics.fmean(entry["trials"][name]))
+                for entry in own
+                if name in entry["trials"]
+            ]
+            if len(values) < 2:
+                continue
+            (_, dense), (last_at, last) = values[0], values[-1]
+            best_at, best = max(values[1:], key=lambda pair: pair[1])
+            said = "more robust" if best > dense else "never more robust"
+            lines.append(
+                f"{NETWORKS[model]}, {_COLUMNS[name][0]}: pruned networks were {said} than the "
+                f"dense one ({dense:.4f}): at best {best:.4f} with {best_at:.2f} % pruned, and "
+                f"{last:.4f} with {last_at:.2f} %."
+            )
+    return lines
+
+
+def _held_of_activity(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether penalised activations made networks more robust."""
+    lines = []
+    for model in DEEP:
+        own = [row for row in rows if row["model"] == model]
+        plain, *others = [row["measures"]["r_inf_fgsm"]["mean"] for row in own] or [None]
+        for row, value in zip(own[1:], others, strict=True):
+            if plain is not None and value is not None:
+                word = "more" if value > plain else "less"
+                lines.append(
+                    f"{row['network']}: {word} robust than without (r_inf {value:.4f} against "
+                    f"{plain:.4f})."
+                )
+    return lines
+
+
+def _near(rows: list[dict[str, Any]]) -> str:
+    """How many numbers are within two published deviations, or 5 % where there is none."""
+    compared = [
+        found
+        for row in rows
+        for found in row["measures"].values()
+        if found["difference"] is not None
+    ]
+    near = [
+        found
+        for found in compared
+        if abs(found["difference"])
+        <= max(2 * (found["published"].get("std") or 0), 0.05 * abs(found["published"]["mean"]))
+    ]
+    return (
+        f"Of {len(compared)} numbers {len(near)} are within 2 published standard deviations or 5 % "
+        "of the published ones."
+    )
+
+
+def _assumed(cells: list[Cell]) -> list[str]:
+    """What the study leaves open, and what was taken for it."""
+    l2 = sorted({flag(cell, "l2") for cell in select(cells, model="binary_linear")})
+    steps = sorted({flag(cell, "iterations") for cell in cells})
+    return [
+        f"Networks of {', '.join(f'{n:,}' for n in steps)} iterations a round. DeepFool is not "
+        "clipped to the range of images, as its authors' program, and as the study's r_2 of linear "
+        "models must be; Carlini-Wagner, FGS and rFGS are. The l1 norm is of all hidden ReLUs' "
+        "outputs, summed over units and averaged over examples, its weights chosen for sparsities "
+        "near the published ones. Figure 3 is taken to be CLEVER and the constants of lemma 3.1 "
+        "against sparsity."
+        + (
+            f" The binary model's weight decay, which the study does not tell, is {l2[-1]:g}."
+            if l2
+            else ""
+        )
+    ]

@@ -1,0 +1,147 @@
+"""The report of "Sparse DNNs with Improved Adversarial Robustness", of cells made by hand."""
+
+import json
+import os
+import shutil
+
+import pytest
+from matplotlib import image
+from study_cells import cell, sweep
+
+from experiments import measure, measures, published, report
+
+STUDY = "sparse_dnns_robustness"
+TEXTS = ["--measures=r_inf", "--measures=deepfool,activation_sparsity"]
+DENSITIES = [1.0, 0.667, 0.0173, 0.0077]
+
+
+def network(folder, model="mlp", seed=0, *, shift=0.0, rounds=4, **given):
+    """A reference: r_inf is 0.3, 0.4, 0.35 and 0.2 by round, and r_2 ten times that, plus shift."""
+    accuracies = [[{"none": 0.9}]] * rounds
+    if model == "binary_linear":
+        given["classes"] = ["1", "7"]
+    given = dict(dataset="mnist", attack="none", eval_attacks=[], model=model, seed=seed) | given
+    made = cell(folder, accuracies, DENSITIES[:rounds], **given)
+    for number, value in enumerate([0.3, 0.4, 0.35, 0.2][:rounds]):
+        value += shift
+        found = (
+            {"accuracy": 0.98 + shift, "r_inf_fgsm": value, "r_inf_rfgsm": value + 0.1},
+            {"r_2_deepfool": 10 * value, "activation_sparsity": 0.5, "bound_r_2": 10 * value + 1},
+        )
+        for text, own in zip(TEXTS, found, strict=True):
+            path = measure.paths(str(folder / made["name"]), measures.parse(text))[number]
+            with open(path, "w") as file:
+                told = ["few were found"] if number == 3 else []
+                json.dump({"measures": own, "warnings": told, "missing": {}}, file)
+    return made
+
+
+def written(folder, cells) -> str:
+    return report.write(str(sweep(folder, STUDY, cells, measurements=TEXTS)))
+
+
+def row(text: str, first: str, title: str = "") -> list[str]:
+    """The cells of the table row after a title that begins so."""
+    text = text[text.index(title) :]
+    (line, *_) = [line for line in text.splitlines() if line.startswith(f"| {first}")]
+    return [word.strip() for word in line.strip("|").split("|")]
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """Two references of each network, and the penalised ones."""
+    cells = [
+        network(tmp_path, model, seed, shift=0.01 * seed)
+        for model in ("binary_linear", "linear", "mlp", "lenet5")
+        for seed in (0, 1)
+    ]
+    for weight, shift in ((0.01, -0.1), (0.001, 0.1)):
+        cells.append(network(tmp_path, "mlp", activity_l1=weight, shift=shift, rounds=1))
+    return tmp_path, cells
+
+
+def test_ours_stand_beside_the_published(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    study = published.load(STUDY)
+    theirs = study["linear"]["binary_r2_deepfool"]["after_one_round"]
+    sigma = (4.05 - theirs["mean"]) / theirs["std"]
+    shown = row(text, "linear, 1 against 7, round 1", "## Linear models and references")
+    beside = f"4.0500 ± 0.0707 ({theirs['mean']:.4f} ± {theirs['std']:.4f}; {sigma:+.1f} σ)"
+    assert shown[1] == "33.30" and beside in shown
+    mean, std = study["table_1_l1"]["lenet_300_100"][1][0]
+    shown = row(text, "LeNet-300-100, l1 0.001", "## Table 1")
+    assert shown[2] == f"0.4000 ({mean:.4f} ± {std:.4f}; {(0.4 - mean) / std:+.1f} σ)"
+    assert shown[5].startswith("50.00 (75.92 ± 0.54;")
+    assert row(text, "LeNet-5, l1 -", "## Table 1")[2].startswith("- (0.7729")
+    shown = row(text, "LeNet-300-100, sparse", "## Table 2")
+    assert shown[1:] == ["98.27", "0.3550 ± 0.0071 (0.3823)", "3.5500 ± 0.0707 (1.1058)"]
+    assert row(text, "LeNet-5, sparse", "## Table 2")[1] == "99.23"
+    assert row(text, "3", "## Rounds: LeNet-5")[1:4] == [
+        "99.23",
+        "98.50 ± 0.71",
+        "0.2050 ± 0.0071",
+    ]
+    assert "bound on r_2" in text and "few were found" in text
+    assert "10 of 10 cells" in text
+
+
+def test_says_what_held(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    assert (
+        "- LeNet-5, r_inf FGS: pruned networks were more robust than the dense one (0.3050): at "
+        "best 0.4050 with 33.30 % pruned, and 0.2050 with 99.23 %." in text
+    )
+    assert "LeNet-300-100, l1 0.001: more robust than without (r_inf 0.4000 against 0.3050)" in text
+    assert "LeNet-300-100, l1 0.01: less robust than without (r_inf 0.2000 against 0.3050)" in text
+    stored = json.loads((folder / "report.json").read_text())["study"]
+    assert all(f"- {line}" in text for line in stored["held"])
+    rounds = stored["rounds"]["mlp"]
+    assert rounds[1]["measures"]["r_inf_fgsm"]["mean"] == pytest.approx(0.405)
+    assert rounds[1]["measures"]["r_inf_fgsm"]["references"] == 2
+
+
+def test_draws_the_figures(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    names = sorted(os.listdir(folder / "figures"))
+    assert names == ["figure_1.png", "figure_2.png", "figure_3.png"]
+    for name in names:
+        assert f"(figures/{name})" in text
+        assert image.imread(folder / "figures" / name).shape[0] > 400
+
+
+def test_reports_on_what_is_finished(tmp_path):
+    """One network, of which one round is measured and another by half; the rest is missing."""
+    made = network(tmp_path, "lenet5")
+    for number in (2, 3):
+        shutil.rmtree(tmp_path / made["name"] / "rounds" / str(number))
+    lost, _ = (
+        measure.paths(str(tmp_path / made["name"]), measures.parse(text))[1] for text in TEXTS
+    )
+    os.remove(lost)
+    text = written(tmp_path, [made, None])
+    assert "1 of 2 cells" in text
+    assert row(text, "linear, 1 against 7", "## Linear models")[1] == "-"
+    assert row(text, "LeNet-300-100, l1 -", "## Table 1")[2].startswith("- (0.2862")
+    assert row(text, "1", "## Rounds: LeNet-5")[2] == "-"
+    assert sorted(os.listdir(tmp_path / "figures")) == ["figure_2.png", "figure_3.png"]
+
+
+def test_nothing_is_measured_yet(tmp_path):
+    made = cell(tmp_path, [[{"none": 0.9}]], [1.0], dataset="mnist", attack="none", model="mlp")
+    text = written(tmp_path, [made])
+    assert "Of 0 numbers 0 are within" in text and "1 of 1 cells" in text
+
+
+def test_published_numbers_may_be_missing(whole, monkeypatch):
+    folder, cells = whole
+    study = published.load(STUDY)
+    del study["table_1_l1"]["lenet_300_100"][1:], study["table_2_over_pruning"], study["linear"]
+    monkeypatch.setattr(published, "load", lambda name: study)
+    text = written(folder, cells)
+    assert "No published number of linear, 1 against 7: accuracy (%)" in text
+    assert row(text, "LeNet-300-100, l1 0.001", "## Table 1")[2] == "0.4000"
+    assert "No published number of LeNet-300-100, l1 0.001: r_inf FGS" in text
+    assert row(text, "LeNet-300-100, dense", "## Table 2")[2] == "0.3050 ± 0.0071"

@@ -1,5 +1,6 @@
 """Command lines inside of a sweep's flags: what is done with each finished cell."""
 
+import dataclasses
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -28,3 +29,17 @@ def parse(command: str, text: str, options_of: Callable[[list[str]], Any]) -> An
         if getattr(options, name, ""):
             raise InputError(f"{command}={text}: must not say --{name}, which is the cell's")
     return options
+
+
+def of_cell(options: Any, values: dict[str, Any]) -> Any | None:
+    """The options for one cell: with the rounds that it has; None where it has none of them.
+
+    Args:
+        options: with `rounds`, empty for what the command does without.
+        values: the cell's flags.
+    """
+    count = values["rounds"] if values["method"] == "lottery" else 1
+    rounds = [word for word in options.rounds if int(word) < count]
+    if options.rounds and not rounds:
+        return None
+    return dataclasses.replace(options, rounds=rounds)

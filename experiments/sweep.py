@@ -12,7 +12,18 @@ from experiments.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, engine, flags, measure, measures, report, robustness, studies
+    from experiments import (
+        command,
+        engine,
+        evaluate,
+        flags,
+        follow_up,
+        measure,
+        measures,
+        report,
+        robustness,
+        studies,
+    )
     from experiments.directory import finished, run_name, write_json
     from experiments.grid import as_flag, cells
     from experiments.sweep_progress import SweepProgress
@@ -162,18 +173,25 @@ class Sweep:
     def _follow_ups(self, name: str, values: dict) -> list[list[str]]:
         """The commands that attack and measure a cell, but for those whose files are there."""
         cell = os.path.join(self.folder, name)
-        asked = []
-        for text in self._evaluations:
-            places = robustness.places(cell, robustness.parse(text))
-            asked.append(("evaluate", text, [os.path.join(at, "report.json") for at in places]))
-        for text in self._measurements:
-            asked.append(("measure", text, measure.paths(cell, measures.parse(text))))
-        where = [f"--model={cell}", f"--data_dir={values['data_dir']}"]
-        return [
-            _command(kind, [*where, *shlex.split(text)])
-            for kind, text, files in asked
-            if not files or not all(map(os.path.exists, files)) or values["overwrite"]
-        ]
+        found = []
+        for kind, text, parse, files_of in (
+            *(("evaluate", text, robustness.parse, _reports) for text in self._evaluations),
+            *(("measure", text, measures.parse, measure.paths) for text in self._measurements),
+        ):
+            options = follow_up.of_cell(parse(text), values)
+            if options is None:
+                continue
+            files = files_of(cell, options)
+            if not files or not all(map(os.path.exists, files)) or values["overwrite"]:
+                where = [f"--model={cell}", f"--data_dir={values['data_dir']}"]
+                rounds = [as_flag("rounds", options.rounds)] if options.rounds else []
+                found.append(_command(kind, [*where, *shlex.split(text), *rounds]))
+        return found
+
+
+def _reports(cell: str, options: evaluate.EvaluateOptions) -> list[str]:
+    """The files of one evaluation of a cell."""
+    return [os.path.join(place, "report.json") for place in robustness.places(cell, options)]
 
 
 def _command(name: str, words: list[str]) -> list[str]:

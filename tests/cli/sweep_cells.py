@@ -38,7 +38,7 @@ class Cells:
         failed = values["method"] in self.failing
         if not failed:
             folder = Path(values["output_dir"], name)
-            for number in range(2):
+            for number in range(3):
                 (folder / "rounds" / str(number)).mkdir(parents=True, exist_ok=True)
             test = {"clean_accuracy": 0.5, "robust_accuracy": {}}
             rounds = [{"density": values["density"] or 1.0, "test": test}]
@@ -56,7 +56,8 @@ class Cells:
         """Leaves a report in which nothing stands."""
         options = evaluate.parse(command[2:])
         self.evaluated.append(command)
-        method = json.loads(Path(options.model, "results.json").read_text())["flags"]["method"]
+        given = json.loads(Path(options.model, "results.json").read_text())["flags"]
+        method = given.get("method", "lottery")
         if method not in self.standing:
             folder = Path(evaluate.folder(options.model, options))
             folder.mkdir(parents=True)

@@ -30,9 +30,10 @@ def test_finished_cells_are_attacked_once(call_sweep, made_up, tmp_path):
 
 
 def test_finished_cells_are_measured_once(call_sweep, made_up):
+    grid = "--grid=strategy=original,random,continued"
     texts = ["--measures=r_inf", "--measures=deepfool --rounds=1"]
     asked = [f"--measure={text}" for text in texts]
-    code, out, err = call_sweep(GRID, *asked)
+    code, out, err = call_sweep(grid, *asked)
     assert (code, err) == (0, "")
     assert len(made_up.commands) == 3 and len(made_up.measured) == 6
     folder = Path(out.splitlines()[-1])
@@ -43,15 +44,32 @@ def test_finished_cells_are_measured_once(call_sweep, made_up):
         ["measure", f"--model={first}", "--measures=r_inf"]
     )
     own = measures.of_rounds(str(first), texts)
-    assert own == {0: {"accuracy": 0.5}, 1: {"accuracy": 0.5}}
+    assert own == dict.fromkeys(range(3), {"accuracy": 0.5})
     assert list(measures.of_rounds(str(first), texts[1:])) == [1]
     assert measures.warnings(str(first), texts) == ["few"]
-    call_sweep(GRID, *asked)
+    call_sweep(grid, *asked)
     assert len(made_up.measured) == 6
     (lost,) = (first / "rounds" / "0").glob("measures*")
     lost.unlink()
-    call_sweep(GRID, *asked)
+    call_sweep(grid, *asked)
     assert made_up.measured[6:] == made_up.measured[:1]
+
+
+def test_rounds_that_a_cell_does_not_have_are_left_out(call_sweep, made_up):
+    asked = ["--measure=--measures=r_inf --rounds=0,2", "--evaluate=--attacks=fgsm --rounds=2"]
+    grid = "--grid=method=dense,lottery,strategy=continued,rounds=2,3"
+    code, out, err = call_sweep(grid, *asked)
+    assert (code, err) == (0, "")
+    found = {}
+    for command in made_up.measured:
+        options = measure.parse(command[2:])
+        flags = json.loads(Path(options.model, "results.json").read_text())["flags"]
+        found[flags.get("method", "lottery"), flags["rounds"]] = options.rounds
+    assert found == {("dense", 2): ["0"], ("dense", 3): ["0"], ("lottery", 2): ["0"]} | {
+        ("lottery", 3): ["0", "2"]
+    }
+    (only,) = made_up.evaluated
+    assert evaluate.parse(only[2:]).rounds == ["2"]
 
 
 def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):

@@ -1,16 +1,23 @@
 """The report of "Sparse DNNs with Improved Adversarial Robustness", of cells made by hand."""
 
+import dataclasses
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from matplotlib import image
 from study_cells import cell, sweep
 
 from experiments import measure, measures, published, report
+from experiments.sweep import Sweep
 
 STUDY = "sparse_dnns_robustness"
+FLAGFILES = Path(__file__).resolve().parents[2] / "experiments" / "flagfiles" / STUDY
 TEXTS = ["--measures=r_inf", "--measures=deepfool,activation_sparsity"]
 DENSITIES = [1.0, 0.667, 0.0173, 0.0077]
 
@@ -145,3 +152,63 @@ def test_published_numbers_may_be_missing(whole, monkeypatch):
     assert row(text, "LeNet-300-100, l1 0.001", "## Table 1")[2] == "0.4000"
     assert "No published number of LeNet-300-100, l1 0.001: r_inf FGS" in text
     assert row(text, "LeNet-300-100, dense", "## Table 2")[2] == "0.3050 ± 0.0071"
+
+
+@pytest.mark.parametrize("path", sorted(FLAGFILES.iterdir()), ids=lambda path: path.stem)
+def test_flagfiles_are_sound(path):
+    """All their flags, and those of each cell."""
+    found = cells_of(path)
+    assert all(values["iterations"] == values["evaluate_every"] for values in found)
+    assert all(len(values["classes"]) in (0, 2) for values in found)
+    models = [values["model"] for values in found]
+    assert min(models.count(name) for name in set(models)) >= (3 if path.stem == "short" else 10)
+
+
+def test_short_has_every_network():
+    """The models and the penalties of the sweeps in full, all measures and both ensembles."""
+    short = cells_of(FLAGFILES / "short.flags")
+    full = [
+        values for path in FLAGFILES.iterdir() if path.stem != "short" for values in cells_of(path)
+    ]
+    kinds = [
+        {
+            tuple(str(values[name]) for name in ("model", "classes", "activity_l1", "l2", "rounds"))
+            for values in found
+        }
+        for found in (short, full)
+    ]
+    assert kinds[0] == kinds[1]
+    text = (FLAGFILES / "short.flags").read_text()
+    choices = {field.name: field for field in dataclasses.fields(measure.MeasureOptions)}
+    for name in choices["measures"].metadata["choices"]:
+        assert re.search(rf"--measures=\S*{name}", text), name
+    assert "--attacks=quick" in text and "--attacks=standard" in text
+
+
+def cells_of(path):
+    return Sweep(["sweep", f"--flagfile={path}"]).cells
+
+
+@pytest.mark.slow  # processes of their own
+def test_a_sweep_in_full(tmp_path):
+    """Training, pruning, measuring and reporting, on digits."""
+    argv = ["--dataset=digits", "--validation_size=50", "--attack=none", "--eval_attacks="]
+    argv += ["--optimizer=sgd", "--learning_rate=0.05", "--learning_rate_schedule=InverseDecay"]
+    argv += ["--strategy=continued", "--rounds=3", "--iterations=200", "--evaluate_every=200"]
+    argv += ["--batch_size=32", "--prune_rounding=down", f"--study={STUDY}"]
+    argv += ["--grid=model=binary_linear,classes=1+7", "--grid=model=mlp,activity_l1=0,0.01"]
+    argv += ["--measure=--measures=r_inf,deepfool,bounds,activation_sparsity"]
+    argv += ["--evaluate=--attacks=quick --epsilons=0.1 --rounds=0,2 --examples=20"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.sweep", *argv, f"--output_dir={tmp_path}"],
+        cwd=FLAGFILES.parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = Path(done.stdout.splitlines()[-1], "report.md").read_text()
+    assert "## Beyond" in text and "3 of 3 cells" in text
+    r_2 = [float(row(text, str(n), "## Rounds: linear, 1 against 7")[5]) for n in range(3)]
+    assert all(value > 0.5 for value in r_2)
+    assert len(row(text, "2", "## Rounds: LeNet-300-100")) == 7

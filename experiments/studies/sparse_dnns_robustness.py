@@ -61,13 +61,14 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         for model in NETWORKS
         if select(plain, model=model)
     }
+    penalised = _table_1(cells, runs, texts, study)
     text, strong = beyond.table(attacked)
     numbers = {
         "dense": _dense(found, study),
-        "table_1": _table_1(cells, runs, texts, study),
+        "table_1": penalised,
         "table_2": _table_2(found, study),
         "rounds": {model: [_means(entry) for entry in own] for model, own in found.items()},
-        "held": [*_held(found), *_held_of_activity(_table_1(cells, runs, texts, study))],
+        "held": [*_held(found), *_held_of_activity(penalised)],
         "beyond": strong,
     }
     lines = [f"# {study['study']}", "", *_assumed(cells), ""]

@@ -30,7 +30,7 @@ def other_value(field: dataclasses.Field) -> Any:
         samples = {bool: True, int: 7, float: 0.125, str: "some", dict: {"logits": 1.0}}
         return samples[flags.kind(field)]
     if isinstance(default, list):
-        return [*field.metadata["choices"]]
+        return [*field.metadata["choices"]] or ["1", "7"]
     if isinstance(default, bool):
         return not default
     if isinstance(default, int):

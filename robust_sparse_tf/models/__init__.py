@@ -1,10 +1,11 @@
 """The field's architectures: plain tf_keras models that return logits."""
 
+from robust_sparse_tf.models.capacity_cnn import binary_cnn, capacity_cnn
 from robust_sparse_tf.models.layers import CIFAR10_MEAN, CIFAR10_STD
 from robust_sparse_tf.models.lenet import lenet5, lenet_300_100
 from robust_sparse_tf.models.linear import binary_linear, linear
 from robust_sparse_tf.models.madry_cnn import madry_mnist_cnn
-from robust_sparse_tf.models.mlp import mlp
+from robust_sparse_tf.models.mlp import mlp, mlp_300_100_100
 from robust_sparse_tf.models.resnet import resnet18, resnet20, resnet32, resnet34, resnet50
 from robust_sparse_tf.models.vgg import vgg16, vgg_like
 
@@ -14,7 +15,10 @@ BY_NAME = {
     "linear": linear,
     "binary_linear": binary_linear,
     "mlp": mlp,
+    "mlp_300_100_100": mlp_300_100_100,
     "madry_mnist_cnn": madry_mnist_cnn,
+    "capacity_cnn": capacity_cnn,
+    "binary_cnn": binary_cnn,
     "resnet18": resnet18,
     "resnet20": resnet20,
     "resnet32": resnet32,
@@ -28,12 +32,15 @@ __all__ = [
     "BY_NAME",
     "CIFAR10_MEAN",
     "CIFAR10_STD",
+    "binary_cnn",
     "binary_linear",
+    "capacity_cnn",
     "lenet5",
     "lenet_300_100",
     "linear",
     "madry_mnist_cnn",
     "mlp",
+    "mlp_300_100_100",
     "resnet18",
     "resnet20",
     "resnet32",

@@ -20,6 +20,18 @@ def test_mlp(options, weights):
     assert model.count_params() == weights
 
 
+@pytest.mark.parametrize(
+    "options, weights",
+    [
+        ({}, 276_710),
+        ({"use_bias": False}, 784 * 300 + 300 * 100 + 100 * 100 + 100 * 10),
+        ({"width": 0.1}, 784 * 30 + 30 + 30 * 10 + 10 + 10 * 10 + 10 + 10 * 10 + 10),
+    ],
+)
+def test_mlp_300_100_100(options, weights):
+    assert models.mlp_300_100_100(**options).count_params() == weights
+
+
 def test_mlp_by_hand():
     model = models.mlp((8, 8, 1), hidden=(12,))
     x = np.random.default_rng(0).random((5, 8, 8, 1), np.float32)

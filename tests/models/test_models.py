@@ -11,7 +11,7 @@ from robust_sparse_tf.sparsity import densities
 from robust_sparse_tf.training import AdversarialModel
 
 SHAPE = (28, 28, 3)
-CLASSES = dict.fromkeys(models.BY_NAME, 7) | {"binary_linear": 2}
+CLASSES = dict.fromkeys(models.BY_NAME, 7) | {"binary_linear": 2, "binary_cnn": 2}
 
 
 def build(name: str, **options) -> keras.Model:

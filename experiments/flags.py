@@ -29,6 +29,9 @@ class RunOptions:
     """What belongs to a run and to no part of the library."""
 
     model: str = option("lenet_300_100", "network", choices=tuple(MODELS))
+    width: float = option(
+        1.0, "multiplies the channels and hidden units of networks that have a width", above=0
+    )
     attack: str = option("pgd", "attack in training", choices=("none", *_ASCENTS))
     eval_attacks: list = option(
         ["pgd"], "attacks in evaluation, separated by commas", choices=_ASCENTS

@@ -1,11 +1,14 @@
 """One training run, from its flags to the files in its directory."""
 
 import dataclasses
+import functools
 import importlib.metadata
+import inspect
 import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -51,6 +54,7 @@ class TrainingRun:
         self._begin = time.monotonic()
         self.values = values
         self.options = flags.make(flags.RunOptions, values)
+        self.network = _network(self.options)
         self.data = flags.make(data.DataOptions, values)
         self.method = flags.make_method(values)
         self.procedure = flags.make(LotteryTicket, values)
@@ -114,8 +118,7 @@ class TrainingRun:
     def _model(self, strategy: tf.distribute.Strategy, train: data.Split) -> AdversarialModel:
         keras.utils.set_random_seed(self.options.seed)
         with strategy.scope():
-            build = models.BY_NAME[self.options.model]
-            dense = build(train.images.shape[1:], train.num_classes)
+            dense = self.network(train.images.shape[1:], train.num_classes)
             network = sparsity.sparsify(dense, self.method, data=train)
             model = AdversarialModel(
                 network,
@@ -226,6 +229,16 @@ class TrainingRun:
         write_text(directory.file("results.md"), markdown(results))
         write_json(directory.file("results.json"), results)
         return results
+
+
+def _network(options: flags.RunOptions) -> Callable[..., keras.Model]:
+    """What makes the network, from the shape of an image and the number of classes."""
+    build = models.BY_NAME[options.model]
+    if options.width == 1:
+        return build
+    if "width" not in inspect.signature(build).parameters:
+        raise InputError(f"width={options.width}: must be 1 with model={options.model}")
+    return functools.partial(build, width=options.width)
 
 
 def _attack(name: str, values: dict[str, Any]) -> attacks.Attack | None:

@@ -59,6 +59,8 @@ BAD_FLAGS = {
         "CosineDecay",
     ),
     "data set": (["--dataset=imagenet"], "dataset=imagenet", "digits, mnist"),
+    "width": (["--width=0"], "width=0", "above 0"),
+    "width of no model": (["--model=linear", "--width=2"], "width=2.0", "1 with model=linear"),
     "epsilon below": (["--epsilon=-0.1"], "epsilon=-0.1", "at least 0"),
     "epsilon nan": (["--epsilon=nan"], "epsilon=nan", "at least 0"),
     "step_size": (["--step_size=0"], "step_size=0", "above 0"),

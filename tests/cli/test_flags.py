@@ -158,6 +158,12 @@ def test_epsilon_std_draws_the_radius_in_training_alone():
     assert run.eval_attacks["pgd"].epsilon == 0.3
 
 
+@pytest.mark.parametrize("width, units", [(1, 300), (0.1, 30)])
+def test_width_is_the_networks(width, units):
+    network = TrainingRun(parse(f"--width={width}")).network((8, 8, 1), 10)
+    assert network.layers[1].units == units
+
+
 def test_lottery_has_no_method():
     assert flags.make_method(parse()) is None
     with pytest.raises(InputError, match="density=0.5: is no option of method=lottery"):

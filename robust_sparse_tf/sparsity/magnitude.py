@@ -51,13 +51,20 @@ class LayerRates(Pruner):
         "how the number of weights that a layer loses is rounded",
         choices=("nearest", "down"),
     )
+    prune_until: float = option(
+        0.0, "fraction of a layer's weights at which it is pruned no more", minimum=0, maximum=1
+    )
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
         """See `Pruner.masks`; at least one weight stays in each layer."""
         whole = {"nearest": round, "down": math.floor}[self.prune_rounding]
         rates = [self.prune_hidden] * (len(layers) - 1) + [self.prune_output]
         counts = [int(tf.math.count_nonzero(layer.active)) for layer in layers]
-        kept = [max(1, n - whole(rate * n)) for n, rate in zip(counts, rates, strict=True)]
+        least = [max(1, round(self.prune_until * layer.size)) for layer in layers]
+        kept = [
+            min(n, max(low, n - whole(rate * n)))
+            for n, low, rate in zip(counts, least, rates, strict=True)
+        ]
         pairs = zip(magnitudes(layers), kept, strict=True)
         return [keep_largest(scores, count) for scores, count in pairs]
 

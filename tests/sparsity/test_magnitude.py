@@ -79,6 +79,18 @@ def test_a_third_rounded_down():
     assert 1 - large[-1] / 235_200 == pytest.approx(0.9985, abs=5e-5)
 
 
+def test_rounds_stop_at_a_density():
+    """Of 1,000 weights 300 go, then of 700 those above the last 500; what is pruned stays away."""
+    model = dense_pair(np.ones((10, 100), np.float32), np.ones((100, 2), np.float32))
+    counts = []
+    for _ in range(4):
+        LayerRates(0.3, 0.1, prune_until=0.5).prune(model)
+        counts.append([int(entry.mask.numpy().sum()) for entry in masked_weights(model)])
+    assert counts == [[700, 180], [500, 162], [500, 146], [500, 131]]
+    LayerRates(0.9, 0.9, prune_until=0.7).prune(model)
+    assert [int(entry.mask.numpy().sum()) for entry in masked_weights(model)] == [500, 131]
+
+
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.013, 1e-9])
 def test_magnitude_density_holds_in_each_layer(density):
     model = models.lenet_300_100((8, 8, 1))
@@ -122,6 +134,7 @@ def test_densities():
         (Magnitude, dict(density=0.0), "density=0.0: must be above 0 and at most 1"),
         (Magnitude, dict(density=1.1), "density=1.1: must be above 0 and at most 1"),
         (LayerRates, dict(prune_hidden=-0.1), "prune_hidden=-0.1: must be at least 0"),
+        (LayerRates, dict(prune_until=1.5), "prune_until=1.5: must be at least 0 and at most 1"),
         (LayerRates, dict(prune_rounding="up"), "prune_rounding=up: must be one of nearest, down"),
         (LayerRates, dict(prune_output=1.01), "prune_output=1.01: .* at most 1"),
     ],

@@ -4,6 +4,7 @@ from robust_sparse_tf.evaluation.accuracy import Evaluator
 from robust_sparse_tf.evaluation.activation_sparsity import activation_sparsity
 from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
 from robust_sparse_tf.evaluation.clever_score import clever
+from robust_sparse_tf.evaluation.feature_usefulness import Usefulness, usefulness
 from robust_sparse_tf.evaluation.figures import save
 from robust_sparse_tf.evaluation.interval_bounds import certified_accuracy
 from robust_sparse_tf.evaluation.intervals import wilson
@@ -16,6 +17,7 @@ __all__ = [
     "Evaluator",
     "Outcome",
     "Report",
+    "Usefulness",
     "activation_sparsity",
     "binary_bounds",
     "certified_accuracy",
@@ -27,5 +29,6 @@ __all__ = [
     "r_inf",
     "safe_distance",
     "save",
+    "usefulness",
     "wilson",
 ]

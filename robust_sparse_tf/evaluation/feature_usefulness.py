@@ -1,7 +1,6 @@
 """How useful each feature before the last layer is to a classifier of two classes."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -158,37 +157,41 @@ def infima(
     count = len(directions)
     if not count:
         return np.zeros((len(images), 0), np.float32)
-
-    @functools.partial(tf.function, reduce_retracing=True)
-    def search(x: tf.Tensor, sign: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        start = x = tf.repeat(x, count, axis=0)  # a copy for each direction
-        towards = tf.reshape(sign[:, None] * directions, [-1, directions.shape[1]])
-        noise = attack.noise(tf.shape(x), seed)
-        if noise is not None:
-            start = attack.project(x, x + noise)
-
-        def margins(at: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_sum(towards * features(at), axis=1)
-
-        def step(at: tf.Tensor, lowest: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            with tf.GradientTape() as tape:
-                tape.watch(at)
-                found = margins(at)
-            down = -tape.gradient(found, at)
-            stepped = attack.project(x, attack.step_along(at, down, attack.step_size))
-            return stepped, tf.minimum(lowest, found)
-
-        at, lowest = start, margins(x)
-        for _ in tf.range(attack.steps):
-            at, lowest = step(at, lowest)
-        return tf.reshape(tf.minimum(lowest, margins(at)), [-1, count])
-
     size = max(1, _ROWS // count)
-    batches = [
-        search(images[first : first + size], signs[first : first + size], tf.constant([0, first]))
-        for first in range(0, len(images), size)
-    ]
-    return np.concatenate([batch.numpy() for batch in batches])
+    found = []
+    for first in range(0, len(images), size):
+        x = tf.repeat(images[first : first + size], count, axis=0)  # a copy for each direction
+        towards = signs[first : first + size, None] * directions
+        towards = tf.reshape(towards, [-1, directions.shape[1]])
+        lowest = _lowest(features, x, towards, attack, tf.constant([0, first]))
+        found.append(tf.reshape(lowest, [-1, count]).numpy())
+    return np.concatenate(found)
+
+
+def _lowest(
+    features: Callable[[tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    towards: tf.Tensor,
+    attack: PGD,
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    """The least dot product of features and a row of `towards` that is met: float32 [batch]."""
+
+    def margins(at: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(towards * features(at), axis=1)
+
+    at, lowest = x, margins(x)
+    noise = attack.noise(tf.shape(x), seed)
+    if noise is not None:
+        at = attack.project(x, x + noise)
+    for _ in range(attack.steps):
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            found = margins(at)
+        down = -tape.gradient(found, at)
+        at = attack.project(x, attack.step_along(at, down, attack.step_size))
+        lowest = tf.minimum(lowest, found)
+    return tf.minimum(lowest, margins(at))
 
 
 def _last_layer(output: tf.Tensor) -> tuple[keras.layers.Layer, tf.Tensor]:

@@ -11,6 +11,7 @@ from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
+from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.sparsity import LayerRates, Pruner, statistics, store_masked, strip
 from robust_sparse_tf.training import AdversarialModel
 
@@ -66,7 +67,7 @@ class LotteryTicket:
         train: Split,
         evaluate: Callable[[], Record],
         *,
-        pruner: Pruner | None = None,
+        pruner: Pruner | FeaturePruning | None = None,
         seed: int = 0,
         store: CheckpointStore | None = None,
         callbacks: list[keras.callbacks.Callback] | None = None,
@@ -102,7 +103,7 @@ class LotteryTicket:
         while run.round < self.rounds:
             if run.iteration == self.iterations:
                 on_round_end(run.round)
-                run.next_round()
+                run.next_round(train)
                 continue
             run.train_to(self._next_stop(run.iteration), train, callbacks or [])
             if self._is_evaluated(run.iteration):
@@ -141,7 +142,7 @@ class _Run:
         self,
         options: LotteryTicket,
         model: AdversarialModel,
-        pruner: Pruner,
+        pruner: Pruner | FeaturePruning,
         seed: int,
         store: CheckpointStore | None,
     ) -> None:
@@ -167,12 +168,12 @@ class _Run:
         if self.round == 0 and iteration == self._rewind_iteration():
             self.rewind_weights = self._weights()
 
-    def next_round(self) -> None:
+    def next_round(self, train: Split) -> None:
         """Prunes, puts the next round's starting weights in place and empties the optimizer."""
         self.round, self.iteration = self.round + 1, 0
         if self.round == self.options.rounds:
             return
-        self.pruner.prune(self.model.network)
+        self.pruner.prune(self.model.network, train)
         if self.options.strategy == "original":
             self._set_weights(self.rewind_weights)
         elif self.options.strategy == "random":

@@ -24,6 +24,7 @@ from robust_sparse_tf.sparsity.updater import (
     Scheduled,
     Targeted,
     layer_states,
+    set_masks,
 )
 from robust_sparse_tf.sparsity.wrapper import (
     MaskedLayer,
@@ -88,6 +89,7 @@ __all__ = [
     "layer_states",
     "masked_weights",
     "require_tf_keras",
+    "set_masks",
     "silence_tfmot",
     "sparsify",
     "statistics",

@@ -245,8 +245,14 @@ class Pruner(Method, abc.ABC):
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
         """The masks, bool [inputs, outputs]; what is not active now stays away in any case."""
 
-    def prune(self, model: keras.Model) -> None:
-        """Prunes a wrapped model: assigns the masks and stores the weights masked."""
+    def prune(self, model: keras.Model, data: Iterable | None = None) -> None:
+        """Prunes a wrapped model: assigns the masks and stores the weights masked.
+
+        Args:
+            model: from `wrap`.
+            data: the training images, for those that look at them.
+        """
+        del data
         layers = layer_states(model)
         pairs = zip(self.masks(layers), layers, strict=True)
         set_masks(model, [mask & layer.active for mask, layer in pairs])

@@ -1,0 +1,72 @@
+"""Pruning of whole features: the least useful ones go."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.evaluation import usefulness
+from robust_sparse_tf.options import check, option
+from robust_sparse_tf.sparsity import layer_states, set_masks
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeaturePruning:
+    """Removes a fraction of the features that remain, those of the least weighted usefulness.
+
+    The method that "Towards lighter adversarially robust model" proposes: remove the least
+    (robustly) useful features, train on, and again (`LotteryTicket` with strategy="continued").
+    A feature goes with its weights in the last layer, and those of the unit that computes it.
+    """
+
+    prune_features: float = option(
+        0.2, "fraction of the remaining features removed a round", minimum=0, maximum=1
+    )
+    prune_measure: str = option(
+        "robust_usefulness",
+        "what a feature that stays must have: usefulness, on images or under attack",
+        choices=("usefulness", "robust_usefulness"),
+    )
+    prune_images: int = option(
+        1000, "training images on which features are measured", unit="images", minimum=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def prune(self, model: keras.Model, data: Split) -> None:
+        """Takes features away from a wrapped model; at least one stays.
+
+        Args:
+            model: a classifier of two classes, see `evaluation.feature_usefulness.head`.
+            data: the training images.
+
+        Raises:
+            InputError: for any other model.
+        """
+        numbers = tf.range(min(self.prune_images, data.size), dtype=tf.int64)
+        images, labels = (part.numpy() for part in data.gather(numbers))
+        found = usefulness(model, (images, labels))
+        robust = self.prune_measure == "robust_usefulness"
+        kept = self.kept(found.weighted_robust if robust else found.weighted, found.weights != 0)
+        layers = layer_states(model)
+        masks = [layer.active for layer in layers]
+        masks[-1] &= kept[:, None]
+        # Where the layer before has a unit for each feature; otherwise features share its weights.
+        if len(layers) > 1 and layers[-2].weight.shape[1] == len(kept):
+            masks[-2] &= kept[None, :]
+        set_masks(model, masks)
+
+    def kept(self, worth: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """Which features stay: bool [features].
+
+        Args:
+            worth: of each feature, float [features].
+            active: which there are, bool [features].
+        """
+        remaining = int(active.sum())
+        count = max(1, remaining - round(self.prune_features * remaining))
+        best = np.argsort(np.where(active, -worth, np.inf), kind="stable")[:count]
+        return np.isin(np.arange(len(worth)), best)

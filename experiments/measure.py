@@ -1,4 +1,4 @@
-"""Measures the networks of a run's rounds, as the study of sparse networks' robustness does."""
+"""Measures the networks of a run's rounds, as the studies do."""
 
 import dataclasses
 import hashlib
@@ -49,6 +49,7 @@ class MeasureOptions:
             "bounds",
             "lipschitz",
             "activation_sparsity",
+            "usefulness",
         ),
     )
     data_dir: str = option("", "folder of prepared TFDS data, as in experiments.run")
@@ -132,7 +133,7 @@ def _of_round(folder: str, test: data.Split, options: MeasureOptions) -> dict[st
     """The measures of a network, None for one that cannot be taken, and why it cannot."""
     begin = time.monotonic()
     network = _network(os.path.join(folder, "model.keras"))
-    measures: dict[str, float | None] = {}
+    measures: Measures = {}
     missing: dict[str, str] = {}
     with warnings.catch_warnings(record=True) as told, quiet_stderr():
         warnings.simplefilter("always", RunWarning)
@@ -161,7 +162,7 @@ def _network(path: str) -> keras.Model:
         raise InputError(f"model={path}: cannot be read ({reason})") from error
 
 
-Measures = dict[str, float]
+Measures = dict[str, Any]
 
 
 def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
@@ -232,6 +233,13 @@ def _activation_sparsity(
     return {"activation_sparsity": last}
 
 
+def _usefulness(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    """Of each feature, lists by name; see `evaluation.Usefulness`."""
+    del options
+    found = vars(evaluation.usefulness(network, test))
+    return {"usefulness": {name: values.tolist() for name, values in found.items()}}
+
+
 _MEASURES: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Measures]] = {
     "r_inf": _r_inf,
     "deepfool": _deepfool,
@@ -240,6 +248,7 @@ _MEASURES: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Measure
     "bounds": _bounds,
     "lipschitz": _lipschitz,
     "activation_sparsity": _activation_sparsity,
+    "usefulness": _usefulness,
 }
 
 

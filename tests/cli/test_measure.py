@@ -113,6 +113,23 @@ def test_measures_are_the_librarys(tmp_path, call):
     assert found["missing"] == {"bounds": "model: its logits must be linear in the images"}
 
 
+def test_usefulness_is_of_each_feature(tmp_path, call):
+    """Of classifiers of two classes; what others lack is told."""
+    networks = [binary(0), models.mlp_300_100_100((8, 8, 1), 10, width=0.1)]
+    run = made(tmp_path / "run", networks[:1], classes=["1", "7"])
+    _, out, _ = call(f"--model={run}", "--measures=usefulness")
+    (found,) = [entry["measures"]["usefulness"] for entry in read(out)]
+    test = data.load("digits", classes=(1, 7))[2].first(30)
+    expected = vars(evaluation.usefulness(binary(0), test))
+    assert found.keys() == expected.keys() and len(found["raw"]) == 64
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-7)
+    run = made(tmp_path / "other", networks[1:])
+    _, out, _ = call(f"--model={run}", "--measures=usefulness")
+    (found,) = read(out)
+    assert found["measures"] == {} and "two classes" in found["missing"]["usefulness"]
+
+
 def test_some_rounds(tmp_path, call):
     run = made(tmp_path / "run", [binary(0), binary(1), binary(2)], classes=["1", "7"])
     _, out, _ = call(f"--model={run}", "--rounds=2,0", "--measures=r_inf")

@@ -15,13 +15,14 @@ from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
 from robust_sparse_tf.options import allowed, check, default_of, option
-from robust_sparse_tf.procedures import LotteryTicket
+from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 
 _ASCENTS = tuple(name for name, attack in ATTACKS.items() if issubclass(attack, Ascent))
+PRUNERS = {"weights": LayerRates, "features": FeaturePruning}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,12 @@ class RunOptions:
         "how the network becomes sparse; 'lottery' prunes between rounds (LotteryTicket, "
         "LayerRates), all others train once, for --iterations",
         choices=("lottery", *METHODS),
+    )
+    prune: str = option(
+        "weights",
+        "what goes after a round of the lottery: the smallest weights (LayerRates), or the least "
+        "useful features of a classifier of two classes (FeaturePruning)",
+        choices=tuple(PRUNERS),
     )
     overfitting: str = option(
         "warn",
@@ -88,6 +95,7 @@ GROUPS = (
     Mixed,
     OptimizerOptions,
     LayerRates,
+    FeaturePruning,
     LotteryTicket,
 )
 # Images are in [0, 1] whatever the data set, and training has no targets.

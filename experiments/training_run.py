@@ -24,6 +24,7 @@ from experiments.results import accuracy_gap, markdown, summarise, validation_lo
 from robust_sparse_tf import attacks, data, export, files, models, sparsity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
+from robust_sparse_tf.evaluation.feature_usefulness import head
 from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket, write_npz
 from robust_sparse_tf.training import AdversarialModel, Mixed, OptimizerOptions, devices
 
@@ -60,7 +61,7 @@ class TrainingRun:
         self.procedure = flags.make(LotteryTicket, values)
         if self.method is not None:
             self.procedure = dataclasses.replace(self.procedure, rounds=1)
-        self.pruner = flags.make(sparsity.LayerRates, values)
+        self.pruner = flags.make(flags.PRUNERS[self.options.prune], values)
         self.optimizer = flags.make(OptimizerOptions, values)
         self.objective = flags.make(Mixed, values)
         self.attack = _attack(self.options.attack, values)
@@ -119,6 +120,8 @@ class TrainingRun:
         keras.utils.set_random_seed(self.options.seed)
         with strategy.scope():
             dense = self.network(train.images.shape[1:], train.num_classes)
+            if self.options.prune == "features":
+                head(dense)  # refuses networks without, before hours are spent on one
             network = sparsity.sparsify(dense, self.method, data=train)
             model = AdversarialModel(
                 network,

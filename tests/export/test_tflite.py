@@ -71,6 +71,20 @@ def test_sparse_files_are_smaller(make_lenet, tmp_path):
     assert sizes[1] < sizes[0] / 3
 
 
+def test_pruned_units_are_exported(tmp_path):
+    """Of whose zeros the converter makes blocks of four, though thirty inputs are none."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Input((30, 1, 1)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(10))
+    kernel, bias = model.get_weights()
+    kernel[:, :5] = 0
+    model.set_weights([kernel, bias])
+    path = str(tmp_path / "model.tflite")
+    to_tflite(model, path)
+    images = np.random.default_rng(1).random((300, 30, 1, 1), np.float32)
+    assert agreement(model, path, images) == 1
+
+
 def test_agreement_counts_predictions(exported, trained, digits, make_lenet):
     """Between two models, as often as they predict alike; for bytes as for floats."""
     path, _ = exported

@@ -61,7 +61,8 @@ class TrainingRun:
         self.procedure = flags.make(LotteryTicket, values)
         if self.method is not None:
             self.procedure = dataclasses.replace(self.procedure, rounds=1)
-        self.pruner = flags.make(flags.PRUNERS[self.options.prune], values)
+        pruners = {name: flags.make(pruner, values) for name, pruner in flags.PRUNERS.items()}
+        self.pruner = pruners[self.options.prune]
         self.optimizer = flags.make(OptimizerOptions, values)
         self.objective = flags.make(Mixed, values)
         self.attack = _attack(self.options.attack, values)

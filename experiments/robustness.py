@@ -9,7 +9,8 @@ from experiments import evaluate, flags, follow_up
 from robust_sparse_tf.options import default_of
 
 # The flags whose values name a network in a report, where they differ in it.
-_NAMING = ("dataset", "model", "attack", "epsilon_std", "strategy", "rewind_to", "activity_l1")
+_NAMING = ("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to")
+_NAMING += ("activity_l1", "prune_measure")
 _DEFAULTS = {field.name: default_of(field) for field in flags.fields() if field.name in _NAMING}
 
 

@@ -7,11 +7,12 @@ finished cell. It draws into `folder`, and returns Markdown and the same numbers
 from collections.abc import Callable
 from typing import Any
 
-from experiments.studies import search_sparse_robust, sparse_dnns_robustness
+from experiments.studies import lighter_robust_model, search_sparse_robust, sparse_dnns_robustness
 
 Report = Callable[[str, list[dict[str, Any]]], tuple[str, dict[str, Any]]]
 
 BY_NAME: dict[str, Report] = {
     "search_sparse_robust": search_sparse_robust.report,
     "sparse_dnns_robustness": sparse_dnns_robustness.report,
+    "lighter_robust_model": lighter_robust_model.report,
 }

@@ -1,0 +1,125 @@
+"""Figures 2, 3 and 5 to 12 of "Towards lighter adversarially robust model", of our runs."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+Entries = list[dict[str, Any]]
+
+_ATTACKS = {"none": "clean", "fgsm": "FGSM", "pgd": "PGD"}
+_COLORS = {"none": "C0", "fgsm": "C1", "pgd": "C2"}
+_KINDS = {"normalised": "normalised", "raw": "raw", "weighted": "weighted by the last layer"}
+
+
+def draw(
+    folder: str, scales: Entries, features: Entries, pruned: Entries, tickets: Entries
+) -> list[str]:
+    """Draws what there is into `folder/figures`; returns Markdown that shows it."""
+    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
+    ran = [entry for entry in scales if entry["none"]["trials"]]
+    measured = [entry for entry in features if entry["usefulness"]]
+    lines = ["## Figures", ""]
+    for name, title, entries, plot in (
+        ("capacity", "Figures 2 and 3: accuracy against scale", ran, _capacity),
+        ("usefulness", "Figures 5 to 8: usefulness of features", measured, _usefulness),
+        ("pruning", "Accuracy against features left", pruned, _pruning),
+        ("tickets", "Figures 9 to 12: accuracy against weights left", tickets, _tickets),
+    ):
+        if entries:
+            figure = plot(entries)
+            path = os.path.join("figures", f"{name}.png")
+            figure.suptitle(title)
+            figure.tight_layout()
+            figure.savefig(os.path.join(folder, path), dpi=70)
+            plt.close(figure)
+            lines += [f"{title}:", "", f"![{title}]({path})", ""]
+    return lines
+
+
+def _capacity(scales: Entries) -> plt.Figure:
+    """A panel for each way of training; crosses are the published figures."""
+    figure, axes = _panels(scales, "trained", lambda value: f"trained with {value.upper()}")
+    for axis, own in axes:
+        for attack, title in _ATTACKS.items():
+            ours = [(e["scale"], e[attack]["mean"]) for e in own if e[attack]["trials"]]
+            known = [e for e in own if e[attack]["published"]]
+            theirs = [(e["scale"], e[attack]["published"]["mean"]) for e in known]
+            for points, style, of in ((ours, "o-", ""), (theirs, "x:", " (published)")):
+                if points:
+                    label = title + of
+                    axis.plot(*zip(*points, strict=True), style, color=_COLORS[attack], label=label)
+        axis.set(xlabel="scale", ylabel="test accuracy (%)", ylim=(0, 101))
+        axis.legend(fontsize="x-small")
+    return figure
+
+
+def _usefulness(features: Entries) -> plt.Figure:
+    """A row for each way of training; features from the most to the least useful."""
+    shape = (len(features), len(_KINDS))
+    figure, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3 * shape[0] + 0.5), squeeze=False)
+    for row, entry in zip(axes, features, strict=True):
+        for axis, (kind, title) in zip(row, _KINDS.items(), strict=True):
+            clean = np.array(entry["usefulness"][kind])
+            robust = np.array(entry["usefulness"][kind + "_robust"])
+            order = np.argsort(-clean)
+            axis.plot(clean[order], label="usefulness")
+            axis.plot(robust[order], ".", markersize=3, label="robust usefulness")
+            axis.axhline(0, color="gray", lw=0.5)
+            axis.set_title(f"trained: {entry['trained']}; {title}", fontsize="small")
+            axis.set_xlabel("feature, by usefulness")
+        row[0].set_ylabel("usefulness")
+        row[0].legend(fontsize="x-small")
+    return figure
+
+
+def _pruning(pruned: Entries) -> plt.Figure:
+    """A panel for each way of training, a style for each measure."""
+    figure, axes = _panels(pruned, "trained", lambda value: f"trained: {value}")
+    for axis, own in axes:
+        for measure, style in (("usefulness", "--"), ("robust_usefulness", "-")):
+            points = [entry for entry in own if entry["measure"] == measure]
+            label = measure.replace("_", " ")
+            _lines(axis, points, "features", style, label)
+        axis.set(xscale="log", xlabel="features left", ylabel="test accuracy (%)")
+        axis.invert_xaxis()
+        axis.legend(fontsize="x-small")
+    return figure
+
+
+def _tickets(tickets: Entries) -> plt.Figure:
+    """A panel for each way of training, a style for each initialisation."""
+    figure, axes = _panels(tickets, "trained", lambda value: f"trained: {value}")
+    for axis, own in axes:
+        for strategy, style in (("original", "-"), ("random", "--")):
+            points = [entry for entry in own if entry["strategy"] == strategy]
+            _lines(axis, points, "weights", style, strategy)
+        axis.set(xscale="log", xlabel="weights left (%)", ylabel="test accuracy (%)")
+        axis.invert_xaxis()
+        axis.legend(fontsize="x-small")
+    return figure
+
+
+def _lines(axis: plt.Axes, entries: Entries, x: str, style: str, label: str) -> None:
+    """A line for each attack that was measured."""
+    for attack, title in _ATTACKS.items():
+        points = [(e[x], e[attack]) for e in entries if e[attack] is not None]
+        if points:
+            name = f"{title}, {label}"
+            axis.plot(*zip(*points, strict=True), style, color=_COLORS[attack], label=name, lw=1)
+
+
+def _panels(
+    entries: Entries, key: str, title: Callable[[str], str]
+) -> tuple[plt.Figure, list[tuple[plt.Axes, Entries]]]:
+    """A panel for each value of a key, with the entries that have it."""
+    values = list(dict.fromkeys(entry[key] for entry in entries))
+    figure, axes = plt.subplots(1, len(values), figsize=(5 * len(values), 4), squeeze=False)
+    found = []
+    for axis, value in zip(axes[0], values, strict=True):
+        axis.set_title(title(value), fontsize="small")
+        axis.grid(alpha=0.3)
+        found.append((axis, [entry for entry in entries if entry[key] == value]))
+    return figure, found

@@ -1,0 +1,236 @@
+"""The report of "Towards lighter adversarially robust model", of cells made by hand; its runs."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import image
+from study_cells import cell, sweep
+
+from experiments import flags, measure, measures, published, report
+from experiments.grid import cells as grid_cells
+from experiments.robustness import network
+from experiments.sweep import _REPEATED
+from experiments.training_run import TrainingRun
+
+STUDY = "lighter_robust_model"
+TEXT = "--measures=usefulness --rounds=0"
+FLAGFILES = Path(report.__file__).parent / "flagfiles" / STUDY
+ROUNDS = [1.0, 0.7, 0.49]
+
+
+def capacity(folder, width, attack, clean, fgsm, pgd, **given):
+    found = [[{"none": clean, "fgsm": fgsm, "pgd": pgd}]]
+    given = dict(model="capacity_cnn", width=width, attack=attack) | given
+    return cell(folder, found, [1.0], dataset="mnist", **given)
+
+
+def binary(folder, attack, prune_measure, *, measured=True):
+    """Two features of three are useful, one of them under attack, too; one of them goes a round."""
+    found = [[{"none": 0.99 - lost, "pgd": 0.6 - lost}] for lost in (0, 0.005, 0.2)]
+    given = dict(dataset="mnist", model="binary_cnn", classes=["3", "7"], width=0.03)
+    given |= dict(attack=attack, prune="features", prune_measure=prune_measure)
+    made = cell(folder, found, ROUNDS, **given)
+    for entry, left in zip(made["rounds"], (1, 2 / 3, 1 / 3), strict=True):
+        entry["layers"] = {"output": left}
+    (folder / made["name"] / "results.json").write_text(json.dumps(made))
+    if measured:
+        names = ("raw", "weighted", "normalised")
+        use = {name: [0.5, 0.25, -0.25] for name in names}
+        use |= {f"{name}_robust": [0.25, -0.5, -0.5] for name in names}
+        (path,) = measure.paths(str(folder / made["name"]), measures.parse(TEXT))
+        content = {"measures": {"usefulness": use}, "warnings": [], "missing": {}}
+        Path(path).write_text(json.dumps(content))
+    return made
+
+
+def ticket(folder, attack, strategy, *, gain=0.0, **given):
+    found = [[{"none": 0.9 + gain, "fgsm": 0.5 + 2 * gain}]] + [
+        [{"none": 0.8 + gain, "fgsm": 0.4 + 2 * gain}]
+    ] * 2
+    given = dict(model="mlp_300_100_100", attack=attack, strategy=strategy) | given
+    return cell(folder, found, ROUNDS, dataset="mnist", eval_attacks=["fgsm"], **given)
+
+
+def written(folder, cells) -> str:
+    return report.write(str(sweep(folder, STUDY, cells, measurements=[TEXT])))
+
+
+def row(text: str, first: str, title: str) -> list[str]:
+    """The cells of the table row after a title that begin so."""
+    text = text[text.index(title) :]
+    (line, *_) = [line for line in text.splitlines() if line.startswith(f"| {first}")]
+    return [word.strip() for word in line.strip("|").split("|")]
+
+
+@pytest.fixture
+def whole(tmp_path):
+    cells = [
+        capacity(tmp_path, 1, "fgsm", 0.9, 0.1, 0.0),
+        capacity(tmp_path, 8, "fgsm", 0.98, 0.97, 0.02),
+        capacity(tmp_path, 8, "pgd", 0.98, 0.9, 0.84),
+        capacity(tmp_path, 8, "pgd", 0.96, 0.9, 0.82, seed=1),
+        binary(tmp_path, "none", "usefulness"),
+        binary(tmp_path, "pgd", "robust_usefulness"),
+        ticket(tmp_path, "none", "original", gain=0.05),
+        ticket(tmp_path, "none", "random"),
+        ticket(tmp_path, "fgsm", "original", gain=-0.05),
+        ticket(tmp_path, "fgsm", "random"),
+    ]
+    return tmp_path, cells
+
+
+def test_ours_stand_beside_the_published(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    known = published.load(STUDY)
+    assert row(text, "0", "## Table I")[1:4] == ["2, 4", "100", "7,766 (5590)"]
+    assert row(text, "5", "## Table I")[1:3] == ["64, 128", "3,200"]
+    clean, pgd = (known["table_2_pgd_trained"][name][3] for name in ("clean", "pgd"))
+    shown = row(text, "3", "## Table II: trained with PGD")
+    assert shown[1:] == [f"97.00 ± 1.41 ({clean})", "90.00 ± 0.00", f"83.00 ± 1.41 ({pgd})"]
+    clean, fgsm = (known["table_3_fgsm_trained"][name][3] for name in ("clean", "fgsm"))
+    shown = row(text, "3", "## Table III: trained with FGSM")
+    assert shown[1:] == [f"98.00 ({clean})", f"97.00 ({fgsm})", "2.00"]
+    assert row(text, "1", "## Table III")[1].startswith("- (")
+    assert "Not run: scales 1, 2, 4, 5." in text
+    assert "No published numbers: scales 4, 5." in text
+    assert "10 of 10 cells" in text
+
+
+def test_features_and_their_pruning(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    shown = row(text, "with PGD", "## Features of 3 against 7")
+    assert shown == ["with PGD", "99.00", "-", "60.00", "3", "2", "1", "0.1667", "-0.2500"]
+    shown = row(text, "naturally", "## Pruning the least useful features")
+    assert shown == ["naturally", "usefulness", "3", "99.00", "-", "60.00"]
+    assert "Trained with pgd, 1 of 2 useful features are robustly useful." in text
+    assert (
+        "Trained with PGD and pruned by robust usefulness, accuracy is within 1 point of that of "
+        "all 3 features down to 2 (clean) and 2 (under PGD)." in text
+    )
+    stored = json.loads((folder / "report.json").read_text())["study"]
+    assert [entry["features"] for entry in stored["pruning"]] == [3, 2, 1, 3, 2, 1]
+
+
+def test_tickets_beside_those_drawn_anew(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    shown = row(text, "1", "## Lottery tickets trained naturally")
+    assert shown == ["1", "70.00", "85.00", "80.00", "50.00", "40.00", "-", "-"]
+    assert (
+        "Trained naturally, the original initialisation is better than another one (clean) in 2 of "
+        "2 pruned rounds, by +5.00 points in the mean." in text
+    )
+    assert "(under FGSM) in 0 of 2 pruned rounds, by -10.00 points" in text
+
+
+def test_only_the_drawn_rounds_are_compared(whole, monkeypatch):
+    folder, cells = whole
+    study = published.load(STUDY)
+    study["lottery"]["rounds_drawn"] = 2
+    monkeypatch.setattr(published, "load", lambda name: study)
+    assert "in 1 of 1 pruned rounds, by +5.00 points" in written(folder, cells)
+
+
+def test_says_from_which_scale_networks_are_robust(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    assert (
+        "Trained with FGSM, the least scale from which networks stand FGSM on most images is 3 "
+        "(published: 3), of scales 0, 3." in text
+    )
+    assert (
+        "Trained with FGSM, FGSM leaves at least 30 points more than PGD at scale 3 (97.00 and "
+        "2.00 %): what stands FGSM there is not robust." in text
+    )
+    stored = json.loads((folder / "report.json").read_text())["study"]
+    assert all(f"- {line}" in text for line in stored["held"])
+
+
+def test_draws_the_figures(whole):
+    folder, cells = whole
+    text = written(folder, cells)
+    names = sorted(os.listdir(folder / "figures"))
+    assert names == ["capacity.png", "pruning.png", "tickets.png", "usefulness.png"]
+    for name in names:
+        assert f"(figures/{name})" in text
+        assert image.imread(folder / "figures" / name).shape[0] > 250
+
+
+@pytest.mark.parametrize(
+    "make, figures",
+    [
+        (lambda folder: capacity(folder, 2, "pgd", 0.9, 0.5, 0.4), ["capacity.png"]),
+        (lambda folder: binary(folder, "pgd", "usefulness", measured=False), ["pruning.png"]),
+        (lambda folder: ticket(folder, "none", "random"), ["tickets.png"]),
+        (lambda folder: capacity(folder, 3, "pgd", 0.9, 0.5, 0.4), []),  # no scale of the study
+    ],
+)
+def test_reports_on_what_is_finished(tmp_path, make, figures):
+    text = written(tmp_path, [make(tmp_path), None])
+    assert "1 of 2 cells" in text
+    assert sorted(os.listdir(tmp_path / "figures")) == figures
+
+
+def test_published_numbers_may_be_missing(whole, monkeypatch):
+    folder, cells = whole
+    study = published.load(STUDY)
+    del study["capacity_scales"], study["lottery"], study["table_2_pgd_trained"]
+    study["table_3_fgsm_trained"]["fgsm"] = study["table_3_fgsm_trained"]["fgsm"][:1]
+    monkeypatch.setattr(published, "load", lambda name: study)
+    text = written(folder, cells)
+    assert row(text, "0", "## Table I")[3] == "7,766 (-)"
+    assert row(text, "3", "## Table II: trained with PGD")[1] == "97.00 ± 1.41"
+    assert row(text, "3", "## Table III")[2] == "97.00"
+    assert "No published numbers: scales 0, 1, 2, 3, 4, 5." in text
+    assert "(published: none)" in text
+
+
+def test_networks_of_each_scale_are_named(tmp_path):
+    cells = [capacity(tmp_path, width, "pgd", 0.9, 0.5, 0.4) for width in (1, 2)]
+    assert len({network(each, cells) for each in cells}) == 2
+
+
+@pytest.mark.parametrize("path", sorted(FLAGFILES.glob("*.flags")), ids=lambda path: path.stem)
+def test_flagfiles_are_of_cells_that_can_be_run(path):
+    values = flags.parse(["sweep", f"--flagfile={path}"], repeated=_REPEATED)
+    grids = values.pop("grid")
+    asked = {name: values.pop(name) for name in _REPEATED if name != "grid"}
+    assert asked["study"] == [STUDY] and asked["evaluate"]
+    found = grid_cells(flags.given(values), grids)
+    for each in found:
+        TrainingRun(each)
+    assert len(found) == len({json.dumps(each, sort_keys=True) for each in found})
+    if path.stem == "short":
+        nets = [(each["model"], each["attack"], each["width"]) for each in found]
+        for width in (1, 2, 4, 8):
+            assert ("capacity_cnn", "pgd", width) in nets
+        for width in (1, 2, 4, 8, 16):
+            assert ("capacity_cnn", "fgsm", width) in nets
+        ways = {(each["prune_measure"], each["attack"]) for each in found if each["classes"]}
+        assert len(ways) == 4
+        drawn = {(e["attack"], e["strategy"]) for e in found if e["model"] == "mlp_300_100_100"}
+        assert len(drawn) == 4
+
+
+def test_features_are_pruned_by_a_run(cli, tmp_path):
+    """Of digits: half of ten features go each round, and the rest goes on."""
+    argv = "--dataset=digits --classes=3,7 --model=mlp_300_100_100 --width=0.1 --attack=none "
+    argv += "--prune=features --prune_features=0.5 --prune_images=40 --strategy=continued "
+    argv += "--rounds=3 --iterations=20 --evaluate_every=20 --branches=1 --learning_rate=0.01"
+    outcome = cli.run([*argv.split(), f"--output_dir={tmp_path}"])
+    assert outcome.code == 0, outcome.err
+    path, rounds = outcome.path, outcome.results["rounds"]
+    assert [entry["layers"]["logits"] for entry in rounds] == [1.0, 0.5, 0.3]
+    found = [np.load(path / "rounds" / str(number) / "masks.npz") for number in range(3)]
+    features = [masks["logits"].any(axis=1) for masks in found]
+    assert [rows.sum() for rows in features] == [10, 5, 3]
+    assert (features[1] | ~features[2]).all()  # what is gone stays away
+    assert (found[2]["hidden_3"].any(axis=0) == features[2]).all()
+    assert measure.main(["measure", f"--model={path}", *TEXT.split()]) == 0
+    (stored,) = path.glob("rounds/0/measures-*.json")
+    assert len(json.loads(stored.read_text())["measures"]["usefulness"]["weighted_robust"]) == 10

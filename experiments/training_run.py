@@ -24,8 +24,8 @@ from experiments.results import accuracy_gap, markdown, summarise, validation_lo
 from robust_sparse_tf import attacks, data, export, files, models, sparsity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
-from robust_sparse_tf.evaluation.feature_usefulness import head
 from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket, write_npz
+from robust_sparse_tf.sparsity.feature_usefulness import head
 from robust_sparse_tf.training import AdversarialModel, Mixed, OptimizerOptions, devices
 
 _PACKAGES = (

@@ -8,8 +8,6 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import checks
-from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 
 
@@ -28,33 +26,6 @@ def as_logits(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
             "images to logits"
         )
     return network
-
-
-def checked(data: Any, clip_min: float, clip_max: float) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 [n, ...] and labels int64 [n].
-
-    Args:
-        data: a `Split`, whose bytes are scaled to [0, 1], or (images, labels).
-        clip_min: least value allowed.
-        clip_max: largest value allowed.
-
-    Raises:
-        InputError: naming what is wrong.
-    """
-    if isinstance(data, Split):
-        images, labels = data.images, data.labels
-        if images.dtype == np.uint8:
-            images = images.astype(np.float32) / np.float32(255)
-    elif isinstance(data, tuple) and len(data) == 2:
-        images, labels = np.asarray(data[0], np.float32), np.asarray(data[1])
-    else:
-        raise InputError(
-            f"data of type {type(data).__name__}: must be a robust_sparse_tf.data.Split or "
-            "(images, labels)"
-        )
-    checks.check_types(images, labels)
-    checks.check_images(images, clip_min, clip_max)
-    return images, labels.astype(np.int64)
 
 
 def connected(

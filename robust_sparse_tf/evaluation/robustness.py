@@ -61,7 +61,7 @@ def evaluate(
     if draws < 1:
         raise InputError(f"draws={draws}: must be at least 1")
     logits = inputs.as_logits(model)
-    images, labels = inputs.checked(data, clip_min, clip_max)
+    images, labels = checks.images_and_labels(data, clip_min, clip_max)
     classes = checks.check_model(logits, images)
     checks.check_labels(labels, classes)
     logits, differentiable = inputs.connected(logits, images)

@@ -7,9 +7,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.data import Split
-from robust_sparse_tf.evaluation import usefulness
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.sparsity import layer_states, set_masks
+from robust_sparse_tf.sparsity.feature_usefulness import usefulness
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class FeaturePruning:
         """Takes features away from a wrapped model; at least one stays.
 
         Args:
-            model: a classifier of two classes, see `evaluation.feature_usefulness.head`.
+            model: a classifier of two classes, see `sparsity.feature_usefulness.head`.
             data: the training images.
 
         Raises:

@@ -9,9 +9,9 @@ import tf_keras as keras
 from robust_sparse_tf import models, sparsify
 from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation import feature_usefulness
-from robust_sparse_tf.evaluation.feature_usefulness import head, infima, measure, usefulness
 from robust_sparse_tf.models.layers import BinaryLogits
+from robust_sparse_tf.sparsity import feature_usefulness
+from robust_sparse_tf.sparsity.feature_usefulness import head, infima, measure, usefulness
 
 IMAGES = np.array([[0.5, 0.9], [0.2, 0.1], [0.01, 0.98]], np.float32).reshape(3, 1, 2, 1)
 LABELS = np.array([1, 0, 1])

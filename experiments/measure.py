@@ -59,6 +59,7 @@ class MeasureOptions:
     cw_examples: int = option(1000, "test images for Carlini-Wagner", unit="images", minimum=1)
     cw_searches: int = option(9, "constants tried by Carlini-Wagner", minimum=1)
     cw_steps: int = option(1000, "steps of a search of Carlini-Wagner", unit="steps", minimum=1)
+    cw_constant: float = option(0.001, "first constant of Carlini-Wagner", above=0)
     clever_examples: int = option(100, "test images for CLEVER", unit="images", minimum=1)
     clever_batches: int = option(500, "maxima to which CLEVER fits its distribution", minimum=1)
     clever_samples: int = option(1024, "gradients of which each maximum is one", minimum=1)
@@ -179,7 +180,11 @@ def _deepfool(network: keras.Model, test: data.Split, options: MeasureOptions) -
 
 
 def _carlini_wagner(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
-    attack = CarliniWagner(binary_searches=options.cw_searches, steps=options.cw_steps)
+    attack = CarliniWagner(
+        binary_searches=options.cw_searches,
+        steps=options.cw_steps,
+        initial_constant=options.cw_constant,
+    )
     return {"r_2_carlini_wagner": evaluation.r_2(network, test.first(options.cw_examples), attack)}
 
 

@@ -96,11 +96,11 @@ def test_measures_are_the_librarys(tmp_path, call):
     network = models.mlp((8, 8, 1), hidden=(12, 9))
     run = made(tmp_path / "run", [network])
     asked = "--measures=r_inf,carlini_wagner,lipschitz,activation_sparsity,bounds"
-    code, out, err = call(f"--model={run}", asked, "--epsilon=0.05")
+    code, out, err = call(f"--model={run}", asked, "--epsilon=0.05", "--cw_constant=2")
     (found,) = read(out)
     assert (code, err) == (0, "")
     test = data.load("digits")[2].first(30)
-    attack = CarliniWagner(binary_searches=4, steps=50)
+    attack = CarliniWagner(binary_searches=4, steps=50, initial_constant=2.0)
     expected = {
         "accuracy": evaluation.Evaluator(network)(test)["clean_accuracy"],
         "r_inf_fgsm": evaluation.r_inf(network, test, FGSM(epsilon=0.05)),

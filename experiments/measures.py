@@ -32,13 +32,13 @@ def of_rounds(run: str, texts: list[str]) -> dict[int, dict[str, float]]:
 
 
 def warnings(run: str, texts: list[str]) -> list[str]:
-    """What the measurements of a run warned of, and what could not be measured, each once."""
-    told = []
-    for text in texts:
-        for path in filter(os.path.exists, measure.paths(run, parse(text))):
-            content = _read(path)
-            told += content["warnings"] + list(content["missing"].values())
-    return list(dict.fromkeys(told))
+    """What the measurements of a run's rounds warned of, round by round."""
+    return [
+        warning
+        for text in texts
+        for path in filter(os.path.exists, measure.paths(run, parse(text)))
+        for warning in _read(path)["warnings"]
+    ]
 
 
 def _round(path: str) -> int:

@@ -80,8 +80,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
     lines += sparse_dnns_robustness_figures.draw(folder, found)
     for model, own in found.items():
         lines += [f"## Rounds: {NETWORKS[model]}", "", *_rounds(own), ""]
-    told = dict.fromkeys(w for run in runs.values() for w in measures.warnings(run, texts))
-    lines += [f"**Note**, of the measures: {line}\n" for line in told]
+    lines += _told([w for run in runs.values() for w in measures.warnings(run, texts)])
     return "\n".join(lines) + "\n" + text, numbers
 
 
@@ -237,6 +236,17 @@ def _rounds(own: Series) -> list[str]:
         ]
         table.append([str(entry["round"]), f"{100 * entry['sparsity']:.2f}", *shown])
     return markdown_table(table)
+
+
+def _told(warnings: list[str]) -> list[str]:
+    """The first warning of each attack, and of how many networks there are such."""
+    by_attack: dict[str, list[str]] = {}
+    for warning in warnings:
+        by_attack.setdefault(warning.split()[0], []).append(warning)
+    return [
+        f"**Note**, of {len(own)} networks, the first of them: {own[0]}\n"
+        for own in by_attack.values()
+    ]
 
 
 def _held(found: dict[str, Series]) -> list[str]:

@@ -38,7 +38,8 @@ _FIGURES = {
         ("mlp", "lenet5"),
         {
             "CLEVER": {"CLEVER": "clever"},
-            "local Lipschitz constant": {"L_2": "lipschitz_l2", "L_1": "lipschitz_linf"},
+            "local Lipschitz constant, q = 2": {"L_2": "lipschitz_l2"},
+            "local Lipschitz constant, q = 1": {"L_1": "lipschitz_linf"},
         },
     ),
 }

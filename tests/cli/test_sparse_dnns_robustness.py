@@ -38,7 +38,7 @@ def network(folder, model="mlp", seed=0, *, shift=0.0, rounds=4, **given):
         for text, own in zip(TEXTS, found, strict=True):
             path = measure.paths(str(folder / made["name"]), measures.parse(text))[number]
             with open(path, "w") as file:
-                told = ["few were found"] if number == 3 else []
+                told = ["few were found"] if number == 3 and text == TEXTS[1] else []
                 json.dump({"measures": own, "warnings": told, "missing": {}}, file)
     return made
 
@@ -89,7 +89,8 @@ def test_ours_stand_beside_the_published(whole):
         "98.50 ± 0.71",
         "0.2050 ± 0.0071",
     ]
-    assert "bound on r_2" in text and "few were found" in text
+    assert "bound on r_2" in text
+    assert "**Note**, of 8 networks, the first of them: few were found" in text
     assert "10 of 10 cells" in text
 
 

@@ -46,7 +46,7 @@ def test_finished_cells_are_measured_once(call_sweep, made_up):
     own = measures.of_rounds(str(first), texts)
     assert own == dict.fromkeys(range(3), {"accuracy": 0.5})
     assert list(measures.of_rounds(str(first), texts[1:])) == [1]
-    assert measures.warnings(str(first), texts) == ["few"]
+    assert measures.warnings(str(first), texts) == ["few"] * 4
     call_sweep(grid, *asked)
     assert len(made_up.measured) == 6
     (lost,) = (first / "rounds" / "0").glob("measures*")

@@ -291,9 +291,10 @@ def test_on_mnist(name):
         train(model, split, 600 if overfits else 200, watch)
     found = [warning for warning in warned if issubclass(warning.category, RunWarning)]
     assert len(found) == overfits, watch.history
-    _, accuracy, own = watch.history[-1]
-    best = max(check.accuracy for check in watch.history)
-    if overfits:  # after it had been robust
-        assert accuracy < best / 2 < 0.7 < own
+    accuracies = [check.accuracy for check in watch.history]
+    best = max(accuracies)
+    if overfits:  # after it had been robust, as it may become again
+        later = watch.history[accuracies.index(best) :]
+        assert max(own for _, accuracy, own in later if accuracy < best / 2) > 0.7
     else:
-        assert accuracy > 0.9 * best > 0.5
+        assert accuracies[-1] > 0.9 * best > 0.5

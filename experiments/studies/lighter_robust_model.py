@@ -60,7 +60,8 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         "beyond": strong,
     }
     lines = [f"# {study.get('study', STUDY)}", "", *_sizes(cells, study), *_capacity(scales)]
-    lines += [*_usefulness(features), *_pruning(pruned), *_lottery(tickets)]
+    lines += _usefulness(features) or ["Features and their pruning: not run.", ""]
+    lines += [*_pruning(pruned), *(_lottery(tickets) or ["Lottery tickets: not run.", ""])]
     lines += ["## What held", "", *(f"- {line}" for line in told or ["Nothing to say yet."]), ""]
     lines += figures.draw(folder, scales, features, pruned, tickets)
     return "\n".join(lines) + "\n" + text, numbers
@@ -125,6 +126,9 @@ def _capacity(scales: list[dict[str, Any]]) -> list[str]:
     lines = []
     for trained, (title, _) in TABLES.items():
         own = [entry for entry in scales if entry["trained"] == trained]
+        if not any(entry["none"]["trials"] for entry in own):
+            lines += [f"{title}: not run.", ""]
+            continue
         lines += [f"## {title}", "", "Test accuracy in percent (published).", ""]
         rows = [["scale", *(ATTACKS[attack] for attack in ATTACKS)]]
         rows += [
@@ -133,8 +137,8 @@ def _capacity(scales: list[dict[str, Any]]) -> list[str]:
         missing = [str(e["scale"]) for e in own if not e["none"]["trials"]]
         unknown = [str(e["scale"]) for e in own if not e["none"]["published"]]
         lines += [*markdown_table(rows), ""]
-        lines += [f"Not run: scales {', '.join(missing)}.", ""] if missing else []
-        lines += [f"No published numbers: scales {', '.join(unknown)}.", ""] if unknown else []
+        lines += [f"Scales not run: {', '.join(missing)}.", ""] if missing else []
+        lines += [f"Scales without published numbers: {', '.join(unknown)}.", ""] if unknown else []
     return lines
 
 

@@ -66,9 +66,9 @@ def features(found: Entries) -> list[str]:
                 clean > 0 and robust > 0
                 for clean, robust in zip(use["weighted"], use["weighted_robust"], strict=True)
             )
-            trained = "naturally" if entry["trained"] == "none" else f"with {entry['trained']}"
             lines.append(
-                f"Trained {trained}, {both} of {useful} useful features are robustly useful."
+                f"Trained {_how(entry['trained'])}, {both} of {useful} useful features are "
+                "robustly useful."
             )
     return lines
 
@@ -87,10 +87,9 @@ def pruning(found: Entries) -> list[str]:
             under = "clean" if attack == "none" else f"under {attack.upper()}"
             words.append(f"{min(kept)} ({under})")
         if words:
-            name = "naturally" if trained == "none" else f"with {trained.upper()}"
             lines.append(
-                f"Trained {name} and pruned by {measure.replace('_', ' ')}, accuracy is within "
-                f"{_NEAR:g} point of that of all {own[0]['features']} features down to "
+                f"Trained {_how(trained)} and pruned by {measure.replace('_', ' ')}, accuracy is "
+                f"within {_NEAR:g} point of that of all {own[0]['features']} features down to "
                 f"{' and '.join(words)}."
             )
     return lines
@@ -111,11 +110,14 @@ def tickets(found: Entries) -> list[str]:
                 if entry[attack] is not None and own["random", number][attack] is not None
             ]
             if gains:
-                name = "naturally" if trained == "none" else f"with {trained.upper()}"
                 under = "clean" if attack == "none" else f"under {attack.upper()}"
                 lines.append(
-                    f"Trained {name}, the original initialisation is better than another one "
-                    f"({under}) in {sum(gain > 0 for gain in gains)} of {len(gains)} pruned "
+                    f"Trained {_how(trained)}, the original initialisation is better than another "
+                    f"one ({under}) in {sum(gain > 0 for gain in gains)} of {len(gains)} pruned "
                     f"rounds, by {statistics.fmean(gains):+.2f} points in the mean."
                 )
     return lines
+
+
+def _how(trained: str) -> str:
+    return "naturally" if trained == "none" else f"with {trained.upper()}"

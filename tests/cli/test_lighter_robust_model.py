@@ -95,8 +95,8 @@ def test_ours_stand_beside_the_published(whole):
     shown = row(text, "3", "## Table III: trained with FGSM")
     assert shown[1:] == [f"98.00 ({clean})", f"97.00 ({fgsm})", "2.00"]
     assert row(text, "1", "## Table III")[1].startswith("- (")
-    assert "Not run: scales 1, 2, 4, 5." in text
-    assert "No published numbers: scales 4, 5." in text
+    assert "Scales not run: 1, 2, 4, 5." in text
+    assert "Scales without published numbers: 4, 5." in text
     assert "10 of 10 cells" in text
 
 
@@ -107,7 +107,7 @@ def test_features_and_their_pruning(whole):
     assert shown == ["with PGD", "99.00", "-", "60.00", "3", "2", "1", "0.1667", "-0.2500"]
     shown = row(text, "naturally", "## Pruning the least useful features")
     assert shown == ["naturally", "usefulness", "3", "99.00", "-", "60.00"]
-    assert "Trained with pgd, 1 of 2 useful features are robustly useful." in text
+    assert "Trained with PGD, 1 of 2 useful features are robustly useful." in text
     assert (
         "Trained with PGD and pruned by robust usefulness, accuracy is within 1 point of that of "
         "all 3 features down to 2 (clean) and 2 (under PGD)." in text
@@ -173,6 +173,9 @@ def test_draws_the_figures(whole):
 def test_reports_on_what_is_finished(tmp_path, make, figures):
     text = written(tmp_path, [make(tmp_path), None])
     assert "1 of 2 cells" in text
+    assert ("Table II: trained with PGD: not run." in text) == (figures != ["capacity.png"])
+    assert ("Features and their pruning: not run." in text) == (figures != ["pruning.png"])
+    assert ("Lottery tickets: not run." in text) == (figures != ["tickets.png"])
     assert sorted(os.listdir(tmp_path / "figures")) == figures
 
 
@@ -186,7 +189,7 @@ def test_published_numbers_may_be_missing(whole, monkeypatch):
     assert row(text, "0", "## Table I")[3] == "7,766 (-)"
     assert row(text, "3", "## Table II: trained with PGD")[1] == "97.00 ± 1.41"
     assert row(text, "3", "## Table III")[2] == "97.00"
-    assert "No published numbers: scales 0, 1, 2, 3, 4, 5." in text
+    assert "Scales without published numbers: 0, 1, 2, 3, 4, 5." in text
     assert "(published: none)" in text
 
 

@@ -311,9 +311,10 @@ def _near(rows: list[dict[str, Any]]) -> str:
 def _assumed(cells: list[Cell]) -> list[str]:
     """What the study leaves open, and what was taken for it."""
     l2 = sorted({flag(cell, "l2") for cell in select(cells, model="binary_linear")})
-    steps = sorted({flag(cell, "iterations") for cell in cells})
+    steps = {(flag(cell, "model"), flag(cell, "iterations")) for cell in cells}
+    trained = [f"{NETWORKS.get(model, model)} {count:,}" for model, count in sorted(steps)]
     return [
-        f"Networks of {', '.join(f'{n:,}' for n in steps)} iterations a round. DeepFool is not "
+        f"Iterations a round: {'; '.join(trained)}. DeepFool is not "
         "clipped to the range of images, as its authors' program, and as the study's r_2 of linear "
         "models must be; Carlini-Wagner, FGS and rFGS are. The l1 norm is of all hidden ReLUs' "
         "outputs, summed over units and averaged over examples, its weights chosen for sparsities "

@@ -57,6 +57,7 @@ def test_run(command, tmp_path):
         assert os.path.exists(os.path.join(done.stdout.splitlines()[-1], "results.json"))
 
 
+@pytest.mark.slow  # tests/cli/test_evaluate.py has the command, too
 def test_evaluate(tmp_path):
     """As it stands, of a short run, but on few images."""
     command = [sys.executable, *RUNS[0][1:], *SHORT, f"--output_dir={tmp_path}"]
@@ -68,7 +69,12 @@ def test_evaluate(tmp_path):
         assert f"| {attack} | 0.1 |" in done.stdout
 
 
-@pytest.mark.parametrize("sweep", SWEEPS, ids=" ".join)
+@pytest.mark.parametrize(
+    "sweep",
+    # One each time; the others attack their cells, too.
+    [pytest.param(c, marks=pytest.mark.slow if n else ()) for n, c in enumerate(SWEEPS)],
+    ids=" ".join,
+)
 def test_sweep_and_report(sweep, tmp_path):
     """As they stand, but for fewer steps, and stopped when the first cell is reported."""
     if not os.environ.get("RST_DATA_DIR"):

@@ -29,11 +29,25 @@ def load(path: str) -> Logits:
         path = _of_round(path)
         if os.path.isdir(path):
             return _saved_model(path)
-        network = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model={path}: cannot be read ({reason})") from error
-    return lambda x: network(x, training=False)
+        raise _unreadable(path, error) from error
+    return lambda x: model(x, training=False)
+
+
+def network(folder: str) -> keras.Model:
+    """The network of a round of a run, whose directory is given.
+
+    Raises:
+        InputError: for a directory that holds none that can be read.
+    """
+    path = os.path.join(folder, "model.keras")
+    if not os.path.exists(path):
+        raise InputError(f"model={path}: does not exist")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(path, error) from error
 
 
 def flags_of(path: str) -> dict[str, Any]:
@@ -64,6 +78,11 @@ def images(path: str, dataset: str, data_dir: str, examples: int) -> data.Split:
     classes = made.get("classes", [])
     test = data.load(made["dataset"], data_dir=data_dir, classes=classes)[2]
     return test.first(examples or test.size)
+
+
+def _unreadable(path: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0]
+    return InputError(f"model={path}: cannot be read ({reason})")
 
 
 def _of_round(path: str) -> str:

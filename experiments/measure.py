@@ -133,7 +133,7 @@ def _asked(options: MeasureOptions) -> dict[str, Any]:
 def _of_round(folder: str, test: data.Split, options: MeasureOptions) -> dict[str, Any]:
     """The measures of a network, None for one that cannot be taken, and why it cannot."""
     begin = time.monotonic()
-    network = _network(os.path.join(folder, "model.keras"))
+    network = loading.network(folder)
     measures: Measures = {}
     missing: dict[str, str] = {}
     with warnings.catch_warnings(record=True) as told, quiet_stderr():
@@ -151,16 +151,6 @@ def _of_round(folder: str, test: data.Split, options: MeasureOptions) -> dict[st
         "warnings": [str(each.message) for each in told if issubclass(each.category, RunWarning)],
         "seconds": time.monotonic() - begin,
     }
-
-
-def _network(path: str) -> keras.Model:
-    if not os.path.exists(path):
-        raise InputError(f"model={path}: does not exist")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model={path}: cannot be read ({reason})") from error
 
 
 Measures = dict[str, Any]

@@ -3,13 +3,10 @@
 import os
 import re
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from stopped_sweep import first_report
 
 from experiments.sweep import Sweep
 
@@ -46,14 +43,5 @@ def test_command(command, tmp_path):
     if not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")
     short = ["--rounds=2", "--iterations=4", "--evaluate_every=2", "--evaluate_at="]
-    command = [sys.executable, *command[1:], *short, f"--output_dir={tmp_path}"]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        while running.poll() is None and not list(tmp_path.glob("*/report.md")):
-            time.sleep(0.1)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=120) == -signal.SIGINT
-    finally:
-        running.kill()
-    (text,) = (path.read_text() for path in tmp_path.glob("*/report.md"))
+    text = (first_report([*command, *short], tmp_path) / "report.md").read_text()
     assert re.search(r"^[1-9][0-9]* of [0-9]+ cells. Made by:$", text, re.MULTILINE)

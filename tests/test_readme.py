@@ -7,9 +7,9 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from stopped_sweep import first_report
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 with open(os.path.join(ROOT, "README.md")) as _file:
@@ -79,16 +79,7 @@ def test_sweep_and_report(sweep, tmp_path):
     """As they stand, but for fewer steps, and stopped when the first cell is reported."""
     if not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")
-    command = [sys.executable, *sweep[1:], *SHORT[1:], f"--output_dir={tmp_path}"]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        while running.poll() is None and not list(tmp_path.glob("*/report.md")):
-            time.sleep(0.1)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=120) == -signal.SIGINT
-    finally:
-        running.kill()
-    (folder,) = tmp_path.iterdir()
+    folder = first_report([*sweep, *SHORT[1:]], tmp_path)
     done = call([sys.executable, *REPORT[1:-1], str(folder)])
     assert done.returncode == 0, done.stderr
     assert "| dense | 100.0 |" in done.stdout

@@ -35,6 +35,12 @@ def records(folder: str, cell: Cell) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
+def measurements(folder: str) -> list[str]:
+    """What a sweep measured of its cells, see `measures.parse`."""
+    with open(os.path.join(folder, "sweep.json")) as file:
+        return json.load(file).get("measurements", [])
+
+
 def accuracy(figures: dict[str, Any], attack: str) -> float | None:
     """The accuracy (percent) in a record's `test` or `validation`, on clean images for "none"."""
     found = figures["clean_accuracy"]

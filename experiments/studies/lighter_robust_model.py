@@ -3,7 +3,6 @@
 Networks of rising capacity, the features of binary ones, and lottery tickets, on MNIST.
 """
 
-import json
 import os
 from typing import Any
 
@@ -12,7 +11,7 @@ from experiments.results import markdown_table
 from experiments.studies import beyond
 from experiments.studies import lighter_robust_model_figures as figures
 from experiments.studies import lighter_robust_model_held as held
-from experiments.studies.cells import Cell, accuracy, flag, select, values_of
+from experiments.studies.cells import Cell, accuracy, flag, measurements, select, values_of
 from robust_sparse_tf import models
 
 STUDY = "lighter_robust_model"
@@ -38,8 +37,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         Markdown, and the numbers of its tables.
     """
     study = published.load(STUDY)
-    with open(os.path.join(folder, "sweep.json")) as file:
-        texts = json.load(file).get("measurements", [])
+    texts = measurements(folder)
     binary = select(cells, model="binary_cnn")
     useful = {
         cell["name"]: measures.of_rounds(os.path.join(folder, cell["name"]), texts)

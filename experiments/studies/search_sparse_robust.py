@@ -80,8 +80,9 @@ def _at(cells: list[Cell], histories: dict, iteration: int, percent: float) -> l
     return [
         record
         for cell in cells
+        for number in [nearest_round(cell, percent)]
         for record in histories[cell["name"]]
-        if (record["round"], record["iteration"]) == (nearest_round(cell, percent), iteration)
+        if (record["round"], record["iteration"]) == (number, iteration)
     ]
 
 

@@ -62,7 +62,8 @@ def _curves(
 ) -> None:
     """A line for each density over the iterations of its round."""
     for place, percent in enumerate(DENSITIES):
-        own = [r for r in history if r["round"] == nearest_round(cell, percent)]
+        number = nearest_round(cell, percent)
+        own = [record for record in history if record["round"] == number]
         points = [(r["iteration"], y) for r in own if (y := value(r)) is not None]
         if points:
             color = plt.cm.viridis(place / len(DENSITIES))

@@ -3,7 +3,6 @@
 Linear models, LeNet-300-100 and LeNet-5 on MNIST, pruned round by round.
 """
 
-import json
 import os
 import statistics
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from experiments import measures, published
 from experiments.results import markdown_table
 from experiments.studies import beyond, sparse_dnns_robustness_figures
-from experiments.studies.cells import Cell, flag, select
+from experiments.studies.cells import Cell, flag, measurements, select
 
 NETWORKS = sparse_dnns_robustness_figures.NETWORKS
 DEEP = {"mlp": "lenet_300_100", "lenet5": "lenet5"}
@@ -52,8 +51,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         Markdown, and the numbers of its tables.
     """
     study = published.load("sparse_dnns_robustness")
-    with open(os.path.join(folder, "sweep.json")) as file:
-        texts = json.load(file).get("measurements", [])
+    texts = measurements(folder)
     runs = {cell["name"]: os.path.join(folder, cell["name"]) for cell in cells}
     plain = select(cells, activity_l1=0.0)
     found = {

@@ -61,6 +61,13 @@ def cell(
     return results
 
 
+def row(text: str, first: str, title: str = "") -> list[str]:
+    """The cells of the table row after a title that begin so."""
+    text = text[text.index(title) :]
+    (line, *_) = [line for line in text.splitlines() if line.startswith(f"| {first}")]
+    return [word.strip() for word in line.strip("|").split("|")]
+
+
 def _record(number: int, iteration: int, density: float, found: dict[str, float]) -> dict:
     robust = {name: value for name, value in found.items() if name != "none"}
     figures = {

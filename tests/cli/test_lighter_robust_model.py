@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
-from study_cells import cell, sweep
+from study_cells import cell, row, sweep
 
 from experiments import flags, measure, measures, published, report
 from experiments.grid import cells as grid_cells
@@ -56,13 +56,6 @@ def ticket(folder, attack, strategy, *, gain=0.0, **given):
 
 def written(folder, cells) -> str:
     return report.write(str(sweep(folder, STUDY, cells, measurements=[TEXT])))
-
-
-def row(text: str, first: str, title: str) -> list[str]:
-    """The cells of the table row after a title that begin so."""
-    text = text[text.index(title) :]
-    (line, *_) = [line for line in text.splitlines() if line.startswith(f"| {first}")]
-    return [word.strip() for word in line.strip("|").split("|")]
 
 
 @pytest.fixture

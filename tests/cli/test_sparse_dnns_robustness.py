@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib import image
-from study_cells import cell, sweep
+from study_cells import cell, row, sweep
 
 from experiments import measure, measures, published, report
 from experiments.sweep import Sweep
@@ -45,13 +45,6 @@ def network(folder, model="mlp", seed=0, *, shift=0.0, rounds=4, **given):
 
 def written(folder, cells) -> str:
     return report.write(str(sweep(folder, STUDY, cells, measurements=TEXTS)))
-
-
-def row(text: str, first: str, title: str = "") -> list[str]:
-    """The cells of the table row after a title that begins so."""
-    text = text[text.index(title) :]
-    (line, *_) = [line for line in text.splitlines() if line.startswith(f"| {first}")]
-    return [word.strip() for word in line.strip("|").split("|")]
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         cell["name"]: measures.of_rounds(os.path.join(folder, cell["name"]), texts)
         for cell in binary
     }
-    scales = _scales(select(cells, model="capacity_cnn"), study)
+    dense = select(cells, model="capacity_cnn", rounds=1)  # what is pruned is no network of it
+    scales = _scales(dense, study)
     features, pruned = _features(binary, useful), _pruned(binary)
     tickets = _tickets(select(cells, model="mlp_300_100_100"), study)
     told = [*held.capacity(scales), *held.features(features), *held.pruning(pruned)]
@@ -57,7 +58,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         "held": told,
         "beyond": strong,
     }
-    lines = [f"# {study.get('study', STUDY)}", "", *_sizes(cells, study), *_capacity(scales)]
+    lines = [f"# {study.get('study', STUDY)}", "", *_sizes(dense, study), *_capacity(scales)]
     lines += _usefulness(features) or ["Features and their pruning: not run.", ""]
     lines += [*_pruning(pruned), *(_lottery(tickets) or ["Lottery tickets: not run.", ""])]
     lines += ["## What held", "", *(f"- {line}" for line in told or ["Nothing to say yet."]), ""]
@@ -80,7 +81,7 @@ def _sizes(cells: list[Cell], study: dict[str, Any]) -> list[str]:
         network = models.capacity_cnn(width=2**scale)
         first, second, hidden, _ = [w.shape[-1] for w in network.weights if "kernel" in w.name]
         theirs = dict(enumerate(known.get("parameters", []))).get(scale, "-")
-        own = select(cells, model="capacity_cnn", width=float(2**scale))
+        own = select(cells, width=float(2**scale))
         size = next((c["export"]["tflite_bytes"] for c in own if "export" in c), None)
         rows.append(
             [
@@ -107,7 +108,7 @@ def _scales(cells: list[Cell], study: dict[str, Any]) -> list[dict[str, Any]]:
             own = select(cells, attack=trained, width=float(2**scale))
             entry = {"trained": trained, "scale": scale}
             for attack, title in ATTACKS.items():
-                values = [accuracy(cell["rounds"][-1]["test"], attack) for cell in own]
+                values = [accuracy(cell["rounds"][0]["test"], attack) for cell in own]
                 theirs = dict(
                     zip(known.get("scales", []), known.get(title.lower(), []), strict=False)
                 ).get(scale)

@@ -12,6 +12,11 @@ layers = keras.layers
 SHAPE = (5, 5, 2)
 
 
+def slow(*values):
+    """A case of which another one like it is looked at each time."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def sequential() -> keras.Model:
     """Two masks in one layer, and moving statistics."""
     keras.utils.set_random_seed(0)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from dynamic_networks import compiled, examples, network
-from networks import weights_of
+from networks import slow, weights_of
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError
@@ -64,7 +64,9 @@ def fit(model, steps: int, size: int = 8) -> Watch:
 
 @pytest.mark.parametrize(
     "kind, optimizer",
-    [(kind, "adam") for kind in METHODS] + [(RigL, name) for name in OPTIMIZERS if name != "adam"],
+    [(kind, "adam") for kind in METHODS]
+    + [(RigL, "momentum")]
+    + [slow(RigL, name) for name in OPTIMIZERS if name not in ("adam", "momentum")],
 )
 def test_training_conserves_weights_and_updates_at_its_steps(kind, optimizer):
     """Each layer's count, or the whole one; an update stands in for the optimizer's step."""
@@ -94,9 +96,7 @@ def test_training_conserves_weights_and_updates_at_its_steps(kind, optimizer):
     np.testing.assert_array_equal(model.changed, last)
 
 
-@pytest.mark.parametrize(
-    "kind", [SET, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (RigL, SNFS))]
-)
+@pytest.mark.parametrize("kind", [SET, slow(RigL), slow(SNFS)])
 def test_steps_per_execution_change_no_bit(kind):
     x, y = examples(16)
     states = []
@@ -258,7 +258,7 @@ def test_penalties_move_weights_but_grow_none(method):
     assert results[1][1] > 10 * results[0][1] > 0
 
 
-@pytest.mark.parametrize("kind", [SET, RigL, EMAGrowth])
+@pytest.mark.parametrize("kind", [slow(SET), RigL, slow(EMAGrowth)])
 def test_frozen_layers_keep_their_masks(kind):
     dense = network()
     dense.get_layer("hidden").trainable = False
@@ -273,8 +273,10 @@ def test_frozen_layers_keep_their_masks(kind):
     np.testing.assert_array_equal(model.ever_active[1], masks[1])
 
 
-@pytest.mark.parametrize("kind", [*METHODS, FlyingBirdPlus])
-@pytest.mark.parametrize("spread", [dict(dense_first=True), dict(layer_densities={"conv": 1.0})])
+@pytest.mark.parametrize("kind", [SET, RigL, slow(EMAGrowth), slow(SNFS), FlyingBirdPlus])
+@pytest.mark.parametrize(
+    "spread", [dict(dense_first=True), slow(dict(layer_densities={"conv": 1.0}))]
+)
 def test_layers_that_stay_dense_train_on(kind, spread):
     """An update takes none of their weights away, not even to let it grow again from zero."""
     model = compiled(kind(0.4, update_interval=1, **spread), run_eagerly=True)
@@ -289,7 +291,7 @@ def test_layers_that_stay_dense_train_on(kind, spread):
     assert np.any(weights_of(model)[1] != weights[1])
 
 
-@pytest.mark.parametrize("kind", [SET, RigL, EMAGrowth])
+@pytest.mark.parametrize("kind", [slow(SET), RigL, slow(EMAGrowth)])
 def test_layers_that_the_distribution_leaves_dense_train_on(kind):
     model = compiled(kind(0.6, distribution="erk", update_interval=1), run_eagerly=True)
     assert [mask.all() for mask in masks_of(model)] == [True, False, True]
@@ -315,8 +317,19 @@ def test_starts_from_the_masks_of_a_sparse_model():
     assert [mask.sum() for mask in masks_of(model)] == [10, 10, 10]
 
 
-@pytest.mark.parametrize("structure", ["channels", "block:3x2", "2:4", "1:2@outputs"])
-@pytest.mark.parametrize("kind", [SET, RigL])
+@pytest.mark.parametrize(
+    "kind, structure",
+    [
+        (SET, "channels"),
+        (RigL, "block:3x2"),
+        (SET, "2:4"),
+        (RigL, "1:2@outputs"),
+        slow(RigL, "channels"),
+        slow(SET, "block:3x2"),
+        slow(RigL, "2:4"),
+        slow(SET, "1:2@outputs"),
+    ],
+)
 def test_structures_hold_through_training(kind, structure):
     keras.utils.set_random_seed(0)
     dense = keras.Sequential(

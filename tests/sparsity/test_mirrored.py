@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from networks import slow
 
 from robust_sparse_tf.attacks import FGSM
 from robust_sparse_tf.sparsity import SET, GradualMagnitude, RigL, masked_weights, sparsify
@@ -14,11 +15,6 @@ from robust_sparse_tf.sparsity.snfs import SNFS
 from robust_sparse_tf.training import AdversarialModel, devices
 
 layers = keras.layers
-
-
-def slow(*values):
-    """A case of which another one like it is looked at each time."""
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def compare(ours: list[float], published: dict[str, float] | None) -> dict[str, 
     mean = statistics.fmean(ours) if ours else None
     found = {
         "mean": mean,
-        "std": statistics.stdev(ours) if len(ours) > 1 else None,
+        "std": deviation(ours),
         "trials": len(ours),
         "published": published,
         "difference": None,
@@ -50,6 +50,11 @@ def compare(ours: list[float], published: dict[str, float] | None) -> dict[str, 
         if published.get("std"):
             found["deviations"] = found["difference"] / published["std"]
     return found
+
+
+def deviation(values: list[float]) -> float | None:
+    """The standard deviation of a sample (n - 1); None for fewer than two values."""
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def beside(found: dict[str, Any], digits: int = 2) -> str:

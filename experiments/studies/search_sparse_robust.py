@@ -7,9 +7,14 @@ from typing import Any
 
 from experiments import published
 from experiments.results import markdown_table
-from experiments.studies import beyond, search_sparse_robust_figures
+from experiments.studies import (
+    beyond,
+    search_sparse_robust_figures,
+    search_sparse_robust_strategies,
+)
 from experiments.studies.cells import Cell, accuracy, nearest_round, records, select, values_of
 
+STUDY = "search_sparse_robust"
 DENSITIES = search_sparse_robust_figures.DENSITIES
 TABLES = {"mnist": "table_1_digits", "fashion_mnist": "table_2_fashion"}
 ATTACKS = ("fgsm", "pgd")
@@ -31,9 +36,9 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
     Returns:
         Markdown, and the numbers of its tables.
     """
-    study = published.load("search_sparse_robust")
+    study = published.load(STUDY)
     histories = {cell["name"]: records(folder, cell) for cell in cells}
-    lines, found = [f"# {study['study']}", ""], []
+    lines, found = [f"# {study.get('study', STUDY)}", ""], []
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset, strategy="original")
         rows = study.get(TABLES.get(dataset, ""), [])
@@ -44,9 +49,15 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
                 entry = dict(dataset=dataset, rewind_to=rewind_to, iteration=iteration)
                 found.append(entry | {"rows": table})
                 lines += _tables(entry, table)
+    strategies = search_sparse_robust_strategies.compare(cells)
+    lines += search_sparse_robust_strategies.markdown(strategies)
     lines += search_sparse_robust_figures.draw(folder, cells, histories)
     text, strong = beyond.table(attacked)
-    return "\n".join(lines) + "\n" + text, {"tables": found, "beyond": strong}
+    return "\n".join(lines) + "\n" + text, {
+        "tables": found,
+        "strategies": strategies,
+        "beyond": strong,
+    }
 
 
 def _iterations(cells: list[Cell], histories: dict[str, list]) -> list[int]:
@@ -91,10 +102,13 @@ def _tables(entry: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         "trained_dense": "the weights at the end of the first, dense training",
         "initial": "the initialisation",
     }[entry["rewind_to"]]
-    lines = [f"## {entry['dataset']}, rewound to {rewound}, iteration {entry['iteration']:,}", ""]
+    title = f"{entry['dataset']}, rewound to {rewound}, iteration {entry['iteration']:,}"
+    if entry["iteration"] in ITERATIONS:
+        title += " (for the published iteration 30,000)"
+    lines = [f"## {title}", ""]
     lines += [
-        "Test accuracy in percent over our trials (published mean ± deviation; our difference in "
-        "published standard deviations σ).",
+        "Test accuracy in percent, our mean ± deviation over trials (published mean ± deviation; "
+        f"our difference in published standard deviations σ). {_counted(rows)}",
         "",
     ]
     for attack in ATTACKS:
@@ -115,6 +129,17 @@ def _tables(entry: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         named = ", ".join(f"{percent:g}" for percent in sorted(unknown, reverse=True))
         lines += [f"No published numbers for {entry['dataset']} at {named} %.", ""]
     return [*lines, _held(rows), ""]
+
+
+def _counted(rows: list[dict[str, Any]]) -> str:
+    """How many trials of each way of training there are."""
+    counts = {
+        ("natural" if row["trained"] == "normally" else row["attack"].upper()): row["natural"]
+        for row in rows
+        if row["density"] == DENSITIES[0]
+    }
+    words = [f"{name} {found['trials']}" for name, found in counts.items() if found["trials"]]
+    return f"Trials: {', '.join(words)}." if words else ""
 
 
 def _row(rows: list[dict[str, Any]], percent: float) -> list[str]:
@@ -138,7 +163,7 @@ def _held(rows: list[dict[str, Any]]) -> str:
         f"{'under ' if kind == 'robust' else 'natural beside '}{row['attack'].upper()} "
         f"({found['difference']:+.2f})"
         for row, kind, found in compared
-        if abs(found["difference"]) > max(1, 2 * (found["published"]["std"] or 0))
+        if abs(found["difference"]) > max(1, 2 * (found["published"].get("std") or 0))
     ]
     text = (
         f"Of {len(compared)} figures {len(compared) - len(far)} are within 2 published standard "

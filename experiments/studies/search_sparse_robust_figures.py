@@ -1,12 +1,14 @@
 """Figures 1 to 15 of "The Search for Sparse, Robust Neural Networks" (2019), of our runs."""
 
 import os
+import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
 
+from experiments import published
 from experiments.results import validation_loss
 from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
 from robust_sparse_tf.procedures import CheckpointStore
@@ -27,7 +29,11 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
             ("iterations", "Test accuracy against iteration by density", _iterations),
             ("strategies", "At early stopping, against density, by strategy", _strategies),
             ("validation", "Validation loss against iteration by density", _validation),
-            ("tickets", "What the winning tickets are rewound to, by layer", _tickets),
+            (
+                "tickets",
+                "What the first trials' tickets are rewound to, by layer",
+                _tickets,
+            ),
         ):
             path = os.path.join("figures", f"{dataset}_{name}.png")
             if figure := plot(folder, own, histories):
@@ -39,35 +45,51 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
     return lines
 
 
-def _one_each(cells: list[Cell]) -> list[Cell]:
-    """The first trial of each way of training and pruning."""
-    found: dict[tuple, Cell] = {}
+def _trials(cells: list[Cell]) -> list[list[Cell]]:
+    """The cells of each way of training and pruning, which differ in nothing but their seeds."""
+    found: dict[tuple, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(_kind(cell), cell)
+        found.setdefault(_kind(cell), []).append(cell)
     return list(found.values())
 
 
-def _kind(cell: Cell) -> tuple[str, ...]:
-    return tuple(flag(cell, name) for name in ("attack", "strategy", "rewind_to"))
+def _kind(cell: Cell) -> tuple[Any, ...]:
+    return tuple(flag(cell, name) for name in ("attack", "strategy", "rewind_to", "iterations"))
 
 
 def _title(cell: Cell) -> str:
-    attack, strategy, rewind_to = _kind(cell)
+    attack, strategy, rewind_to, iterations = _kind(cell)
     trained = "natural" if attack == "none" else attack.upper()
-    return f"{trained}, {strategy}" + (f" ({rewind_to})" if strategy == "original" else "")
+    rewound = f" ({rewind_to})" if strategy == "original" else ""
+    return f"{trained}, {strategy}{rewound}, {iterations:,}"
+
+
+def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, np.ndarray]:
+    """Each x with the mean of its values and their deviation (of the sample, 0 for one)."""
+    means = [statistics.fmean(values) for values in points.values()]
+    stds = [published.deviation(values) or 0 for values in points.values()]
+    return list(points), np.array(means), np.array(stds)
 
 
 def _curves(
-    axis: plt.Axes, cell: Cell, history: list[dict], value: Callable[[dict], float | None]
+    axis: plt.Axes,
+    trials: list[Cell],
+    histories: Histories,
+    value: Callable[[dict], float | None],
 ) -> None:
-    """A line for each density over the iterations of its round."""
+    """A line for each density over the iterations of its round: the mean of trials, and a band."""
     for place, percent in enumerate(DENSITIES):
-        number = nearest_round(cell, percent)
-        own = [record for record in history if record["round"] == number]
-        points = [(r["iteration"], y) for r in own if (y := value(r)) is not None]
+        points: dict[float, list[float]] = {}
+        for cell in trials:
+            number = nearest_round(cell, percent)
+            for record in histories[cell["name"]]:
+                if record["round"] == number and (y := value(record)) is not None:
+                    points.setdefault(record["iteration"], []).append(y)
         if points:
             color = plt.cm.viridis(place / len(DENSITIES))
-            axis.plot(*zip(*points, strict=True), color=color, label=f"{percent:g} %", lw=1)
+            iterations, means, stds = _spread(dict(sorted(points.items())))
+            axis.plot(iterations, means, color=color, label=f"{percent:g} %", lw=1)
+            axis.fill_between(iterations, means - stds, means + stds, color=color, alpha=0.2)
     axis.grid(alpha=0.3)
     if not axis.lines:
         axis.set_axis_off()  # not measured
@@ -79,16 +101,16 @@ def _attacks(cell: Cell) -> Iterable[str]:
 
 def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
     """Figures 1, 2, 5, 6, 9, 10: a row for clean and each attack, a column for each training."""
-    nets = _one_each(cells)
-    names = ["none", *dict.fromkeys(name for cell in nets for name in _attacks(cell))]
+    nets = _trials(cells)
+    names = ["none", *dict.fromkeys(name for cell in cells for name in _attacks(cell))]
     figure, axes = _axes(len(names), len(nets))
-    for column, cell in enumerate(nets):
-        axes[0][column].set_title(_title(cell), fontsize="small")
+    for column, trials in enumerate(nets):
+        axes[0][column].set_title(_title(trials[0]), fontsize="small")
         for row, name in enumerate(names):
             _curves(
                 axes[row][column],
-                cell,
-                histories[cell["name"]],
+                trials,
+                histories,
                 lambda record, name=name: accuracy(record["test"], name),
             )
             axes[row][0].set_ylabel("test accuracy (%)" + ("" if row == 0 else f", {name}"))
@@ -98,12 +120,12 @@ def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
 
 def _validation(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
     """The loss that early stopping looks at: under the attack of training."""
-    nets = _one_each(cells)
+    nets = _trials(cells)
     figure, axes = _axes(1, len(nets))
-    for axis, cell in zip(axes[0], nets, strict=True):
-        attack = flag(cell, "attack")
-        _curves(axis, cell, histories[cell["name"]], lambda r, a=attack: validation_loss(r, a))
-        axis.set_title(_title(cell), fontsize="small")
+    for axis, trials in zip(axes[0], nets, strict=True):
+        attack = flag(trials[0], "attack")
+        _curves(axis, trials, histories, lambda r, a=attack: validation_loss(r, a))
+        axis.set_title(_title(trials[0]), fontsize="small")
     axes[0][0].set_ylabel("validation loss")
     axes[0][0].legend(fontsize="x-small")
     return figure
@@ -116,27 +138,17 @@ def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
     for column, attack in enumerate(attacks):
         own = select(cells, attack=attack)
         axes[0][column].set_title("natural" if attack == "none" else attack.upper())
-        for kind in dict.fromkeys(map(_kind, own)):
-            trials = [cell for cell in own if _kind(cell) == kind]
-            densities = [100 * entry["density"] for entry in trials[0]["rounds"]]
+        for trials in _trials(own):
             robust = attack if attack != "none" else next(iter(_attacks(trials[0])), "none")
             measures = (
                 lambda early: early["iteration"],
                 lambda early: accuracy(early["test"], "none"),
                 lambda early, robust=robust: accuracy(early["test"], robust),
             )
-            for row, value in enumerate(measures):
-                points = [
-                    [value(entry["early_stopping"]) for entry in cell["rounds"]] for cell in trials
-                ]
-                axes[row][column].errorbar(
-                    densities,
-                    np.mean(points, axis=0),
-                    np.std(points, axis=0),
-                    fmt=_STRATEGIES[kind[1]],
-                    label=_title(trials[0]),
-                    lw=1,
-                )
+            style = _STRATEGIES[flag(trials[0], "strategy")]
+            for axis, value in zip(axes[:, column], measures, strict=True):
+                points = _by_density(trials, value)
+                axis.errorbar(*_spread(points), fmt=style, label=_title(trials[0]), lw=1)
             axes[2][column].set_ylabel(f"test accuracy (%), {robust}")
     for axis in axes.flat:
         axis.set_xscale("log")
@@ -151,9 +163,22 @@ def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
     return figure
 
 
+def _by_density(
+    trials: list[Cell], value: Callable[[dict], float | None]
+) -> dict[float, list[float]]:
+    """By the weights that remain (percent), the trials' values at early stopping, where any."""
+    found: dict[float, list[float]] = {}
+    for cell in trials:
+        for entry in cell["rounds"]:
+            y = value(entry["early_stopping"])
+            if y is not None:
+                found.setdefault(round(100 * entry["density"], 3), []).append(y)
+    return found
+
+
 def _tickets(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure | None:
     """Figures 13 to 15: the distribution of the weights that each density is rewound to."""
-    nets = [cell for cell in _one_each(cells) if flag(cell, "strategy") == "original"]
+    nets = [trials[0] for trials in _trials(select(cells, strategy="original"))]
     found = [(cell, kernels) for cell in nets if (kernels := _rewound(folder, cell))]
     if not found:
         return None

@@ -58,7 +58,7 @@ def test_ours_stand_beside_the_published(tmp_path):
     assert "rewound to the initialisation, iteration 20" in text
     (table,) = json.loads((tmp_path / "report.json").read_text())["study"]["tables"]
     assert (table["iteration"], table["rewind_to"]) == (20, "initial")
-    assert "3 of 3 cells" in text
+    assert "3 of 3 cells" in text and "Trials: natural 1, FGSM 2." in text
 
 
 def test_counts_what_is_near_the_published(tmp_path, monkeypatch):
@@ -81,7 +81,8 @@ def test_counts_what_is_near_the_published(tmp_path, monkeypatch):
 def test_iterations_that_the_study_may_mean(tmp_path):
     cells = [ticket(tmp_path, every=every) for every in (12_510,)]
     text = report.write(str(sweep(tmp_path, STUDY, cells)))
-    assert "iteration 25,020" in text and "iteration 12,510" not in text
+    assert "iteration 25,020 (for the published iteration 30,000)" in text
+    assert "iteration 12,510" not in text
 
 
 def test_a_missing_published_row_is_told(tmp_path, monkeypatch):
@@ -110,6 +111,30 @@ def test_figures(tmp_path):
     weights = np.random.default_rng(0).normal(size=(8, 4))
     store.save(1, {"rewind/000": weights, "rewind/001": weights[0], "rewind/002": weights}, {})
     assert "mnist_tickets.png" in report.write(str(tmp_path))
+
+
+def test_trials_may_have_other_rounds(tmp_path):
+    """A trial with fewer, as of an experiment, counts where it has them."""
+    cells = [ticket(tmp_path, base=0.9), ticket(tmp_path, base=0.94, densities=[1.0], seed=1)]
+    text = report.write(str(sweep(tmp_path, STUDY, cells)))
+    assert "Trials: FGSM 2." in text and (tmp_path / "figures" / "mnist_strategies.png").exists()
+    assert rows(text)["100"][1].startswith("93.00 ±") and rows(text)["51.3"][1][:7] == "81.00 ("
+
+
+def test_strategies_stand_side_by_side(tmp_path):
+    cells = [ticket(tmp_path, base=0.9 + 0.02 * seed, seed=seed) for seed in (0, 1)]
+    cells.append(ticket(tmp_path, base=0.88, strategy="random"))
+    cells.append(ticket(tmp_path, base=0.89, strategy="continued", densities=[1.0, 0.513]))
+    text = report.write(str(sweep(tmp_path, STUDY, cells)))
+    head, _, *found = text[text.index("trained with FGSM: strategies") :].splitlines()[4:9]
+    assert head.count("original (initial)") == head.count("random") == head.count("continued") == 2
+    assert [line.replace(" ", "").strip("|").split("|") for line in found] == [
+        ["100", "92.00", "89.00", "90.00", "72.00", "69.00", "70.00"],
+        ["51.3", "82.00", "79.00", "80.00", "62.00", "59.00", "60.00"],
+        ["16.9", "62.00", "59.00", "-", "42.00", "39.00", "-"],
+    ]
+    assert "original (initial) is better in 2 of 2 densities, by +3.00 points in the mean" in text
+    assert "continued is better in 1 of 1 densities, by +1.00 points in the mean" in text
 
 
 def test_stronger_attacks_stand_side_by_side(tmp_path):

@@ -6,6 +6,13 @@ from typing import Any
 
 from experiments import follow_up, measure
 
+# Measures that have a number of images of their own, and the option that gives it.
+_OWN_IMAGES = {
+    "carlini_wagner": "cw_examples",
+    "clever": "clever_examples",
+    "lipschitz": "lipschitz_examples",
+}
+
 
 def parse(text: str) -> measure.MeasureOptions:
     """The options of one of the sweep's `--measure`, as "--measures=clever --rounds=0,8".
@@ -31,14 +38,28 @@ def of_rounds(run: str, texts: list[str]) -> dict[int, dict[str, float]]:
     return dict(sorted(found.items()))
 
 
+def images(texts: list[str]) -> str:
+    """A sentence that says of how many test images each measure is."""
+    counts: dict[int, list[str]] = {}
+    for text in texts:
+        options = parse(text)
+        for name in options.measures:
+            own = getattr(options, _OWN_IMAGES.get(name, "examples"))
+            counts.setdefault(own, []).append(name)
+    words = [f"{count:,}" if count else "all" for count in counts]
+    parts = [f"{word} ({', '.join(own)})" for word, own in zip(words, counts.values(), strict=True)]
+    return f"Measured on the first test images: {'; '.join(parts)}." if parts else ""
+
+
 def warnings(run: str, texts: list[str]) -> list[str]:
-    """What the measurements of a run's rounds warned of, round by round."""
-    return [
-        warning
-        for text in texts
-        for path in filter(os.path.exists, measure.paths(run, parse(text)))
-        for warning in _read(path)["warnings"]
-    ]
+    """What the measurements of a run's rounds warned of, and could not take, round by round."""
+    found = []
+    for text in texts:
+        for path in filter(os.path.exists, measure.paths(run, parse(text))):
+            content = _read(path)
+            found += content["warnings"]
+            found += [f"{name} not measured: {why}" for name, why in content["missing"].items()]
+    return found
 
 
 def _round(path: str) -> int:

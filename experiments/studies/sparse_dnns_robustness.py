@@ -12,6 +12,7 @@ from experiments.results import markdown_table
 from experiments.studies import beyond, sparse_dnns_robustness_figures
 from experiments.studies.cells import Cell, flag, measurements, select
 
+STUDY = "sparse_dnns_robustness"
 NETWORKS = sparse_dnns_robustness_figures.NETWORKS
 DEEP = {"mlp": "lenet_300_100", "lenet5": "lenet5"}
 """What the published numbers call a model of ours."""
@@ -31,6 +32,8 @@ _COLUMNS = {
     "activation_sparsity": ("silent units before the last layer (%)", 2),
 }
 _PERCENT = ("accuracy", "activation_sparsity")
+# The weights of the activations' norm that were chosen for the published rows' sparsities.
+_L1 = {"mlp": (0.0, 0.002, 0.01), "lenet5": (0.0, 0.003, 0.03)}
 _TABLE_1 = ("r_inf_fgsm", "r_2_deepfool", "accuracy", "activation_sparsity")
 _TABLE_2 = ("r_inf_fgsm", "r_2_deepfool")
 
@@ -50,7 +53,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
     Returns:
         Markdown, and the numbers of its tables.
     """
-    study = published.load("sparse_dnns_robustness")
+    study = published.load(STUDY)
     texts = measurements(folder)
     runs = {cell["name"]: os.path.join(folder, cell["name"]) for cell in cells}
     plain = select(cells, activity_l1=0.0)
@@ -69,7 +72,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         "held": [*_held(found), *_held_of_activity(penalised)],
         "beyond": strong,
     }
-    lines = [f"# {study['study']}", "", *_assumed(cells), ""]
+    lines = [f"# {study.get('study', STUDY)}", "", *_assumed(cells, texts), ""]
     lines += _section("Linear models and references", numbers["dense"])
     lines += _section("Table 1: the l1 norm of activations penalised", numbers["table_1"])
     lines += _section("Table 2: over-pruned networks", numbers["table_2"])
@@ -85,6 +88,8 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
 def series(cells: list[Cell], runs: dict[str, str], texts: list[str]) -> Series:
     """The measures of each round of networks that differ in nothing but their seeds.
 
+    The accuracy is the run's own, of all test images.
+
     Args:
         cells: of the references; rounds that none of them has measured are left out.
         runs: the directories of the cells by their names.
@@ -93,10 +98,10 @@ def series(cells: list[Cell], runs: dict[str, str], texts: list[str]) -> Series:
     found: dict[int, dict[str, Any]] = {}
     for cell in cells:
         for number, own in measures.of_rounds(runs[cell["name"]], texts).items():
-            sparsity = 1 - cell["rounds"][number]["density"]
-            empty = {"round": number, "sparsity": sparsity, "trials": {}}
+            trained = cell["rounds"][number]
+            empty = {"round": number, "sparsity": 1 - trained["density"], "trials": {}}
             entry = found.setdefault(number, empty)
-            for name, value in own.items():
+            for name, value in (own | {"accuracy": trained["test"]["clean_accuracy"]}).items():
                 shown = 100 * value if name in _PERCENT else value
                 entry["trials"].setdefault(name, []).append(shown)
     return [found[number] for number in sorted(found)]
@@ -165,22 +170,18 @@ def _figure(value: Any) -> dict[str, float] | None:
 def _table_1(
     cells: list[Cell], runs: dict[str, str], texts: list[str], study: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Dense networks by the weight of their activations' norm, the published rows in that order."""
+    """Dense networks by the weight of their activations' norm."""
     rows = []
     for model, name in DEEP.items():
         nets = select(cells, model=model)
-        weights = sorted({flag(cell, "activity_l1") for cell in nets})
-        theirs = study.get("table_1_l1", {}).get(name, [])
-        for place in range(max(len(weights), len(theirs))):
-            weight = weights[place] if place < len(weights) else None
+        theirs = dict(zip(_L1[model], study.get("table_1_l1", {}).get(name, []), strict=False))
+        for weight in sorted({*_L1[model], *(flag(cell, "activity_l1") for cell in nets)}):
             own = series(select(nets, activity_l1=weight), runs, texts)
             dense = own[0] if own and own[0]["round"] == 0 else None
             trials = {key: dense["trials"].get(key, []) if dense else [] for key in _TABLE_1}
-            known = theirs[place] if place < len(theirs) else []
-            published_row = dict(zip(_TABLE_1, known, strict=False))
-            shown = "-" if weight is None else f"{weight:g}"
+            known = dict(zip(_TABLE_1, theirs.get(weight, []), strict=False))
             rows.append(
-                _compared(f"{NETWORKS[model]}, l1 {shown}", dense, trials, published_row)
+                _compared(f"{NETWORKS[model]}, l1 {weight:g}", dense, trials, known)
                 | {"model": model, "activity_l1": weight}
             )
     return rows
@@ -192,13 +193,20 @@ def _table_2(found: dict[str, Series], study: dict[str, Any]) -> list[dict[str, 
     for model, name in DEEP.items():
         for kind in ("dense", "sparse"):
             theirs = study.get("table_2_over_pruning", {}).get(f"{name}_{kind}", [])
-            percent = theirs[2] if len(theirs) > 2 else 0.0
-            own = found.get(model, [])
-            entry = min(own, key=lambda e: abs(100 * e["sparsity"] - percent)) if own else None
+            percent = 0.0 if kind == "dense" else theirs[2] if len(theirs) > 2 else None
+            entry = _nearest(found.get(model, []), percent)
             trials = {key: entry["trials"].get(key, []) if entry else [] for key in _TABLE_2}
-            label = f"{NETWORKS[model]}, {kind} (published: {percent:g} % pruned)"
+            pruned = "-" if percent is None else f"{percent:g} %"
+            label = f"{NETWORKS[model]}, {kind} (published: {pruned} pruned)"
             rows.append(_compared(label, entry, trials, dict(zip(_TABLE_2, theirs, strict=False))))
     return rows
+
+
+def _nearest(own: Series, percent: float | None) -> dict[str, Any] | None:
+    """The round with about this share of its weights pruned; None where there is none."""
+    if percent is None or not own:
+        return None
+    return min(own, key=lambda entry: abs(100 * entry["sparsity"] - percent))
 
 
 def _section(title: str, rows: list[dict[str, Any]]) -> list[str]:
@@ -242,7 +250,7 @@ def _told(warnings: list[str]) -> list[str]:
     for warning in warnings:
         by_attack.setdefault(warning.split()[0], []).append(warning)
     return [
-        f"**Note**, of {len(own)} networks, the first of them: {own[0]}\n"
+        f"**Note** ({len(own)} such, of which this is the first): {own[0]}\n"
         for own in by_attack.values()
     ]
 
@@ -275,9 +283,11 @@ def _held_of_activity(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
     for model in DEEP:
         own = [row for row in rows if row["model"] == model]
-        plain, *others = [row["measures"]["r_inf_fgsm"]["mean"] for row in own] or [None]
-        for row, value in zip(own[1:], others, strict=True):
-            if plain is not None and value is not None:
+        means = {row["activity_l1"]: row["measures"]["r_inf_fgsm"]["mean"] for row in own}
+        plain = means[0.0]
+        for row in own:
+            value = means[row["activity_l1"]]
+            if row["activity_l1"] and plain is not None and value is not None:
                 word = "more" if value > plain else "less"
                 lines.append(
                     f"{row['network']}: {word} robust than without (r_inf {value:.4f} against "
@@ -287,37 +297,38 @@ def _held_of_activity(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _near(rows: list[dict[str, Any]]) -> str:
-    """How many numbers are within two published deviations, or 5 % where there is none."""
+    """How many numbers are within two published deviations, or 5 % where none is published."""
     compared = [
         found
         for row in rows
         for found in row["measures"].values()
         if found["difference"] is not None
     ]
-    near = [
-        found
-        for found in compared
-        if abs(found["difference"])
-        <= max(2 * (found["published"].get("std") or 0), 0.05 * abs(found["published"]["mean"]))
-    ]
+    near = [found for found in compared if abs(found["difference"]) <= _tolerance(found)]
     return (
-        f"Of {len(compared)} numbers {len(near)} are within 2 published standard deviations or 5 % "
-        "of the published ones."
+        f"Of {len(compared)} numbers {len(near)} are within 2 published standard deviations of the "
+        "published ones, or 5 % where no deviation is published."
     )
 
 
-def _assumed(cells: list[Cell]) -> list[str]:
+def _tolerance(found: dict[str, Any]) -> float:
+    std = found["published"].get("std")
+    return 0.05 * abs(found["published"]["mean"]) if std is None else 2 * std
+
+
+def _assumed(cells: list[Cell], texts: list[str]) -> list[str]:
     """What the study leaves open, and what was taken for it."""
     l2 = sorted({flag(cell, "l2") for cell in select(cells, model="binary_linear")})
     steps = {(flag(cell, "model"), flag(cell, "iterations")) for cell in cells}
-    trained = [f"{NETWORKS.get(model, model)} {count:,}" for model, count in sorted(steps)]
+    trained = [f"{NETWORKS.get(model, model)}: {count:,}" for model, count in sorted(steps)]
     return [
-        f"Iterations a round: {'; '.join(trained)}. DeepFool is not "
+        f"Iterations a round: {'; '.join(trained)}. {measures.images(texts)} DeepFool is not "
         "clipped to the range of images, as its authors' program, and as the study's r_2 of linear "
-        "models must be; Carlini-Wagner, FGS and rFGS are. The l1 norm is of all hidden ReLUs' "
-        "outputs, summed over units and averaged over examples, its weights chosen for sparsities "
-        "near the published ones. Figure 3 is taken to be CLEVER and the constants of lemma 3.1 "
-        "against sparsity."
+        "models must be, and goes 2 % beyond the boundary (its overshoot), so that its r_2 may be "
+        "as much above a bound; Carlini-Wagner, FGS and rFGS are clipped. The l1 norm is of all "
+        "hidden ReLUs' outputs, summed over units and averaged over examples, its weights chosen "
+        "for sparsities near the published ones. Figure 3 is taken to be CLEVER and the constants "
+        "of lemma 3.1 against sparsity."
         + (
             f" The binary model's weight decay, which the study does not tell, is {l2[-1]:g}."
             if l2

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
+from experiments import published
+
 Series = list[dict[str, Any]]
 
 NETWORKS = {
@@ -24,8 +26,8 @@ _FIGURES = {
         "Linear models",
         ("binary_linear", "linear"),
         {
-            "r_inf": _R_INF | {"bound (theorem 3)": "bound_r_inf"},
-            "r_2": _R_2 | {"bound (theorem 3)": "bound_r_2"},
+            "r_inf": _R_INF | {"bound (theorems 3.1, 3.2)": "bound_r_inf"},
+            "r_2": _R_2 | {"bound (theorems 3.1, 3.2)": "bound_r_2"},
         },
     ),
     "figure_2": (
@@ -81,7 +83,7 @@ def _panel(axis: plt.Axes, title: str, curves: dict[str, str], series: Series) -
         if own:
             remaining = [100 * (1 - entry["sparsity"]) for entry in own]
             means = [np.mean(entry["trials"][name]) for entry in own]
-            stds = [np.std(entry["trials"][name]) for entry in own]
+            stds = [published.deviation(entry["trials"][name]) or 0 for entry in own]
             bound = name.startswith("bound")
             style = dict(fmt="k--") if bound else dict(fmt="o-", markersize=3, capsize=2)
             axis.errorbar(remaining, means, stds, label=label, lw=1, **style)

@@ -10,8 +10,8 @@ from robust_sparse_tf.options import default_of
 
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = ("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to")
-_NAMING += ("activity_l1", "prune_measure")
-_DEFAULTS = {field.name: default_of(field) for field in flags.fields() if field.name in _NAMING}
+_NAMING += ("activity_l1",)
+_DEFAULTS = {field.name: default_of(field) for field in flags.fields()}
 
 
 def parse(text: str) -> evaluate.EvaluateOptions:
@@ -90,7 +90,8 @@ def network(cell: dict[str, Any], cells: list[dict[str, Any]], number: int = -1)
     """What a round's network is called: method, density and whatever differs between cells."""
     density, method = cell["rounds"][number]["density"], cell["flags"].get("method", "lottery")
     words = [f"{method} {100 * density:.3g} %"]
-    for name in _NAMING:
+    names = _NAMING + (("prune_measure",) if cell["flags"].get("prune") == "features" else ())
+    for name in names:
         values = [each["flags"].get(name, _DEFAULTS[name]) for each in cells]
         if len(set(values)) > 1:
             words.append(f"{name}={cell['flags'].get(name, _DEFAULTS[name])}")

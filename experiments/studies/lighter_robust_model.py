@@ -20,8 +20,7 @@ TABLES = {
     "pgd": ("Table II: trained with PGD", "table_2_pgd_trained"),
     "fgsm": ("Table III: trained with FGSM", "table_3_fgsm_trained"),
 }
-ATTACKS = {"none": "clean", "fgsm": "FGSM", "pgd": "PGD"}
-_TRAINED = {"none": "naturally", "fgsm": "with FGSM", "pgd": "with PGD"}
+ATTACKS = figures.ATTACKS
 _FEATURES = 100  # of binary_cnn, before its width
 
 
@@ -161,7 +160,7 @@ def _usefulness(found: list[dict[str, Any]]) -> list[str]:
     titles = ["useful", "robustly useful", "mean usefulness", "mean robust usefulness"]
     rows = [["trained", *ATTACKS.values(), "features that vary", *titles]]
     for entry in found:
-        words = [_TRAINED[entry["trained"]], *(_percent(entry[attack]) for attack in ATTACKS)]
+        words = [held.how(entry["trained"]), *(_percent(entry[attack]) for attack in ATTACKS)]
         if use := entry["usefulness"]:
             clean, robust = use["weighted"], use["weighted_robust"]
             words += [
@@ -204,10 +203,10 @@ def _pruned(cells: list[Cell]) -> list[dict[str, Any]]:
 def _pruning(found: list[dict[str, Any]]) -> list[str]:
     if not found:
         return []
-    rows = [["trained", "least of what goes", "features left", *ATTACKS.values()]]
+    rows = [["trained", "pruned by least", "features left", *ATTACKS.values()]]
     for entry in found:
         shown = [_percent(entry[attack]) for attack in ATTACKS]
-        words = [_TRAINED[entry["trained"]], entry["measure"].replace("_", " ")]
+        words = [held.how(entry["trained"]), entry["measure"].replace("_", " ")]
         rows.append([*words, str(entry["features"]), *shown])
     note = "Test accuracy in percent after each round, which goes on from the weights that remain."
     return ["## Pruning the least useful features", "", note, "", *markdown_table(rows), ""]
@@ -250,7 +249,7 @@ def _lottery(found: list[dict[str, Any]]) -> list[str]:
                 for name in strategies
             ]
             rows.append([str(number), f"{next(iter(at.values()))['weights']:.2f}", *words])
-        lines += [f"## Lottery tickets trained {_TRAINED[trained]}", ""]
+        lines += [f"## Lottery tickets trained {held.how(trained)}", ""]
         lines += ["Test accuracy in percent; `random` is initialised anew each round.", ""]
         lines += [*markdown_table(rows), ""]
     return lines

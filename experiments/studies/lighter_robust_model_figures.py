@@ -9,7 +9,9 @@ from matplotlib import pyplot as plt
 
 Entries = list[dict[str, Any]]
 
-_ATTACKS = {"none": "clean", "fgsm": "FGSM", "pgd": "PGD"}
+ATTACKS = {"none": "clean", "fgsm": "FGSM", "pgd": "PGD"}
+"""What tables and figures call an attack."""
+
 _COLORS = {"none": "C0", "fgsm": "C1", "pgd": "C2"}
 _KINDS = {"normalised": "normalised", "raw": "raw", "weighted": "weighted by the last layer"}
 
@@ -43,7 +45,7 @@ def _capacity(scales: Entries) -> plt.Figure:
     """A panel for each way of training; crosses are the published figures."""
     figure, axes = _panels(scales, "trained", lambda value: f"trained with {value.upper()}")
     for axis, own in axes:
-        for attack, title in _ATTACKS.items():
+        for attack, title in ATTACKS.items():
             ours = [(e["scale"], e[attack]["mean"]) for e in own if e[attack]["trials"]]
             known = [e for e in own if e[attack]["published"]]
             theirs = [(e["scale"], e[attack]["published"]["mean"]) for e in known]
@@ -104,7 +106,7 @@ def _tickets(tickets: Entries) -> plt.Figure:
 
 def _lines(axis: plt.Axes, entries: Entries, x: str, style: str, label: str) -> None:
     """A line for each attack that was measured."""
-    for attack, title in _ATTACKS.items():
+    for attack, title in ATTACKS.items():
         points = [(e[x], e[attack]) for e in entries if e[attack] is not None]
         if points:
             name = f"{title}, {label}"

@@ -1,5 +1,6 @@
 """What held of "Towards lighter adversarially robust model": sentences made of the numbers."""
 
+import itertools
 import statistics
 from typing import Any
 
@@ -67,7 +68,7 @@ def features(found: Entries) -> list[str]:
                 for clean, robust in zip(use["weighted"], use["weighted_robust"], strict=True)
             )
             lines.append(
-                f"Trained {_how(entry['trained'])}, {both} of {useful} useful features are "
+                f"Trained {how(entry['trained'])}, {both} of {useful} useful features are "
                 "robustly useful."
             )
     return lines
@@ -83,16 +84,21 @@ def pruning(found: Entries) -> list[str]:
             whole = own[0][attack]
             if whole is None or len(own) < 2:
                 continue
-            kept = [e["features"] for e in own if (e[attack] or 0) >= whole - _NEAR]
             under = "clean" if attack == "none" else f"under {attack.upper()}"
-            words.append(f"{min(kept)} ({under})")
+            words.append(f"{_fewest(own, attack, whole - _NEAR)} ({under})")
         if words:
             lines.append(
-                f"Trained {_how(trained)} and pruned by {measure.replace('_', ' ')}, accuracy is "
+                f"Trained {how(trained)} and pruned by {measure.replace('_', ' ')}, accuracy is "
                 f"within {_NEAR:g} point of that of all {own[0]['features']} features down to "
                 f"{' and '.join(words)}."
             )
     return lines
+
+
+def _fewest(rounds: Entries, attack: str, least: float) -> int:
+    """The features left before the first round with less than the least accuracy."""
+    kept = itertools.takewhile(lambda entry: (entry[attack] or 0) >= least, rounds)
+    return [entry["features"] for entry in kept][-1]
 
 
 def tickets(found: Entries) -> list[str]:
@@ -112,12 +118,13 @@ def tickets(found: Entries) -> list[str]:
             if gains:
                 under = "clean" if attack == "none" else f"under {attack.upper()}"
                 lines.append(
-                    f"Trained {_how(trained)}, the original initialisation is better than another "
+                    f"Trained {how(trained)}, the original initialisation is better than another "
                     f"one ({under}) in {sum(gain > 0 for gain in gains)} of {len(gains)} pruned "
                     f"rounds, by {statistics.fmean(gains):+.2f} points in the mean."
                 )
     return lines
 
 
-def _how(trained: str) -> str:
+def how(trained: str) -> str:
+    """The words for a way of training."""
     return "naturally" if trained == "none" else f"with {trained.upper()}"

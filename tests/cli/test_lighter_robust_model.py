@@ -12,6 +12,7 @@ from study_cells import cell, row, sweep
 from experiments import flags, measure, measures, published, report
 from experiments.grid import cells as grid_cells
 from experiments.robustness import network
+from experiments.studies import lighter_robust_model_held as held
 from experiments.sweep import _REPEATED
 from experiments.training_run import TrainingRun
 
@@ -187,9 +188,21 @@ def test_published_numbers_may_be_missing(whole, monkeypatch):
     assert "(published: none)" in text
 
 
+def test_accuracy_is_kept_down_to_the_first_round_that_loses_it():
+    entries = [
+        dict(trained="none", measure="usefulness", features=left, none=accuracy)
+        for left, accuracy in ((100, 98.0), (70, 97.5), (49, 90.0), (34, 98.0))
+    ]
+    (line,) = held.pruning(entries)
+    assert line.endswith("of all 100 features down to 70 (clean).")
+
+
 def test_networks_of_each_scale_are_named(tmp_path):
     cells = [capacity(tmp_path, width, "pgd", 0.9, 0.5, 0.4) for width in (1, 2)]
     assert len({network(each, cells) for each in cells}) == 2
+    pruned = binary(tmp_path, "none", "usefulness", measured=False)
+    assert "prune_measure" not in network(cells[0], [*cells, pruned])
+    assert "prune_measure=usefulness" in network(pruned, [*cells, pruned])
 
 
 @pytest.mark.parametrize("path", sorted(FLAGFILES.glob("*.flags")), ids=lambda path: path.stem)

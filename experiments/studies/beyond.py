@@ -35,12 +35,25 @@ def table(attacked: list[dict]) -> tuple[str, list[dict[str, Any]]]:
         shown = [own["accuracies"].get(title) for title in titles]
         words = ["" if value is None else f"{100 * value:.1f}" for value in shown]
         rows.append([own["network"], *words, str(len(own["warnings"]))])
-    lines = ["## Beyond the study: stronger attacks", "", "Accuracy in percent.", ""]
+    lines = ["## Beyond the study: stronger attacks", "", _note(attacked), ""]
     lines += [*markdown_table(rows), "", _illusions(found), ""]
     lines += [
         f"**Warning**, {own['network']}: {text}\n" for own in found for text in own["warnings"]
     ]
     return "\n".join(lines), found
+
+
+def _note(attacked: list[dict]) -> str:
+    """On how many images, and that an attack in an ensemble has help from those before it."""
+    counts = {}
+    for entry in attacked:
+        options = parse(entry["evaluation"])
+        counts[", ".join(options.attacks)] = options.examples
+    words = [f"{name}: {f'{count:,}' if count else 'all'}" for name, count in counts.items()]
+    return (
+        f"Accuracy in percent of the first test images ({'; '.join(words)}). The attacks of an "
+        "ensemble take turns: each column is what its attack and those before it leave."
+    )
 
 
 def _title(entry: dict[str, Any], row: dict[str, Any]) -> str:

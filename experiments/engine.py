@@ -134,7 +134,7 @@ class _Place(Protocol):
 
 @dataclasses.dataclass
 class _Job:
-    """A cell on its way: its next command, whether it is under way, and its bad ends so far."""
+    """A cell on its way: its next command, whether it is under way, and that one's bad ends."""
 
     cell: Cell
     position: int = 0
@@ -180,6 +180,7 @@ class _Schedule:
         """Goes on with a cell, tries again, or gives it up."""
         if outcome.end is End.DONE:
             job.position += 1
+            job.ends.clear()
             if job.position == len(job.cell.commands):
                 self._tell(job.cell, Event.DONE, "")
             else:

@@ -42,7 +42,7 @@ def _report(argv: list[str]) -> int:
 
 
 def write(folder: str) -> str:
-    """Writes report.json, report.md and report.png of a sweep, and returns the table.
+    """Writes report.json and report.md of a sweep with its figures, and returns the latter.
 
     Raises:
         InputError: for a folder that holds no sweep, or one without a finished cell.
@@ -56,20 +56,20 @@ def write(folder: str) -> str:
     finished = [found for name in names if (found := directory.finished(folder, name))]
     if not finished:
         raise InputError(f"{folder}: holds no finished cell yet")
-    rows = summarise(finished)
     attacked = robustness.summarise(folder, sweep.get("evaluations", []), finished)
-    content = {"rows": rows, "robustness": attacked}
+    content: dict[str, Any] = {"robustness": attacked}
     if sweep.get("study"):
         text, content["study"] = studies.BY_NAME[sweep["study"]](folder, finished, attacked)
     else:
+        rows = content["rows"] = summarise(finished)
         text = markdown(rows) + robustness.markdown(attacked)
+        path = os.path.join(folder, "report.png")
+        with files.naming(path):
+            _draw(path, rows)
     text += robustness.of_training(finished)
     text += f"\n{len(finished)} of {len(names)} cells. Made by:\n\n    {made_by}\n"
     write_json(os.path.join(folder, "report.json"), _made(folder, finished, made_by) | content)
     write_text(os.path.join(folder, "report.md"), text)
-    path = os.path.join(folder, "report.png")
-    with files.naming(path):
-        _draw(path, rows)
     return text
 
 
@@ -123,7 +123,10 @@ def markdown(rows: list[Row]) -> str:
 
 
 def _made(folder: str, finished: list[dict[str, Any]], command: str) -> dict[str, Any]:
-    """What made the cells: the command, this project's revisions, packages, seeds and times."""
+    """What made the cells: the command, this project's revisions, packages, seeds and times.
+
+    The seconds of a cell that was resumed are those of its last process.
+    """
     configs = []
     for result in finished:
         with open(os.path.join(folder, result["name"], "config.json")) as file:
@@ -138,7 +141,8 @@ def _made(folder: str, finished: list[dict[str, Any]], command: str) -> dict[str
         "revisions": sorted({config["git_revision"] for config in configs}),
         "packages": sorted(packages),
         "cells": [
-            {key: result[key] for key in ("name", "flags", "seconds")} for result in finished
+            {key: result.get(key) for key in ("name", "flags", "seconds", "resumed")}
+            for result in finished
         ],
         "seconds": sum(result["seconds"] for result in finished),
     }

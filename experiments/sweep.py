@@ -70,10 +70,10 @@ def main(argv: list[str]) -> int:
 def _sweep(argv: list[str]) -> int:
     sweep = Sweep(argv)
     failed = sweep.run()
-    if len(failed) < len(sweep.cells):
-        print(report.write(sweep.folder))
     for name, why in failed.items():
         print(f"error: cell {name} failed: {why} ({sweep.log(name)})", file=sys.stderr)
+    if len(failed) < len(sweep.cells):
+        print(report.write(sweep.folder))
     print(sweep.folder)
     return 1 if failed else 0
 
@@ -154,8 +154,8 @@ class Sweep:
         return os.path.join(self.folder, "logs", f"{name}.log")
 
     def _report(self) -> None:
-        """Reports on what is there; that this cannot be written is said when all have ended."""
-        with contextlib.suppress(InputError, OSError):
+        """Reports on what is there; an error costs no cell, and is raised when all have ended."""
+        with contextlib.suppress(Exception):
             report.write(self.folder)
 
     def _cell(self, name: str, values: dict) -> engine.Cell:

@@ -86,6 +86,15 @@ def test_a_failed_command_is_run_again_once(run, make, tmp_path):
     ]
 
 
+def test_each_command_may_fail_once(run, make, tmp_path):
+    programs = [
+        f"import os; p = {str(tmp_path / name)!r}; os.path.exists(p) or (os.mkdir(p), 1 / 0)"
+        for name in ("x", "y")
+    ]
+    failed, told = run(make("a", *programs))
+    assert failed == {} and [event for _, event in told].count(Event.AGAIN) == 2
+
+
 def test_a_command_that_ends_well_the_second_time(run, make, tmp_path):
     program = f"import os; p = {str(tmp_path / 'x')!r}; os.path.exists(p) or (os.mkdir(p), 1 / 0)"
     failed, told = run(make("a", program))

@@ -198,6 +198,16 @@ def test_report_that_cannot_be_written(call_sweep, made_up, tmp_path):
     assert err.startswith("error: cannot write ") and err.count("\n") == 1 and "report.md" in err
 
 
+def test_a_fault_of_the_report_costs_no_cell(call_sweep, made_up, monkeypatch, capfd):
+    """It is shown at the end, after the cells that failed."""
+    made_up.failing = {"static"}
+    monkeypatch.setattr(sweep.report, "write", lambda folder: {}["a fault"])
+    with pytest.raises(KeyError, match="a fault"):
+        call_sweep(GRID)
+    assert made_up.methods == ["dense", "static", "set", "static"]
+    assert "failed: it failed" in capfd.readouterr().err
+
+
 def test_help(capfd, made_up):
     assert sweep.main(["sweep", GRID, "--help"]) == 0
     assert capfd.readouterr() == (sweep.USAGE + "\n", "")

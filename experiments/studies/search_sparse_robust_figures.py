@@ -113,7 +113,7 @@ def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
                 histories,
                 lambda record, name=name: accuracy(record["test"], name),
             )
-            axes[row][0].set_ylabel("test accuracy (%)" + ("" if row == 0 else f", {name}"))
+            axes[row][column].set_ylabel("test accuracy (%)" + ("" if row == 0 else f", {name}"))
     axes[0][0].legend(fontsize="x-small")
     return figure
 
@@ -153,6 +153,9 @@ def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
     for axis in axes.flat:
         axis.set_xscale("log")
         axis.invert_xaxis()
+        ticks = [percent for percent in DENSITIES if percent >= 0.95 * axis.get_xlim()[1]]
+        axis.set_xticks(ticks, [f"{percent:g}" for percent in ticks])
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("iteration")
     axes[1][0].set_ylabel("test accuracy (%)")

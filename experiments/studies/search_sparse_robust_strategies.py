@@ -14,16 +14,14 @@ def compare(cells: list[Cell]) -> list[dict[str, Any]]:
     Returns:
         Dicts of `dataset`, `trained` (its attack, "none" for none), `strategy` (with what it
         rewinds to, where it does), `density`, and by attack (the clean images' is "none") the mean
-        accuracy over trials, percent. Nothing of data where there is but one strategy.
+        accuracy over trials, percent. Nothing of training by but one strategy.
     """
     found = []
     for dataset in values_of(cells, "dataset"):
-        own = select(cells, dataset=dataset)
-        if len(set(map(_name, own))) < 2:
-            continue
-        for trained in values_of(own, "attack"):
-            nets = select(own, attack=trained)
-            for strategy in dict.fromkeys(map(_name, nets)):
+        for trained in values_of(cells, "attack"):
+            nets = select(cells, dataset=dataset, attack=trained)
+            strategies = list(dict.fromkeys(map(_name, nets)))
+            for strategy in strategies if len(strategies) > 1 else []:
                 trials = [cell for cell in nets if _name(cell) == strategy]
                 for percent in DENSITIES:
                     if means := _means(trials, percent):

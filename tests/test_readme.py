@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import test_experiments_readme
 from stopped_sweep import first_report
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -23,14 +24,19 @@ def blocks(language: str) -> list[str]:
 
 
 COMMANDS = [
-    shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()
+    words
+    for block in blocks("sh")
+    for line in block.splitlines()
+    if (words := shlex.split(line, comments=True))
 ]
 RUNS = [command for command in COMMANDS if "experiments.run" in command]
 MAKES = [command for command in COMMANDS if command[0] == "make"]
-SWEEPS = [command for command in COMMANDS if "experiments.sweep" in command]
+ALL_SWEEPS = [command for command in COMMANDS if "experiments.sweep" in command]
+STUDIES = [command for command in ALL_SWEEPS if command in test_experiments_readme.COMMANDS]
+SWEEPS = [command for command in ALL_SWEEPS if command not in STUDIES]
 (REPORT,) = [command for command in COMMANDS if "experiments.report" in command]
 (EVALUATE,) = [command for command in COMMANDS if "experiments.evaluate" in command]
-OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, *SWEEPS, REPORT, EVALUATE]]
+OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, *ALL_SWEEPS, REPORT, EVALUATE]]
 
 
 def call(command: list[str], **kwargs) -> subprocess.CompletedProcess:
@@ -55,6 +61,11 @@ def test_run(command, tmp_path):
     assert done.returncode == 0, done.stderr
     if "--help" not in command:
         assert os.path.exists(os.path.join(done.stdout.splitlines()[-1], "results.json"))
+
+
+def test_studies_are_named():
+    """By commands that test_experiments_readme.py runs."""
+    assert len(STUDIES) == 3
 
 
 @pytest.mark.slow  # tests/cli/test_evaluate.py has the command, too

@@ -208,7 +208,10 @@ def _pruning(found: list[dict[str, Any]]) -> list[str]:
         shown = [_percent(entry[attack]) for attack in ATTACKS]
         words = [held.how(entry["trained"]), entry["measure"].replace("_", " ")]
         rows.append([*words, str(entry["features"]), *shown])
-    note = "Test accuracy in percent after each round, which goes on from the weights that remain."
+    note = (
+        "Test accuracy in percent after each round, which goes on from the weights that remain: "
+        "later rounds are trained longer, so that what they gain is not pruning's alone."
+    )
     return ["## Pruning the least useful features", "", note, "", *markdown_table(rows), ""]
 
 

@@ -54,6 +54,7 @@ def _capacity(scales: Entries) -> plt.Figure:
                     label = title + of
                     axis.plot(*zip(*points, strict=True), style, color=_COLORS[attack], label=label)
         axis.set(xlabel="scale", ylabel="test accuracy (%)", ylim=(0, 101))
+        axis.set_xticks(range(6))
         axis.legend(fontsize="x-small")
     return figure
 
@@ -85,8 +86,7 @@ def _pruning(pruned: Entries) -> plt.Figure:
             points = [entry for entry in own if entry["measure"] == measure]
             label = measure.replace("_", " ")
             _lines(axis, points, "features", style, label)
-        axis.set(xscale="log", xlabel="features left", ylabel="test accuracy (%)")
-        axis.invert_xaxis()
+        _log_axis(axis, "features left", sorted({entry["features"] for entry in own}))
         axis.legend(fontsize="x-small")
     return figure
 
@@ -98,10 +98,17 @@ def _tickets(tickets: Entries) -> plt.Figure:
         for strategy, style in (("original", "-"), ("random", "--")):
             points = [entry for entry in own if entry["strategy"] == strategy]
             _lines(axis, points, "weights", style, strategy)
-        axis.set(xscale="log", xlabel="weights left (%)", ylabel="test accuracy (%)")
-        axis.invert_xaxis()
+        _log_axis(axis, "weights left (%)", [100, 10, 1])
         axis.legend(fontsize="x-small")
     return figure
+
+
+def _log_axis(axis: plt.Axes, label: str, ticks: list[int]) -> None:
+    """From what is whole to what is left of it."""
+    axis.set(xscale="log", xlabel=label, ylabel="test accuracy (%)")
+    axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
+    axis.minorticks_off()
+    axis.invert_xaxis()
 
 
 def _lines(axis: plt.Axes, entries: Entries, x: str, style: str, label: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from stopped_sweep import first_report
 
 from experiments.sweep import Sweep
+from tools import store_results
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "experiments" / "README.md").read_text()
@@ -25,6 +26,12 @@ FLAGFILES = sorted(
 def test_every_flagfile_of_a_study_is_named():
     named = {word.removeprefix("--flagfile=") for command in COMMANDS for word in command}
     assert {name for name in FLAGFILES if "/methods/" not in name} <= named
+
+
+def test_reports_on_the_page_are_the_stored_ones():
+    assert "<!-- results/" in PAGE
+    assert store_results.filled(PAGE) == PAGE
+    assert store_results.filled(PAGE.replace(" | ", " | 1", 1)) == PAGE
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

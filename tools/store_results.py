@@ -1,15 +1,19 @@
 """Copies what is small and telling of a finished run, or of a sweep, to experiments/results.
 
+A study's report comes into the page of the studies, too, where the page has a place for it.
+
 python tools/store_results.py DIRECTORY NAME
 """
 
 import glob
 import json
 import os
+import re
 import shutil
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PAGE = os.path.join(ROOT, "experiments", "README.md")
 FILES = (
     "results.json",
     "results.md",
@@ -39,6 +43,40 @@ def main(run: str, name: str) -> None:
         if os.path.exists(os.path.join(run, file)):
             shutil.copy(os.path.join(run, file), folder)
             print(os.path.join(folder, os.path.basename(file)))
+    if os.path.exists(os.path.join(run, "report.md")):
+        _store_figures(run, folder)
+    with open(PAGE) as file:
+        text = file.read()
+    with open(PAGE, "w") as file:
+        file.write(filled(text))
+
+
+def _store_figures(sweep: str, folder: str) -> None:
+    """The figures that a study's report shows, and no others of before."""
+    own = os.path.join(folder, "figures")
+    shutil.rmtree(own, ignore_errors=True)
+    if os.path.isdir(os.path.join(sweep, "figures")):
+        shutil.copytree(os.path.join(sweep, "figures"), own)
+
+
+def filled(page: str) -> str:
+    """The page, each place `<!-- results/NAME -->` of a report filled with what is stored."""
+    return re.sub(
+        r"<!-- (results/\S+) -->\n.*?<!-- end -->",
+        lambda found: f"<!-- {found[1]} -->\n{_part(found[1])}<!-- end -->",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _part(name: str) -> str:
+    """A stored report as a part of the page: without its title and the single warnings."""
+    with open(os.path.join(ROOT, "experiments", name, "report.md")) as file:
+        text = file.read()
+    text = re.sub(r"\A# .*\n+", "", text)
+    text = re.sub(r"^\*\*Warning.*\n+", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
+    return text.replace("](figures/", f"]({name}/figures/")
 
 
 if __name__ == "__main__":

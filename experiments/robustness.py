@@ -92,9 +92,9 @@ def network(cell: dict[str, Any], cells: list[dict[str, Any]], number: int = -1)
     words = [f"{method} {100 * density:.3g} %"]
     names = _NAMING + (("prune_measure",) if cell["flags"].get("prune") == "features" else ())
     for name in names:
-        values = [each["flags"].get(name, _DEFAULTS[name]) for each in cells]
-        if len(set(values)) > 1:
-            words.append(f"{name}={cell['flags'].get(name, _DEFAULTS[name])}")
+        own, *others = [each["flags"].get(name, _DEFAULTS[name]) for each in (cell, *cells)]
+        if set(others) != {own}:
+            words.append(f"{name}={own:g}" if isinstance(own, float) else f"{name}={own}")
     return ", ".join(words)
 
 

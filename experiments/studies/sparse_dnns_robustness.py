@@ -58,9 +58,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
     runs = {cell["name"]: os.path.join(folder, cell["name"]) for cell in cells}
     plain = select(cells, activity_l1=0.0)
     found = {
-        model: series(select(plain, model=model), runs, texts)
-        for model in NETWORKS
-        if select(plain, model=model)
+        model: own for model in NETWORKS if (own := series(select(plain, model=model), runs, texts))
     }
     penalised = _table_1(cells, runs, texts, study)
     text, strong = beyond.table(attacked)
@@ -245,13 +243,14 @@ def _rounds(own: Series) -> list[str]:
 
 
 def _told(warnings: list[str]) -> list[str]:
-    """The first warning of each attack, and of how many networks there are such."""
-    by_attack: dict[str, list[str]] = {}
+    """What could not be measured, and the first warning of each attack, with how many there are."""
+    alike: dict[str, list[str]] = {}
     for warning in warnings:
-        by_attack.setdefault(warning.split()[0], []).append(warning)
+        key = warning if " not measured: " in warning else warning.split()[0]
+        alike.setdefault(key, []).append(warning)
     return [
         f"**Note** ({len(own)} such, of which this is the first): {own[0]}\n"
-        for own in by_attack.values()
+        for own in alike.values()
     ]
 
 

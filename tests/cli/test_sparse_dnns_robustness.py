@@ -149,6 +149,18 @@ def test_nothing_is_measured_yet(tmp_path):
     made = cell(tmp_path, [[{"none": 0.9}]], [1.0], dataset="mnist", attack="none", model="mlp")
     text = written(tmp_path, [made])
     assert "Of 0 numbers 0 are within" in text and "1 of 1 cells" in text
+    assert "## Rounds" not in text
+
+
+def test_what_could_not_be_measured_is_told(tmp_path):
+    made = network(tmp_path, rounds=3)
+    for number, why in enumerate(("no ReLU", "no ReLU", "one class")):
+        path = measure.paths(str(tmp_path / made["name"]), measures.parse(TEXTS[0]))[number]
+        content = {"measures": {}, "warnings": [], "missing": {"bounds": why}}
+        Path(path).write_text(json.dumps(content))
+    text = written(tmp_path, [made])
+    assert "**Note** (2 such, of which this is the first): bounds not measured: no ReLU" in text
+    assert "**Note** (1 such, of which this is the first): bounds not measured: one class" in text
 
 
 def test_published_numbers_may_be_missing(whole, monkeypatch):

@@ -46,9 +46,9 @@ def main(run: str, name: str) -> None:
     if os.path.exists(os.path.join(run, "report.md")):
         _store_figures(run, folder)
     with open(PAGE) as file:
-        text = file.read()
+        text = filled(file.read())
     with open(PAGE, "w") as file:
-        file.write(filled(text))
+        file.write(text)
 
 
 def _store_figures(sweep: str, folder: str) -> None:

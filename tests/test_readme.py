@@ -80,12 +80,8 @@ def test_evaluate(tmp_path):
         assert f"| {attack} | 0.1 |" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "sweep",
-    # One each time; the others attack their cells, too.
-    [pytest.param(c, marks=pytest.mark.slow if n else ()) for n, c in enumerate(SWEEPS)],
-    ids=" ".join,
-)
+@pytest.mark.slow  # tests/cli/test_sweep.py has real sweeps, too
+@pytest.mark.parametrize("sweep", SWEEPS, ids=" ".join)
 def test_sweep_and_report(sweep, tmp_path):
     """As they stand, but for fewer steps, and stopped when the first cell is reported."""
     if not os.environ.get("RST_DATA_DIR"):

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -209,6 +210,16 @@ def different(values: dict[str, Any]) -> dict[str, Any]:
         for field in fields()
         if field.metadata["hashed"] and values[field.name] != default_of(field)
     }
+
+
+def value_of(kept: dict[str, Any], name: str) -> Any:
+    """The value of a flag where those that differ from their defaults are kept."""
+    return kept[name] if name in kept else _defaults()[name]
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    return {field.name: default_of(field) for field in fields()}
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

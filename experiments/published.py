@@ -5,6 +5,7 @@ import os
 import statistics
 from typing import Any
 
+from experiments.results import deviation
 from robust_sparse_tf.errors import InputError
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "published")
@@ -50,11 +51,6 @@ def compare(ours: list[float], published: dict[str, float] | None) -> dict[str, 
         if published.get("std"):
             found["deviations"] = found["difference"] / published["std"]
     return found
-
-
-def deviation(values: list[float]) -> float | None:
-    """The standard deviation of a sample (n - 1); None for fewer than two values."""
-    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def beside(found: dict[str, Any], digits: int = 2) -> str:

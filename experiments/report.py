@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     from experiments import command, directory, robustness, studies
     from experiments.directory import write_json, write_text
+    from experiments.results import deviation
     from robust_sparse_tf import files
     from robust_sparse_tf.errors import InputError
 
@@ -149,8 +150,7 @@ def _made(folder: str, finished: list[dict[str, Any]], command: str) -> dict[str
 
 
 def _spread(values: list[float]) -> dict[str, float | None]:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "std": std}
+    return {"mean": statistics.fmean(values), "std": deviation(values)}
 
 
 def _measures(rows: list[Row]) -> list[str]:

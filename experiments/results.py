@@ -1,5 +1,6 @@
 """From the records of a run to its results: numbers and a table."""
 
+import statistics
 from typing import Any
 
 Record = dict[str, Any]
@@ -110,6 +111,11 @@ def markdown_table(rows: list[list[str]]) -> list[str]:
     """Lines of a table of right-aligned columns, the header first."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return [lines[0], "|" + " ---: |" * len(rows[0]), *lines[1:]]
+
+
+def deviation(values: list[float]) -> float | None:
+    """The standard deviation of a sample (n - 1); None for fewer than two values."""
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def validation_loss(record: Record, attack: str) -> float:

@@ -6,12 +6,11 @@ import statistics
 from typing import Any
 
 from experiments import evaluate, flags, follow_up
-from robust_sparse_tf.options import default_of
+from experiments.results import deviation
 
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = ("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to")
 _NAMING += ("activity_l1",)
-_DEFAULTS = {field.name: default_of(field) for field in flags.fields()}
 
 
 def parse(text: str) -> evaluate.EvaluateOptions:
@@ -92,7 +91,7 @@ def network(cell: dict[str, Any], cells: list[dict[str, Any]], number: int = -1)
     words = [f"{method} {100 * density:.3g} %"]
     names = _NAMING + (("prune_measure",) if cell["flags"].get("prune") == "features" else ())
     for name in names:
-        own, *others = [each["flags"].get(name, _DEFAULTS[name]) for each in (cell, *cells)]
+        own, *others = [flags.value_of(each["flags"], name) for each in (cell, *cells)]
         if set(others) != {own}:
             words.append(f"{name}={own:g}" if isinstance(own, float) else f"{name}={own}")
     return ", ".join(words)
@@ -121,8 +120,7 @@ def _mean(rows: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     for key in ("accuracy", "distance", "seconds"):
         values = [row[key] for row in rows if row[key] is not None]
         found[key] = statistics.fmean(values) if values else None
-    accuracies = [row["accuracy"] for row in rows]
-    found["std"] = statistics.stdev(accuracies) if len(rows) > 1 else None
+    found["std"] = deviation([row["accuracy"] for row in rows])
     return found
 
 

@@ -5,16 +5,13 @@ import os
 from typing import Any
 
 from experiments import flags
-from robust_sparse_tf.options import default_of
 
 Cell = dict[str, Any]  # a cell's `results.json`
-
-_DEFAULTS = {field.name: default_of(field) for field in flags.fields()}
 
 
 def flag(cell: Cell, name: str) -> Any:
     """The value of a flag of a cell."""
-    return cell["flags"].get(name, _DEFAULTS[name])
+    return flags.value_of(cell["flags"], name)
 
 
 def select(cells: list[Cell], **values: Any) -> list[Cell]:
@@ -39,6 +36,11 @@ def measurements(folder: str) -> list[str]:
     """What a sweep measured of its cells, see `measures.parse`."""
     with open(os.path.join(folder, "sweep.json")) as file:
         return json.load(file).get("measurements", [])
+
+
+def how(trained: str) -> str:
+    """The words for training with an attack, or "none"."""
+    return "naturally" if trained == "none" else f"with {trained.upper()}"
 
 
 def accuracy(figures: dict[str, Any], attack: str) -> float | None:

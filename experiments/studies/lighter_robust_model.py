@@ -11,7 +11,7 @@ from experiments.results import markdown_table
 from experiments.studies import beyond
 from experiments.studies import lighter_robust_model_figures as figures
 from experiments.studies import lighter_robust_model_held as held
-from experiments.studies.cells import Cell, accuracy, flag, measurements, select, values_of
+from experiments.studies.cells import Cell, accuracy, flag, how, measurements, select, values_of
 from robust_sparse_tf import models
 
 STUDY = "lighter_robust_model"
@@ -160,7 +160,7 @@ def _usefulness(found: list[dict[str, Any]]) -> list[str]:
     titles = ["useful", "robustly useful", "mean usefulness", "mean robust usefulness"]
     rows = [["trained", *ATTACKS.values(), "features that vary", *titles]]
     for entry in found:
-        words = [held.how(entry["trained"]), *(_percent(entry[attack]) for attack in ATTACKS)]
+        words = [how(entry["trained"]), *(_percent(entry[attack]) for attack in ATTACKS)]
         if use := entry["usefulness"]:
             clean, robust = use["weighted"], use["weighted_robust"]
             words += [
@@ -206,7 +206,7 @@ def _pruning(found: list[dict[str, Any]]) -> list[str]:
     rows = [["trained", "pruned by least", "features left", *ATTACKS.values()]]
     for entry in found:
         shown = [_percent(entry[attack]) for attack in ATTACKS]
-        words = [held.how(entry["trained"]), entry["measure"].replace("_", " ")]
+        words = [how(entry["trained"]), entry["measure"].replace("_", " ")]
         rows.append([*words, str(entry["features"]), *shown])
     note = (
         "Test accuracy in percent after each round, which goes on from the weights that remain: "
@@ -252,7 +252,7 @@ def _lottery(found: list[dict[str, Any]]) -> list[str]:
                 for name in strategies
             ]
             rows.append([str(number), f"{next(iter(at.values()))['weights']:.2f}", *words])
-        lines += [f"## Lottery tickets trained {held.how(trained)}", ""]
+        lines += [f"## Lottery tickets trained {how(trained)}", ""]
         lines += ["Test accuracy in percent; `random` is initialised anew each round.", ""]
         lines += [*markdown_table(rows), ""]
     return lines

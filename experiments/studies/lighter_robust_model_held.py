@@ -4,6 +4,8 @@ import itertools
 import statistics
 from typing import Any
 
+from experiments.studies.cells import how
+
 _ROBUST = 50.0  # percent; a network that stands its attack more often than not
 _ILLUSION = 30.0  # points by which an accuracy under FGSM is above that under PGD
 _NEAR = 1.0  # points that a pruned network may lose
@@ -123,8 +125,3 @@ def tickets(found: Entries) -> list[str]:
                     f"rounds, by {statistics.fmean(gains):+.2f} points in the mean."
                 )
     return lines
-
-
-def how(trained: str) -> str:
-    """The words for a way of training."""
-    return "naturally" if trained == "none" else f"with {trained.upper()}"

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments import published
-from experiments.results import validation_loss
+from experiments.results import deviation, validation_loss
 from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
 from robust_sparse_tf.procedures import CheckpointStore
 
@@ -67,7 +66,7 @@ def _title(cell: Cell) -> str:
 def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, np.ndarray]:
     """Each x with the mean of its values and their deviation (of the sample, 0 for one)."""
     means = [statistics.fmean(values) for values in points.values()]
-    stds = [published.deviation(values) or 0 for values in points.values()]
+    stds = [deviation(values) or 0 for values in points.values()]
     return list(points), np.array(means), np.array(stds)
 
 

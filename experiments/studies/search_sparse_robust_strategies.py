@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from experiments.results import markdown_table
-from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
+from experiments.studies.cells import Cell, accuracy, flag, how, nearest_round, select, values_of
 from experiments.studies.search_sparse_robust_figures import DENSITIES
 
 
@@ -35,8 +35,7 @@ def markdown(found: list[dict[str, Any]]) -> list[str]:
     lines = []
     for dataset, trained in dict.fromkeys((e["dataset"], e["trained"]) for e in found):
         own = [e for e in found if (e["dataset"], e["trained"]) == (dataset, trained)]
-        how = "naturally" if trained == "none" else f"with {trained.upper()}"
-        lines += [f"## {dataset}, trained {how}: strategies", ""]
+        lines += [f"## {dataset}, trained {how(trained)}: strategies", ""]
         lines += ["Test accuracy in percent at the end of a round.", ""]
         lines += [*markdown_table(_table(own, trained)), "", *_held(own, trained)]
     return lines

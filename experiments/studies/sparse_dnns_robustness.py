@@ -8,7 +8,7 @@ import statistics
 from typing import Any
 
 from experiments import measures, published
-from experiments.results import markdown_table
+from experiments.results import deviation, markdown_table
 from experiments.studies import beyond, sparse_dnns_robustness_figures
 from experiments.studies.cells import Cell, flag, measurements, select
 
@@ -110,7 +110,7 @@ def _means(entry: dict[str, Any]) -> dict[str, Any]:
     spreads = {
         name: {
             "mean": statistics.fmean(values),
-            "std": statistics.stdev(values) if len(values) > 1 else None,
+            "std": deviation(values),
             "references": len(values),
         }
         for name, values in entry["trials"].items()

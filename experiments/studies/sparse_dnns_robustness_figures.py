@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments import published
+from experiments.results import deviation
 
 Series = list[dict[str, Any]]
 
@@ -83,7 +83,7 @@ def _panel(axis: plt.Axes, title: str, curves: dict[str, str], series: Series) -
         if own:
             remaining = [100 * (1 - entry["sparsity"]) for entry in own]
             means = [np.mean(entry["trials"][name]) for entry in own]
-            stds = [published.deviation(entry["trials"][name]) or 0 for entry in own]
+            stds = [deviation(entry["trials"][name]) or 0 for entry in own]
             bound = name.startswith("bound")
             style = dict(fmt="k--") if bound else dict(fmt="o-", markersize=3, capsize=2)
             axis.errorbar(remaining, means, stds, label=label, lw=1, **style)

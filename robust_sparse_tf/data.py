@@ -85,7 +85,7 @@ class Split(tf.data.Dataset):
         if shuffle:
             order = order.shuffle(len(images), seed=seed, reshuffle_each_iteration=True)
         self.gather = Gather(self.images, self.labels)
-        self._batches = order.batch(batch_size).map(self.gather).prefetch(2)
+        self._batches = _without_autotune(order.batch(batch_size).map(self.gather).prefetch(2))
         super().__init__(self._batches._variant_tensor)
 
     def _inputs(self) -> list[tf.data.Dataset]:
@@ -125,7 +125,15 @@ class Split(tf.data.Dataset):
             return shuffled[tf.where(epoch == first_epoch, offset, 0) :]
 
         epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-        return epochs.map(order).rebatch(self.batch_size, drop_remainder=True)
+        return _without_autotune(epochs.map(order).rebatch(self.batch_size, drop_remainder=True))
+
+
+def _without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    # There is nothing to tune, and the end of an iterator waits for the tuner's thread, which on
+    # one core sleeps through the call that is to end it: for seconds, each time `fit` returns.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 class Gather:

@@ -123,6 +123,12 @@ def test_index_batches_go_on_from_any_step(first_step):
     assert split.index_batches(first_step).element_spec == tf.TensorSpec([8], tf.int64)
 
 
+@pytest.mark.parametrize("pipeline", [lambda split: split, lambda split: split.index_batches()])
+def test_pipelines_are_not_tuned(pipeline):
+    # The tuner's thread holds up the end of an iterator for seconds where there is one core.
+    assert pipeline(numbered(50, batch_size=8, seed=3)).options().autotune.enabled is False
+
+
 def test_gather_works_in_a_graph(digits):
     wanted = tf.constant([5, 0, 5], tf.int64)
     images, labels = tf.function(digits[0].gather)(wanted)

@@ -72,29 +72,43 @@ def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) 
 
 
 def of_training(cells: list[dict[str, Any]]) -> str:
-    """What training warned of, a line for each network and warning; "" for nothing.
+    """What training warned of, a line for each network with the first of its warnings; "" for none.
 
     Args:
         cells: the `results.json` of the finished cells.
     """
+    told: dict[str, list[str]] = {}
+    for cell in cells:
+        name = ", ".join([_method(cell), *_differences(cell, cells)])
+        if len(cell["rounds"]) == 1:
+            name = network(cell, cells)
+        told.setdefault(name, []).extend(cell.get("warnings", []))
     lines = [
-        f"\n**Warning**, {network(cell, cells)}: {warning}"
-        for cell in cells
-        for warning in cell.get("warnings", [])
+        f"\n**Warning**, {name}: {own[0]}" + (f" (first of {len(own)} such)" if own[1:] else "")
+        for name, own in told.items()
+        if own
     ]
-    return "\n".join([*dict.fromkeys(lines), ""]) if lines else ""
+    return "\n".join([*lines, ""]) if lines else ""
 
 
 def network(cell: dict[str, Any], cells: list[dict[str, Any]], number: int = -1) -> str:
     """What a round's network is called: method, density and whatever differs between cells."""
-    density, method = cell["rounds"][number]["density"], cell["flags"].get("method", "lottery")
-    words = [f"{method} {100 * density:.3g} %"]
+    density = cell["rounds"][number]["density"]
+    return ", ".join([f"{_method(cell)} {100 * density:.3g} %", *_differences(cell, cells)])
+
+
+def _method(cell: dict[str, Any]) -> str:
+    return cell["flags"].get("method", "lottery")
+
+
+def _differences(cell: dict[str, Any], cells: list[dict[str, Any]]) -> list[str]:
+    words = []
     names = _NAMING + (("prune_measure",) if cell["flags"].get("prune") == "features" else ())
     for name in names:
         own, *others = [flags.value_of(each["flags"], name) for each in (cell, *cells)]
         if set(others) != {own}:
             words.append(f"{name}={own:g}" if isinstance(own, float) else f"{name}={own}")
-    return ", ".join(words)
+    return words
 
 
 def markdown(found: list[dict]) -> str:

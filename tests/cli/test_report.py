@@ -229,17 +229,21 @@ def test_write_again_knows_more(tmp_path):
 
 
 def test_warnings_of_training_are_told_of_once(tmp_path):
-    """Each network's, whatever the number of seeds that had it."""
+    """Each network's first, whatever the number of seeds and of rounds that had them."""
     warned = [
         {**result("dense", 1.0, seed, attack=attack), "warnings": [f"by {attack}"]}
-        for attack in ("fgsm", "rfgsm")
-        for seed in (0, 1)
+        for attack, seed in (("fgsm", 0), ("fgsm", 1), ("rfgsm", 0))
     ]
-    text = report.write(str(sweep_of(tmp_path, [*warned, result("dense", 1.0, attack="pgd")])))
+    for cell in warned:
+        del cell["rounds"][0]
+    pruned = {**result(None, 0.1, attack="fgsm"), "warnings": ["round 0: late", "round 1: early"]}
+    cells = [*warned, result("dense", 1.0, attack="pgd"), pruned]
+    text = report.write(str(sweep_of(tmp_path, cells)))
     told = [line for line in text.splitlines() if line.startswith("**Warning**")]
     assert told == [
-        "**Warning**, dense 100 %, attack=fgsm: by fgsm",
+        "**Warning**, dense 100 %, attack=fgsm: by fgsm (first of 2 such)",
         "**Warning**, dense 100 %, attack=rfgsm: by rfgsm",
+        "**Warning**, lottery, attack=fgsm: round 0: late (first of 2 such)",
     ]
 
 

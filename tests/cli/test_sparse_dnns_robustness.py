@@ -107,7 +107,7 @@ def test_says_what_held(whole):
     text = written(folder, cells)
     assert (
         "- LeNet-5, r_inf FGS: pruned networks were more robust than the dense one (0.3050): at "
-        "best 0.4050 with 33.30 % pruned, and 0.2050 with 99.23 %." in text
+        "best 0.4050 with 33.30 % pruned (2 of 2 references gain), and 0.2050 with 99.23 %." in text
     )
     assert "LeNet-300-100, l1 0.002: more robust than without (r_inf 0.4000 against 0.3050)" in text
     assert "LeNet-300-100, l1 0.01: less robust than without (r_inf 0.2000 against 0.3050)" in text

@@ -98,7 +98,7 @@ def network(cell: dict[str, Any], cells: list[dict[str, Any]], number: int = -1)
 
 
 def _method(cell: dict[str, Any]) -> str:
-    return cell["flags"].get("method", "lottery")
+    return flags.value_of(cell["flags"], "method")
 
 
 def _differences(cell: dict[str, Any], cells: list[dict[str, Any]]) -> list[str]:

@@ -269,14 +269,14 @@ def _best(measured: Series, name: str) -> str:
     """The round that stands most beside the dense network, and the last round."""
     values = [entry["trials"][name] for entry in measured]
     pruned = [100 * entry["sparsity"] for entry in measured]
-    dense, *means = [statistics.fmean(trials) for trials in values]
-    number = 1 + means.index(max(means))
-    gained = [one > other for one, other in zip(values[number], values[0], strict=False)]
-    said = "more robust" if means[number - 1] > dense else "never more robust"
+    means = [statistics.fmean(trials) for trials in values]
+    best = means.index(max(means[1:]), 1)
+    gained = [one > other for one, other in zip(values[best], values[0], strict=False)]
+    said = "more robust" if means[best] > means[0] else "never more robust"
     return (
-        f"pruned networks were {said} than the dense one ({dense:.4f}): at best "
-        f"{means[number - 1]:.4f} with {pruned[number]:.2f} % pruned ({sum(gained)} of "
-        f"{len(gained)} references gain), and {means[-1]:.4f} with {pruned[-1]:.2f} %."
+        f"pruned networks were {said} than the dense one ({means[0]:.4f}): at best "
+        f"{means[best]:.4f} with {pruned[best]:.2f} % pruned ({sum(gained)} of {len(gained)} "
+        f"references gain), and {means[-1]:.4f} with {pruned[-1]:.2f} %."
     )
 
 

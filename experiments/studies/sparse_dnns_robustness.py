@@ -249,7 +249,7 @@ def _told(warnings: list[str]) -> list[str]:
         key = warning if " not measured: " in warning else warning.split()[0]
         alike.setdefault(key, []).append(warning)
     return [
-        f"**Note** ({len(own)} such, of which this is the first): {own[0]}\n"
+        f"**Note:** {own[0]}{f' (the first of {len(own)} such)' if len(own) > 1 else ''}\n"
         for own in alike.values()
     ]
 

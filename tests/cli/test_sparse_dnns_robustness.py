@@ -88,7 +88,7 @@ def test_ours_stand_beside_the_published(whole):
     assert "bound on r_2" in text
     assert "Iterations a round: linear, 1 against 7: 1,000; LeNet-5: 1,000; linear, 10" in text
     assert "Measured on the first test images: all (r_inf, deepfool, activation_sparsity)." in text
-    assert "**Note** (8 such, of which this is the first): few were found" in text
+    assert "**Note:** few were found (the first of 8 such)" in text
     assert "10 of 10 cells" in text
 
 
@@ -159,8 +159,8 @@ def test_what_could_not_be_measured_is_told(tmp_path):
         content = {"measures": {}, "warnings": [], "missing": {"bounds": why}}
         Path(path).write_text(json.dumps(content))
     text = written(tmp_path, [made])
-    assert "**Note** (2 such, of which this is the first): bounds not measured: no ReLU" in text
-    assert "**Note** (1 such, of which this is the first): bounds not measured: one class" in text
+    assert "**Note:** bounds not measured: no ReLU (the first of 2 such)" in text
+    assert "**Note:** bounds not measured: one class\n" in text
 
 
 def test_published_numbers_may_be_missing(whole, monkeypatch):

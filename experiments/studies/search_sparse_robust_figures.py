@@ -25,19 +25,17 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset)
         for name, title, plot in (
-            ("iterations", "Test accuracy against iteration by density", _iterations),
-            ("strategies", "At early stopping, against density, by strategy", _strategies),
-            ("validation", "Validation loss against iteration by density", _validation),
             (
-                "tickets",
-                "What the first trials' tickets are rewound to, by layer",
-                _tickets,
+                "iterations",
+                "Accuracy and validation loss against iteration, by density",
+                _iterations,
             ),
+            ("strategies", "At early stopping, against density, by strategy", _strategies),
+            ("tickets", "What the first trials' tickets are rewound to, by layer", _tickets),
         ):
             path = os.path.join("figures", f"{dataset}_{name}.png")
             if figure := plot(folder, own, histories):
                 figure.suptitle(f"{dataset}: {title}")
-                figure.tight_layout()
                 figure.savefig(os.path.join(folder, path), dpi=70)
                 plt.close(figure)
                 lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
@@ -99,33 +97,22 @@ def _attacks(cell: Cell) -> Iterable[str]:
 
 
 def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
-    """Figures 1, 2, 5, 6, 9, 10: a row for clean and each attack, a column for each training."""
+    """Figures 1, 2, 5, 6, 9, 10, and the loss that early stopping looks at, which is of training.
+
+    A row for each training, a column for clean images, each attack and the loss.
+    """
     nets = _trials(cells)
     names = ["none", *dict.fromkeys(name for cell in cells for name in _attacks(cell))]
-    figure, axes = _axes(len(names), len(nets))
-    for column, trials in enumerate(nets):
-        axes[0][column].set_title(_title(trials[0]), fontsize="small")
-        for row, name in enumerate(names):
-            _curves(
-                axes[row][column],
-                trials,
-                histories,
-                lambda record, name=name: accuracy(record["test"], name),
-            )
-            axes[row][column].set_ylabel("test accuracy (%)" + ("" if row == 0 else f", {name}"))
-    axes[0][0].legend(fontsize="x-small")
-    return figure
-
-
-def _validation(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
-    """The loss that early stopping looks at: under the attack of training."""
-    nets = _trials(cells)
-    figure, axes = _axes(1, len(nets))
-    for axis, trials in zip(axes[0], nets, strict=True):
+    figure, axes = _axes(len(nets), len(names) + 1)
+    for row, trials in zip(axes, nets, strict=True):
+        for axis, name in zip(row, names, strict=False):
+            _curves(axis, trials, histories, lambda r, name=name: accuracy(r["test"], name))
         attack = flag(trials[0], "attack")
-        _curves(axis, trials, histories, lambda r, a=attack: validation_loss(r, a))
-        axis.set_title(_title(trials[0]), fontsize="small")
-    axes[0][0].set_ylabel("validation loss")
+        _curves(row[-1], trials, histories, lambda r, attack=attack: validation_loss(r, attack))
+        row[0].set_ylabel(_title(trials[0]), fontsize="small")
+    for axis, name in zip(axes[0], names, strict=False):
+        axis.set_title("test accuracy (%)" + ("" if name == "none" else f", {name}"))
+    axes[0][-1].set_title("validation loss")
     axes[0][0].legend(fontsize="x-small")
     return figure
 
@@ -223,4 +210,5 @@ def _masks(folder: str, cell: Cell, number: int) -> dict[str, np.ndarray]:
 
 
 def _axes(rows: int, columns: int) -> tuple[plt.Figure, np.ndarray]:
-    return plt.subplots(rows, columns, figsize=(4 * columns, 3 * rows + 0.5), squeeze=False)
+    size = (3.5 * columns, 2.5 * rows + 0.5)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")

@@ -101,7 +101,7 @@ def test_figures(tmp_path):
     cells.append(ticket(tmp_path, "none", dataset="fashion_mnist"))
     text = report.write(str(sweep(tmp_path, STUDY, cells)))
     names = {path.name for path in (tmp_path / "figures").iterdir()}
-    kinds = ("iterations", "strategies", "validation")
+    kinds = ("iterations", "strategies")
     assert names == {f"{data}_{kind}.png" for data in ("mnist", "fashion_mnist") for kind in kinds}
     assert all(f"](figures/{name})" in text for name in names)
     for name in names:

@@ -105,12 +105,12 @@ def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
     names = ["none", *dict.fromkeys(name for cell in cells for name in _attacks(cell))]
     figure, axes = _axes(len(nets), len(names) + 1)
     for row, trials in zip(axes, nets, strict=True):
-        for axis, name in zip(row, names, strict=False):
+        for axis, name in zip(row[:-1], names, strict=True):
             _curves(axis, trials, histories, lambda r, name=name: accuracy(r["test"], name))
         attack = flag(trials[0], "attack")
         _curves(row[-1], trials, histories, lambda r, attack=attack: validation_loss(r, attack))
         row[0].set_ylabel(_title(trials[0]), fontsize="small")
-    for axis, name in zip(axes[0], names, strict=False):
+    for axis, name in zip(axes[0][:-1], names, strict=True):
         axis.set_title("test accuracy (%)" + ("" if name == "none" else f", {name}"))
     axes[0][-1].set_title("validation loss")
     axes[0][0].legend(fontsize="x-small")

@@ -38,8 +38,8 @@ _TABLE_1 = ("r_inf_fgsm", "r_2_deepfool", "accuracy", "activation_sparsity")
 _TABLE_2 = ("r_inf_fgsm", "r_2_deepfool")
 
 Series = list[dict[str, Any]]
-"""An entry a round: `round`, `sparsity` (a fraction) and the `trials` of each measure, in the unit
-of its table."""
+"""An entry a round: `round`, `sparsity` (a fraction) and the `trials` of each measure, by the name
+of the reference's cell, in the unit of its table."""
 
 
 def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, dict[str, Any]]:
@@ -101,8 +101,13 @@ def series(cells: list[Cell], runs: dict[str, str], texts: list[str]) -> Series:
             entry = found.setdefault(number, empty)
             for name, value in (own | {"accuracy": trained["test"]["clean_accuracy"]}).items():
                 shown = 100 * value if name in _PERCENT else value
-                entry["trials"].setdefault(name, []).append(shown)
+                entry["trials"].setdefault(name, {})[cell["name"]] = shown
     return [found[number] for number in sorted(found)]
+
+
+def _trials(entry: dict[str, Any] | None, name: str) -> list[float]:
+    """A measure of a round, one number a reference; none where it is not measured."""
+    return [*entry["trials"].get(name, {}).values()] if entry else []
 
 
 def _means(entry: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +118,7 @@ def _means(entry: dict[str, Any]) -> dict[str, Any]:
             "std": deviation(values),
             "references": len(values),
         }
-        for name, values in entry["trials"].items()
+        for name, values in ((name, _trials(entry, name)) for name in entry["trials"])
     }
     return {"round": entry["round"], "sparsity": entry["sparsity"], "measures": spreads}
 
@@ -140,8 +145,7 @@ def _row(
     """One number beside the published one."""
     entry = next((each for each in found.get(model, []) if each["round"] == number), None)
     name = NETWORKS[model] + (f", round {number}" if number else "")
-    ours = {measure: entry["trials"].get(measure, [])} if entry else {measure: []}
-    return _compared(name, entry, ours, {measure: theirs})
+    return _compared(name, entry, {measure: _trials(entry, measure)}, {measure: theirs})
 
 
 def _compared(
@@ -176,7 +180,7 @@ def _table_1(
         for weight in sorted({*_L1[model], *(flag(cell, "activity_l1") for cell in nets)}):
             own = series(select(nets, activity_l1=weight), runs, texts)
             dense = own[0] if own and own[0]["round"] == 0 else None
-            trials = {key: dense["trials"].get(key, []) if dense else [] for key in _TABLE_1}
+            trials = {key: _trials(dense, key) for key in _TABLE_1}
             known = dict(zip(_TABLE_1, theirs.get(weight, []), strict=False))
             rows.append(
                 _compared(f"{NETWORKS[model]}, l1 {weight:g}", dense, trials, known)
@@ -193,7 +197,7 @@ def _table_2(found: dict[str, Series], study: dict[str, Any]) -> list[dict[str, 
             theirs = study.get("table_2_over_pruning", {}).get(f"{name}_{kind}", [])
             percent = 0.0 if kind == "dense" else theirs[2] if len(theirs) > 2 else None
             entry = _nearest(found.get(model, []), percent)
-            trials = {key: entry["trials"].get(key, []) if entry else [] for key in _TABLE_2}
+            trials = {key: _trials(entry, key) for key in _TABLE_2}
             pruned = "-" if percent is None else f"{percent:g} %"
             label = f"{NETWORKS[model]}, {kind} (published: {pruned} pruned)"
             rows.append(_compared(label, entry, trials, dict(zip(_TABLE_2, theirs, strict=False))))
@@ -234,7 +238,7 @@ def _rounds(own: Series) -> list[str]:
     table = [["round", "pruned (%)", *(_COLUMNS[name][0] for name in names)]]
     for entry in own:
         shown = [
-            published.beside(published.compare(entry["trials"].get(name, []), None), digits)
+            published.beside(published.compare(_trials(entry, name), None), digits)
             for name, (_, digits) in _COLUMNS.items()
             if name in names
         ]
@@ -269,9 +273,10 @@ def _best(measured: Series, name: str) -> str:
     """The round that stands most beside the dense network, and the last round."""
     values = [entry["trials"][name] for entry in measured]
     pruned = [100 * entry["sparsity"] for entry in measured]
-    means = [statistics.fmean(trials) for trials in values]
+    means = [statistics.fmean(trials.values()) for trials in values]
     best = means.index(max(means[1:]), 1)
-    gained = [one > other for one, other in zip(values[best], values[0], strict=False)]
+    dense = values[0]
+    gained = [value > dense[cell] for cell, value in values[best].items() if cell in dense]
     said = "more robust" if means[best] > means[0] else "never more robust"
     return (
         f"pruned networks were {said} than the dense one ({means[0]:.4f}): at best "

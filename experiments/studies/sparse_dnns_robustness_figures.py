@@ -82,8 +82,9 @@ def _panel(axis: plt.Axes, title: str, curves: dict[str, str], series: Series) -
         own = [entry for entry in series if name in entry["trials"]]
         if own:
             remaining = [100 * (1 - entry["sparsity"]) for entry in own]
-            means = [np.mean(entry["trials"][name]) for entry in own]
-            stds = [deviation(entry["trials"][name]) or 0 for entry in own]
+            trials = [[*entry["trials"][name].values()] for entry in own]
+            means = [np.mean(values) for values in trials]
+            stds = [deviation(values) or 0 for values in trials]
             bound = name.startswith("bound")
             style = dict(fmt="k--") if bound else dict(fmt="o-", markersize=3, capsize=2)
             axis.errorbar(remaining, means, stds, label=label, lw=1, **style)

@@ -118,6 +118,20 @@ def test_says_what_held(whole):
     assert rounds[1]["measures"]["r_inf_fgsm"]["references"] == 2
 
 
+def test_references_gain_over_themselves(tmp_path):
+    """Also where a round is not measured yet of those before them."""
+    first, second = (network(tmp_path, seed=seed, rounds=2) for seed in (0, 1))
+    files = [
+        measure.paths(str(tmp_path / made["name"]), measures.parse(TEXTS[0]))
+        for made in (first, second)
+    ]
+    os.remove(files[0][1])
+    dense = {"measures": {"r_inf_fgsm": 0.45}, "warnings": [], "missing": {}}
+    Path(files[1][0]).write_text(json.dumps(dense))
+    text = written(tmp_path, [first, second])
+    assert "(0.3750): at best 0.4000 with 33.30 % pruned (0 of 1 references gain)" in text
+
+
 def test_draws_the_figures(whole):
     folder, cells = whole
     text = written(folder, cells)

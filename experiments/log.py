@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from experiments.directory import RunDirectory, write_text
 from robust_sparse_tf import files
+from robust_sparse_tf.procedures import LotteryTicket
 
 
 class RunLog:
@@ -15,13 +16,13 @@ class RunLog:
 
     Args:
         directory: the run's directory.
-        iterations: steps a round, for TensorBoard's single axis.
+        procedure: whose steps are TensorBoard's single axis.
     """
 
-    def __init__(self, directory: RunDirectory, iterations: int) -> None:
+    def __init__(self, directory: RunDirectory, procedure: LotteryTicket) -> None:
         self._metrics = directory.file("metrics.jsonl")
         self._events = directory.file("tensorboard")
-        self._iterations = iterations
+        self._procedure = procedure
 
     def start(self, records: list[dict[str, Any]]) -> None:
         """Brings both files to the state of the checkpoint."""
@@ -43,7 +44,7 @@ class RunLog:
             self._writer.flush()
 
     def _scalars(self, record: dict[str, Any]) -> None:
-        step = record["round"] * self._iterations + record["iteration"]
+        step = self._procedure.steps_before(record["round"]) + record["iteration"]
         with self._writer.as_default(step=step):
             tf.summary.scalar("density", record["density"])
             for name in ("active", "changed", "exploration", "no_input", "no_output", "bytes"):

@@ -8,23 +8,24 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from robust_sparse_tf.procedures import LotteryTicket
+
 
 class RunProgress(keras.callbacks.Callback):
     """Shows round, iteration, speed, loss, accuracies and time left.
 
     Args:
-        rounds: number of rounds.
-        iterations: steps a round.
+        procedure: that is run.
     """
 
-    def __init__(self, rounds: int, iterations: int) -> None:
+    def __init__(self, procedure: LotteryTicket) -> None:
         super().__init__()
-        self._iterations = iterations
+        self._procedure = procedure
         self._console = Console()
         self._bar = Progress(
-            TextColumn("round {task.fields[round]}/" + str(rounds - 1)),
+            TextColumn("round {task.fields[round]}/" + str(procedure.rounds - 1)),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[iteration]}/" + str(iterations)),
+            TextColumn("{task.fields[iteration]}/{task.fields[length]}"),
             TextColumn("{task.fields[speed]:.0f} steps/s  loss {task.fields[loss]:.3f}"),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
@@ -33,9 +34,10 @@ class RunProgress(keras.callbacks.Callback):
         )
         self._task = self._bar.add_task(
             "",
-            total=rounds * iterations,
+            total=procedure.steps_before(procedure.rounds),
             round=0,
             iteration=0,
+            length=procedure.length(0),
             speed=0.0,
             loss=float("nan"),
             figures="",
@@ -67,11 +69,13 @@ class RunProgress(keras.callbacks.Callback):
         """Moves the bar; called once every `steps_per_execution` steps."""
         step, (first, start) = int(self.model.step.numpy()), self._mark
         self._speed = (step - first) / max(time.monotonic() - start, 1e-9)
+        number, iteration = self._procedure.place(step)
         self._bar.update(
             self._task,
             completed=step,
-            round=(step - 1) // self._iterations,
-            iteration=(step - 1) % self._iterations + 1,
+            round=number,
+            iteration=iteration,
+            length=self._procedure.length(number),
             speed=self._speed,
             loss=(logs or {}).get("loss", float("nan")),
         )

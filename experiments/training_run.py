@@ -155,10 +155,10 @@ class TrainingRun:
             seed=self.options.seed,
             branches=self.branches,
         )
-        log = RunLog(directory, self.procedure.iterations)
+        log = RunLog(directory, self.procedure)
         seen: list[dict[str, Any]] = []
         resumed = False
-        with RunProgress(self.procedure.rounds, self.procedure.iterations) as progress:
+        with RunProgress(self.procedure) as progress:
 
             def on_start(records: list[dict[str, Any]]) -> None:
                 log.start(records)

@@ -44,6 +44,12 @@ class LotteryTicket:
     )
     rounds: int = option(4, "trainings, the dense one included", unit="rounds", minimum=1)
     iterations: int = option(1000, "training steps of a round", unit="iterations", minimum=1)
+    dense_iterations: int = option(
+        0,
+        "training steps of the first, dense round (0: as many as of any)",
+        unit="iterations",
+        minimum=0,
+    )
     evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
     evaluate_at: list = option(
         [], "further iterations after which to evaluate, separated by commas", unit="iterations"
@@ -52,14 +58,30 @@ class LotteryTicket:
     def __post_init__(self) -> None:
         check(self)
         self._further_stops()
-        if self.rewind_step > self.iterations:
+        if self.rewind_step > self.length(0):
             raise InputError(
-                f"rewind_step={self.rewind_step}: must be at most iterations={self.iterations}"
+                f"rewind_step={self.rewind_step}: must be at most {self.length(0)}, the first "
+                "round's iterations"
             )
         if self.rewind_step and self.rewind_to == "trained_dense":
             raise InputError(
                 f"rewind_step={self.rewind_step}: must be 0 with rewind_to=trained_dense"
             )
+
+    def length(self, number: int) -> int:
+        """How many training steps a round has."""
+        return self.dense_iterations or self.iterations if number == 0 else self.iterations
+
+    def steps_before(self, number: int) -> int:
+        """How many training steps the rounds before one have."""
+        return self.length(0) + (number - 1) * self.iterations if number else 0
+
+    def place(self, step: int) -> tuple[int, int]:
+        """The round, from 0, and the iteration in it, from 1, of the run's step, from 1."""
+        if step <= self.length(0):
+            return 0, step
+        rounds, iteration = divmod(step - self.length(0) - 1, self.iterations)
+        return 1 + rounds, 1 + iteration
 
     def run(
         self,
@@ -101,12 +123,12 @@ class LotteryTicket:
         run.restore()
         on_start(list(run.records))
         while run.round < self.rounds:
-            if run.iteration == self.iterations:
+            if run.iteration == self.length(run.round):
                 on_round_end(run.round)
                 run.next_round(train)
                 continue
-            run.train_to(self._next_stop(run.iteration), train, callbacks or [])
-            if self._is_evaluated(run.iteration):
+            run.train_to(self._next_stop(run.round, run.iteration), train, callbacks or [])
+            if self._is_evaluated(run.round, run.iteration):
                 figures = evaluate()
                 if not _all_finite(figures):
                     raise run.not_finite(run.iteration)
@@ -115,12 +137,12 @@ class LotteryTicket:
                 on_record(record)
         return run.records
 
-    def _is_evaluated(self, iteration: int) -> bool:
-        regular = iteration % self.evaluate_every == 0 or iteration == self.iterations
+    def _is_evaluated(self, number: int, iteration: int) -> bool:
+        regular = iteration % self.evaluate_every == 0 or iteration == self.length(number)
         return regular or iteration in self._further_stops()
 
-    def _next_stop(self, iteration: int) -> int:
-        stops = [self.iterations, (iteration // self.evaluate_every + 1) * self.evaluate_every]
+    def _next_stop(self, number: int, iteration: int) -> int:
+        stops = [self.length(number), (iteration // self.evaluate_every + 1) * self.evaluate_every]
         further = [self.rewind_step, *self._further_stops()]
         return min(stops + [stop for stop in further if stop > iteration])
 
@@ -162,7 +184,7 @@ class _Run:
         )
         bad = int(self.model.nonfinite_step.numpy())
         if bad >= 0:
-            raise self.not_finite(bad + 1 - self.round * self.options.iterations)
+            raise self.not_finite(bad + 1 - self.options.steps_before(self.round))
         self._train_logs = {name: float(values[-1]) for name, values in history.history.items()}
         self.iteration = iteration
         if self.round == 0 and iteration == self._rewind_iteration():
@@ -239,7 +261,7 @@ class _Run:
 
     def _rewind_iteration(self) -> int:
         late = self.options.rewind_to == "trained_dense"
-        return self.options.iterations if late else self.options.rewind_step
+        return self.options.length(0) if late else self.options.rewind_step
 
     def _weights(self) -> list[np.ndarray]:
         """All that `strip` leaves: weights and, where there are any, moving statistics."""

@@ -53,27 +53,26 @@ def figures(model) -> dict[str, float]:
 class Weights(keras.callbacks.Callback):
     """Keeps the weights of each step, by (round, iteration), before training and after."""
 
-    def __init__(self, iterations):
+    def __init__(self, procedure):
         super().__init__()
-        self.iterations = iterations
+        self.procedure = procedure
         self.starts, self.masks, self.trained, self.slots = {}, {}, {}, {}
         self.traces, self.traces_after = 0, []
 
     def on_train_batch_begin(self, batch, logs=None):
-        number, iteration = divmod(int(self.model.step), self.iterations)
-        if iteration == 0:
+        number, iteration = self.procedure.place(int(self.model.step) + 1)
+        if iteration == 1:
             self.starts[number] = kernels(self.model)
             self.masks[number] = masks(self.model)
             self.slots[number] = [v.numpy() for v in self.model.optimizer.variables]
 
     def on_train_batch_end(self, batch, logs=None):
-        number, iteration = divmod(int(self.model.step) - 1, self.iterations)
-        self.trained[number, iteration + 1] = kernels(self.model)
+        self.trained[self.procedure.place(int(self.model.step))] = kernels(self.model)
 
 
 def run(procedure, digits, *, seed=0, compiled=None, **arguments):
     model = make_model(seed, **(compiled or {}))
-    seen = Weights(procedure.iterations)
+    seen = Weights(procedure)
     train_step = model.train_step
 
     def traced(data):

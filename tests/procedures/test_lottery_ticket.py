@@ -198,6 +198,27 @@ def test_steps_per_execution_trace_nothing_anew(digits, whole):
     assert again_records == records
 
 
+def test_first_round_of_other_length(digits, whole):
+    longer = dataclasses.replace(PROCEDURES["trained_dense"], dense_iterations=7, rounds=2)
+    _, records, seen = run(longer, digits)
+    assert [(r["round"], r["iteration"]) for r in records] == [
+        *[(0, iteration) for iteration in (2, 4, 6, 7)],
+        *[(1, iteration) for iteration in (2, 4, 5)],
+    ]
+    assert records[:2] == whole("trained_dense")[1][:2]
+    dense = [w * mask for w, mask in zip(seen.trained[0, 7], seen.masks[1], strict=True)]
+    np.testing.assert_equal(seen.starts[1], dense)
+
+
+@pytest.mark.parametrize("lengths", [(3, 5), (5, 5), (8, 5), (1, 1)])
+def test_places_of_steps(lengths):
+    procedure = LotteryTicket(rounds=4, dense_iterations=lengths[0], iterations=lengths[1])
+    counted = [(number, i + 1) for number in range(4) for i in range(procedure.length(number))]
+    assert procedure.steps_before(4) == len(counted) == lengths[0] + 3 * lengths[1]
+    assert [procedure.place(step + 1) for step in range(len(counted))] == counted
+    assert [procedure.steps_before(n) + i for n, i in counted] == list(range(1, len(counted) + 1))
+
+
 def test_further_evaluations_change_nothing_else(digits, whole):
     """Each is made once, also where it is a regular one."""
     model, records, _ = whole("original")
@@ -239,7 +260,9 @@ def test_loss_that_is_not_finite_in_a_later_round(compiled, digits, tmp_path):
         (dict(iterations=0), "iterations=0: must be at least 1"),
         (dict(evaluate_every=0), "evaluate_every=0: must be at least 1"),
         (dict(rewind_step=-1), "rewind_step=-1: must be at least 0"),
-        (dict(rewind_step=6, iterations=5), "rewind_step=6: must be at most iterations=5"),
+        (dict(dense_iterations=-1), "dense_iterations=-1: must be at least 0"),
+        (dict(rewind_step=6, iterations=5), "rewind_step=6: must be at most 5, the first round's"),
+        (dict(rewind_step=6, iterations=9, dense_iterations=5), "must be at most 5, the first"),
         (dict(rewind_step=1, rewind_to="trained_dense"), "rewind_step=1: must be 0 with"),
         (dict(evaluate_at=["6"], iterations=5), "evaluate_at=6: must be whole .* iterations=5"),
         (dict(evaluate_at=[0, 1]), "evaluate_at=0,1: must be whole numbers from 1"),

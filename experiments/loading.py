@@ -70,13 +70,13 @@ def images(path: str, dataset: str, data_dir: str, examples: int) -> data.Split:
         examples: how many, 0 for all.
 
     Raises:
-        InputError: where there is no name, and for what `data.load` refuses.
+        InputError: where there is no name, and for what `data.load_test` refuses.
     """
     made = {"dataset": dataset} if dataset else flags_of(path)
     if "dataset" not in made:
         raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
     classes = made.get("classes", [])
-    test = data.load(made["dataset"], data_dir=data_dir, classes=classes)[2]
+    test = data.load_test(made["dataset"], data_dir=data_dir, classes=classes)
     return test.first(examples or test.size)
 
 

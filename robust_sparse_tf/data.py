@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -182,13 +182,7 @@ def load(
         validation_size=validation_size,
         classes=list(classes),
     )
-    (images, labels), test, num_classes = (
-        _digits() if dataset == "digits" else _tfds(dataset, options.data_dir)
-    )
-    if classes:
-        chosen = _chosen(options.classes, num_classes)
-        images, labels = _only(chosen, images, labels)
-        test, num_classes = _only(chosen, *test), len(chosen)
+    ((images, labels), test), num_classes = _read(options, "train", "test")
     held_out = len(images) // 6 if validation_size < 0 else validation_size
     if not 0 < held_out < len(images):
         raise InputError(
@@ -208,6 +202,29 @@ def load(
         Split(images[valid], labels[valid], **common),
         Split(*test, **common),
     )
+
+
+def load_test(dataset: str = "digits", *, data_dir: str = "", classes: Sequence[int] = ()) -> Split:
+    """The test split of `load` alone, without reading the training images.
+
+    Raises:
+        InputError: as `load`.
+    """
+    options = DataOptions(dataset=dataset, data_dir=data_dir, classes=list(classes))
+    (test,), num_classes = _read(options, "test")
+    return Split(*test, num_classes=num_classes, batch_size=options.batch_size)
+
+
+_Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def _read(options: DataOptions, *parts: str) -> tuple[list[_Arrays], int]:
+    """Images and labels of some parts of a data set ("train", "test"), and how many classes."""
+    part_of, num_classes = _digits() if options.dataset == "digits" else _tfds(options)
+    if not options.classes:
+        return [part_of(part) for part in parts], num_classes
+    chosen = _chosen(options.classes, num_classes)
+    return [_only(chosen, *part_of(part)) for part in parts], len(chosen)
 
 
 def _chosen(classes: list, num_classes: int) -> list[int]:
@@ -231,35 +248,36 @@ def _only(
     return images[numbers[order]], places[order]
 
 
-def _digits() -> tuple[tuple, tuple, int]:
+def _digits() -> tuple[Callable[[str], _Arrays], int]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32).reshape(-1, 8, 8, 1)
-    return (images[:-360], labels[:-360]), (images[-360:], labels[-360:]), 10
+    parts = {"train": slice(None, -360), "test": slice(-360, None)}
+    return lambda part: (images[parts[part]], labels[parts[part]]), 10
 
 
-def _tfds(name: str, data_dir: str) -> tuple[tuple, tuple, int]:
+def _tfds(options: DataOptions) -> tuple[Callable[[str], _Arrays], int]:
     import tensorflow_datasets as tfds
 
-    data_dir = data_dir or os.environ.get("RST_DATA_DIR") or None
+    data_dir = options.data_dir or os.environ.get("RST_DATA_DIR") or None
     if data_dir and not os.path.isdir(data_dir):
         raise InputError(f"data_dir={data_dir}: no such folder")
-    builder = tfds.builder(name, data_dir=data_dir)
+    builder = tfds.builder(options.dataset, data_dir=data_dir)
     try:
         builder.download_and_prepare()
     except Exception as error:  # TFDS raises many kinds when it cannot download
         raise InputError(
-            f"dataset={name}: not prepared in {builder.data_dir}, and the download failed "
-            f"({type(error).__name__}); give the folder of a prepared copy as data_dir"
+            f"dataset={options.dataset}: not prepared in {builder.data_dir}, and the download "
+            f"failed ({type(error).__name__}); give the folder of a prepared copy as data_dir"
         ) from error
 
-    def arrays(split: str) -> tuple[np.ndarray, np.ndarray]:
-        dataset = builder.as_dataset(split=split, as_supervised=True, batch_size=1000)
+    def arrays(part: str) -> _Arrays:
+        dataset = builder.as_dataset(split=part, as_supervised=True, batch_size=1000)
         batches = list(dataset.as_numpy_iterator())
         return tuple(np.concatenate(column) for column in zip(*batches, strict=True))
 
-    return arrays("train"), arrays("test"), builder.info.features["label"].num_classes
+    return arrays, builder.info.features["label"].num_classes
 
 
 def _check_images(images: np.ndarray) -> None:

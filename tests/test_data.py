@@ -177,10 +177,22 @@ def test_only_some_classes(classes):
     np.testing.assert_array_equal(found, np.where(np.isin(np.arange(10), named), all_, 0))
 
 
+@pytest.mark.parametrize("classes", [(), (1, 7)])
+def test_test_split_alone(classes):
+    alone, whole = (
+        data.load_test("digits", classes=classes),
+        data.load("digits", classes=classes)[2],
+    )
+    np.testing.assert_array_equal(alone.images, whole.images)
+    np.testing.assert_array_equal(alone.labels, whole.labels)
+    assert alone.num_classes == whole.num_classes
+
+
 @pytest.mark.parametrize("classes", [(1,), (1, 1), (1, 10), (-1, 1), ("1", "x"), (1.5, 2)])
 def test_load_refuses_classes(classes):
-    with pytest.raises(InputError, match="^classes=.*: must be two or more different .* 0 to 9$"):
-        data.load("digits", classes=classes)
+    for load in (data.load, data.load_test):
+        with pytest.raises(InputError, match="^classes=.*: must be two or more .* 0 to 9$"):
+            load("digits", classes=classes)
 
 
 def image(value: float = 0.5, dtype: type = np.float32) -> np.ndarray:
@@ -261,5 +273,8 @@ def test_mnist():
     assert train.images.shape[1:] == (28, 28, 1) and train.images.dtype == np.uint8
     assert np.bincount(test.labels).tolist()[:3] == [980, 1135, 1032]
     x, y = next(iter(train))
+    alone = data.load_test("mnist")
+    np.testing.assert_array_equal(alone.images, test.images)
+    np.testing.assert_array_equal(alone.labels, test.labels)
     assert x.shape == (60, 28, 28, 1) and x.dtype == tf.float32 and y.dtype == tf.int64
     assert tf.reduce_min(x) >= 0 and 0.9 < tf.reduce_max(x) <= 1

@@ -23,7 +23,8 @@ Seed = tf.Tensor | tuple[int, int]
 class Attack(abc.ABC):
     """An attack as a value: `x_adv = attack(model, x, y)`.
 
-    Subclasses implement `perturb`. Everything runs inside `tf.function` as well as eagerly.
+    Subclasses implement `perturb`, which branches by TensorFlow's operations (`tf.cond`, not `if`):
+    everything runs inside `tf.function`, without AutoGraph, as well as eagerly.
     """
 
     can_target: ClassVar[bool] = False

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack
 from robust_sparse_tf.data import Split
-from robust_sparse_tf.evaluation.inputs import as_logits
+from robust_sparse_tf.evaluation.inputs import as_logits, graph
 from robust_sparse_tf.training.objectives import Mixed
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
@@ -38,7 +38,7 @@ class Evaluator:
         self._objective = objective or Mixed()
         self._seed = seed
         self._branches = branches
-        self._sums = tf.function(self._measure)
+        self._sums = graph(self._measure)
 
     def __call__(self, split: Split) -> dict[str, Any]:
         """Clean and robust figures of a split.

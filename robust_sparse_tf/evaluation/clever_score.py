@@ -127,7 +127,7 @@ class _Sampler:
     clip_min: float
     clip_max: float
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)  # see `inputs.graph`
     def __call__(
         self, x: tf.Tensor, predicted: tf.Tensor, rivals: tf.Tensor, first: tf.Tensor
     ) -> tf.Tensor:

@@ -19,13 +19,27 @@ def as_logits(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     """
     network = getattr(model, "network", model)
     if isinstance(network, keras.Model):
-        return lambda x: network(x, training=False)
+        return _with_autograph(lambda x: network(x, training=False))
     if not callable(network):
         raise InputError(
             f"model of type {type(model).__name__}: must be a tf_keras model, or a function from "
             "images to logits"
         )
-    return network
+    return _with_autograph(network)
+
+
+def graph(function: Callable) -> tf.types.experimental.PolymorphicFunction:
+    """As `tf.function`, for attacks, which branch by TensorFlow's operations alone.
+
+    AutoGraph's rewriting of them would take longer than they take on small networks.
+    """
+    return tf.function(function, autograph=False)
+
+
+def _with_autograph(logits: Callable) -> Callable:
+    """For the code of others, which may branch by Python's `if`: AutoGraph inside of `graph`."""
+    autograph = tf.__internal__.autograph  # as Keras has it for its layers
+    return autograph.tf_convert(logits, autograph.control_status_ctx())
 
 
 def connected(

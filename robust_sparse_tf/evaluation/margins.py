@@ -54,7 +54,7 @@ def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> floa
     _check(attack, MinimumNorm, "l2")
     logits = as_logits(model)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)  # see `inputs.graph`
     def measure(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = tf.stack([tf.constant(seed, tf.int64), first])
         adversarial = attack(logits, x, y, seed=seeds)

@@ -22,6 +22,7 @@ from robust_sparse_tf.attacks import (
     losses,
     norms,
 )
+from robust_sparse_tf.evaluation.inputs import graph
 from robust_sparse_tf.evaluation.report import Outcome
 
 _EXAMPLES = 200
@@ -243,7 +244,7 @@ def _stands(logits: Callable, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: 
         return tf.equal(tf.argmax(logits(attack(logits, x, y, seed=(seed, 0))), axis=1), y)
 
     specs = [tf.TensorSpec([None, *v.shape[1:]], v.dtype) for v in (x, y)]
-    traced = tf.function(run).get_concrete_function(*specs)
+    traced = graph(run).get_concrete_function(*specs)
     firsts = range(0, len(x), _EXAMPLES)  # in parts, which bounds the memory
     return np.concatenate([traced(x[i : i + _EXAMPLES], y[i : i + _EXAMPLES]) for i in firsts])
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack, MinimumNorm, norms
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import graph
 from robust_sparse_tf.evaluation.report import Outcome, mostly, reach
 from robust_sparse_tf.evaluation.state import State
 
@@ -55,7 +56,7 @@ class Runner:
 
     def predictions(self) -> np.ndarray:
         """The classes of the clean examples: int64 [n, draws]."""
-        traced = tf.function(self._classes).get_concrete_function(self._batch)
+        traced = graph(self._classes).get_concrete_function(self._batch)
         parts = self._parts(np.arange(len(self._labels)))
         return np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
 
@@ -140,7 +141,7 @@ class Runner:
             return adversarial, self._classes(adversarial)
 
         labels, seeds = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
-        return tf.function(run).get_concrete_function(self._batch, labels, seeds)
+        return graph(run).get_concrete_function(self._batch, labels, seeds)
 
     def _check(
         self,

@@ -28,6 +28,9 @@ class DataOptions:
     validation_size: int = option(
         -1, "images cut from train for validation (-1: a sixth of train)", minimum=-1
     )
+    test_size: int = option(
+        0, "first images of test that training's evaluations see (0: all)", unit="images", minimum=0
+    )
     classes: list = option(
         [],
         "only images of these classes, separated by commas, whose labels become 0, 1 and so on in "
@@ -160,6 +163,7 @@ def load(
     batch_size: int = 60,
     data_dir: str = "",
     validation_size: int = -1,
+    test_size: int = 0,
     classes: Sequence[int] = (),
     seed: int = 0,
 ) -> tuple[Split, Split, Split]:
@@ -168,7 +172,8 @@ def load(
     The validation split is drawn from train by `seed`. "digits" (8x8, 1,797 images, of which the
     last 360 are the test set) comes with scikit-learn; the others load through TFDS, which
     downloads only what it does not find prepared in `data_dir`. With `classes` only their images
-    are there, and the label of an image is its class's place among them.
+    are there, and the label of an image is its class's place among them. With `test_size` the test
+    split is its first images.
 
     Raises:
         InputError: for an unknown name, a folder that is not there, a data set that is neither
@@ -180,6 +185,7 @@ def load(
         data_dir=data_dir,
         batch_size=batch_size,
         validation_size=validation_size,
+        test_size=test_size,
         classes=list(classes),
     )
     ((images, labels), test), num_classes = _read(options, "train", "test")
@@ -200,7 +206,7 @@ def load(
     return (
         Split(images[train], labels[train], shuffle=True, **common),
         Split(images[valid], labels[valid], **common),
-        Split(*test, **common),
+        Split(*(part[: test_size or None] for part in test), **common),
     )
 
 

@@ -177,6 +177,14 @@ def test_only_some_classes(classes):
     np.testing.assert_array_equal(found, np.where(np.isin(np.arange(10), named), all_, 0))
 
 
+@pytest.mark.parametrize("size", [1, 100, 360, 1000])
+def test_first_test_images(size):
+    few, whole = data.load("digits", test_size=size), data.load("digits")
+    assert [split.size for split in few] == [split.size for split in whole[:2]] + [min(size, 360)]
+    np.testing.assert_array_equal(few[2].images, whole[2].images[:size])
+    np.testing.assert_array_equal(few[2].labels, whole[2].labels[:size])
+
+
 @pytest.mark.parametrize("classes", [(), (1, 7)])
 def test_test_split_alone(classes):
     alone, whole = (
@@ -239,6 +247,7 @@ def test_split_refuses_empty_batches():
         (dict(dataset="svhn"), "dataset=svhn: must be one of digits, mnist"),
         (dict(batch_size=0), "batch_size=0: must be at least 1"),
         (dict(batch_size=1199), "batch_size=1199: must be at most the 1198 images"),
+        (dict(test_size=-1), "test_size=-1: must be at least 0"),
         (dict(validation_size=0), "validation_size=0: must be between 1 and 1436"),
         (dict(validation_size=-2), "validation_size=-2"),
         (dict(validation_size=400, classes=(1, 7)), "validation_size=400: must be between 1 and 2"),

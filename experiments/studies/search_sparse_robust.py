@@ -38,7 +38,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
     """
     study = published.load(STUDY)
     histories = {cell["name"]: records(folder, cell) for cell in cells}
-    lines, found = [f"# {study.get('study', STUDY)}", ""], []
+    lines, found = [f"# {study.get('study', STUDY)}", "", *_images(cells)], []
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset, strategy="original")
         rows = study.get(TABLES.get(dataset, ""), [])
@@ -58,6 +58,14 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         "strategies": strategies,
         "beyond": strong,
     }
+
+
+def _images(cells: list[Cell]) -> list[str]:
+    """A line that says of how many test images the accuracies are, where it is not all."""
+    sizes = [f"{size:,}" if size else "all" for size in values_of(cells, "test_size")]
+    if sizes == ["all"]:
+        return []
+    return [f"Accuracies are of the first {' or '.join(sizes)} test images.", ""]
 
 
 def _iterations(cells: list[Cell], histories: dict[str, list]) -> list[int]:

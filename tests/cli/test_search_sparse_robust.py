@@ -61,6 +61,16 @@ def test_ours_stand_beside_the_published(tmp_path):
     assert "3 of 3 cells" in text and "Trials: natural 1, FGSM 2." in text
 
 
+@pytest.mark.parametrize(
+    "sizes, words",
+    [((0,), None), ((500,), "the first 500 test"), ((2000, 0), "the first 2,000 or all test")],
+)
+def test_says_how_many_images_are_tested(sizes, words, tmp_path):
+    cells = [ticket(tmp_path, seed=place, test_size=size) for place, size in enumerate(sizes)]
+    text = report.write(str(sweep(tmp_path, STUDY, cells)))
+    assert f"Accuracies are of {words} images." in text if words else "Accuracies are" not in text
+
+
 def test_counts_what_is_near_the_published(tmp_path, monkeypatch):
     """Within two published deviations or a point."""
     near = {"normally_trained": {"mean": 90.9, "std": 0.1}, "adversarially_trained": {}}

@@ -80,7 +80,7 @@ BAD_FLAGS = {
     "rounds": (["--rounds=0"], "rounds=0", "at least 1"),
     "iterations": (["--iterations=0"], "iterations=0", "at least 1"),
     "evaluate_every": (["--evaluate_every=0"], "evaluate_every=0", "at least 1"),
-    "rewind_step": (["--rewind_step=3"], "rewind_step=3", "at most iterations=2"),
+    "rewind_step": (["--rewind_step=3"], "rewind_step=3", "at most 2, the first"),
     "rewind_step of trained_dense": (
         ["--rewind_step=1", "--rewind_to=trained_dense"],
         "rewind_step=1",

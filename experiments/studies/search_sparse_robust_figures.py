@@ -85,7 +85,8 @@ def _curves(
         if points:
             color = plt.cm.viridis(place / len(DENSITIES))
             iterations, means, stds = _spread(dict(sorted(points.items())))
-            axis.plot(iterations, means, color=color, label=f"{percent:g} %", lw=1)
+            dot = "." if len(means) == 1 else ""
+            axis.plot(iterations, means, dot + "-", color=color, label=f"{percent:g} %", lw=1)
             axis.fill_between(iterations, means - stds, means + stds, color=color, alpha=0.2)
     axis.grid(alpha=0.3)
     if not axis.lines:

@@ -60,7 +60,7 @@ class TrainingRun:
         self.method = flags.make_method(values)
         self.procedure = flags.make(LotteryTicket, values)
         if self.method is not None:
-            self.procedure = dataclasses.replace(self.procedure, rounds=1)
+            self.procedure = dataclasses.replace(self.procedure, rounds=1, dense_iterations=0)
         pruners = {name: flags.make(pruner, values) for name, pruner in flags.PRUNERS.items()}
         self.pruner = pruners[self.options.prune]
         self.optimizer = flags.make(OptimizerOptions, values)

@@ -70,7 +70,9 @@ class LotteryTicket:
 
     def length(self, number: int) -> int:
         """How many training steps a round has."""
-        return self.dense_iterations or self.iterations if number == 0 else self.iterations
+        if number == 0 and self.dense_iterations:
+            return self.dense_iterations
+        return self.iterations
 
     def steps_before(self, number: int) -> int:
         """How many training steps the rounds before one have."""

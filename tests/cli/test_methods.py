@@ -9,6 +9,7 @@ import pytest
 
 from experiments import flags
 from experiments.results import accuracy_gap, cost_table, validation_loss
+from experiments.training_run import TrainingRun
 from robust_sparse_tf import sparsity
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -353,3 +354,11 @@ def test_refuses(others, name):
     assert out == ""
     assert err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1
     assert culprit in err and allowed in err, err
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rounds_are_of_the_lottery_alone(name):
+    values = values_of(name, "--iterations=4000", "--dense_iterations=7", "--rounds=3")
+    procedure = TrainingRun(values).procedure
+    lengths = [procedure.length(number) for number in range(procedure.rounds)]
+    assert lengths == ([7, 4000, 4000] if values["method"] == "lottery" else [4000])

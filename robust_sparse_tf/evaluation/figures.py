@@ -83,13 +83,13 @@ def draw_images(report: Report, path: str) -> None:
 def _show(axis: Axes, images: Sequence[np.ndarray], titles: list[str], columns: int) -> None:
     """A row of images as one picture, which is drawn many times faster than an axis for each."""
     shape = images[0].shape
-    if len(shape) != 3 or shape[-1] not in (1, 3):
-        return
-    height, width, channels = shape
+    seen = len(shape) == 3 and shape[-1] in (1, 3)
+    height, width, channels = shape if seen else (1, 1, 1)  # of others there are the titles
     pitch = width + max(1, width // 5)
     strip = np.ones((height, pitch * columns, channels))
     for column, (image, title) in enumerate(zip(images, titles, strict=True)):
-        strip[:, column * pitch :][:, :width] = np.clip(image, 0, 1)
+        if seen:
+            strip[:, column * pitch :][:, :width] = np.clip(image, 0, 1)
         middle = column * pitch + (width - 1) / 2
         axis.text(middle, -1, title, fontsize=7, ha="center", va="bottom")
     axis.imshow(strip[..., 0] if channels == 1 else strip, cmap="gray", vmin=0, vmax=1)

@@ -27,9 +27,7 @@ def test_images_are_where_they_belong(shape, tmp_path):
     figures.draw_images(report_of({"a": kept(3, shape), "none": [], "b": kept(2, shape)}), path)
     drawn = matplotlib.image.imread(path)[..., :3]
     height, width = drawn.shape[:2]
-    rows = [part.reshape(part.shape[0], -1, 3) for part in np.array_split(drawn, 6)]
-    assert len(rows) == 6
-    for number, row in enumerate(rows):
+    for number, row in enumerate(np.array_split(drawn, 6)):
         thirds = [np.mean(part < 0.9) for part in np.array_split(row, 3, axis=1)]
         assert min(thirds[:2]) > 0.3
         assert (thirds[2] > 0.3) == (number < 3)
@@ -40,6 +38,9 @@ def test_images_are_where_they_belong(shape, tmp_path):
 
 @pytest.mark.parametrize("pictures", [{}, {"a": []}, {"a": kept(2, (7,))}])
 def test_without_images(pictures, tmp_path):
+    """Nothing, or the titles alone."""
     path = str(tmp_path / "images.png")
     figures.draw_images(report_of(pictures), path)
-    assert matplotlib.image.imread(path).min() == 1
+    drawn = matplotlib.image.imread(path)[..., :3]
+    assert 0.95 < drawn.mean() <= 1
+    assert (drawn.min() < 0.5) == bool(pictures.get("a"))

@@ -203,10 +203,11 @@ def load(
     order = np.random.default_rng(seed).permutation(len(images))
     valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
     common = dict(num_classes=num_classes, batch_size=batch_size, seed=seed)
+    whole = Split(*test, **common)
     return (
         Split(images[train], labels[train], shuffle=True, **common),
         Split(images[valid], labels[valid], **common),
-        Split(*(part[: test_size or None] for part in test), **common),
+        whole.first(test_size) if test_size else whole,
     )
 
 

@@ -95,9 +95,10 @@ class Runner:
         key = f"{name}@{epsilon}"
         self.pictures[name] = []  # those of the last epsilon are shown
         done, distance, after, seconds, queries = saved.get(key, judged)
-        attacked = self._attacked(attack)
         stands = mostly(judged)
-        for part in self._parts(np.flatnonzero(stands & ~done)):
+        parts = self._parts(np.flatnonzero(stands & ~done))
+        attacked = self._attacked(attack) if parts else None  # as tracing takes seconds
+        for part in parts:
             start = time.perf_counter()
             self._queries.assign(0)
             x, y = self._images[part], self._labels[part]

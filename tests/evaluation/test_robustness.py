@@ -90,6 +90,14 @@ def test_each_attack_is_traced_once(trained, digits):
     assert Counting.traces == [(None, 8, 8, 1)]
 
 
+def test_nothing_is_traced_where_nothing_is_left(trained, digits, tmp_path):
+    Counting.traces.clear()
+    told = dict(check_masking=False, state=str(tmp_path / "state.npz"))
+    for _ in range(2):
+        evaluate(trained, digits[2], {"one": Counting()}, [0.1], **told)
+    assert len(Counting.traces) == 1
+
+
 def test_batches_change_nothing(report, trained, digits):
     other = evaluate(trained, digits[2], ATTACKS, [0.1], batch_size=37, check_masking=False)
     for name in ATTACKS:

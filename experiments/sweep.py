@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 import warnings
 
 from experiments.quiet import quiet_stderr
@@ -41,13 +42,17 @@ _REPEATED = {
 _ONE_CORE = {"branches": 1, "intra_op_threads": 1}
 # Where files lie, and who computes, is no part of what is computed.
 _PLACES = ("--output_dir=", "--data_dir=", "--ray_address=")
+# So many times as long as a report took it stays as it is: the figures of many cells take half a
+# minute, in which no other cell is begun.
+_REPORT_STAYS = 20
 USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...]
     [--evaluate="FLAGS OF evaluate" ...] [--study=NAME] [--ray_address=HOST:PORT] [FLAGS OF run]
 
-Each grid is the product of its axes. Finished cells are not run again; the report is written after
-each cell. With --evaluate they are attacked, too, as by experiments.evaluate, and the report says
-what stands. With --study it has that study's tables and figures, ours beside the published. The
-sweep's directory, under --output_dir, is the last line printed.
+Each grid is the product of its axes. Finished cells are not run again; the report follows them, by
+a twentieth of the time at most, and is whole at the end. With --evaluate they are attacked, too, as
+by experiments.evaluate, and the report says what stands. With --study it has that study's tables
+and figures, ours beside the published. The sweep's directory, under --output_dir, is the last line
+printed.
 
 With --measure="FLAGS OF measure" the networks of all rounds of finished cells are measured, as by
 experiments.measure, for the reports of studies.
@@ -111,6 +116,7 @@ class Sweep:
         self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
         words = [word for word in argv[1:] if not word.startswith(_PLACES)]
         self._command = shlex.join(["python", "-m", "experiments.sweep", *words])
+        self._next_report = 0.0  # on the monotonic clock
 
     def run(self) -> dict[str, str]:
         """Runs all cells that are not finished.
@@ -154,9 +160,17 @@ class Sweep:
         return os.path.join(self.folder, "logs", f"{name}.log")
 
     def _report(self) -> None:
-        """Reports on what is there; an error costs no cell, and is raised when all have ended."""
+        """Reports on what is there, where it is time to.
+
+        An error costs no cell; it is raised when all have ended.
+        """
+        begin = time.monotonic()
+        if begin < self._next_report:
+            return
         with contextlib.suppress(Exception):
             report.write(self.folder)
+        end = time.monotonic()
+        self._next_report = end + _REPORT_STAYS * (end - begin)
 
     def _cell(self, name: str, values: dict) -> engine.Cell:
         """What is left to do of a cell."""

@@ -64,7 +64,16 @@ def test_overwrite_runs_all_again(call_sweep, made_up):
     assert (code, out.splitlines()[-1]) == (0, first[1].splitlines()[-1])
 
 
-def test_report_follows_each_cell(call_sweep, made_up, tmp_path):
+@pytest.mark.parametrize(
+    ("stays", "reported"),
+    [
+        (0, [[], ["dense"], ["dense", "static"]]),
+        (1e9, [[], ["dense"], ["dense"]]),
+    ],
+)
+def test_report_follows_the_cells(call_sweep, made_up, tmp_path, monkeypatch, stays, reported):
+    """After each at first; what a report takes decides when the next one comes."""
+    monkeypatch.setattr(sweep, "_REPORT_STAYS", stays)
     seen = []
 
     def look(name: str) -> None:
@@ -73,7 +82,9 @@ def test_report_follows_each_cell(call_sweep, made_up, tmp_path):
 
     made_up.on_run = look
     call_sweep(GRID)
-    assert seen == [[], ["dense"], ["dense", "static"]]
+    assert seen == reported
+    look("the end")
+    assert seen[-1] == ["dense", "static", "set"]
 
 
 def test_failed_cell_is_named(call_sweep, made_up):

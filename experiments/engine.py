@@ -31,10 +31,10 @@ _OBJECT_STORE = 80 * 2**20  # bytes; Ray's least is 75 MiB, and nothing is store
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Commands that are run in order, and the file that gets what they print."""
+    """A command, and the file that gets what it prints."""
 
     name: str
-    commands: tuple[tuple[str, ...], ...]
+    command: tuple[str, ...]
     log: str
 
 
@@ -42,7 +42,6 @@ class Event(enum.Enum):
     """What happens to a cell."""
 
     STARTED = "started"
-    ADVANCED = "advanced"  # a command ended well, and others follow
     DONE = "done"
     AGAIN = "again"  # is tried again, later
     FAILED = "failed"
@@ -134,17 +133,15 @@ class _Place(Protocol):
 
 @dataclasses.dataclass
 class _Job:
-    """A cell on its way: its next command, whether it is under way, and that one's bad ends."""
+    """A cell on its way, and how its command ended where it did not end well."""
 
     cell: Cell
-    position: int = 0
-    under_way: bool = False
-    earliest: float = 0.0  # start of the next command, on the monotonic clock
+    earliest: float = 0.0  # next start, on the monotonic clock
     ends: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
 
 class _Schedule:
-    """Which command of which cell is run next."""
+    """Which cell is run next."""
 
     def __init__(self, cells: Sequence[Cell], place: _Place, tell: Tell) -> None:
         self._waiting = collections.deque(map(_Job, cells))
@@ -170,27 +167,18 @@ class _Schedule:
         now = time.monotonic()
         for job in [job for job in self._waiting if job.earliest <= now][: max(0, free)]:
             self._waiting.remove(job)
-            if not job.under_way:
-                self._tell(job.cell, Event.STARTED, "")
-            job.under_way = True
-            command = job.cell.commands[job.position]
-            self._running[self._place.start(command, job.cell.log)] = job
+            self._tell(job.cell, Event.STARTED, "")
+            self._running[self._place.start(job.cell.command, job.cell.log)] = job
 
     def _end(self, job: _Job, outcome: Outcome) -> None:
-        """Goes on with a cell, tries again, or gives it up."""
+        """Ends a cell, tries again, or gives it up."""
         if outcome.end is End.DONE:
-            job.position += 1
-            job.ends.clear()
-            if job.position == len(job.cell.commands):
-                self._tell(job.cell, Event.DONE, "")
-            else:
-                self._waiting.appendleft(job)
-                self._tell(job.cell, Event.ADVANCED, "")
+            self._tell(job.cell, Event.DONE, "")
             return
         job.ends[outcome.end] += 1
         most, pause = _AGAIN[outcome.end]
         if job.ends[outcome.end] <= most:
-            job.under_way, job.earliest = False, time.monotonic() + pause
+            job.earliest = time.monotonic() + pause
             self._waiting.append(job)
             self._tell(job.cell, Event.AGAIN, outcome.said)
         else:

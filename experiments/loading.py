@@ -1,5 +1,6 @@
 """Models to evaluate: a run's or a round's, a SavedModel, a `.keras` or a `.tflite` file."""
 
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -75,9 +76,13 @@ def images(path: str, dataset: str, data_dir: str, examples: int) -> data.Split:
     made = {"dataset": dataset} if dataset else flags_of(path)
     if "dataset" not in made:
         raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
-    classes = made.get("classes", [])
-    test = data.load_test(made["dataset"], data_dir=data_dir, classes=classes)
+    test = _test(made["dataset"], data_dir, tuple(made.get("classes", ())))
     return test.first(examples or test.size)
+
+
+@functools.lru_cache(maxsize=1)  # as several commands in one process look at the same images
+def _test(dataset: str, data_dir: str, classes: tuple[str, ...]) -> data.Split:
+    return data.load_test(dataset, data_dir=data_dir, classes=list(classes))
 
 
 def _unreadable(path: str, error: Exception) -> InputError:

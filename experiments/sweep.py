@@ -14,6 +14,7 @@ from experiments.quiet import quiet_stderr
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     from experiments import (
+        chain,
         command,
         engine,
         evaluate,
@@ -142,9 +143,9 @@ class Sweep:
         }
         write_json(os.path.join(self.folder, "sweep.json"), content)
         todo = [
-            cell
+            self._cell(name, commands)
             for name, values in zip(details, self.cells, strict=True)
-            if (cell := self._cell(name, values)).commands
+            if (commands := [*self._training(name, values), *self._follow_ups(name, values)])
         ]
         with SweepProgress(details, len(details) - len(todo)) as progress:
 
@@ -172,17 +173,19 @@ class Sweep:
         end = time.monotonic()
         self._next_report = end + _REPORT_STAYS * (end - begin)
 
-    def _cell(self, name: str, values: dict) -> engine.Cell:
-        """What is left to do of a cell."""
-        commands = [*self._training(name, values), *self._follow_ups(name, values)]
-        return engine.Cell(name, tuple(map(tuple, commands)), self.log(name))
+    def _cell(self, name: str, commands: list[list[str]]) -> engine.Cell:
+        """A cell of what is left to do of it."""
+        words = commands[0] + [word for other in commands[1:] for word in (chain.BETWEEN, *other)]
+        return engine.Cell(
+            name, (sys.executable, "-m", "experiments.chain", *words), self.log(name)
+        )
 
     def _training(self, name: str, values: dict) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""
         if finished(self.folder, name) and not values["overwrite"]:
             return []
         given = flags.given(values | {"output_dir": self.folder})
-        return [_command("run", [as_flag(key, value) for key, value in given.items()])]
+        return [["run", *(as_flag(key, value) for key, value in given.items())]]
 
     def _follow_ups(self, name: str, values: dict) -> list[list[str]]:
         """The commands that attack and measure a cell, but for those whose files are there."""
@@ -199,17 +202,13 @@ class Sweep:
             if not files or not all(map(os.path.exists, files)) or values["overwrite"]:
                 where = [f"--model={cell}", f"--data_dir={values['data_dir']}"]
                 rounds = [as_flag("rounds", options.rounds)] if options.rounds else []
-                found.append(_command(kind, [*where, *shlex.split(text), *rounds]))
+                found.append([kind, *where, *shlex.split(text), *rounds])
         return found
 
 
 def _reports(cell: str, options: evaluate.EvaluateOptions) -> list[str]:
     """The files of one evaluation of a cell."""
     return [os.path.join(place, "report.json") for place in robustness.places(cell, options)]
-
-
-def _command(name: str, words: list[str]) -> list[str]:
-    return [sys.executable, "-m", f"experiments.{name}", *words]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What stands in for the cells of a sweep."""
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -25,13 +26,18 @@ class Cells:
 
     def __call__(self, command: Sequence[str], log: str, **_: Any) -> tuple[int, str]:
         """Takes the place of `experiments.process.run`."""
-        command = list(command)
-        if command[:3] == [sys.executable, "-m", "experiments.evaluate"]:
-            return self._evaluate(command)
-        if command[:3] == [sys.executable, "-m", "experiments.measure"]:
-            return self._measure(command)
-        assert command[:3] == [sys.executable, "-m", "experiments.run"]
-        values = flags.parse(command[2:])
+        assert list(command[:3]) == [sys.executable, "-m", "experiments.chain"]
+        kinds = {"run": self._run, "evaluate": self._evaluate, "measure": self._measure}
+        code, said = 0, ""
+        for is_border, words in itertools.groupby(command[3:], "--".__eq__):
+            if not is_border and code == 0:
+                words = list(words)
+                code, said = kinds[words[0]](words)
+        return code, said
+
+    def _run(self, command: list[str]) -> tuple[int, str]:
+        """Leaves the results of a run."""
+        values = flags.parse(command)
         self.commands.append(command)
         name = run_name(values)
         self.on_run(name)
@@ -54,7 +60,7 @@ class Cells:
 
     def _evaluate(self, command: list[str]) -> tuple[int, str]:
         """Leaves a report in which nothing stands."""
-        options = evaluate.parse(command[2:])
+        options = evaluate.parse(command)
         self.evaluated.append(command)
         given = json.loads(Path(options.model, "results.json").read_text())["flags"]
         method = given.get("method", "lottery")
@@ -68,7 +74,7 @@ class Cells:
 
     def _measure(self, command: list[str]) -> tuple[int, str]:
         """Leaves the measures of each round, of which the network alone is there."""
-        options = measure.parse(command[2:])
+        options = measure.parse(command)
         self.measured.append(command)
         for path in map(Path, measure.paths(options.model, options)):
             path.write_text(
@@ -78,7 +84,7 @@ class Cells:
 
     @property
     def methods(self) -> list[str]:
-        return [flags.parse(command[2:])["method"] for command in self.commands]
+        return [flags.parse(command)["method"] for command in self.commands]
 
 
 GRID = "--grid=method=dense,static,set,density=0.5"

@@ -33,9 +33,9 @@ def test_each_cell_is_a_run(call_sweep, made_up, tmp_path):
         density = [] if method == "dense" else ["--density=0.5"]
         argv = [*SHARED, "--seed=3", f"--method={method}", *density, f"--output_dir={folder}"]
         argv += ["--branches=1", "--intra_op_threads=1"]
-        assert flags.parse(command[2:]) == flags.parse(["run", *argv])
+        assert flags.parse(command) == flags.parse(["run", *argv])
     stored = json.loads((folder / "sweep.json").read_text())
-    assert stored["cells"] == [run_name(flags.parse(c[2:])) for c in made_up.commands]
+    assert stored["cells"] == [run_name(flags.parse(c)) for c in made_up.commands]
     assert str(tmp_path) not in stored["command"]  # where files lie made nothing of it
     assert GRID in stored["command"] and "--seed=3" in stored["command"]
     assert (folder / "report.md").read_text() in out

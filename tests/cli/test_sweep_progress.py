@@ -15,7 +15,7 @@ DETAILS = {"one": "{'seed': 0}", "two": "{'seed': 1}", "three": "{'seed': 2}"}
 
 @pytest.fixture
 def cells(tmp_path) -> list[Cell]:
-    return [Cell(name, ((),), str(tmp_path / name)) for name in DETAILS]
+    return [Cell(name, (), str(tmp_path / name)) for name in DETAILS]
 
 
 def shown(cells: list[Cell], events: list[tuple[int, Event, str]], *, terminal: bool) -> str:
@@ -34,7 +34,6 @@ EVENTS = [
     (2, Event.STARTED, ""),
     (2, Event.DONE, ""),
     (1, Event.STARTED, ""),
-    (1, Event.ADVANCED, ""),
     (1, Event.FAILED, "loss"),
 ]
 

@@ -1,0 +1,37 @@
+"""Runs several commands one after the other in one process, as TensorFlow takes long to start."""
+
+import itertools
+import os
+import sys
+
+from experiments.quiet import quiet_stderr
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet_stderr():
+    from experiments import command, evaluate, measure, run
+
+_MAINS = {"run": run.main, "evaluate": evaluate.main, "measure": measure.main}
+BETWEEN = "--"
+
+
+def main(argv: list[str]) -> int:
+    """The commands, as in "run FLAGS -- evaluate FLAGS -- measure FLAGS", to the first that fails.
+
+    Returns:
+        Its exit code, see `command.exit_code`; 0 where all end well.
+    """
+    for is_border, group in itertools.groupby(argv[1:], BETWEEN.__eq__):
+        if is_border:
+            continue
+        words = list(group)
+        if words[0] not in _MAINS:
+            allowed = ", ".join(_MAINS)
+            print(f"error: command {words[0]}: must be one of {allowed}", file=sys.stderr)
+            return 2
+        if code := _MAINS[words[0]](words):
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    command.leave(main(sys.argv))

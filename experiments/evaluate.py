@@ -52,6 +52,9 @@ class EvaluateOptions:
         unit="passes",
         minimum=1,
     )
+    check_masking: bool = option(
+        True, "whether signs of masked gradients are looked for, which takes attacks of its own"
+    )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     output: str = option("", "folder of reports (default: robustness, in or beside the model)")
 
@@ -106,6 +109,7 @@ def _evaluate(argv: list[str]) -> int:
                 draws=options.draws,
                 sources=sources,
                 state=os.path.join(where, "state.npz"),
+                check_masking=options.check_masking,
                 on_batch=_say,
             )
         evaluation.save(report, where)

@@ -13,6 +13,7 @@ import tf_keras as keras
 
 from experiments import evaluate, loading
 from robust_sparse_tf import data
+from robust_sparse_tf.evaluation import masking
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
@@ -72,6 +73,14 @@ def test_command(base, tmp_path):
     assert rows["fgsm", 0.1] == pytest.approx(stored["robust_accuracy"]["fgsm"], abs=0.01)
     assert rows["worst", 0.1] <= rows["worst", 0.05] <= rows["clean", None]
     assert len(content["labels"]) == data.load("digits")[2].size
+
+
+def test_masking_is_looked_for_unless_told_otherwise(places, call, monkeypatch):
+    monkeypatch.setattr(masking, "find", lambda *arguments: ["masked"])
+    told = [f"--model={places['run']}", "--attacks=fgsm"]
+    found = [call(*told, *other)[1] for other in ([], ["--check_masking=false"])]
+    assert ["masked" in text for text in found] == [True, False]
+    assert found[0].splitlines()[-1] != found[1].splitlines()[-1]
 
 
 @pytest.mark.slow

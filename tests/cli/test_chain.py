@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sweep_cells import SHARED
 
-from experiments import chain, evaluate, measure
+from experiments import chain, evaluate, flags, measure
+from experiments.directory import run_name
 
 ROOT = Path(__file__).resolve().parents[2]
 EVALUATE = ["--attacks=fgsm", "--epsilons=0.1", "--examples=40", "--rounds=0"]
@@ -18,14 +19,14 @@ MEASURE = ["--measures=r_inf", "--examples=40"]
 def test_commands_do_what_they_do_alone(tmp_path):
     """A network that was trained in the same process is measured as any other is."""
     train = [*SHARED, "--dataset=digits", "--rounds=1", f"--output_dir={tmp_path}"]
-    command = [sys.executable, "-m", "experiments.chain", "run", *train]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    model = f"--model={done.stdout.splitlines()[-1]}"
+    model = f"--model={tmp_path / run_name(flags.parse(['run', *train]))}"
     first = tmp_path / "first"
     follow = ["evaluate", model, *EVALUATE, f"--output={first}", "--", "measure", model, *MEASURE]
     done = subprocess.run(
-        [*command, "--overwrite", "--", *follow], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "experiments.chain", "run", *train, "--", *follow],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     path = Path(done.stdout.splitlines()[-1])

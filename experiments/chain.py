@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+from collections.abc import Iterable, Sequence
 
 from experiments.quiet import quiet_stderr
 
@@ -11,7 +12,7 @@ with quiet_stderr():
     from experiments import command, evaluate, measure, run
 
 _MAINS = {"run": run.main, "evaluate": evaluate.main, "measure": measure.main}
-BETWEEN = "--"
+_BETWEEN = "--"
 
 
 def main(argv: list[str]) -> int:
@@ -20,10 +21,7 @@ def main(argv: list[str]) -> int:
     Returns:
         Its exit code, see `command.exit_code`; 0 where all end well.
     """
-    for is_border, group in itertools.groupby(argv[1:], BETWEEN.__eq__):
-        if is_border:
-            continue
-        words = list(group)
+    for words in split(argv[1:]):
         if words[0] not in _MAINS:
             allowed = ", ".join(_MAINS)
             print(f"error: command {words[0]}: must be one of {allowed}", file=sys.stderr)
@@ -31,6 +29,18 @@ def main(argv: list[str]) -> int:
         if code := _MAINS[words[0]](words):
             return code
     return 0
+
+
+def join(commands: Iterable[Sequence[str]]) -> list[str]:
+    """The arguments of a chain of commands, each its name and its flags."""
+    first, *others = commands
+    return [*first, *(word for other in others for word in (_BETWEEN, *other))]
+
+
+def split(words: Iterable[str]) -> list[list[str]]:
+    """The commands of `join`."""
+    groups = itertools.groupby(words, _BETWEEN.__eq__)
+    return [list(group) for is_border, group in groups if not is_border]
 
 
 if __name__ == "__main__":

@@ -147,12 +147,15 @@ class Sweep:
             for name, values in zip(details, self.cells, strict=True)
             if (commands := [*self._training(name, values), *self._follow_ups(name, values)])
         ]
+        left = {cell.name for cell in todo}
         with SweepProgress(details, len(details) - len(todo)) as progress:
 
             def tell(cell: engine.Cell, event: engine.Event, why: str) -> None:
                 progress.show(cell, event, why)
-                if event is not engine.Event.STARTED:
-                    self._report()
+                if event in (engine.Event.DONE, engine.Event.FAILED):
+                    left.remove(cell.name)
+                    if left:  # after the last the whole report is written anyway
+                        self._report()
 
             return engine.run(todo, tell, self._address)
 
@@ -175,10 +178,8 @@ class Sweep:
 
     def _cell(self, name: str, commands: list[list[str]]) -> engine.Cell:
         """A cell of what is left to do of it."""
-        words = commands[0] + [word for other in commands[1:] for word in (chain.BETWEEN, *other)]
-        return engine.Cell(
-            name, (sys.executable, "-m", "experiments.chain", *words), self.log(name)
-        )
+        command = (sys.executable, "-m", "experiments.chain", *chain.join(commands))
+        return engine.Cell(name, command, self.log(name))
 
     def _training(self, name: str, values: dict) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""

@@ -1,13 +1,12 @@
 """What stands in for the cells of a sweep."""
 
-import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import evaluate, flags, measure
+from experiments import chain, evaluate, flags, measure
 from experiments.directory import run_name
 
 SHARED = ["--iterations=10", "--evaluate_every=5", "--attack=none", "--eval_attacks="]
@@ -28,11 +27,10 @@ class Cells:
         """Takes the place of `experiments.process.run`."""
         assert list(command[:3]) == [sys.executable, "-m", "experiments.chain"]
         kinds = {"run": self._run, "evaluate": self._evaluate, "measure": self._measure}
-        code, said = 0, ""
-        for is_border, words in itertools.groupby(command[3:], "--".__eq__):
-            if not is_border and code == 0:
-                words = list(words)
-                code, said = kinds[words[0]](words)
+        for words in chain.split(command[3:]):
+            code, said = kinds[words[0]](words)
+            if code:
+                break
         return code, said
 
     def _run(self, command: list[str]) -> tuple[int, str]:

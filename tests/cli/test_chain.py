@@ -12,8 +12,10 @@ from experiments import chain, evaluate, flags, measure
 from experiments.directory import run_name
 
 ROOT = Path(__file__).resolve().parents[2]
-EVALUATE = ["--attacks=fgsm", "--epsilons=0.1", "--examples=40", "--rounds=0"]
-MEASURE = ["--measures=r_inf", "--examples=40"]
+# Both draw random numbers.
+EVALUATE = ["--attacks=uniform_noise,rfgsm", "--epsilons=0.1", "--examples=40", "--rounds=0"]
+CLEVER = ["--clever_examples=4", "--clever_batches=4", "--clever_samples=8"]
+MEASURE = ["--measures=r_inf,clever", "--examples=40", *CLEVER]
 
 
 def test_commands_do_what_they_do_alone(tmp_path):
@@ -43,6 +45,11 @@ def test_commands_do_what_they_do_alone(tmp_path):
 def _without_seconds(report: Path) -> list[dict]:
     rows = json.loads(report.read_text())["rows"]
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+@pytest.mark.parametrize("commands", [[["run"]], [["run", "--a"], ["evaluate", "--b", "--c"]]])
+def test_split_undoes_join(commands):
+    assert chain.split(chain.join(commands)) == commands
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Lottery tickets of LeNet-300-100 on digits and fashion, trained naturally, with FGSM and with PGD.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments import published
 from experiments.results import markdown_table
@@ -12,7 +12,16 @@ from experiments.studies import (
     search_sparse_robust_figures,
     search_sparse_robust_strategies,
 )
-from experiments.studies.cells import Cell, accuracy, nearest_round, records, select, values_of
+from experiments.studies.cells import (
+    Cell,
+    accuracy,
+    flag,
+    nearest_round,
+    records,
+    select,
+    values_of,
+)
+from experiments.studies.search_sparse_robust_details import unlike_published
 
 STUDY = "search_sparse_robust"
 DENSITIES = search_sparse_robust_figures.DENSITIES
@@ -42,11 +51,10 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset, strategy="original")
         rows = study.get(TABLES.get(dataset, ""), [])
-        for rewind_to in values_of(own, "rewind_to"):
-            tickets = select(own, rewind_to=rewind_to)
+        for kind, tickets in _alike(own).items():
             for iteration in _iterations(tickets, histories):
                 table = _compare(tickets, histories, iteration, rows)
-                entry = dict(dataset=dataset, rewind_to=rewind_to, iteration=iteration)
+                entry = {"dataset": dataset} | kind._asdict() | {"iteration": iteration}
                 found.append(entry | {"rows": table})
                 lines += _tables(entry, table)
     strategies = search_sparse_robust_strategies.compare(cells)
@@ -66,6 +74,21 @@ def _images(cells: list[Cell]) -> list[str]:
     if sizes == ["all"]:
         return []
     return [f"Accuracies are of the first {' or '.join(sizes)} test images.", ""]
+
+
+class _Kind(NamedTuple):
+    """What the cells of one table have in common."""
+
+    rewind_to: str
+    unlike_published: tuple[str, ...]
+
+
+def _alike(cells: list[Cell]) -> dict[_Kind, list[Cell]]:
+    found: dict[_Kind, list[Cell]] = {}
+    for cell in cells:
+        kind = _Kind(flag(cell, "rewind_to"), unlike_published(cell))
+        found.setdefault(kind, []).append(cell)
+    return found
 
 
 def _iterations(cells: list[Cell], histories: dict[str, list]) -> list[int]:
@@ -113,7 +136,7 @@ def _tables(entry: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     title = f"{entry['dataset']}, rewound to {rewound}, iteration {entry['iteration']:,}"
     if entry["iteration"] in ITERATIONS:
         title += " (for the published iteration 30,000)"
-    lines = [f"## {title}", ""]
+    lines = [f"## {', '.join((title, *entry['unlike_published']))}", ""]
     lines += [
         "Test accuracy in percent, our mean ± deviation over trials (published mean ± deviation; "
         f"our difference in published standard deviations σ). {_counted(rows)}",

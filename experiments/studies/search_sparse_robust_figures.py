@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 
 from experiments.results import deviation, validation_loss
 from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
+from experiments.studies.search_sparse_robust_details import unlike_published
 from robust_sparse_tf.procedures import CheckpointStore
 
 Histories = dict[str, list[dict[str, Any]]]
@@ -44,21 +45,18 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
 
 def _trials(cells: list[Cell]) -> list[list[Cell]]:
     """The cells of each way of training and pruning, which differ in nothing but their seeds."""
-    found: dict[tuple, list[Cell]] = {}
+    found: dict[str, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(_kind(cell), []).append(cell)
+        found.setdefault(_title(cell), []).append(cell)
     return list(found.values())
 
 
-def _kind(cell: Cell) -> tuple[Any, ...]:
-    return tuple(flag(cell, name) for name in ("attack", "strategy", "rewind_to", "iterations"))
-
-
 def _title(cell: Cell) -> str:
-    attack, strategy, rewind_to, iterations = _kind(cell)
+    attack, strategy = flag(cell, "attack"), flag(cell, "strategy")
     trained = "natural" if attack == "none" else attack.upper()
-    rewound = f" ({rewind_to})" if strategy == "original" else ""
-    return f"{trained}, {strategy}{rewound}, {iterations:,}"
+    rewound = f" ({flag(cell, 'rewind_to')})" if strategy == "original" else ""
+    words = (trained, f"{strategy}{rewound}", f"{flag(cell, 'iterations'):,}")
+    return ", ".join((*words, *unlike_published(cell)))
 
 
 def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from experiments.results import markdown_table
 from experiments.studies.cells import Cell, accuracy, flag, how, nearest_round, select, values_of
+from experiments.studies.search_sparse_robust_details import unlike_published
 from experiments.studies.search_sparse_robust_figures import DENSITIES
 
 
@@ -13,8 +14,9 @@ def compare(cells: list[Cell]) -> list[dict[str, Any]]:
 
     Returns:
         Dicts of `dataset`, `trained` (its attack, "none" for none), `strategy` (with what it
-        rewinds to, where it does), `density`, and by attack (the clean images' is "none") the mean
-        accuracy over trials, percent. Nothing of training by but one strategy.
+        rewinds to, where it does, and how it is unlike the published), `density`, and by attack
+        (the clean images' is "none") the mean accuracy over trials, percent. Nothing of training
+        by but one strategy.
     """
     found = []
     for dataset in values_of(cells, "dataset"):
@@ -43,7 +45,8 @@ def markdown(found: list[dict[str, Any]]) -> list[str]:
 
 def _name(cell: Cell) -> str:
     strategy = flag(cell, "strategy")
-    return f"{strategy} ({flag(cell, 'rewind_to')})" if strategy == "original" else strategy
+    rewound = f" ({flag(cell, 'rewind_to')})" if strategy == "original" else ""
+    return ", ".join((f"{strategy}{rewound}", *unlike_published(cell)))
 
 
 def _means(trials: list[Cell], percent: float) -> dict[str, float]:

@@ -14,6 +14,7 @@ from robust_sparse_tf.procedures import CheckpointStore
 
 STUDY = "search_sparse_robust"
 DENSITIES = [1.0, 0.513, 0.3, 0.169]
+PUBLISHED = {"attack_labels": "predicted", "label_smoothing": 0.1, "random_start": True}
 
 
 def ticket(folder, attack="fgsm", *, base=0.9, densities=DENSITIES, every=10, **given):
@@ -25,7 +26,7 @@ def ticket(folder, attack="fgsm", *, base=0.9, densities=DENSITIES, every=10, **
         ]
         for number in range(len(densities))
     ]
-    given = {"dataset": "mnist", "attack": attack, "eval_attacks": ["fgsm"]} | given
+    given = {"dataset": "mnist", "attack": attack, "eval_attacks": ["fgsm"]} | PUBLISHED | given
     return cell(folder, accuracies, densities, every=every, **given)
 
 
@@ -145,6 +146,24 @@ def test_strategies_stand_side_by_side(tmp_path):
     ]
     assert "original (initial) is better in 2 of 2 densities, by +3.00 points in the mean" in text
     assert "continued is better in 1 of 1 densities, by +1.00 points in the mean" in text
+
+
+@pytest.mark.parametrize(
+    "unlike", [{"attack_labels": "true"}, {"label_smoothing": 0.0}, {"random_start": False}]
+)
+def test_cells_unlike_the_published_are_no_trials_of_the_others(unlike, tmp_path):
+    cells = [ticket(tmp_path), ticket(tmp_path, base=0.8, seed=1, **unlike)]
+    text = report.write(str(sweep(tmp_path, STUDY, cells)))
+    ((name, value),) = unlike.items()
+    published, changed = json.loads((tmp_path / "report.json").read_text())["study"]["tables"]
+    assert published["unlike_published"] == []
+    assert changed["unlike_published"] == [f"{name}={value}"]
+    assert f"rewound to the initialisation, iteration 20, {name}={value}\n" in text
+    ours = [table["rows"][1]["natural"] for table in (published, changed)]
+    assert [(entry["trials"], round(entry["mean"])) for entry in ours] == [(1, 91), (1, 81)]
+    assert f"| natural: original (initial), {name}={value} |" in text
+    rows_drawn = image.imread(tmp_path / "figures" / "mnist_iterations.png").shape[0]
+    assert rows_drawn > 1.5 * 2.5 * 70
 
 
 def test_stronger_attacks_stand_side_by_side(tmp_path):

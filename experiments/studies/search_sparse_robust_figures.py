@@ -36,7 +36,7 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
         ):
             path = os.path.join("figures", f"{dataset}_{name}.png")
             if figure := plot(folder, own, histories):
-                figure.suptitle(f"{dataset}: {title}")
+                figure.suptitle(f"{dataset}: {title}", wrap=True)
                 figure.savefig(os.path.join(folder, path), dpi=70)
                 plt.close(figure)
                 lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
@@ -56,7 +56,7 @@ def _title(cell: Cell) -> str:
     trained = "natural" if attack == "none" else attack.upper()
     rewound = f" ({flag(cell, 'rewind_to')})" if strategy == "original" else ""
     words = (trained, f"{strategy}{rewound}", f"{flag(cell, 'iterations'):,}")
-    return ", ".join((*words, *unlike_published(cell)))
+    return "\n".join((", ".join(words), *unlike_published(cell)))
 
 
 def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Fixtures of all tests: digits, small sparse networks, and one that is trained."""
 
 import os
+import signal
 from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -12,6 +13,9 @@ import tf_keras as keras
 
 from robust_sparse_tf import data, models, sparsity
 from robust_sparse_tf.training import AdversarialModel
+
+# A shell that starts the tests in the background has them ignore interrupts, which some send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two devices for MirroredStrategy; this has to come before anything else of TensorFlow runs.
 tf.config.set_logical_device_configuration(

@@ -26,7 +26,7 @@ def first_report(command: list[str], folder: Path) -> Path:
         while running.poll() is None and not list(folder.glob("*/report.md")):
             time.sleep(0.1)
         running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=120) == -signal.SIGINT
+        assert running.wait(timeout=600) == -signal.SIGINT
     finally:
         running.kill()
     (place,) = folder.iterdir()

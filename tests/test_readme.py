@@ -114,7 +114,7 @@ def test_tensorboard(tmp_path):
         assert any("http://" in line for line in server.stderr)
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=60)
+        server.wait(timeout=600)
 
 
 def run_example(word: str, folder) -> str:

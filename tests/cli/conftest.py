@@ -18,7 +18,7 @@ from sweep_cells import SHARED, Cells
 from experiments import engine, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
-_TIMEOUT = 300  # seconds; a guard against processes that hang, far above what any takes
+_TIMEOUT = 600  # seconds a command; a guard against what hangs, far above what any takes
 
 
 class Case(NamedTuple):
@@ -109,7 +109,7 @@ class Cli:
             cwd=ROOT,
             env=_environment({}),
             check=True,
-            timeout=_TIMEOUT,
+            timeout=_TIMEOUT * len(cases),
         )
         return {name: Outcome(*outcome) for name, outcome in json.loads(gained.read_text()).items()}
 

@@ -20,7 +20,7 @@ from experiments.engine import Cell, End, Event, Outcome
 from robust_sparse_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
-_PATIENCE = 100  # seconds; a guard against what hangs
+_PATIENCE = 600  # seconds; a guard against what hangs
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -204,7 +204,7 @@ STARTER = """
 import os, sys
 from experiments import process
 process.run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); \
-time.sleep(100)"], sys.argv[1], os.environ, "/")
+time.sleep(3600)"], sys.argv[1], os.environ, "/")
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 from robust_sparse_tf.errors import RunWarning
 from robust_sparse_tf.procedures import CheckpointStore
 
-_PATIENCE = 200  # seconds; a guard against a run that hangs
+_PATIENCE = 600  # seconds; a guard against a run that hangs
 
 
 @pytest.fixture(scope="session")

@@ -22,14 +22,13 @@ def table(attacked: list[dict]) -> tuple[str, list[dict[str, Any]]]:
     for entry in attacked:
         empty = {"network": entry["network"], "accuracies": {}, "warnings": []}
         own = networks.setdefault(entry["network"], empty)
-        for row in entry["rows"]:
-            if row["epsilon"] is not None or row["attack"] == "clean":
-                own["accuracies"].setdefault(_title(entry, row), row["accuracy"])
+        for row in filter(_is_column, entry["rows"]):
+            own["accuracies"].setdefault(_title(entry, row), row["accuracy"])
         own["warnings"] += [w for w in entry["warnings"] if w not in own["warnings"]]
     found = list(networks.values())
     if not found:
         return "", []
-    titles = list(dict.fromkeys(title for own in found for title in own["accuracies"]))
+    titles = _titles(attacked)
     rows = [["network", *titles, "warnings"]]
     for own in found:
         shown = [own["accuracies"].get(title) for title in titles]
@@ -41,6 +40,26 @@ def table(attacked: list[dict]) -> tuple[str, list[dict[str, Any]]]:
         f"**Warning**, {own['network']}: {text}\n" for own in found for text in own["warnings"]
     ]
     return "\n".join(lines), found
+
+
+def _titles(attacked: list[dict]) -> list[str]:
+    """Of all columns, in the order in which an evaluation's attacks take their turns.
+
+    Networks may lack one of them, as two classes are too few for some.
+    """
+    titles: dict[str, None] = {}
+    for text in dict.fromkeys(entry["evaluation"] for entry in attacked):
+        places: dict[str, int] = {}
+        for entry in (entry for entry in attacked if entry["evaluation"] == text):
+            for place, row in enumerate(filter(_is_column, entry["rows"])):
+                title = _title(entry, row)
+                places[title] = max(place, places.get(title, 0))
+        titles |= dict.fromkeys(sorted(places, key=places.__getitem__))
+    return list(titles)
+
+
+def _is_column(row: dict[str, Any]) -> bool:
+    return row["epsilon"] is not None or row["attack"] == "clean"
 
 
 def _note(attacked: list[dict]) -> str:

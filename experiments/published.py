@@ -3,6 +3,7 @@
 import json
 import os
 import statistics
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from experiments.results import deviation
@@ -23,6 +24,16 @@ def load(study: str) -> dict[str, Any]:
             return dict(json.load(file))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: no published numbers can be read ({error})") from error
+
+
+def aligned(keys: Iterable[Hashable], values: Iterable[Any]) -> dict[Hashable, Any]:
+    """Published values by what they belong to, which the file gives by their places alone.
+
+    Returns:
+        {} where there are fewer or more values than keys: a lost one would shift the others.
+    """
+    keys, values = list(keys), list(values)
+    return dict(zip(keys, values, strict=True)) if len(keys) == len(values) else {}
 
 
 def compare(ours: list[float], published: dict[str, float] | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Networks of rising capacity, the features of binary ones, and lottery tickets, on MNIST.
 """
 
+import math
 import os
 from typing import Any
 
@@ -57,12 +58,36 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         "held": told,
         "beyond": strong,
     }
-    lines = [f"# {study.get('study', STUDY)}", "", *_sizes(dense, study), *_capacity(scales)]
+    lines = [f"# {study.get('study', STUDY)}", "", *_protocol(cells, texts)]
+    lines += [*_sizes(dense, study), *_capacity(scales)]
     lines += _usefulness(features) or ["Features and their pruning: not run.", ""]
     lines += [*_pruning(pruned), *(_lottery(tickets) or ["Lottery tickets: not run.", ""])]
     lines += ["## What held", "", *(f"- {line}" for line in told or ["Nothing to say yet."]), ""]
     lines += figures.draw(folder, scales, features, pruned, tickets)
     return "\n".join(lines) + "\n" + text, numbers
+
+
+def _protocol(cells: list[Cell], texts: list[str]) -> list[str]:
+    """How long and with which attack the networks were trained, beside the study's own."""
+    trained: dict[str, list[str]] = {}
+    for cell in cells:
+        model = flag(cell, "model")
+        scale = f" of scale {math.log2(flag(cell, 'width')):g}" if model == "capacity_cnn" else ""
+        rate, count = flag(cell, "learning_rate"), flag(cell, "iterations")
+        rounds = " a round" if flag(cell, "rounds") > 1 else ""
+        own = f"{count:,}{rounds} at {flag(cell, 'optimizer')}'s learning rate {rate:g}"
+        trained.setdefault(own, []).append(f"{model}{scale}")
+    words = [f"{', '.join(dict.fromkeys(nets))}: {own}" for own, nets in trained.items()]
+    batch = " and ".join(f"{size:,}" for size in values_of(cells, "batch_size"))
+    pairs = dict.fromkeys((flag(c, "steps"), flag(c, "step_size")) for c in cells)
+    attack = " or ".join(f"{steps} steps of {size:g}" for steps, size in pairs)
+    return [
+        f"Iterations of batch {batch}: {'; '.join(words)}. PGD, in training and in tests, takes "
+        f"{attack}. The study trains the scales of capacity for 50 epochs (23,450 iterations of "
+        "batch 128) at SGD's learning rate 0.001, tickets for 12 epochs a round, with PGD of 40 "
+        f"steps of 0.01. {measures.images(texts)}".rstrip(),
+        "",
+    ]
 
 
 def _mean(cells: list[Cell], number: int, attack: str) -> float | None:
@@ -79,7 +104,7 @@ def _sizes(cells: list[Cell], study: dict[str, Any]) -> list[str]:
     for scale in range(6):
         network = models.capacity_cnn(width=2**scale)
         first, second, hidden, _ = [w.shape[-1] for w in network.weights if "kernel" in w.name]
-        theirs = dict(enumerate(known.get("parameters", []))).get(scale, "-")
+        theirs = published.aligned(range(6), known.get("parameters", [])).get(scale, "-")
         own = select(cells, width=float(2**scale))
         size = next((c["export"]["tflite_bytes"] for c in own if "export" in c), None)
         rows.append(
@@ -108,8 +133,8 @@ def _scales(cells: list[Cell], study: dict[str, Any]) -> list[dict[str, Any]]:
             entry = {"trained": trained, "scale": scale}
             for attack, title in ATTACKS.items():
                 values = [accuracy(cell["rounds"][0]["test"], attack) for cell in own]
-                theirs = dict(
-                    zip(known.get("scales", []), known.get(title.lower(), []), strict=False)
+                theirs = published.aligned(
+                    known.get("scales", []), known.get(title.lower(), [])
                 ).get(scale)
                 entry[attack] = published.compare(
                     [value for value in values if value is not None],
@@ -133,7 +158,11 @@ def _capacity(scales: list[dict[str, Any]]) -> list[str]:
             [str(e["scale"]), *(published.beside(e[attack]) for attack in ATTACKS)] for e in own
         ]
         missing = [str(e["scale"]) for e in own if not e["none"]["trials"]]
-        unknown = [str(e["scale"]) for e in own if not e["none"]["published"]]
+        unknown = [
+            str(e["scale"])
+            for e in own
+            if not all(e[attack]["published"] for attack in ("none", trained))
+        ]
         lines += [*markdown_table(rows), ""]
         lines += [f"Scales not run: {', '.join(missing)}.", ""] if missing else []
         lines += [f"Scales without published numbers: {', '.join(unknown)}.", ""] if unknown else []

@@ -55,7 +55,7 @@ def _capacity(scales: Entries) -> plt.Figure:
                     axis.plot(*zip(*points, strict=True), style, color=_COLORS[attack], label=label)
         axis.set(xlabel="scale", ylabel="test accuracy (%)", ylim=(0, 101))
         axis.set_xticks(range(6))
-        axis.legend(fontsize="x-small")
+        _legend_below(axis)
     return figure
 
 
@@ -87,7 +87,7 @@ def _pruning(pruned: Entries) -> plt.Figure:
             label = measure.replace("_", " ")
             _lines(axis, points, "features", style, label)
         _log_axis(axis, "features left", sorted({entry["features"] for entry in own}))
-        axis.legend(fontsize="x-small")
+        _legend_below(axis)
     return figure
 
 
@@ -99,8 +99,13 @@ def _tickets(tickets: Entries) -> plt.Figure:
             points = [entry for entry in own if entry["strategy"] == strategy]
             _lines(axis, points, "weights", style, strategy)
         _log_axis(axis, "weights left (%)", [100, 10, 1])
-        axis.legend(fontsize="x-small")
+        _legend_below(axis)
     return figure
+
+
+def _legend_below(axis: plt.Axes) -> None:
+    """Where it covers no line."""
+    axis.legend(fontsize="x-small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
 
 
 def _log_axis(axis: plt.Axes, label: str, ticks: list[int]) -> None:

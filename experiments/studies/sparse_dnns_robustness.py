@@ -176,12 +176,12 @@ def _table_1(
     rows = []
     for model, name in DEEP.items():
         nets = select(cells, model=model)
-        theirs = dict(zip(_L1[model], study.get("table_1_l1", {}).get(name, []), strict=False))
+        theirs = published.aligned(_L1[model], study.get("table_1_l1", {}).get(name, []))
         for weight in sorted({*_L1[model], *(flag(cell, "activity_l1") for cell in nets)}):
             own = series(select(nets, activity_l1=weight), runs, texts)
             dense = own[0] if own and own[0]["round"] == 0 else None
             trials = {key: _trials(dense, key) for key in _TABLE_1}
-            known = dict(zip(_TABLE_1, theirs.get(weight, []), strict=False))
+            known = published.aligned(_TABLE_1, theirs.get(weight, []))
             rows.append(
                 _compared(f"{NETWORKS[model]}, l1 {weight:g}", dense, trials, known)
                 | {"model": model, "activity_l1": weight}
@@ -195,12 +195,13 @@ def _table_2(found: dict[str, Series], study: dict[str, Any]) -> list[dict[str, 
     for model, name in DEEP.items():
         for kind in ("dense", "sparse"):
             theirs = study.get("table_2_over_pruning", {}).get(f"{name}_{kind}", [])
-            percent = 0.0 if kind == "dense" else theirs[2] if len(theirs) > 2 else None
+            known = published.aligned((*_TABLE_2, "pruned"), theirs)
+            percent = 0.0 if kind == "dense" else known.get("pruned")
             entry = _nearest(found.get(model, []), percent)
             trials = {key: _trials(entry, key) for key in _TABLE_2}
             pruned = "-" if percent is None else f"{percent:g} %"
             label = f"{NETWORKS[model]}, {kind} (published: {pruned} pruned)"
-            rows.append(_compared(label, entry, trials, dict(zip(_TABLE_2, theirs, strict=False))))
+            rows.append(_compared(label, entry, trials, known))
     return rows
 
 
@@ -277,7 +278,8 @@ def _best(measured: Series, name: str) -> str:
     best = means.index(max(means[1:]), 1)
     dense = values[0]
     gained = [value > dense[cell] for cell, value in values[best].items() if cell in dense]
-    said = "more robust" if means[best] > means[0] else "never more robust"
+    spread = max(deviation([*values[place].values()]) or 0 for place in (0, best))
+    said = _compare_words(means[best] - means[0], spread, "never more robust")
     return (
         f"pruned networks were {said} than the dense one ({means[0]:.4f}): at best "
         f"{means[best]:.4f} with {pruned[best]:.2f} % pruned ({sum(gained)} of {len(gained)} "
@@ -291,16 +293,24 @@ def _held_of_activity(rows: list[dict[str, Any]]) -> list[str]:
     for model in DEEP:
         own = [row for row in rows if row["model"] == model]
         means = {row["activity_l1"]: row["measures"]["r_inf_fgsm"]["mean"] for row in own}
+        deviations = {r["activity_l1"]: r["measures"]["r_inf_fgsm"]["std"] for r in own}
         plain = means[0.0]
         for row in own:
             value = means[row["activity_l1"]]
             if row["activity_l1"] and plain is not None and value is not None:
-                word = "more" if value > plain else "less"
+                spread = max(deviations[0.0] or 0, deviations[row["activity_l1"]] or 0)
                 lines.append(
-                    f"{row['network']}: {word} robust than without (r_inf {value:.4f} against "
-                    f"{plain:.4f})."
+                    f"{row['network']}: {_compare_words(value - plain, spread, 'less robust')} "
+                    f"than without (r_inf {value:.4f} against {plain:.4f})."
                 )
     return lines
+
+
+def _compare_words(gain: float, spread: float, otherwise: str) -> str:
+    """What a gain is called, beside the deviation of references."""
+    if gain <= 0:
+        return otherwise
+    return "more robust" if gain > spread else "more robust, by less than references are apart,"
 
 
 def _near(rows: list[dict[str, Any]]) -> str:
@@ -314,13 +324,13 @@ def _near(rows: list[dict[str, Any]]) -> str:
     near = [found for found in compared if abs(found["difference"]) <= _tolerance(found)]
     return (
         f"Of {len(compared)} numbers {len(near)} are within 2 published standard deviations of the "
-        "published ones, or 5 % where no deviation is published."
+        "published ones, or 5 % where no deviation is published or it is 0.00."
     )
 
 
 def _tolerance(found: dict[str, Any]) -> float:
     std = found["published"].get("std")
-    return 0.05 * abs(found["published"]["mean"]) if std is None else 2 * std
+    return 2 * std if std else 0.05 * abs(found["published"]["mean"])
 
 
 def _assumed(cells: list[Cell], texts: list[str]) -> list[str]:
@@ -329,7 +339,8 @@ def _assumed(cells: list[Cell], texts: list[str]) -> list[str]:
     steps = {(flag(cell, "model"), flag(cell, "iterations")) for cell in cells}
     trained = [f"{NETWORKS.get(model, model)}: {count:,}" for model, count in sorted(steps)]
     return [
-        f"Iterations a round: {'; '.join(trained)}. {measures.images(texts)} DeepFool is not "
+        f"Iterations a round: {'; '.join(trained)} (the study: 50,000 of LeNet-300-100 and "
+        f"LeNet-5). {measures.images(texts)} DeepFool is not "
         "clipped to the range of images, as its authors' program, and as the study's r_2 of linear "
         "models must be, and goes 2 % beyond the boundary (its overshoot), so that its r_2 may be "
         "as much above a bound; Carlini-Wagner, FGS and rFGS are clipped. The l1 norm is of all "

@@ -55,7 +55,7 @@ def draw(folder: str, found: dict[str, Series]) -> list[str]:
         found: see `sparse_dnns_robustness.series`, by model.
     """
     os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
-    lines = ["## Figures", ""]
+    lines = ["## Figures", "", "A mark is a round that was measured; lines only join marks.", ""]
     for name, (title, models, panels) in _FIGURES.items():
         own = {model: found[model] for model in models if found.get(model)}
         if not own:

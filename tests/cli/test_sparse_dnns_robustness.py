@@ -118,6 +118,20 @@ def test_says_what_held(whole):
     assert rounds[1]["measures"]["r_inf_fgsm"]["references"] == 2
 
 
+def test_a_gain_within_the_spread_is_called_so(tmp_path):
+    """Of references .01 and more apart, which gain .005 by pruning."""
+    cells = [network(tmp_path, seed=seed, rounds=2) for seed in (0, 1)]
+    for made, dense in zip(cells, (0.39, 0.41), strict=True):
+        first, second = measure.paths(str(tmp_path / made["name"]), measures.parse(TEXTS[0]))
+        for path, value in ((first, dense), (second, dense + 0.005)):
+            content = {"measures": {"r_inf_fgsm": value}, "warnings": [], "missing": {}}
+            Path(path).write_text(json.dumps(content))
+    assert (
+        "pruned networks were more robust, by less than references are apart, than the dense one "
+        "(0.4000): at best 0.4050"
+    ) in written(tmp_path, cells)
+
+
 def test_references_gain_over_themselves(tmp_path):
     """Also where a round is not measured yet of those before them."""
     first, second = (network(tmp_path, seed=seed, rounds=2) for seed in (0, 1))
@@ -180,12 +194,13 @@ def test_what_could_not_be_measured_is_told(tmp_path):
 def test_published_numbers_may_be_missing(whole, monkeypatch):
     folder, cells = whole
     study = published.load(STUDY)
-    del study["table_1_l1"]["lenet_300_100"][1:], study["table_2_over_pruning"], study["linear"]
+    del study["table_1_l1"]["lenet_300_100"][1], study["table_2_over_pruning"], study["linear"]
     monkeypatch.setattr(published, "load", lambda name: study)
     text = written(folder, cells)
     assert "No published number of linear, 1 against 7: accuracy (%)" in text
     assert row(text, "LeNet-300-100, l1 0.002", "## Table 1")[2] == "0.4000"
-    assert "No published number of LeNet-300-100, l1 0.002: r_inf FGS" in text
+    assert row(text, "LeNet-300-100, l1 0.01", "## Table 1")[2] == "0.2000"
+    assert "; LeNet-300-100, l1 0.002: r_inf FGS" in text
     assert row(text, "LeNet-300-100, dense", "## Table 2")[2] == "0.3050 ± 0.0071"
     assert row(text, "LeNet-300-100, sparse", "## Table 2")[1:3] == ["-", "-"]
 

@@ -10,7 +10,7 @@ from experiments.results import deviation
 
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = ("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to")
-_NAMING += ("activity_l1",)
+_NAMING += ("activity_l1", "attack_labels", "label_smoothing", "random_start")
 
 
 def parse(text: str) -> evaluate.EvaluateOptions:

@@ -10,6 +10,7 @@ from experiments.results import markdown_table
 from experiments.studies import (
     beyond,
     search_sparse_robust_figures,
+    search_sparse_robust_held,
     search_sparse_robust_strategies,
 )
 from experiments.studies.cells import (
@@ -133,7 +134,8 @@ def _tables(entry: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         "trained_dense": "the weights at the end of the first, dense training",
         "initial": "the initialisation",
     }[entry["rewind_to"]]
-    title = f"{entry['dataset']}, rewound to {rewound}, iteration {entry['iteration']:,}"
+    number = {"mnist": "Table 1: ", "fashion_mnist": "Table 2: "}.get(entry["dataset"], "")
+    title = f"{number}{entry['dataset']}, rewound to {rewound}, iteration {entry['iteration']:,}"
     if entry["iteration"] in ITERATIONS:
         title += " (for the published iteration 30,000)"
     lines = [f"## {', '.join((title, *entry['unlike_published']))}", ""]
@@ -155,11 +157,27 @@ def _tables(entry: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
             ]
         )
         lines.append("")
-    unknown = {row["density"] for row in rows if not row["natural"]["published"]}
-    if unknown:
-        named = ", ".join(f"{percent:g}" for percent in sorted(unknown, reverse=True))
-        lines += [f"No published numbers for {entry['dataset']} at {named} %.", ""]
-    return [*lines, _held(rows), ""]
+    lines += _unknown(entry["dataset"], rows)
+    held = search_sparse_robust_held.sentences(rows)
+    told = ["What held:", "", *(f"- {line}" for line in held), ""] if held else []
+    return [*lines, _near(rows), "", *told]
+
+
+def _unknown(dataset: str, rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each density of which published numbers are missing, and of what."""
+    lines = []
+    for percent in dict.fromkeys(row["density"] for row in rows):
+        own = [row for row in rows if row["density"] == percent]
+        missing = dict.fromkeys(
+            f"{'under' if kind == 'robust' else 'natural beside'} {row['attack'].upper()}"
+            for row in own
+            for kind in _KINDS
+            if not row[kind]["published"]
+        )
+        if missing:
+            of = f": {', '.join(missing)}" if len(missing) < len(ATTACKS) * len(_KINDS) else ""
+            lines += [f"No published numbers for {dataset} at {percent:g} %{of}.", ""]
+    return lines
 
 
 def _counted(rows: list[dict[str, Any]]) -> str:
@@ -181,7 +199,7 @@ def _row(rows: list[dict[str, Any]], percent: float) -> list[str]:
     ]
 
 
-def _held(rows: list[dict[str, Any]]) -> str:
+def _near(rows: list[dict[str, Any]]) -> str:
     """How many figures are within two published deviations or a point, and which are not."""
     compared = [
         (row, kind, row[kind])

@@ -28,11 +28,19 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
         for name, title, plot in (
             (
                 "iterations",
-                "Accuracy and validation loss against iteration, by density",
+                "Figures 1, 2, 5, 6, 9, 10: accuracy and validation loss against iteration",
                 _iterations,
             ),
-            ("strategies", "At early stopping, against density, by strategy", _strategies),
-            ("tickets", "What the first trials' tickets are rewound to, by layer", _tickets),
+            (
+                "strategies",
+                "Figures 3, 4, 7, 8, 11, 12: at early stopping, against density, by strategy",
+                _strategies,
+            ),
+            (
+                "tickets",
+                "Figures 13 to 15: what the first trials' tickets are rewound to, by layer",
+                _tickets,
+            ),
         ):
             path = os.path.join("figures", f"{dataset}_{name}.png")
             if figure := plot(folder, own, histories):
@@ -88,7 +96,8 @@ def _curves(
             axis.fill_between(iterations, means - stds, means + stds, color=color, alpha=0.2)
     axis.grid(alpha=0.3)
     if not axis.lines:
-        axis.set_axis_off()  # not measured
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)
 
 
 def _attacks(cell: Cell) -> Iterable[str]:
@@ -98,12 +107,18 @@ def _attacks(cell: Cell) -> Iterable[str]:
 def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
     """Figures 1, 2, 5, 6, 9, 10, and the loss that early stopping looks at, which is of training.
 
-    A row for each training, a column for clean images, each attack and the loss.
+    A row for each training, a column for clean images, each attack and the loss. Rows of one
+    attack have the same axes, so that strategies can be compared.
     """
     nets = _trials(cells)
     names = ["none", *dict.fromkeys(name for cell in cells for name in _attacks(cell))]
     figure, axes = _axes(len(nets), len(names) + 1)
+    firsts: dict[str, np.ndarray] = {}
     for row, trials in zip(axes, nets, strict=True):
+        first = firsts.setdefault(flag(trials[0], "attack"), row)
+        for axis, other in zip(row, first, strict=True):
+            if axis is not other:
+                axis.sharey(other)
         for axis, name in zip(row[:-1], names, strict=True):
             _curves(axis, trials, histories, lambda r, name=name: accuracy(r["test"], name))
         attack = flag(trials[0], "attack")
@@ -133,7 +148,8 @@ def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
             style = _STRATEGIES[flag(trials[0], "strategy")]
             for axis, value in zip(axes[:, column], measures, strict=True):
                 points = _by_density(trials, value)
-                axis.errorbar(*_spread(points), fmt=style, label=_title(trials[0]), lw=1)
+                dot = "." if len(points) == 1 else ""
+                axis.errorbar(*_spread(points), fmt=dot + style, label=_title(trials[0]), lw=1)
             axes[2][column].set_ylabel(f"test accuracy (%), {robust}")
     for axis in axes.flat:
         axis.set_xscale("log")
@@ -144,10 +160,9 @@ def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("iteration")
     axes[1][0].set_ylabel("test accuracy (%)")
-    for axis in axes[0]:
-        axis.legend(fontsize="x-small")
     for axis in axes[-1]:
         axis.set_xlabel("weights (%)")
+        axis.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.3))
     return figure
 
 
@@ -188,6 +203,7 @@ def _tickets(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure
                         label=f"{percent:g} %",
                     )
             axis.set_title(f"{_title(cell)}: {layer}", fontsize="small")
+            axis.locator_params(axis="x", nbins=5)
     axes[0][0].legend(fontsize="x-small")
     return figure
 

@@ -104,6 +104,36 @@ def test_a_missing_published_row_is_told(tmp_path, monkeypatch):
     assert "No published numbers for mnist at 51.3 %." in text
     assert rows(text)["51.3"][1] == "81.00" and "(" in rows(text)["100"][1]
     assert "1 of 2 cells" in text
+    del kept[0]["fgsm_attack"]
+    assert "No published numbers for mnist at 100 %: under FGSM." in report.write(str(tmp_path))
+
+
+def test_says_what_held(tmp_path):
+    """Of a published table with the same densities."""
+    cells = [ticket(tmp_path), ticket(tmp_path, "none", base=0.8)]
+    better = [ticket(tmp_path, "pgd", densities=[1.0, 0.513], eval_attacks=["pgd"])]
+    (path,) = [tmp_path / made["name"] / "metrics.jsonl" for made in better]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line, robust in zip(lines, (0.4, 0.5, 0.6, 0.7), strict=True):
+        line["test"] = {"clean_accuracy": 0.9 + robust / 1000, "robust_accuracy": {"pgd": robust}}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = report.write(str(sweep(tmp_path, STUDY, cells + better)))
+    known = {row["P_m_percent"]: row for row in published.load(STUDY)["table_1_digits"]}
+    dense, least = (
+        known[percent]["pgd_attack"]["adversarially_trained"]["mean"] for percent in (100, 51.3)
+    )
+    assert (
+        "- Trained with FGSM, networks stand FGSM best where they are dense, 71.00 % (published: "
+    ) in text
+    assert (
+        "- Trained with PGD, networks stand PGD best with 51.3 % of the weights, 70.00 % (dense "
+        f"50.00) (published: with 51.3 % of the weights, {least:.2f} % (dense {dense:.2f}))."
+    ) in text
+    near = "natural accuracy is within 1 point of the dense one's down to"
+    assert f"- Trained with FGSM, {near} 100 % of the weights (published: down to" in text
+    assert f"- Trained with PGD, {near} 51.3 % of the weights (published: down to" in text
+    assert "- Trained naturally, networks stand FGSM on 61.00 % of the images at most" in text
+    assert "Trained naturally, networks stand PGD" not in text
 
 
 def test_figures(tmp_path):

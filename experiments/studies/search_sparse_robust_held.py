@@ -1,0 +1,71 @@
+"""What held of "The Search for Sparse, Robust Neural Networks": sentences made of the numbers."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+_NEAR = 1.0  # points that a pruned network may lose
+
+Points = dict[float, float]
+"""Accuracies (percent) by the share of weights left (percent), from the dense network on."""
+
+
+def sentences(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether pruning makes robust, what it costs, and how naturally trained networks stand.
+
+    Args:
+        rows: of one table: dicts of `density` (falling), `attack`, `trained` ("normally" or
+            "adversarially"), and `natural` and `robust` (see `published.compare`).
+
+    Returns:
+        A sentence for each attack and question of which there are a dense and a pruned network.
+    """
+    lines = []
+    for attack in dict.fromkeys(row["attack"] for row in rows):
+        own = [row for row in rows if row["attack"] == attack]
+        name = attack.upper()
+        lines += _said(f"Trained with {name}, networks stand {name} best", own, "robust", _best)
+        kept = f"Trained with {name}, natural accuracy is within {_NEAR:g} point of the dense one's"
+        lines += _said(kept, own, "natural", _kept)
+        normal = f"Trained naturally, networks stand {name}"
+        lines += _said(normal, own, "robust", _most, trained="normally")
+    return lines
+
+
+def _said(
+    start: str,
+    rows: list[dict[str, Any]],
+    kind: str,
+    words: Callable[[Points], str],
+    trained: str = "adversarially",
+) -> list[str]:
+    """A sentence about our networks, and the same about the published; [] without ours."""
+    own = {row["density"]: row[kind] for row in rows if row["trained"] == trained}
+    ours = {key: found["mean"] for key, found in own.items() if found["mean"] is not None}
+    known = {key: found["published"] for key, found in own.items() if found["published"]}
+    theirs = {key: found["mean"] for key, found in known.items() if "mean" in found}
+    if not _has_both(ours):
+        return []
+    published = f" (published: {words(theirs)})" if _has_both(theirs) else ""
+    return [f"{start} {words(ours)}{published}."]
+
+
+def _has_both(points: Points) -> bool:
+    """Whether there are the dense network and a pruned one."""
+    return 100.0 in points and len(points) > 1
+
+
+def _best(points: Points) -> str:
+    density = max(points, key=points.__getitem__)
+    if density == 100.0:
+        return f"where they are dense, {points[density]:.2f} %"
+    return f"with {density:g} % of the weights, {points[density]:.2f} % (dense {points[100.0]:.2f})"
+
+
+def _kept(points: Points) -> str:
+    near = itertools.takewhile(lambda key: points[key] >= points[100.0] - _NEAR, points)
+    return f"down to {[*near][-1]:g} % of the weights"
+
+
+def _most(points: Points) -> str:
+    return f"on {max(points.values()):.2f} % of the images at most"

@@ -70,11 +70,13 @@ def filled(page: str) -> str:
 
 
 def _part(name: str) -> str:
-    """A stored report as a part of the page: without its title and the single warnings."""
+    """A stored report as a part of the page: without its title, the warnings behind a link."""
     with open(os.path.join(ROOT, "experiments", name, "report.md")) as file:
         text = file.read()
     text = re.sub(r"\A# .*\n+", "", text)
-    text = re.sub(r"^\*\*Warning.*\n+", "", text, flags=re.MULTILINE)
+    text, count = re.subn(r"^\*\*Warning.*\n+", "", text, flags=re.MULTILINE)
+    if count:
+        text += f"\nIts [report]({name}/report.md) has the {count} warnings, too.\n"
     text = re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
     return text.replace("](figures/", f"]({name}/figures/")
 

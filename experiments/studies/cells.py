@@ -26,6 +26,14 @@ def values_of(cells: list[Cell], name: str) -> list[Any]:
     return list(dict.fromkeys(flag(cell, name) for cell in cells))
 
 
+def tested(cells: list[Cell]) -> list[str]:
+    """A line that says of how many test images the accuracies are, where it is not all."""
+    sizes = [f"{size:,}" if size else "all" for size in values_of(cells, "test_size")]
+    if sizes == ["all"]:
+        return []
+    return [f"Accuracies are of the first {' or '.join(sizes)} test images.", ""]
+
+
 def records(folder: str, cell: Cell) -> list[dict[str, Any]]:
     """A cell's evaluations, in the order in which they were made; see `LotteryTicket.run`."""
     with open(os.path.join(folder, cell["name"], "metrics.jsonl")) as file:

@@ -12,7 +12,16 @@ from experiments.results import markdown_table
 from experiments.studies import beyond
 from experiments.studies import lighter_robust_model_figures as figures
 from experiments.studies import lighter_robust_model_held as held
-from experiments.studies.cells import Cell, accuracy, flag, how, measurements, select, values_of
+from experiments.studies.cells import (
+    Cell,
+    accuracy,
+    flag,
+    how,
+    measurements,
+    select,
+    tested,
+    values_of,
+)
 from robust_sparse_tf import models
 
 STUDY = "lighter_robust_model"
@@ -87,6 +96,7 @@ def _protocol(cells: list[Cell], texts: list[str]) -> list[str]:
         "batch 128) at SGD's learning rate 0.001, tickets for 12 epochs a round, with PGD of 40 "
         f"steps of 0.01. {measures.images(texts)}".rstrip(),
         "",
+        *tested(cells),
     ]
 
 

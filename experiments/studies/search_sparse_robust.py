@@ -20,6 +20,7 @@ from experiments.studies.cells import (
     nearest_round,
     records,
     select,
+    tested,
     values_of,
 )
 from experiments.studies.search_sparse_robust_details import unlike_published
@@ -48,7 +49,7 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
     """
     study = published.load(STUDY)
     histories = {cell["name"]: records(folder, cell) for cell in cells}
-    lines, found = [f"# {study.get('study', STUDY)}", "", *_images(cells)], []
+    lines, found = [f"# {study.get('study', STUDY)}", "", *tested(cells)], []
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset, strategy="original")
         rows = study.get(TABLES.get(dataset, ""), [])
@@ -67,14 +68,6 @@ def report(folder: str, cells: list[Cell], attacked: list[dict]) -> tuple[str, d
         "strategies": strategies,
         "beyond": strong,
     }
-
-
-def _images(cells: list[Cell]) -> list[str]:
-    """A line that says of how many test images the accuracies are, where it is not all."""
-    sizes = [f"{size:,}" if size else "all" for size in values_of(cells, "test_size")]
-    if sizes == ["all"]:
-        return []
-    return [f"Accuracies are of the first {' or '.join(sizes)} test images.", ""]
 
 
 class _Kind(NamedTuple):

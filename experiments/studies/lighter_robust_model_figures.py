@@ -105,7 +105,7 @@ def _tickets(tickets: Entries) -> plt.Figure:
 
 def _legend_below(axis: plt.Axes) -> None:
     """Where it covers no line."""
-    axis.legend(fontsize="x-small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    axis.legend(fontsize="x-small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
 def _log_axis(axis: plt.Axes, label: str, ticks: list[int]) -> None:

@@ -1,108 +1,55 @@
-"""Attacks a trained model and reports what stands: a model in, a report's folder out."""
+"""Attacks a trained model and reports its accuracy: a model in, a report's folder out."""
 
-import dataclasses
-import hashlib
-import json
 import os
 import sys
 
-from experiments.quiet import quiet_stderr
+from experiments.cli.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, flags, loading
-    from robust_sparse_tf import attacks, data, evaluation
-    from robust_sparse_tf.attacks import norms
+    from experiments.cli import command
+    from experiments.evaluations import attack_options, loading
+    from experiments.runs import options as flags
+    from robust_sparse_tf import attacks, evaluation
     from robust_sparse_tf.errors import InputError
-    from robust_sparse_tf.evaluation import ensembles
-    from robust_sparse_tf.options import check, option
-
-_SCORES = ("square", "spsa", "zoo", "uniform_noise", "gaussian_noise")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
-    """What is attacked, by what, and where the report goes."""
-
-    model: str = option("", "a run's directory, a SavedModel, a .keras or a .tflite file")
-    rounds: list = option(
-        [], "rounds of a run, separated by commas, whose networks are attacked (default: the last)"
-    )
-    source: str = option("", "a model whose adversarial examples are tried, too (transfer)")
-    dataset: str = option(
-        "",
-        "data set whose test images are attacked (default: the run's)",
-        choices=("", *data.NAMES),
-    )
-    data_dir: str = option("", "folder of prepared TFDS data, as in experiments.run")
-    attacks: list = option(
-        ["standard"],
-        "an ensemble, or attacks separated by commas",
-        choices=(*ensembles.NAMES, *attacks.BY_NAME),
-    )
-    epsilons: list = option(["0.3"], "radii, separated by commas, in units of the input")
-    norm: str = option("linf", "norm of the ball", choices=norms.NAMES)
-    examples: int = option(1000, "test images (0: all)", unit="images", minimum=0)
-    attack_batch_size: int = option(
-        500, "images attacked at a time; bounds the memory", unit="images", minimum=1
-    )
-    draws: int = option(
-        1,
-        "forward passes that judge each image, for models with noise at inference",
-        unit="passes",
-        minimum=1,
-    )
-    check_masking: bool = option(
-        True, "whether signs of masked gradients are looked for, which takes attacks of its own"
-    )
-    seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
-    output: str = option("", "folder of reports (default: robustness, in or beside the model)")
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code, see `command.exit_code`."""
     if "--help" in argv:
-        print(flags.describe(EvaluateOptions, "python -m experiments.evaluate --model=PATH"))
+        print(
+            flags.describe(
+                attack_options.EvaluateOptions, "python -m experiments.evaluate --model=PATH"
+            )
+        )
         return 0
     interrupted = "interrupted; the same command goes on with the batches that are left"
     return command.exit_code(lambda: _evaluate(argv), interrupted)
 
 
-def parse(argv: list[str]) -> EvaluateOptions:
-    """The options of a command line, whose first word is the program's name.
-
-    Raises:
-        InputError: for what is not allowed.
-    """
-    return flags.make(EvaluateOptions, flags.parse_group(argv, EvaluateOptions))
-
-
 def _evaluate(argv: list[str]) -> int:
-    options = parse(argv)
+    options = attack_options.parse(argv)
     if not options.model:
         raise InputError("model: must be given, as in --model=runs/RUN")
-    _refuse_gradients(options)
-    made = attacks_of(options)
-    places = targets(options.model, options)
+    attack_options.refuse_gradients(options)
+    made = attack_options.attacks_of(options)
+    places = attack_options.targets(options.model, options)
     with quiet_stderr():
         models = [loading.load(place) for place in places]
         sources = [loading.load(options.source)] if options.source else []
     if sources and isinstance(made, dict):
-        pgd = _attack("pgd", options.norm, radii(options)[0])
+        pgd = attack_options.attack("pgd", options.norm, attack_options.radii(options)[0])
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
     few = loading.images(options.model, options.dataset, options.data_dir, options.examples)
     for model, place in zip(models, places, strict=True):
-        where = folder(place, options)
+        where = attack_options.folder(place, options)
         os.makedirs(where, exist_ok=True)
         with quiet_stderr():
             report = evaluation.evaluate(
                 model,
                 few,
                 made,
-                radii(options),
+                attack_options.radii(options),
                 norm=options.norm,
                 seed=options.seed,
                 batch_size=options.attack_batch_size,
@@ -116,77 +63,6 @@ def _evaluate(argv: list[str]) -> int:
         print(report.to_markdown())
         print(where)
     return 0
-
-
-def targets(model: str, options: EvaluateOptions) -> list[str]:
-    """What is attacked: the model, or the networks of rounds of its run.
-
-    Raises:
-        InputError: for what is no round's number.
-    """
-    if not all(word.isdecimal() for word in options.rounds):
-        raise InputError(f"rounds={','.join(options.rounds)}: must be whole numbers from 0")
-    rounds = [os.path.join(model, "rounds", str(int(word))) for word in options.rounds]
-    return rounds or [model]
-
-
-def folder(model: str, options: EvaluateOptions) -> str:
-    """Where a model's report goes: named by what was asked, so that the command goes on there."""
-    place = model if os.path.isdir(model) else os.path.dirname(model)
-    asked = dataclasses.asdict(options)
-    asked |= {"output": "", "data_dir": "", "attack_batch_size": 0}
-    del asked["rounds"]  # of which the model is one
-    asked["model"] = model if options.output or place != model else ""
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"{'-'.join(options.attacks)}-{options.norm}-{digest}"
-    return os.path.join(options.output or os.path.join(place, "robustness"), name)
-
-
-def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
-    """The name of an ensemble, or attacks by name, but for those of a source model.
-
-    Raises:
-        InputError: for attacks that do not go together, or with the norm.
-    """
-    names = options.attacks
-    named = [name for name in names if name in ensembles.NAMES]
-    if named and len(names) > 1:
-        raise InputError(f"attacks={','.join(names)}: an ensemble must be alone")
-    if named:
-        return named[0]
-    return {name: _attack(name, options.norm, radii(options)[0]) for name in names}
-
-
-def radii(options: EvaluateOptions) -> list[float]:
-    """The epsilons as numbers.
-
-    Raises:
-        InputError: for what is no number.
-    """
-    try:
-        return [float(text) for text in options.epsilons]
-    except ValueError as error:
-        given = ",".join(options.epsilons)
-        raise InputError(f"epsilons={given}: must be numbers separated by commas") from error
-
-
-def _refuse_gradients(options: EvaluateOptions) -> None:
-    """A .tflite file has none."""
-    if options.model.endswith(".tflite") and set(options.attacks) - set(_SCORES):
-        raise InputError(
-            f"attacks={','.join(options.attacks)}: must be of {', '.join(_SCORES)} for a .tflite "
-            "file, which has no gradients; use --source for transfer"
-        )
-
-
-def _attack(name: str, norm: str, epsilon: float) -> attacks.Attack:
-    """An attack with its defaults, its steps in proportion to epsilon."""
-    cls = attacks.BY_NAME[name]
-    if not issubclass(cls, attacks.Bounded):
-        return cls(norm=norm)
-    names = {field.name for field in dataclasses.fields(cls)}
-    values = {"norm": norm, "epsilon": 1.0, "step_size": 0.125}
-    return cls(**{key: value for key, value in values.items() if key in names}).at(epsilon)
 
 
 def _say(name: str, done: int, size: int) -> None:

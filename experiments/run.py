@@ -6,14 +6,15 @@ import sys
 import warnings
 from typing import Any
 
-from experiments.quiet import quiet_stderr
+from experiments.cli.quiet import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
-    from experiments import command, flags
-    from experiments.progress import print_table
-    from experiments.results import table
-    from experiments.training_run import TrainingRun
+    from experiments.cli import command
+    from experiments.runs import options as flags
+    from experiments.runs.progress import print_table
+    from experiments.runs.results import table
+    from experiments.runs.training_run import TrainingRun
     from robust_sparse_tf.errors import RunWarning
 
 

@@ -1,4 +1,4 @@
-"""The two kinds of error a user meets: a mistake in the input, and a run that cannot go on."""
+"""What a user may be told: mistakes in the input, runs that cannot go on, and warnings."""
 
 
 class InputError(ValueError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from stopped_sweep import first_report
 
+from experiments import studies
 from experiments.sweep import Sweep
 from tools import store_results
 
@@ -19,7 +20,7 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 FLAGFILES = sorted(
-    str(path.relative_to(ROOT)) for path in (ROOT / "experiments" / "flagfiles").glob("*/*.flags")
+    str(path.relative_to(ROOT)) for path in (ROOT / "experiments").glob("*/*/*.flags")
 )
 
 
@@ -39,7 +40,7 @@ def test_commands_are_sweeps_whose_cells_can_be_run(command, monkeypatch):
     """All flags of all cells, and of what attacks them, are allowed and fit together."""
     monkeypatch.chdir(ROOT)
     assert command[:3] == ["python", "-m", "experiments.sweep"]
-    sweep = Sweep(command[2:])
+    sweep = Sweep(command[2:], studies.BY_NAME, str)
     assert sweep.cells
 
 

@@ -31,7 +31,7 @@ def update_times(name: str, windows: int) -> dict[str, float]:
     import tensorflow as tf
 
     from robust_sparse_tf import models, sparsity
-    from robust_sparse_tf.sparsity.updater import layer_states
+    from robust_sparse_tf.sparsity.methods.base import layer_states
 
     method = sparsity.RigL(DENSITY, distribution="erk", drop_fraction=FRACTION)
     shape = (28, 28, 1) if name == "lenet_300_100" else (32, 32, 3)

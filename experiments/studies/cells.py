@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any
 
-from experiments import flags
+from experiments.runs import options as flags
 
 Cell = dict[str, Any]  # a cell's `results.json`
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.data import Split
+from robust_sparse_tf.evaluation.feature_usefulness import usefulness
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.sparsity import layer_states, set_masks
-from robust_sparse_tf.sparsity.feature_usefulness import usefulness
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

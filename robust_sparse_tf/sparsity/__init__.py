@@ -1,22 +1,6 @@
 """Sparse models: masks on tfmot's wrapper, and the methods that choose and change them."""
 
-from robust_sparse_tf.sparsity.dense import Dense
-from robust_sparse_tf.sparsity.dynamic import Dynamic
-from robust_sparse_tf.sparsity.ema import EMAGrowth
-from robust_sparse_tf.sparsity.flying_bird import FlyingBird, FlyingBirdPlus
-from robust_sparse_tf.sparsity.gradual import GradualMagnitude
-from robust_sparse_tf.sparsity.grasp import GraSP
-from robust_sparse_tf.sparsity.magnitude import LayerRates, Magnitude, Threshold
-from robust_sparse_tf.sparsity.rigl import RigL
-from robust_sparse_tf.sparsity.set import SET
-from robust_sparse_tf.sparsity.snfs import SNFS
-from robust_sparse_tf.sparsity.snip import SNIP
-from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
-from robust_sparse_tf.sparsity.static import Static
-from robust_sparse_tf.sparsity.statistics import densities, statistics
-from robust_sparse_tf.sparsity.stepper import Stepper, change_weight
-from robust_sparse_tf.sparsity.synflow import SynFlow
-from robust_sparse_tf.sparsity.updater import (
+from robust_sparse_tf.sparsity.methods.base import (
     Change,
     LayerState,
     Method,
@@ -26,6 +10,22 @@ from robust_sparse_tf.sparsity.updater import (
     layer_states,
     set_masks,
 )
+from robust_sparse_tf.sparsity.methods.dense import Dense
+from robust_sparse_tf.sparsity.methods.dynamic import Dynamic
+from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
+from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird, FlyingBirdPlus
+from robust_sparse_tf.sparsity.methods.gradual import GradualMagnitude
+from robust_sparse_tf.sparsity.methods.grasp import GraSP
+from robust_sparse_tf.sparsity.methods.magnitude import LayerRates, Magnitude, Threshold
+from robust_sparse_tf.sparsity.methods.rigl import RigL
+from robust_sparse_tf.sparsity.methods.set import SET
+from robust_sparse_tf.sparsity.methods.snfs import SNFS
+from robust_sparse_tf.sparsity.methods.snip import SNIP
+from robust_sparse_tf.sparsity.methods.static import Static
+from robust_sparse_tf.sparsity.methods.synflow import SynFlow
+from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
+from robust_sparse_tf.sparsity.statistics import densities, statistics
+from robust_sparse_tf.sparsity.stepper import Stepper, change_weight
 from robust_sparse_tf.sparsity.wrapper import (
     MaskedLayer,
     MaskedWeight,

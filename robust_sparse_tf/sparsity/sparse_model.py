@@ -9,9 +9,9 @@ import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import slots
-from robust_sparse_tf.sparsity.dense import Dense
+from robust_sparse_tf.sparsity.methods.base import Method
+from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
-from robust_sparse_tf.sparsity.updater import Method
 from robust_sparse_tf.sparsity.wrapper import masked_weights, wrap
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.sparsity.methods.base import Change, LayerState, Scheduled, layer_states
 from robust_sparse_tf.sparsity.slots import slots_of
-from robust_sparse_tf.sparsity.updater import Change, LayerState, Scheduled, layer_states
 from robust_sparse_tf.sparsity.wrapper import MaskedWeight, masked_weights
 
 Gradients = Sequence[tf.Tensor]

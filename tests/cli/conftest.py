@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from sweep_cells import SHARED, Cells
 
-from experiments import engine, sweep
+from experiments import sweep
+from experiments.sweeps import scheduler
 
 ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT = 600  # seconds a command; a guard against what hangs, far above what any takes
@@ -218,8 +219,8 @@ def _environment(env: Mapping[str, str]) -> dict[str, str]:
 def made_up(monkeypatch) -> Cells:
     """Takes the place of a sweep's processes, on a machine with one core."""
     found = Cells()
-    monkeypatch.setattr(engine.process, "run", found)
-    monkeypatch.setattr(engine, "cores", lambda: 1)
+    monkeypatch.setattr(scheduler.process, "run", found)
+    monkeypatch.setattr(scheduler, "cores", lambda: 1)
     return found
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments import flags
-from experiments.directory import run_name
-from experiments.grid import as_flag
-from experiments.results import summarise
+from experiments import studies
+from experiments.reports import sweep_report
+from experiments.runs import options as flags
+from experiments.runs.directory import run_name
+from experiments.runs.results import summarise
+from experiments.sweeps.grid import as_flag
 
 
 def sweep(folder: Path, study: str, cells: list[dict[str, Any] | None], **content: Any) -> Path:
@@ -86,3 +88,8 @@ def _record(number: int, iteration: int, density: float, found: dict[str, float]
         "validation": figures,
         "test": figures,
     }
+
+
+def write_report(folder: str) -> str:
+    """The report of a sweep, as `experiments.report` writes it."""
+    return sweep_report.write(folder, studies.BY_NAME)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import chain, evaluate, flags, measure
-from experiments.directory import run_name
+from experiments.evaluations import attack_options, measure_options
+from experiments.runs import options as flags
+from experiments.runs.directory import run_name
+from experiments.sweeps import chaining
 
 SHARED = ["--iterations=10", "--evaluate_every=5", "--attack=none", "--eval_attacks="]
 
@@ -27,7 +29,7 @@ class Cells:
         """Takes the place of `experiments.process.run`."""
         assert list(command[:3]) == [sys.executable, "-m", "experiments.chain"]
         kinds = {"run": self._run, "evaluate": self._evaluate, "measure": self._measure}
-        for words in chain.split(command[3:]):
+        for words in chaining.split(command[3:]):
             code, said = kinds[words[0]](words)
             if code:
                 break
@@ -58,12 +60,12 @@ class Cells:
 
     def _evaluate(self, command: list[str]) -> tuple[int, str]:
         """Leaves a report in which nothing stands."""
-        options = evaluate.parse(command)
+        options = attack_options.parse(command)
         self.evaluated.append(command)
         given = json.loads(Path(options.model, "results.json").read_text())["flags"]
         method = given.get("method", "lottery")
         if method not in self.standing:
-            folder = Path(evaluate.folder(options.model, options))
+            folder = Path(attack_options.folder(options.model, options))
             folder.mkdir(parents=True)
             row = dict(attack="fgsm", norm="linf", epsilon=0.1, accuracy=0, distance=1, seconds=2)
             content = {"rows": [row], "warnings": ["masked"]}
@@ -72,9 +74,9 @@ class Cells:
 
     def _measure(self, command: list[str]) -> tuple[int, str]:
         """Leaves the measures of each round, of which the network alone is there."""
-        options = measure.parse(command)
+        options = measure_options.parse(command)
         self.measured.append(command)
-        for path in map(Path, measure.paths(options.model, options)):
+        for path in map(Path, measure_options.paths(options.model, options)):
             path.write_text(
                 json.dumps({"measures": {"accuracy": 0.5}, "warnings": ["few"], "missing": {}})
             )

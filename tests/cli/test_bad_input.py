@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
-from experiments import flags, run
-from experiments.directory import run_name
+from experiments import run
+from experiments.runs import options as flags
+from experiments.runs.directory import run_name
 from robust_sparse_tf import sparsity
 from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.options import default_of

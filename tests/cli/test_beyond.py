@@ -1,6 +1,6 @@
 """What reports of studies say of stronger attacks."""
 
-from experiments.studies import beyond
+from experiments.studies import stronger_attacks
 
 
 def entry(network: str, evaluation: str, **accuracies: float) -> dict:
@@ -12,7 +12,7 @@ def entry(network: str, evaluation: str, **accuracies: float) -> dict:
 def test_columns_are_in_the_order_of_the_attacks():
     """Also where the first network lacks one, as two classes are too few for some."""
     standard = "--attacks=standard --epsilons=0.3"
-    text, _ = beyond.table(
+    text, _ = stronger_attacks.table(
         [
             entry("binary", standard, apgd_ce=0.5, square=0.4, worst=0.4),
             entry("all", standard, apgd_ce=0.6, apgd_t=0.5, square=0.3, worst=0.3),

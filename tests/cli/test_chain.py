@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from sweep_cells import SHARED
 
-from experiments import chain, evaluate, flags, measure
-from experiments.directory import run_name
+from experiments import chain, evaluate, measure
+from experiments.runs import options as flags
+from experiments.runs.directory import run_name
+from experiments.sweeps import chaining
 
 ROOT = Path(__file__).resolve().parents[2]
 # Both draw random numbers.
@@ -49,7 +51,7 @@ def _without_seconds(report: Path) -> list[dict]:
 
 @pytest.mark.parametrize("commands", [[["run"]], [["run", "--a"], ["evaluate", "--b", "--c"]]])
 def test_split_undoes_join(commands):
-    assert chain.split(chain.join(commands)) == commands
+    assert chaining.split(chaining.join(commands)) == commands
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import command
+from experiments.cli import command
 from robust_sparse_tf.errors import InputError, TrainingError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,9 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from experiments import engine, flags, process
-from experiments.directory import RunDirectory
-from experiments.engine import Cell, End, Event, Outcome
+from experiments.cli import command
+from experiments.runs import options as flags
+from experiments.runs.directory import RunDirectory
+from experiments.sweeps import process, scheduler
+from experiments.sweeps.scheduler import Cell, End, Event, Outcome
 from robust_sparse_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,11 +46,11 @@ def make(tmp_path) -> Callable[..., Cell]:
 @pytest.fixture
 def run(monkeypatch) -> Callable[..., tuple[dict[str, str], list[tuple[str, Event]]]]:
     """Runs cells on a machine of one core; gives those that failed, and what was told."""
-    monkeypatch.setattr(engine, "cores", lambda: 1)
+    monkeypatch.setattr(scheduler, "cores", lambda: 1)
 
     def go(*cells: Cell) -> tuple[dict[str, str], list[tuple[str, Event]]]:
         told: list[tuple[str, Event]] = []
-        failed = engine.run(cells, lambda cell, event, _: told.append((cell.name, event)))
+        failed = scheduler.run(cells, lambda cell, event, _: told.append((cell.name, event)))
         return failed, told
 
     return go
@@ -120,8 +122,8 @@ def test_a_log_that_cannot_be_written(run, make, tmp_path):
 
 def test_a_busy_cell_is_tried_again_later(run, make, monkeypatch, tmp_path):
     """As often as is allowed, with pauses."""
-    monkeypatch.setitem(engine._AGAIN, End.BUSY, (2, 0.2))
-    busy = "print('error: runs/x: another process is running there'); raise SystemExit(2)"
+    monkeypatch.setitem(scheduler._AGAIN, End.BUSY, (2, 0.2))
+    busy = "print('error: runs/x: another process is running there'); raise SystemExit(75)"
     begin = time.monotonic()
     failed, told = run(make("a", busy), make("b", "pass"))
     assert failed == {"a": "runs/x: another process is running there"}
@@ -130,12 +132,11 @@ def test_a_busy_cell_is_tried_again_later(run, make, monkeypatch, tmp_path):
 
 
 def test_a_run_that_another_process_runs_is_busy(tmp_path):
-    """By the words of the run itself."""
+    """By the exit code of the run itself."""
     values = flags.parse(["run", f"--output_dir={tmp_path}"])
     owner = RunDirectory(values)
-    with pytest.raises(InputError) as refused:
-        RunDirectory(values)
-    assert engine._outcome(2, f"error: {refused.value}").end is End.BUSY
+    code = command.exit_code(lambda: RunDirectory(values) and 0)
+    assert scheduler._outcome(code, "any words").end is End.BUSY
     del owner
 
 
@@ -164,9 +165,9 @@ class Losing:
 @pytest.mark.parametrize("times", [1, 10, 11])
 def test_lost_commands_are_no_failures(run, make, monkeypatch, times):
     """But they do not go on forever."""
-    monkeypatch.setitem(engine._AGAIN, End.LOST, (10, 0.0))
+    monkeypatch.setitem(scheduler._AGAIN, End.LOST, (10, 0.0))
     place = Losing(times)
-    monkeypatch.setattr(engine, "_place", lambda size, address: place)
+    monkeypatch.setattr(scheduler, "_place", lambda size, address: place)
     failed, told = run(make("a", "pass"))
     assert failed == ({} if times <= 10 else {"a": "said"})
     assert place.begun == min(times + 1, 11)
@@ -227,8 +228,8 @@ def test_commands_end_with_their_parent(tmp_path, number):
 
 def test_without_ray(run, make, monkeypatch, capfd):
     """The cells are run one after the other, and the user is told."""
-    monkeypatch.setattr(engine, "cores", lambda: 2)
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(scheduler, "cores", lambda: 2)
+    monkeypatch.setattr(scheduler.importlib.util, "find_spec", lambda name: None)
     failed, told = run(make("a", "pass"), make("b", "pass"))
     assert failed == {} and [name for name, _ in told] == ["a", "a", "b", "b"]
     out, err = capfd.readouterr()
@@ -239,7 +240,7 @@ def test_without_ray(run, make, monkeypatch, capfd):
 @pytest.mark.parametrize("address", ["x", "localhost", ":6379", "localhost:", "localhost:70000"])
 def test_addresses_that_are_none(make, address):
     with pytest.raises(InputError, match=f"^ray_address={address}: must be HOST:PORT"):
-        engine.run([make("a", "pass")], lambda *_: None, address)
+        scheduler.run([make("a", "pass")], lambda *_: None, address)
 
 
 def test_an_address_where_nothing_listens(call_sweep, made_up):
@@ -253,9 +254,9 @@ def test_an_address_where_nothing_listens(call_sweep, made_up):
 
 
 def test_an_address_without_ray(make, monkeypatch):
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(scheduler.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"^ray_address=localhost:1: needs Ray \(pip install"):
-        engine.run([make("a", "pass")], lambda *_: None, "localhost:1")
+        scheduler.run([make("a", "pass")], lambda *_: None, "localhost:1")
 
 
 # Ray
@@ -264,7 +265,7 @@ def test_an_address_without_ray(make, monkeypatch):
 @pytest.mark.slow
 def test_ray_runs_a_cell_a_core(make, tmp_path, capfd):
     """Two that wait for one another, each on its core; and nobody from elsewhere can connect."""
-    if engine.cores() < 2:
+    if scheduler.cores() < 2:
         pytest.skip("needs two cores")
     meet = (
         "import os, pathlib, time; mine, other = map(pathlib.Path, {}); mine.touch()\n"
@@ -282,7 +283,7 @@ def test_ray_runs_a_cell_a_core(make, tmp_path, capfd):
                     if connection.status == psutil.CONN_LISTEN:
                         heard.add(connection.laddr.ip)
 
-    assert engine.run(cells, listen) == {}
+    assert scheduler.run(cells, listen) == {}
     assert heard and heard <= {"127.0.0.1", "::ffff:127.0.0.1"}
     assert len({process.last_line(cell.log) for cell in cells}) == 2
     assert capfd.readouterr() == ("", "")
@@ -338,7 +339,7 @@ def test_a_lost_node_loses_no_cell(make, tmp_path):
         cluster.wait_for_nodes()
         thread = threading.Thread(target=lose)
         thread.start()
-        failed = engine.run(
+        failed = scheduler.run(
             cells, lambda cell, event, _: told.append((cell.name, event)), cluster.address
         )
         thread.join(_PATIENCE)

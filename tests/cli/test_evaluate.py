@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from experiments import evaluate, loading
+from experiments import evaluate
+from experiments.evaluations import loading
 from robust_sparse_tf import data
 from robust_sparse_tf.evaluation import masking
 

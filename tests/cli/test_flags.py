@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from experiments import flags
-from experiments.directory import run_name
-from experiments.training_run import TrainingRun
+from experiments.runs import options as flags
+from experiments.runs.directory import run_name
+from experiments.runs.training_run import TrainingRun
 from robust_sparse_tf import sparsity
 from robust_sparse_tf.attacks import FGSM, RandomIntensity
 from robust_sparse_tf.errors import InputError

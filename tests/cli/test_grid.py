@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from experiments import flags
-from experiments.grid import as_flag, cells, parse_grid
+from experiments.runs import options as flags
+from experiments.sweeps.grid import as_flag, cells, parse_grid
 from robust_sparse_tf.errors import InputError
 
 

@@ -7,18 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
-from study_cells import cell, row, sweep
+from study_cells import cell, row, sweep, write_report
 
-from experiments import flags, measure, measures, published, report
-from experiments.grid import cells as grid_cells
-from experiments.robustness import network
-from experiments.studies import lighter_robust_model_held as held
-from experiments.sweep import _REPEATED
-from experiments.training_run import TrainingRun
+from experiments import measure, report
+from experiments.evaluations.follow_up import measurement
+from experiments.reports import published
+from experiments.reports.robustness import network
+from experiments.runs import options as flags
+from experiments.runs.training_run import TrainingRun
+from experiments.studies.lighter_robust_model import findings as held
+from experiments.sweeps.grid import cells as grid_cells
+from experiments.sweeps.sweep import _REPEATED
 
 STUDY = "lighter_robust_model"
 TEXT = "--measures=usefulness --rounds=0"
-FLAGFILES = Path(report.__file__).parent / "flagfiles" / STUDY
+FLAGFILES = Path(report.__file__).parent / "studies" / STUDY
 ROUNDS = [1.0, 0.7, 0.49]
 
 
@@ -41,7 +44,7 @@ def binary(folder, attack, prune_measure, *, measured=True):
         names = ("raw", "weighted", "normalised")
         use = {name: [0.5, 0.25, -0.25] for name in names}
         use |= {f"{name}_robust": [0.25, -0.5, -0.5] for name in names}
-        (path,) = measure.paths(str(folder / made["name"]), measures.parse(TEXT))
+        (path,) = measurement(TEXT).files(str(folder / made["name"]))
         content = {"measures": {"usefulness": use}, "warnings": [], "missing": {}}
         Path(path).write_text(json.dumps(content))
     return made
@@ -56,7 +59,7 @@ def ticket(folder, attack, strategy, *, gain=0.0, **given):
 
 
 def written(folder, cells) -> str:
-    return report.write(str(sweep(folder, STUDY, cells, measurements=[TEXT])))
+    return write_report(str(sweep(folder, STUDY, cells, measurements=[TEXT])))
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import flags
-from experiments.results import accuracy_gap, cost_table, validation_loss
-from experiments.training_run import TrainingRun
+from experiments.runs import options as flags
+from experiments.runs.results import accuracy_gap, cost_table, validation_loss
+from experiments.runs.training_run import TrainingRun
 from robust_sparse_tf import sparsity
 
 ROOT = Path(__file__).resolve().parents[2]

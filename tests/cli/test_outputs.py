@@ -13,8 +13,8 @@ import tf_keras as keras
 from matplotlib import image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from experiments import flags
-from experiments.results import cost_table, markdown, markdown_table, table
+from experiments.runs import options as flags
+from experiments.runs.results import cost_table, markdown, markdown_table, table
 from robust_sparse_tf import export
 
 # What is printed

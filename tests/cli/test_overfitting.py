@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.overfitting import OverfittingWatch
+from experiments.runs.overfitting import OverfittingWatch
 from robust_sparse_tf import models
 from robust_sparse_tf.attacks import FGSM, PGD, RandomIntensity
 from robust_sparse_tf.errors import RunWarning, TrainingError

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from experiments import published, studies
+from experiments import studies
+from experiments.reports import published
 from robust_sparse_tf.errors import InputError
 
 
@@ -17,8 +18,9 @@ def test_every_study_has_published_numbers(study):
 def test_a_file_that_cannot_be_read_is_named(content, tmp_path, monkeypatch):
     monkeypatch.setattr(published, "FOLDER", str(tmp_path))
     if content is not None:
-        (tmp_path / "some.json").write_text(content)
-    with pytest.raises(InputError, match="some.json: no published numbers"):
+        (tmp_path / "some").mkdir()
+        (tmp_path / "some" / "published.json").write_text(content)
+    with pytest.raises(InputError, match="some/published.json: no published numbers"):
         published.load("some")
 
 

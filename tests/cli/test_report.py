@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
+from study_cells import write_report
 
 from experiments import report
+from experiments.reports import method_table
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTACKS = ("fgsm", "pgd")
@@ -75,7 +78,7 @@ SEEDS = [
 
 
 def test_mean_and_sample_deviation():
-    (row,) = report.summarise(SEEDS)
+    (row,) = method_table.summarise(SEEDS)
     assert (row["method"], row["density"], row["seeds"]) == ("rigl", pytest.approx(0.1), 3)
     assert list(row["measures"]) == ["clean", "fgsm", "pgd"]
     columns = {"clean": (0.9, 0.8, 0.7), "fgsm": (0.5, 0.6, 0.4), "pgd": (0.25, 0.5, 0.25)}
@@ -86,15 +89,15 @@ def test_mean_and_sample_deviation():
 
 
 def test_one_seed_has_no_deviation():
-    (row,) = report.summarise(SEEDS[:1])
+    (row,) = method_table.summarise(SEEDS[:1])
     assert row["measures"]["pgd"] == {"mean": 0.25, "std": None}
     assert row["seeds"] == 1
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_seeds_may_come_in_any_order(order):
-    (row,) = report.summarise([SEEDS[k] for k in order])
-    (expected,) = report.summarise(SEEDS)
+    (row,) = method_table.summarise([SEEDS[k] for k in order])
+    (expected,) = method_table.summarise(SEEDS)
     for name, measure in expected["measures"].items():
         assert row["measures"][name] == pytest.approx(measure)
 
@@ -104,7 +107,7 @@ def test_density_is_the_mean_over_seeds():
     results = [result("flying_bird_plus", d, s) for s, d in enumerate((0.1, 0.14))]
     for entry in results:
         entry["flags"]["density"] = 0.1
-    (row,) = report.summarise(results)
+    (row,) = method_table.summarise(results)
     assert (row["density"], row["seeds"]) == (pytest.approx(0.12), 2)
 
 
@@ -120,7 +123,7 @@ def test_order_and_groups():
         result("set", 0.1, 1),
         result("set", 0.2),
     ]
-    rows = report.summarise(results)
+    rows = method_table.summarise(results)
     places = [(row["method"], row["density"], row["seeds"]) for row in rows]
     assert places == [
         ("set", 0.5, 2),
@@ -133,20 +136,20 @@ def test_order_and_groups():
 
 
 def test_other_flags_are_other_rows():
-    rows = report.summarise([result("set", 0.1), result("set", 0.1, 1, learning_rate=0.5)])
+    rows = method_table.summarise([result("set", 0.1), result("set", 0.1, 1, learning_rate=0.5)])
     assert [row["seeds"] for row in rows] == [1, 1]
 
 
 def test_last_round_counts():
     """Of a lottery ticket's rounds; the first one of these is 0 % everywhere."""
-    (row,) = report.summarise([result(None, 0.3)])
+    (row,) = method_table.summarise([result(None, 0.3)])
     assert row["density"] == 0.3
     assert row["measures"]["clean"]["mean"] == 0.9
 
 
 def test_markdown():
     results = [*SEEDS, result("dense", 1.0, 0, (0.95, 0.125, 0.0))]
-    header, rule, *rows = table_of(report.markdown(report.summarise(results)))
+    header, rule, *rows = table_of(method_table.markdown(method_table.summarise(results)))
     assert header == ["method", "density", "clean", "fgsm", "pgd", "seeds"]
     assert rule == ["---", *["---:"] * 5]
     std = 100 * statistics.stdev([0.25, 0.5, 0.25])
@@ -159,7 +162,7 @@ def test_markdown():
 def test_cells_may_differ_in_their_attacks():
     results = [result("set", 0.1, 0, (0.9, 0.5)), result("dense", 1.0, 0, (0.9, 0.25, 0.125))]
     results.append(result("static", 0.1, 0, (0.75,)))
-    header, _, *rows = table_of(report.markdown(report.summarise(results)))
+    header, _, *rows = table_of(method_table.markdown(method_table.summarise(results)))
     found = {row[0]: dict(zip(header[2:-1], row[2:-1], strict=True)) for row in rows}
     assert found == {
         "set": {"clean": "90.00", "pgd": "50.00", "fgsm": ""},
@@ -184,11 +187,11 @@ def test_write(tmp_path, name):
     folder = sweep_of(tmp_path, [None, *DRAWN[name], None])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        text = report.write(str(folder))
+        text = write_report(str(folder))
     assert (folder / "report.md").read_text() == text
     assert f"{len(DRAWN[name])} of {len(DRAWN[name]) + 2} cells" in text
     stored = json.loads((folder / "report.json").read_text())
-    assert stored["rows"] == report.summarise(DRAWN[name])
+    assert stored["rows"] == method_table.summarise(DRAWN[name])
     assert stored["command"] == "python -m experiments.sweep --grid=seed=0,1"
     count = len(DRAWN[name])
     assert stored["revisions"] == [f"revision of cell-{k}" for k in range(1, count + 1)]
@@ -205,10 +208,10 @@ def test_write(tmp_path, name):
 def test_densities_are_ticks(tmp_path, monkeypatch):
     """However small, so that every point lies inside the axes; close ones share a tick."""
     figures = []
-    monkeypatch.setattr(report.plt, "close", figures.append)
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     densities = (0.1, 0.1002, 0.0004, 0.00001)
     cells = [result("set", d, learning_rate=0.1 + d) for d in densities]
-    report.write(str(sweep_of(tmp_path, [*cells, result("dense", 1.0)])))
+    write_report(str(sweep_of(tmp_path, [*cells, result("dense", 1.0)])))
     monkeypatch.undo()
     (figure,) = figures
     for axis in figure.axes:
@@ -216,15 +219,14 @@ def test_densities_are_ticks(tmp_path, monkeypatch):
         assert [tick.get_text() for tick in axis.get_xticklabels()] == ["0.001 %", "0.04 %", "10 %"]
         left, right = axis.get_xlim()
         assert left >= 0.1002 and 0 < right <= 0.00001
-    report.plt.close(figure)
 
 
 def test_write_again_knows_more(tmp_path):
     folder = sweep_of(tmp_path, [result("set", 0.1), None])
-    report.write(str(folder))
+    write_report(str(folder))
     first = (folder / "report.png").read_bytes()
     finish(folder / "cell-1", result("dense", 1.0))
-    assert "2 of 2 cells" in report.write(str(folder))
+    assert "2 of 2 cells" in write_report(str(folder))
     assert (folder / "report.png").read_bytes() != first
 
 
@@ -238,7 +240,7 @@ def test_warnings_of_training_are_told_of_once(tmp_path):
         del cell["rounds"][0]
     pruned = {**result(None, 0.1, attack="fgsm"), "warnings": ["round 0: late", "round 1: early"]}
     cells = [*warned, result("dense", 1.0, attack="pgd"), pruned]
-    text = report.write(str(sweep_of(tmp_path, cells)))
+    text = write_report(str(sweep_of(tmp_path, cells)))
     told = [line for line in text.splitlines() if line.startswith("**Warning**")]
     assert told == [
         "**Warning**, dense 100 %, attack=fgsm: by fgsm (first of 2 such)",

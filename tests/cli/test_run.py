@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from experiments.results import summarise
+from experiments.runs.results import summarise
 from robust_sparse_tf import data
 
 SIZES = {"hidden_1": 64 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}

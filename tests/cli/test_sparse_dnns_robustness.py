@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 from matplotlib import image
-from study_cells import cell, row, sweep
+from study_cells import cell, row, sweep, write_report
 
-from experiments import measure, measures, published, report
-from experiments.sweep import Sweep
+from experiments import studies
+from experiments.evaluations.follow_up import measurement
+from experiments.reports import published
+from experiments.sweeps.sweep import Sweep
 
 STUDY = "sparse_dnns_robustness"
-FLAGFILES = Path(__file__).resolve().parents[2] / "experiments" / "flagfiles" / STUDY
+FLAGFILES = Path(__file__).resolve().parents[2] / "experiments" / "studies" / STUDY
 LEAST = {"short": 2, "three_references": 3}  # references of each network
 TEXTS = ["--measures=r_inf", "--measures=deepfool,activation_sparsity"]
 DENSITIES = [1.0, 0.667, 0.0173, 0.0077]
@@ -39,7 +41,7 @@ def network(folder, model="mlp", seed=0, *, shift=0.0, rounds=4, **given):
             {"r_2_deepfool": 10 * value, "activation_sparsity": 0.5, "bound_r_2": 10 * value + 1},
         )
         for text, own in zip(TEXTS, found, strict=True):
-            path = measure.paths(str(folder / made["name"]), measures.parse(text))[number]
+            path = measurement(text).files(str(folder / made["name"]))[number]
             with open(path, "w") as file:
                 told = ["few were found"] if number == 3 and text == TEXTS[1] else []
                 json.dump({"measures": own, "warnings": told, "missing": {}}, file)
@@ -47,7 +49,7 @@ def network(folder, model="mlp", seed=0, *, shift=0.0, rounds=4, **given):
 
 
 def written(folder, cells) -> str:
-    return report.write(str(sweep(folder, STUDY, cells, measurements=TEXTS)))
+    return write_report(str(sweep(folder, STUDY, cells, measurements=TEXTS)))
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_a_gain_within_the_spread_is_called_so(tmp_path):
     """Of references .01 and more apart, which gain .005 by pruning."""
     cells = [network(tmp_path, seed=seed, rounds=2) for seed in (0, 1)]
     for made, dense in zip(cells, (0.39, 0.41), strict=True):
-        first, second = measure.paths(str(tmp_path / made["name"]), measures.parse(TEXTS[0]))
+        first, second = measurement(TEXTS[0]).files(str(tmp_path / made["name"]))
         for path, value in ((first, dense), (second, dense + 0.005)):
             content = {"measures": {"r_inf_fgsm": value}, "warnings": [], "missing": {}}
             Path(path).write_text(json.dumps(content))
@@ -135,10 +137,7 @@ def test_a_gain_within_the_spread_is_called_so(tmp_path):
 def test_references_gain_over_themselves(tmp_path):
     """Also where a round is not measured yet of those before them."""
     first, second = (network(tmp_path, seed=seed, rounds=2) for seed in (0, 1))
-    files = [
-        measure.paths(str(tmp_path / made["name"]), measures.parse(TEXTS[0]))
-        for made in (first, second)
-    ]
+    files = [measurement(TEXTS[0]).files(str(tmp_path / made["name"])) for made in (first, second)]
     os.remove(files[0][1])
     dense = {"measures": {"r_inf_fgsm": 0.45}, "warnings": [], "missing": {}}
     Path(files[1][0]).write_text(json.dumps(dense))
@@ -161,9 +160,7 @@ def test_reports_on_what_is_finished(tmp_path):
     made = network(tmp_path, "lenet5")
     for number in (2, 3):
         shutil.rmtree(tmp_path / made["name"] / "rounds" / str(number))
-    lost, _ = (
-        measure.paths(str(tmp_path / made["name"]), measures.parse(text))[1] for text in TEXTS
-    )
+    lost, _ = (measurement(text).files(str(tmp_path / made["name"]))[1] for text in TEXTS)
     os.remove(lost)
     text = written(tmp_path, [made, None])
     assert "1 of 2 cells" in text
@@ -183,7 +180,7 @@ def test_nothing_is_measured_yet(tmp_path):
 def test_what_could_not_be_measured_is_told(tmp_path):
     made = network(tmp_path, rounds=3)
     for number, why in enumerate(("no ReLU", "no ReLU", "one class")):
-        path = measure.paths(str(tmp_path / made["name"]), measures.parse(TEXTS[0]))[number]
+        path = measurement(TEXTS[0]).files(str(tmp_path / made["name"]))[number]
         content = {"measures": {}, "warnings": [], "missing": {"bounds": why}}
         Path(path).write_text(json.dumps(content))
     text = written(tmp_path, [made])
@@ -205,7 +202,7 @@ def test_published_numbers_may_be_missing(whole, monkeypatch):
     assert row(text, "LeNet-300-100, sparse", "## Table 2")[1:3] == ["-", "-"]
 
 
-@pytest.mark.parametrize("path", sorted(FLAGFILES.iterdir()), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(FLAGFILES.glob("*.flags")), ids=lambda path: path.stem)
 def test_flagfiles_are_sound(path):
     """All their flags, and those of each cell."""
     found = cells_of(path)
@@ -222,7 +219,10 @@ def test_short_has_every_network():
     """The models and the penalties of the sweeps in full, all measures and both ensembles."""
     short = cells_of(FLAGFILES / "short.flags")
     full = [
-        values for path in FLAGFILES.iterdir() if path.stem != "short" for values in cells_of(path)
+        values
+        for path in FLAGFILES.glob("*.flags")
+        if path.stem != "short"
+        for values in cells_of(path)
     ]
     kinds = [
         {
@@ -234,7 +234,7 @@ def test_short_has_every_network():
     assert kinds[0] == kinds[1]
     asked = [
         {name for path in paths for name in words(path, "measures") | words(path, "attacks")}
-        for paths in ([FLAGFILES / "short.flags"], set(FLAGFILES.iterdir()))
+        for paths in ([FLAGFILES / "short.flags"], set(FLAGFILES.glob("*.flags")))
     ]
     assert asked[0] == asked[1] and {"clever", "lipschitz", "bounds", "standard"} < asked[0]
 
@@ -245,7 +245,7 @@ def words(path, flag):
 
 
 def cells_of(path):
-    return Sweep(["sweep", f"--flagfile={path}"]).cells
+    return Sweep(["sweep", f"--flagfile={path}"], studies.BY_NAME, write_report).cells
 
 
 @pytest.mark.slow  # processes of their own

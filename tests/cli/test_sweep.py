@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from study_cells import write_report
 from sweep_cells import GRID, SHARED
 
-from experiments import flags, report, sweep
-from experiments.directory import run_name
-from experiments.grid import as_flag, cells
+from experiments import sweep
+from experiments.runs import options as flags
+from experiments.runs.directory import run_name
+from experiments.sweeps.grid import as_flag, cells
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 600  # seconds; a guard against a sweep that hangs
@@ -214,7 +216,7 @@ def test_report_that_cannot_be_written(call_sweep, made_up, tmp_path):
 def test_a_fault_of_the_report_costs_no_cell(call_sweep, made_up, monkeypatch, capfd):
     """It is shown at the end, after the cells that failed."""
     made_up.failing = {"static"}
-    monkeypatch.setattr(sweep.report, "write", lambda folder: {}["a fault"])
+    monkeypatch.setattr(sweep.sweep_report, "write", lambda *_: {}["a fault"])
     with pytest.raises(KeyError, match="a fault"):
         call_sweep(GRID)
     assert made_up.methods == ["dense", "static", "set", "static"]
@@ -329,7 +331,7 @@ def test_report_is_that_of_undisturbed_cells(real, tmp_path):
     assert json.loads((folder / "sweep.json").read_text())["cells"] == list(real["codes"])
     shutil.copytree(real["alone"], tmp_path, dirs_exist_ok=True)
     shutil.copy(folder / "sweep.json", tmp_path)
-    text = report.write(str(tmp_path))
+    text = write_report(str(tmp_path))
     assert text == (folder / "report.md").read_text() and text in real["again"][1]
     assert "2 of 3 cells" in text
     assert (folder / "report.png").read_bytes() == (tmp_path / "report.png").read_bytes()

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from study_cells import write_report
 from sweep_cells import GRID
 
-from experiments import evaluate, measure, measures, report
+from experiments import evaluate, measure
+from experiments.reports import measures
 
 ATTACKS = "--evaluate=--attacks=fgsm --epsilons=0.1"
 
@@ -26,7 +28,7 @@ def test_finished_cells_are_attacked_once(call_sweep, made_up, tmp_path):
     call_sweep(GRID, ATTACKS)
     assert len(made_up.evaluated) == 6
     folder.rename(tmp_path / "elsewhere")
-    assert "**Warning**, static 50 %: masked" in report.write(str(tmp_path / "elsewhere"))
+    assert "**Warning**, static 50 %: masked" in write_report(str(tmp_path / "elsewhere"))
 
 
 def test_finished_cells_are_measured_once(call_sweep, made_up):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from experiments.engine import Cell, Event
-from experiments.sweep_progress import SweepProgress
+from experiments.sweeps.progress import SweepProgress
+from experiments.sweeps.scheduler import Cell, Event
 
 DETAILS = {"one": "{'seed': 0}", "two": "{'seed': 1}", "three": "{'seed': 2}"}
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.sparsity import SET, LayerState, RigL, masked_weights, sparsify
-from robust_sparse_tf.sparsity.updater import uniform
+from robust_sparse_tf.sparsity.methods.base import uniform
 
 SHAPES = [(7, 5), (12, 3), (1, 30)]
 UPDATES = 100

@@ -13,7 +13,7 @@ import tf_keras as keras
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.sparsity import GradualMagnitude, masked_weights
-from robust_sparse_tf.sparsity.updater import layer_states, set_masks
+from robust_sparse_tf.sparsity.methods.base import layer_states, set_masks
 
 layers = keras.layers
 LAST = 24

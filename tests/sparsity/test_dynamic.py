@@ -11,9 +11,9 @@ from networks import slow, weights_of
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import SET, RigL, masked_weights
-from robust_sparse_tf.sparsity.ema import EMAGrowth
-from robust_sparse_tf.sparsity.flying_bird import FlyingBird, FlyingBirdPlus
-from robust_sparse_tf.sparsity.snfs import SNFS
+from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
+from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird, FlyingBirdPlus
+from robust_sparse_tf.sparsity.methods.snfs import SNFS
 
 layers = keras.layers
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.sparsity import LayerState, densities, masked_weights, sparsify
-from robust_sparse_tf.sparsity.flying_bird import FlyingBird, FlyingBirdPlus
+from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird, FlyingBirdPlus
 
 FEEDBACKS = list(itertools.product([0.0, 1.0], repeat=2))
 

@@ -6,7 +6,7 @@ import tf_keras as keras
 from robust_sparse_tf import models, sparsify
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import GradualMagnitude, densities, masked_weights
-from robust_sparse_tf.sparsity.updater import layer_states
+from robust_sparse_tf.sparsity.methods.base import layer_states
 
 SIZE = 64 * 300 + 300 * 100 + 100 * 10
 

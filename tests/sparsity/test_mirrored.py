@@ -10,8 +10,8 @@ from networks import slow
 
 from robust_sparse_tf.attacks import FGSM
 from robust_sparse_tf.sparsity import SET, GradualMagnitude, RigL, masked_weights, sparsify
-from robust_sparse_tf.sparsity.ema import EMAGrowth
-from robust_sparse_tf.sparsity.snfs import SNFS
+from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
+from robust_sparse_tf.sparsity.methods.snfs import SNFS
 from robust_sparse_tf.training import AdversarialModel, devices
 
 layers = keras.layers

@@ -8,7 +8,7 @@ import tensorflow as tf
 from dynamic_networks import compiled, examples
 
 from robust_sparse_tf.sparsity import SET, masked_weights
-from robust_sparse_tf.sparsity.schedule import decayed, is_due
+from robust_sparse_tf.sparsity.methods.schedule import decayed, is_due
 
 
 @pytest.mark.parametrize("start, stop, interval", [(0, 0, 4), (3, 0, 4), (3, 11, 4), (5, 20, 1)])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import LayerState
-from robust_sparse_tf.sparsity.snfs import SNFS, apportion
+from robust_sparse_tf.sparsity.methods.snfs import SNFS, apportion
 
 
 def apportioned(total: int, shares: list[float], rooms: list[int]) -> np.ndarray:

@@ -18,8 +18,8 @@ from robust_sparse_tf.sparsity import (
     sparsify,
     strip,
 )
-from robust_sparse_tf.sparsity.ema import EMAGrowth
-from robust_sparse_tf.sparsity.snfs import SNFS
+from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
+from robust_sparse_tf.sparsity.methods.snfs import SNFS
 
 layers = keras.layers
 

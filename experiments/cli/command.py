@@ -1,0 +1,86 @@
+"""How the commands end: one line that says what was wrong, and an exit code."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from robust_sparse_tf.errors import InputError, TrainingError
+
+BUSY = 75  # EX_TEMPFAIL of sysexits.h
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+class BusyError(InputError):
+    """Another process works in the same directory; the same command may succeed later."""
+
+
+def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
+    """What the work returns, or the code of its failure, with a line on stderr.
+
+    Args:
+        work: the command.
+        interrupted: what is said after an interrupt.
+
+    Returns:
+        2 for wrong input, 75 where another process works in the same directory, 1 for a run that
+        failed or a file that cannot be written, 130 for an interrupt.
+    """
+    with _noted_interrupts() as interrupts:
+        try:
+            return work()
+        except BaseException as error:
+            code, message = _failure(error)
+            # TensorFlow's C++ code makes errors of its own from an interrupt.
+            if interrupts or isinstance(error, KeyboardInterrupt):
+                code, message = _INTERRUPTED, interrupted
+            if not code:
+                raise
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process; after an interrupt by the signal itself, so that a shell's loop ends, too.
+
+    CPython does so by itself, but only where the interrupt hit code that was made by `exec`.
+    """
+    if code == _INTERRUPTED:
+        sys.stdout.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+    sys.exit(code)
+
+
+def _failure(error: BaseException) -> tuple[int, str]:
+    """The code and the line of an error; code 0 for a fault of ours, which is not to be hidden."""
+    if isinstance(error, BusyError):
+        return BUSY, str(error)
+    if isinstance(error, InputError):
+        return 2, str(error)
+    if isinstance(error, TrainingError):
+        return 1, str(error)
+    if isinstance(error, OSError):
+        return 1, f"cannot write {error.filename}: {error.strerror or error}"
+    return 0, ""
+
+
+@contextlib.contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """Gives a list of the interrupts so far; each still raises KeyboardInterrupt."""
+    seen: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:  # a shell's background jobs ignore interrupts
+        yield seen
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,83 @@
+"""The options of a measurement, and the files that hold what it measured."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from typing import Any
+
+from experiments.runs import options as flags
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import check, option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasureOptions:
+    """Which networks are measured, and how."""
+
+    model: str = option("", "a run's directory, with the networks of its rounds")
+    rounds: list = option([], "rounds, separated by commas (default: all)")
+    measures: list = option(
+        ["r_inf", "deepfool", "activation_sparsity"],
+        "what is measured, separated by commas",
+        choices=(
+            "r_inf",
+            "deepfool",
+            "carlini_wagner",
+            "clever",
+            "bounds",
+            "lipschitz",
+            "activation_sparsity",
+            "usefulness",
+        ),
+    )
+    data_dir: str = option("", "folder of prepared TFDS data, as in experiments.run")
+    examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
+    epsilon: float = option(0.1, "of FGS and rFGS, and of the bounds on r_inf", above=0)
+    deepfool_steps: int = option(50, "most steps of DeepFool", unit="steps", minimum=1)
+    cw_examples: int = option(1000, "test images for Carlini-Wagner", unit="images", minimum=1)
+    cw_searches: int = option(9, "constants tried by Carlini-Wagner", minimum=1)
+    cw_steps: int = option(1000, "steps of a search of Carlini-Wagner", unit="steps", minimum=1)
+    cw_constant: float = option(0.001, "first constant of Carlini-Wagner", above=0)
+    clever_examples: int = option(100, "test images for CLEVER", unit="images", minimum=1)
+    clever_batches: int = option(500, "maxima to which CLEVER fits its distribution", minimum=1)
+    clever_samples: int = option(1024, "gradients of which each maximum is one", minimum=1)
+    clever_radius: float = option(5.0, "l2 radius of CLEVER's ball", unit="input units", above=0)
+    lipschitz_examples: int = option(100, "test images for lemma 3.1", unit="images", minimum=1)
+    lipschitz_radius: float = option(0.1, "of lemma 3.1's ball", unit="input units", minimum=0)
+    seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not all(word.isdecimal() for word in self.rounds):
+            raise InputError(f"rounds={','.join(self.rounds)}: must be whole numbers from 0")
+
+
+def parse(argv: list[str]) -> MeasureOptions:
+    """The options of a command line, whose first word is the program's name.
+
+    Raises:
+        InputError: for what is not allowed.
+    """
+    return flags.make(MeasureOptions, flags.parse_group(argv, MeasureOptions))
+
+
+def paths(run: str, options: MeasureOptions) -> list[str]:
+    """The files of the measures of each round; named by what is asked, whether there or not.
+
+    Args:
+        run: its directory; without rounds given, those whose networks are there.
+        options: what is asked.
+    """
+    numbers = [int(word) for word in options.rounds]
+    if not numbers and os.path.isdir(os.path.join(run, "rounds")):
+        numbers = sorted(map(int, os.listdir(os.path.join(run, "rounds"))))
+    text = json.dumps(asked(options), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return [os.path.join(run, "rounds", str(n), f"measures-{digest}.json") for n in numbers]
+
+
+def asked(options: MeasureOptions) -> dict[str, Any]:
+    """What decides on the measures of a network."""
+    places = ("model", "rounds", "data_dir")
+    return {name: value for name, value in vars(options).items() if name not in places}

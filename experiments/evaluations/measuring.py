@@ -1,0 +1,139 @@
+"""The measures of a round's network, as the studies take them."""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from experiments.cli.quiet import quiet_stderr
+from experiments.evaluations import loading
+from experiments.evaluations.measure_options import MeasureOptions, asked
+from robust_sparse_tf import data, evaluation
+from robust_sparse_tf.attacks import FGSM, RFGSM, CarliniWagner, DeepFool
+from robust_sparse_tf.errors import InputError, RunWarning
+from robust_sparse_tf.evaluation.margins import batches
+
+# DeepFool's authors clip nothing, and the theorems on linear models speak of inputs of any value.
+# The study's r_2 of linear models are near the theorem's, and can only so be.
+_UNCLIPPED = {"clip_min": -1e6, "clip_max": 1e6}
+_LIPSCHITZ_BATCH = 20  # images; each needs matrices of a layer's inputs by its outputs
+
+
+Measures = dict[str, Any]
+
+
+def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    """By FGS and rFGS, and the accuracy; see `evaluation.r_inf`, which takes one attack."""
+    attacks = {"fgsm": FGSM(epsilon=options.epsilon), "rfgsm": RFGSM(epsilon=options.epsilon)}
+    found = evaluation.Evaluator(network, attacks, seed=options.seed)(test)
+    robust = {f"r_inf_{name}": value for name, value in found["robust_accuracy"].items()}
+    return {"accuracy": found["clean_accuracy"], **robust}
+
+
+def _deepfool(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    attack = DeepFool(steps=options.deepfool_steps, **_UNCLIPPED)
+    return {"r_2_deepfool": evaluation.r_2(network, test, attack)}
+
+
+def _carlini_wagner(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    attack = CarliniWagner(
+        binary_searches=options.cw_searches,
+        steps=options.cw_steps,
+        initial_constant=options.cw_constant,
+    )
+    return {"r_2_carlini_wagner": evaluation.r_2(network, test.first(options.cw_examples), attack)}
+
+
+def _clever(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    """The mean score; a misclassified example counts 0, as in r_2."""
+    few = test.first(options.clever_examples)
+    ((_, x, y),) = batches(few, few.size)
+    scores = evaluation.clever(
+        network,
+        x,
+        radius=options.clever_radius,
+        batches=options.clever_batches,
+        samples=options.clever_samples,
+        seed=options.seed,
+    )
+    correct = np.argmax(network(x, training=False), axis=1) == y.numpy()
+    return {"clever": float(np.mean(np.where(correct, scores, 0)))}
+
+
+def _bounds(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    """As the theorems state them, and exact: each class by its share, and with its bias."""
+    binary = test.num_classes == 2
+    bounds = evaluation.binary_bounds if binary else evaluation.multiclass_bounds
+    stated = bounds(network, test, options.epsilon)
+    exact = bounds(network, test, options.epsilon, as_stated=False)
+    return {
+        "bound_r_2": stated.r_2,
+        "bound_r_inf": stated.r_inf,
+        "bound_r_2_exact": exact.r_2,
+        "bound_r_inf_exact": exact.r_inf,
+    }
+
+
+def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    """Of each example the largest constant of all classes; their mean."""
+    found = {}
+    for norm in ("l2", "linf"):
+        constants = [
+            np.max(evaluation.local_lipschitz(network, x, options.lipschitz_radius, norm=norm), 1)
+            for _, x, _ in batches(test.first(options.lipschitz_examples), _LIPSCHITZ_BATCH)
+        ]
+        found[f"lipschitz_{norm}"] = float(np.mean(np.concatenate(constants)))
+    return found
+
+
+def _activation_sparsity(
+    network: keras.Model, test: data.Split, options: MeasureOptions
+) -> Measures:
+    """Of the layer that feeds the last one."""
+    *_, last = evaluation.activation_sparsity(network, test).values()
+    return {"activation_sparsity": last}
+
+
+def _usefulness(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+    """Of each feature, lists by name; see `evaluation.Usefulness`."""
+    del options
+    found = vars(evaluation.usefulness(network, test))
+    return {"usefulness": {name: values.tolist() for name, values in found.items()}}
+
+
+_MEASURES: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Measures]] = {
+    "r_inf": _r_inf,
+    "deepfool": _deepfool,
+    "carlini_wagner": _carlini_wagner,
+    "clever": _clever,
+    "bounds": _bounds,
+    "lipschitz": _lipschitz,
+    "activation_sparsity": _activation_sparsity,
+    "usefulness": _usefulness,
+}
+
+
+def of_round(folder: str, test: data.Split, options: MeasureOptions) -> dict[str, Any]:
+    """The measures of a network, None for one that cannot be taken, and why it cannot."""
+    begin = time.monotonic()
+    network = loading.network(folder)
+    measures: Measures = {}
+    missing: dict[str, str] = {}
+    with warnings.catch_warnings(record=True) as told, quiet_stderr():
+        warnings.simplefilter("always", RunWarning)
+        for name in options.measures:
+            try:
+                measures |= _MEASURES[name](network, test, options)
+            except InputError as error:
+                missing[name] = str(error)
+    return {
+        "options": asked(options),
+        "images": test.size,
+        "measures": measures,
+        "missing": missing,
+        "warnings": [str(each.message) for each in told if issubclass(each.category, RunWarning)],
+        "seconds": time.monotonic() - begin,
+    }

@@ -1,0 +1,105 @@
+"""The table and the figure of a sweep by method and density."""
+
+import json
+import statistics
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from experiments.runs.results import deviation
+
+Row = dict[str, Any]
+
+
+def summarise(results: list[dict[str, Any]]) -> list[Row]:
+    """One row for each method and density: means and standard deviations over seeds.
+
+    Args:
+        results: the `results.json` of each finished cell, with its flags.
+
+    Returns:
+        Rows by method and falling density: `method`, `density` (mean over the seeds), `seeds`, and
+        by measure ("clean" and each attack) `mean` and `std`, fractions; `std` (of the sample, n -
+        1) is None for one seed.
+    """
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for result in results:
+        varied = {k: v for k, v in result["flags"].items() if k != "seed"}
+        groups.setdefault((json.dumps(varied, sort_keys=True)), []).append(result)
+    rows = []
+    for group in groups.values():
+        last = [result["rounds"][-1] for result in group]
+        measures = {"clean": [entry["test"]["clean_accuracy"] for entry in last]}
+        for attack in last[0]["test"]["robust_accuracy"]:
+            measures[attack] = [entry["test"]["robust_accuracy"][attack] for entry in last]
+        rows.append(
+            {
+                "method": group[0]["flags"].get("method", "lottery"),
+                "density": statistics.fmean(entry["density"] for entry in last),
+                "seeds": len(group),
+                "measures": {name: _spread(values) for name, values in measures.items()},
+            }
+        )
+    order = list(dict.fromkeys(row["method"] for row in rows))
+    return sorted(rows, key=lambda row: (order.index(row["method"]), -row["density"]))
+
+
+def markdown(rows: list[Row]) -> str:
+    """Test accuracies in percent, mean ± standard deviation."""
+    names = _measures(rows)
+    lines = [
+        "# Test accuracy (%) by method and density",
+        "",
+        "| method | density | " + " | ".join(names) + " | seeds |",
+        "| --- |" + " ---: |" * (len(names) + 2),
+    ]
+    for row in rows:
+        shown = [_percent(row["measures"].get(name)) for name in names]
+        cells = [row["method"], f"{100 * row['density']:.1f}", *shown, str(row["seeds"])]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _spread(values: list[float]) -> dict[str, float | None]:
+    return {"mean": statistics.fmean(values), "std": deviation(values)}
+
+
+def _measures(rows: list[Row]) -> list[str]:
+    """The measures of any row; cells may differ in the attacks that they evaluate."""
+    return list(dict.fromkeys(name for row in rows for name in row["measures"]))
+
+
+def _percent(measure: dict[str, float | None] | None) -> str:
+    if measure is None:
+        return ""
+    text = f"{100 * measure['mean']:.2f}"
+    return text if measure["std"] is None else f"{text} ± {100 * measure['std']:.2f}"
+
+
+def draw(path: str, rows: list[Row]) -> None:
+    names = _measures(rows)
+    figure = Figure(figsize=(5 * len(names), 4))
+    axes = figure.subplots(1, len(names), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        measured = [row for row in rows if name in row["measures"]]
+        for method in dict.fromkeys(row["method"] for row in measured):
+            own = [row for row in measured if row["method"] == method]
+            means = [row["measures"][name]["mean"] for row in own]
+            stds = [row["measures"][name]["std"] or 0 for row in own]
+            densities = [row["density"] for row in own]
+            if method == "dense":
+                axis.axhline(means[0], color="black", linestyle="--", label=method)
+            else:
+                axis.errorbar(densities, means, stds, marker="o", capsize=3, label=method)
+        axis.set_xscale("log")
+        axis.invert_xaxis()
+        ticks = sorted({float(f"{r['density']:.2g}") for r in rows if r["method"] != "dense"})
+        axis.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+        axis.minorticks_off()
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.set_xlabel("density")
+        axis.set_ylabel("test accuracy" if name == "clean" else f"test accuracy under {name}")
+    axes[0][0].legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)

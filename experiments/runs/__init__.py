@@ -1,0 +1,1 @@
+"""One training run: its options, directory, log, figures and results."""

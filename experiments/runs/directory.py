@@ -1,0 +1,139 @@
+"""The directory of one run: named by its flags, owned by one process, complete or resumable."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from typing import Any
+
+from experiments.cli.command import BusyError
+from experiments.runs.options import different
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
+
+_LOCK, _CONFIG, _RESULTS = ".lock", "config.json", "results.json"
+
+
+class RunDirectory:
+    """The place of a run's files.
+
+    Args:
+        values: the value of each flag.
+        owner: whether this process writes there; of a distributed run only one does.
+
+    Raises:
+        InputError: when the place cannot be written, is in use, holds something else, or was made
+            with other flags.
+    """
+
+    def __init__(self, values: dict[str, Any], *, owner: bool = True) -> None:
+        self.path = os.path.join(values["output_dir"], run_name(values))
+        self._values = values
+        if not owner:
+            return
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            self._lock = open(self.file(_LOCK), "w")  # noqa: SIM115, held until the process ends
+        except OSError as error:
+            raise InputError(
+                f"output_dir={values['output_dir']}: cannot be written ({error.strerror})"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BusyError(f"{self.path}: another process is running there") from error
+        if not values["overwrite"]:
+            self._check()
+
+    def file(self, *names: str) -> str:
+        """A path inside; its folder is not made."""
+        return os.path.join(self.path, *names)
+
+    def start(self, record: dict[str, Any]) -> None:
+        """Writes config.json, after emptying the directory where that was asked for."""
+        if self._values["overwrite"]:
+            for name in os.listdir(self.path):
+                if name != _LOCK:
+                    _remove(self.file(name))
+        if not os.path.exists(self.file(_CONFIG)):
+            write_json(self.file(_CONFIG), record)
+
+    def results(self) -> dict[str, Any] | None:
+        """The stored results of a finished run."""
+        path = self.file(_RESULTS)
+        if self._values["overwrite"] or not os.path.exists(path):
+            return None
+        with open(path) as file:
+            return json.load(file)
+
+    def _check(self) -> None:
+        others = [name for name in os.listdir(self.path) if name != _LOCK]
+        if not others:
+            return
+        try:
+            with open(self.file(_CONFIG)) as file:
+                stored = dict(json.load(file)["flags"])
+            if not set(stored) & set(self._values):
+                raise KeyError("flags")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if all(name.endswith(".partial") for name in others):
+                return  # killed while it wrote its first file
+            raise InputError(
+                f"{self.path}: holds files that are not of a run; choose another --output_dir"
+            ) from error
+        now = json.loads(json.dumps(self._values))
+        changed = sorted(
+            name
+            for name in now
+            if name in different(self._values) or name in stored
+            if now[name] != stored.get(name) and _is_hashed(name)
+        )
+        if changed:
+            name = changed[0]
+            raise InputError(
+                f"{self.path}: was made with other flags ({name}={stored.get(name)}, now "
+                f"{now[name]}); use --overwrite or another --output_dir"
+            )
+
+
+def run_name(values: dict[str, Any]) -> str:
+    """A readable prefix and a hash of the flags that differ from the defaults."""
+    identity = json.dumps(different(values), sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    kind = values["strategy"] if values["method"] == "lottery" else values["method"]
+    return f"{values['dataset']}-{values['attack']}-{kind}-{digest}"
+
+
+def finished(folder: str, name: str) -> dict[str, Any] | None:
+    """The results of a run in a folder; None where they are missing, or those of another run."""
+    path = os.path.join(folder, name, _RESULTS)
+    if not os.path.exists(path):
+        return None
+    with open(path) as file:
+        results = json.load(file)
+    return results if results["name"] == name else None
+
+
+def write_json(path: str, content: Any) -> None:
+    """Writes a JSON file that appears under its name only when it is complete."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a text file that appears under its name only when it is complete."""
+    with files.complete(path) as file:
+        file.write(text.encode())
+
+
+def _is_hashed(name: str) -> bool:
+    from experiments.runs.options import fields
+
+    return any(field.name == name and field.metadata["hashed"] for field in fields())
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.remove(path)

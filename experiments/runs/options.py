@@ -1,0 +1,305 @@
+"""Flags made from the library's options, and the options made from the flags."""
+
+import copy
+import dataclasses
+import functools
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from absl import flags
+
+from experiments.runs.overfitting import MODES
+from robust_sparse_tf.attacks import BY_NAME as ATTACKS
+from robust_sparse_tf.attacks import MIM, PGD, RFGSM, Ascent
+from robust_sparse_tf.data import DataOptions
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models import BY_NAME as MODELS
+from robust_sparse_tf.options import allowed, check, default_of, option
+from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
+from robust_sparse_tf.sparsity import BY_NAME as METHODS
+from robust_sparse_tf.sparsity import LayerRates, Method
+from robust_sparse_tf.training import Mixed, OptimizerOptions
+from robust_sparse_tf.training.devices import DISTRIBUTIONS
+
+_ASCENTS = tuple(name for name, attack in ATTACKS.items() if issubclass(attack, Ascent))
+PRUNERS = {"weights": LayerRates, "features": FeaturePruning}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What belongs to a run and to no part of the library."""
+
+    model: str = option("lenet_300_100", "network", choices=tuple(MODELS))
+    width: float = option(
+        1.0, "multiplies the channels and hidden units of networks that have a width", above=0
+    )
+    attack: str = option("pgd", "attack in training", choices=("none", *_ASCENTS))
+    eval_attacks: list = option(
+        ["pgd"], "attacks in evaluation, separated by commas", choices=_ASCENTS
+    )
+    epsilon_std: float = option(
+        0.0,
+        "in training draw epsilon for each batch from |Norm(0, epsilon_std)|, at most 1, and steps "
+        "in proportion (0: always epsilon)",
+        unit="input units",
+        minimum=0,
+    )
+    method: str = option(
+        "lottery",
+        "how the network becomes sparse; 'lottery' prunes between rounds (LotteryTicket, "
+        "LayerRates), all others train once, for --iterations",
+        choices=("lottery", *METHODS),
+    )
+    prune: str = option(
+        "weights",
+        "what goes after a round of the lottery: the smallest weights (LayerRates), or the least "
+        "useful features of a classifier of two classes (FeaturePruning)",
+        choices=tuple(PRUNERS),
+    )
+    overfitting: str = option(
+        "warn",
+        "what to do when training against one step (fgsm, rfgsm) learns that step alone: its PGD "
+        "accuracy on training images, looked at in each evaluation, falls",
+        choices=MODES,
+    )
+    seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
+    jit_compile: str = option(
+        "auto",
+        "XLA for the whole train step; auto: never, as half batches side by side are faster",
+        choices=("auto", "on", "off"),
+    )
+    steps_per_execution: int = option(
+        0, "train steps a call of the graph (0: 50)", unit="steps", minimum=0
+    )
+    branches: int = option(
+        0, "parts of a batch computed side by side (0: 2 on a CPU of 2 cores or more)", minimum=0
+    )
+    intra_op_threads: int = option(
+        0, "threads of one operation (0: cores divided by branches)", minimum=0
+    )
+    distribute: str = option("none", "devices to train on", choices=DISTRIBUTIONS)
+    logical_cpus: int = option(1, "CPU devices to pretend, for tests", minimum=1)
+    output_dir: str = option("runs", "folder of all runs", hashed=False)
+    overwrite: bool = option(False, "start again where a run exists", hashed=False)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+GROUPS = (
+    RunOptions,
+    DataOptions,
+    PGD,
+    RFGSM,
+    MIM,
+    Mixed,
+    OptimizerOptions,
+    LayerRates,
+    FeaturePruning,
+    LotteryTicket,
+)
+# Images are in [0, 1] whatever the data set, and training has no targets.
+_NOT_FLAGS = ("clip_min", "clip_max", "targeted")
+
+
+def fields() -> list[dataclasses.Field]:
+    """The fields that are flags: group by group, then those of the methods."""
+    found = {}
+    for group in GROUPS:
+        for field in dataclasses.fields(group):
+            if field.name not in _NOT_FLAGS:
+                found.setdefault(field.name, field)
+    return [*found.values(), *_method_fields(set(found))]
+
+
+def _method_fields(taken: set[str]) -> list[dataclasses.Field]:
+    """The options of all methods; None, their default as flags, is the method's own default."""
+    found: dict[str, dataclasses.Field] = {}
+    for method in METHODS.values():
+        for field in dataclasses.fields(method):
+            if field.name not in taken and field.name not in found:
+                found[field.name] = _optional(field)
+    return list(found.values())
+
+
+def _optional(field: dataclasses.Field) -> dataclasses.Field:
+    same = copy.copy(field)
+    same.default, same.default_factory = None, dataclasses.MISSING
+    same.metadata = {**field.metadata, "kind": type(default_of(field))}
+    return same
+
+
+def kind(field: dataclasses.Field) -> type:
+    """The type of a flag's value, where it is given."""
+    return field.metadata.get("kind") or type(default_of(field))
+
+
+def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, Any]:
+    """The value of each flag of a run.
+
+    Args:
+        argv: the command line, whose first word is the program's name.
+        repeated: further flags that may be given several times, with their help; their values are
+            lists of strings.
+
+    Raises:
+        InputError: for an unknown flag, a value of the wrong kind, or a missing flagfile.
+    """
+    return _parse(argv, fields(), repeated or {})
+
+
+def parse_group(argv: list[str], group: type) -> dict[str, Any]:
+    """The value of each flag of another command, whose options are one group; see `parse`."""
+    return _parse(argv, list(dataclasses.fields(group)), {})
+
+
+def _parse(
+    argv: list[str], known: list[dataclasses.Field], repeated: dict[str, str]
+) -> dict[str, Any]:
+    values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "file of flags, one a line", flag_values=values)
+    for field in known:
+        _define(field, values)
+    for name, meaning in repeated.items():
+        flags.DEFINE_multi_string(name, [], meaning, flag_values=values)
+    try:
+        rest = values(argv)[1:]
+    except flags.Error as error:
+        message = " ".join(str(error).split()).removeprefix("ERROR:: ")
+        raise InputError(f"{message}; --help lists all flags") from error
+    if rest:
+        raise InputError(f"{rest[0]}: is not a flag; flags start with --")
+    found = {field.name: _value(field, getattr(values, field.name)) for field in known}
+    return found | {name: getattr(values, name) for name in repeated}
+
+
+def make_method(values: dict[str, Any]) -> Method | None:
+    """The method of the flag `method`; None for "lottery".
+
+    Raises:
+        InputError: for options that the method does not have, or does not allow.
+    """
+    name = values["method"]
+    common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
+    given = {
+        field.name: values[field.name]
+        for field in _method_fields(common)
+        if values[field.name] is not None
+    }
+    own = () if name == "lottery" else [f.name for f in dataclasses.fields(METHODS[name])]
+    for option_name in given:
+        if option_name not in own:
+            raise InputError(
+                f"{option_name}={given[option_name]}: is no option of method={name}"
+                + (f", which has {', '.join(own)}" if own else "")
+            )
+    return None if name == "lottery" else METHODS[name](seed=values["seed"], **given)
+
+
+def make(cls: type, values: dict[str, Any]) -> Any:
+    """An options object of a class from the values of the flags."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return cls(**{name: value for name, value in values.items() if name in names})
+
+
+def different(values: dict[str, Any]) -> dict[str, Any]:
+    """The flags that make a run what it is: those that differ from their defaults."""
+    return {
+        field.name: values[field.name]
+        for field in fields()
+        if field.metadata["hashed"] and values[field.name] != default_of(field)
+    }
+
+
+def value_of(kept: dict[str, Any], name: str) -> Any:
+    """The value of a flag where those that differ from their defaults are kept."""
+    return kept[name] if name in kept else _defaults()[name]
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    return {field.name: default_of(field) for field in fields()}
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """The flags whose values are not their defaults, those of places among them."""
+    return {
+        field.name: values[field.name]
+        for field in fields()
+        if values[field.name] != default_of(field)
+    }
+
+
+def method_options() -> set[str]:
+    """Names of the flags that are options of methods alone."""
+    common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
+    return {field.name for field in _method_fields(common)}
+
+
+def help_text() -> str:
+    """Every flag with its meaning, unit, default and allowed values."""
+    lines = ["python -m experiments.run [--flagfile=FILE] [--FLAG=VALUE ...]", ""]
+    described: set[str] = set()
+    for group in GROUPS:
+        lines.append(f"{group.__name__}: {group.__doc__.strip().splitlines()[0]}")
+        for field in dataclasses.fields(group):
+            if field.name not in (*_NOT_FLAGS, *described):
+                lines += _describe(field)
+                described.add(field.name)
+        lines.append("")
+    lines.append("Methods: of those that have them")
+    for field in _method_fields(described):
+        lines += _describe(field)
+    return "\n".join(lines)
+
+
+def describe(group: type, usage: str) -> str:
+    """The flags of another command, whose options are one group."""
+    lines = [f"{usage} [--flagfile=FILE] [--FLAG=VALUE ...]", "", group.__doc__.strip()]
+    for field in dataclasses.fields(group):
+        lines += _describe(field)
+    return "\n".join(lines)
+
+
+def _describe(field: dataclasses.Field) -> Iterable[str]:
+    default, unit = default_of(field), field.metadata["unit"]
+    shown = ",".join(default) if isinstance(default, list) else json.dumps(default)
+    if default is None:
+        shown = _method_defaults(field.name)
+    detail = f"default: {shown}" + (f" {unit}" if unit else "")
+    rule = allowed(field)
+    yield f"  --{field.name}: {field.metadata['help']}"
+    yield f"      ({detail}{'' if rule == 'any value' else '; ' + rule})"
+
+
+def _method_defaults(name: str) -> str:
+    """The default of an option in each method that has it."""
+    by_default: dict[str, list[str]] = {}
+    for method, cls in METHODS.items():
+        for field in dataclasses.fields(cls):
+            if field.name == name:
+                by_default.setdefault(json.dumps(default_of(field)), []).append(method)
+    return ", ".join(f"{value} ({' '.join(own)})" for value, own in by_default.items())
+
+
+def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:
+    define = {
+        bool: flags.DEFINE_boolean,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        dict: flags.DEFINE_string,
+        list: flags.DEFINE_list,
+    }[kind(field)]
+    define(field.name, default_of(field), field.metadata["help"], flag_values=values)
+
+
+def _value(field: dataclasses.Field, value: Any) -> Any:
+    """A flag's value as its option takes it."""
+    if kind(field) is not dict or value is None:
+        return value
+    try:
+        return dict(json.loads(value))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{field.name}={value}: must be a JSON object") from error

@@ -1,0 +1,229 @@
+"""Figures 1 to 15 of "The Search for Sparse, Robust Neural Networks" (2019), of our runs."""
+
+import os
+import statistics
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from experiments.runs.results import deviation, validation_loss
+from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
+from experiments.studies.search_sparse_robust.protocol import unlike_published
+from robust_sparse_tf.procedures import CheckpointStore
+
+Histories = dict[str, list[dict[str, Any]]]
+
+DENSITIES = (100.0, 51.3, 16.9, 8.7, 3.6, 1.8)  # percent; those of the study's tables
+_STRATEGIES = {"original": "-", "random": "--", "continued": ":"}
+
+
+def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
+    """Draws all figures into `folder/figures`; returns Markdown that shows them."""
+    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
+    lines = ["## Figures", ""]
+    for dataset in values_of(cells, "dataset"):
+        own = select(cells, dataset=dataset)
+        for name, title, plot in (
+            (
+                "iterations",
+                "Figures 1, 2, 5, 6, 9, 10: accuracy and validation loss against iteration",
+                _iterations,
+            ),
+            (
+                "strategies",
+                "Figures 3, 4, 7, 8, 11, 12: at early stopping, against density, by strategy",
+                _strategies,
+            ),
+            (
+                "tickets",
+                "Figures 13 to 15: what the first trials' tickets are rewound to, by layer",
+                _tickets,
+            ),
+        ):
+            path = os.path.join("figures", f"{dataset}_{name}.png")
+            if figure := plot(folder, own, histories):
+                figure.suptitle(f"{dataset}: {title}", wrap=True)
+                figure.savefig(os.path.join(folder, path), dpi=70)
+                plt.close(figure)
+                lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
+    return lines
+
+
+def _trials(cells: list[Cell]) -> list[list[Cell]]:
+    """The cells of each way of training and pruning, which differ in nothing but their seeds."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(_title(cell), []).append(cell)
+    return list(found.values())
+
+
+def _title(cell: Cell) -> str:
+    attack, strategy = flag(cell, "attack"), flag(cell, "strategy")
+    trained = "natural" if attack == "none" else attack.upper()
+    rewound = f" ({flag(cell, 'rewind_to')})" if strategy == "original" else ""
+    words = (trained, f"{strategy}{rewound}", f"{flag(cell, 'iterations'):,}")
+    return "\n".join((", ".join(words), *unlike_published(cell)))
+
+
+def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, np.ndarray]:
+    """Each x with the mean of its values and their deviation (of the sample, 0 for one)."""
+    means = [statistics.fmean(values) for values in points.values()]
+    stds = [deviation(values) or 0 for values in points.values()]
+    return list(points), np.array(means), np.array(stds)
+
+
+def _curves(
+    axis: plt.Axes,
+    trials: list[Cell],
+    histories: Histories,
+    value: Callable[[dict], float | None],
+) -> None:
+    """A line for each density over the iterations of its round: the mean of trials, and a band."""
+    for place, percent in enumerate(DENSITIES):
+        points: dict[float, list[float]] = {}
+        for cell in trials:
+            number = nearest_round(cell, percent)
+            for record in histories[cell["name"]]:
+                if record["round"] == number and (y := value(record)) is not None:
+                    points.setdefault(record["iteration"], []).append(y)
+        if points:
+            color = plt.cm.viridis(place / len(DENSITIES))
+            iterations, means, stds = _spread(dict(sorted(points.items())))
+            dot = "." if len(means) == 1 else ""
+            axis.plot(iterations, means, dot + "-", color=color, label=f"{percent:g} %", lw=1)
+            axis.fill_between(iterations, means - stds, means + stds, color=color, alpha=0.2)
+    axis.grid(alpha=0.3)
+    if not axis.lines:
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)
+
+
+def _attacks(cell: Cell) -> Iterable[str]:
+    return cell["rounds"][-1]["test"]["robust_accuracy"]
+
+
+def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
+    """Figures 1, 2, 5, 6, 9, 10, and the loss that early stopping looks at, which is of training.
+
+    A row for each training, a column for clean images, each attack and the loss. Rows of one
+    attack have the same axes, so that strategies can be compared.
+    """
+    nets = _trials(cells)
+    names = ["none", *dict.fromkeys(name for cell in cells for name in _attacks(cell))]
+    figure, axes = _axes(len(nets), len(names) + 1)
+    firsts: dict[str, np.ndarray] = {}
+    for row, trials in zip(axes, nets, strict=True):
+        first = firsts.setdefault(flag(trials[0], "attack"), row)
+        for axis, other in zip(row, first, strict=True):
+            if axis is not other:
+                axis.sharey(other)
+        for axis, name in zip(row[:-1], names, strict=True):
+            _curves(axis, trials, histories, lambda r, name=name: accuracy(r["test"], name))
+        attack = flag(trials[0], "attack")
+        _curves(row[-1], trials, histories, lambda r, attack=attack: validation_loss(r, attack))
+        row[0].set_ylabel(_title(trials[0]), fontsize="small")
+    for axis, name in zip(axes[0][:-1], names, strict=True):
+        axis.set_title("test accuracy (%)" + ("" if name == "none" else f", {name}"))
+    axes[0][-1].set_title("validation loss")
+    axes[0][0].legend(fontsize="x-small")
+    return figure
+
+
+def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
+    """Figures 3, 4, 7, 8, 11, 12: iteration and accuracies at early stopping."""
+    attacks = values_of(cells, "attack")
+    figure, axes = _axes(3, len(attacks))
+    for column, attack in enumerate(attacks):
+        own = select(cells, attack=attack)
+        axes[0][column].set_title("natural" if attack == "none" else attack.upper())
+        for trials in _trials(own):
+            robust = attack if attack != "none" else next(iter(_attacks(trials[0])), "none")
+            measures = (
+                lambda early: early["iteration"],
+                lambda early: accuracy(early["test"], "none"),
+                lambda early, robust=robust: accuracy(early["test"], robust),
+            )
+            style = _STRATEGIES[flag(trials[0], "strategy")]
+            for axis, value in zip(axes[:, column], measures, strict=True):
+                points = _by_density(trials, value)
+                dot = "." if len(points) == 1 else ""
+                axis.errorbar(*_spread(points), fmt=dot + style, label=_title(trials[0]), lw=1)
+            axes[2][column].set_ylabel(f"test accuracy (%), {robust}")
+    for axis in axes.flat:
+        axis.set_xscale("log")
+        axis.invert_xaxis()
+        ticks = [percent for percent in DENSITIES if percent >= 0.95 * axis.get_xlim()[1]]
+        axis.set_xticks(ticks, [f"{percent:g}" for percent in ticks])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("iteration")
+    axes[1][0].set_ylabel("test accuracy (%)")
+    for axis in axes[-1]:
+        axis.set_xlabel("weights (%)")
+        axis.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.3))
+    return figure
+
+
+def _by_density(
+    trials: list[Cell], value: Callable[[dict], float | None]
+) -> dict[float, list[float]]:
+    """By the weights that remain (percent), the trials' values at early stopping, where any."""
+    found: dict[float, list[float]] = {}
+    for cell in trials:
+        for entry in cell["rounds"]:
+            y = value(entry["early_stopping"])
+            if y is not None:
+                found.setdefault(round(100 * entry["density"], 3), []).append(y)
+    return found
+
+
+def _tickets(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure | None:
+    """Figures 13 to 15: the distribution of the weights that each density is rewound to."""
+    nets = [trials[0] for trials in _trials(select(cells, strategy="original"))]
+    found = [(cell, kernels) for cell in nets if (kernels := _rewound(folder, cell))]
+    if not found:
+        return None
+    layers = list(found[0][1])
+    figure, axes = _axes(len(found), len(layers))
+    for row, (cell, kernels) in enumerate(found):
+        for column, layer in enumerate(layers):
+            axis = axes[row][column]
+            for place, percent in enumerate(DENSITIES):
+                number = nearest_round(cell, percent)
+                if number is not None:
+                    mask = _masks(folder, cell, number)[layer]
+                    axis.hist(
+                        kernels[layer][mask],
+                        bins=80,
+                        density=True,
+                        histtype="step",
+                        color=plt.cm.viridis(place / len(DENSITIES)),
+                        label=f"{percent:g} %",
+                    )
+            axis.set_title(f"{_title(cell)}: {layer}", fontsize="small")
+            axis.locator_params(axis="x", nbins=5)
+    axes[0][0].legend(fontsize="x-small")
+    return figure
+
+
+def _rewound(folder: str, cell: Cell) -> dict[str, np.ndarray]:
+    """The kernels by layer that rounds are rewound to; {} where no checkpoint is left."""
+    path = os.path.join(folder, cell["name"], "checkpoints")
+    stored = CheckpointStore(path, read_only=True).load() if os.path.isdir(path) else None
+    if stored is None:
+        return {}
+    arrays = [stored[0][name] for name in sorted(stored[0]) if name.startswith("rewind/")]
+    kernels = [array for array in arrays if array.ndim > 1]
+    return dict(zip(_masks(folder, cell, 0), kernels, strict=True))
+
+
+def _masks(folder: str, cell: Cell, number: int) -> dict[str, np.ndarray]:
+    with np.load(os.path.join(folder, cell["name"], "rounds", str(number), "masks.npz")) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _axes(rows: int, columns: int) -> tuple[plt.Figure, np.ndarray]:
+    size = (3.5 * columns, 2.5 * rows + 0.5)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")

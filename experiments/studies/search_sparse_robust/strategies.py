@@ -1,0 +1,104 @@
+"""The strategies of "The Search for Sparse, Robust Neural Networks" (2019) beside each other."""
+
+import statistics
+from typing import Any
+
+from experiments.runs.results import markdown_table
+from experiments.studies.cells import Cell, accuracy, flag, how, nearest_round, select, values_of
+from experiments.studies.search_sparse_robust.figures import DENSITIES
+from experiments.studies.search_sparse_robust.protocol import unlike_published
+
+
+def compare(cells: list[Cell]) -> list[dict[str, Any]]:
+    """One entry a data set, way of training, strategy and density: accuracies at a round's end.
+
+    Returns:
+        Dicts of `dataset`, `trained` (its attack, "none" for none), `strategy` (with what it
+        rewinds to, where it does, and how it is unlike the published), `density`, and by attack
+        (the clean images' is "none") the mean accuracy over trials, percent. Nothing of training
+        by but one strategy.
+    """
+    found = []
+    for dataset in values_of(cells, "dataset"):
+        for trained in values_of(cells, "attack"):
+            nets = select(cells, dataset=dataset, attack=trained)
+            strategies = list(dict.fromkeys(map(_name, nets)))
+            for strategy in strategies if len(strategies) > 1 else []:
+                trials = [cell for cell in nets if _name(cell) == strategy]
+                for percent in DENSITIES:
+                    if means := _means(trials, percent):
+                        entry = dict(dataset=dataset, trained=trained, strategy=strategy)
+                        found.append(entry | {"density": percent} | means)
+    return found
+
+
+def markdown(found: list[dict[str, Any]]) -> list[str]:
+    """A table for each data set and way of training, and whether drawing anew is as good."""
+    lines = []
+    for dataset, trained in dict.fromkeys((e["dataset"], e["trained"]) for e in found):
+        own = [e for e in found if (e["dataset"], e["trained"]) == (dataset, trained)]
+        lines += [f"## {dataset}, trained {how(trained)}: strategies", ""]
+        lines += ["Test accuracy in percent at the end of a round.", ""]
+        lines += [*markdown_table(_table(own, trained)), "", *_held(own, trained)]
+    return lines
+
+
+def _name(cell: Cell) -> str:
+    strategy = flag(cell, "strategy")
+    rewound = f" ({flag(cell, 'rewind_to')})" if strategy == "original" else ""
+    return ", ".join((f"{strategy}{rewound}", *unlike_published(cell)))
+
+
+def _means(trials: list[Cell], percent: float) -> dict[str, float]:
+    """The mean accuracy over trials by attack; {} where none has such a density."""
+    tests = [
+        cell["rounds"][number]["test"]
+        for cell in trials
+        if (number := nearest_round(cell, percent)) is not None
+    ]
+    attacks = ["none", *(tests[0]["robust_accuracy"] if tests else [])]
+    return {
+        attack: statistics.fmean(values)
+        for attack in attacks
+        if (values := [v for test in tests if (v := accuracy(test, attack)) is not None])
+    }
+
+
+def _table(own: list[dict[str, Any]], trained: str) -> list[list[str]]:
+    strategies = list(dict.fromkeys(entry["strategy"] for entry in own))
+    attacks = dict.fromkeys(("none", trained))
+    titles = [
+        ("natural" if attack == "none" else f"under {attack.upper()}") + f": {strategy}"
+        for attack in attacks
+        for strategy in strategies
+    ]
+    rows = [["weights (%)", *titles]]
+    for percent in dict.fromkeys(entry["density"] for entry in own):
+        at = {entry["strategy"]: entry for entry in own if entry["density"] == percent}
+        values = [at.get(strategy, {}).get(attack) for attack in attacks for strategy in strategies]
+        words = ["-" if value is None else f"{value:.2f}" for value in values]
+        rows.append([f"{percent:g}", *words])
+    return rows
+
+
+def _held(own: list[dict[str, Any]], trained: str) -> list[str]:
+    """By how much each strategy is better than `random`, over the densities that are pruned."""
+    drawn = {e["density"]: e[trained] for e in own if e["strategy"] == "random" and trained in e}
+    words = []
+    for strategy in dict.fromkeys(entry["strategy"] for entry in own):
+        gains = [
+            entry[trained] - drawn[entry["density"]]
+            for entry in own
+            if entry["strategy"] == strategy != "random"
+            and trained in entry
+            and entry["density"] in drawn
+            and entry["density"] < DENSITIES[0]
+        ]
+        if gains:
+            better = sum(gain > 0 for gain in gains)
+            words.append(
+                f"{strategy} is better in {better} of {len(gains)} densities, by "
+                f"{statistics.fmean(gains):+.2f} points in the mean"
+            )
+    under = "on clean images" if trained == "none" else f"under {trained.upper()}"
+    return [f"Than random, {under}: {'; '.join(words)}.", ""] if words else []

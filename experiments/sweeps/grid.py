@@ -1,0 +1,82 @@
+"""Grids of runs: which flags vary, and the cells that come of them."""
+
+import dataclasses
+import itertools
+import json
+from typing import Any
+
+from experiments.runs import options as flags
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import BY_NAME as METHODS
+
+Values = dict[str, Any]
+
+
+def parse_grid(text: str) -> dict[str, list[str]]:
+    """The axes of a grid such as "method=set,rigl,density=0.5,0.1,seed=0,1".
+
+    A word with "=" begins an axis; the words after it are its further values. The items of a flag
+    that takes a list are joined by "+", as in "classes=1+7".
+
+    Raises:
+        InputError: for a grid without an axis, with one twice, or of unknown flags.
+    """
+    axes: dict[str, list[str]] = {}
+    name = ""
+    for word in text.split(","):
+        if "=" in word:
+            name, word = word.split("=", 1)
+            if name in axes:
+                raise InputError(f"grid={text}: {name} must be given once, as {name}=A,B")
+            axes[name] = []
+        if not name or not word:
+            raise InputError(f"grid={text}: must be like method=set,rigl,density=0.5,0.1")
+        axes[name].append(word)
+    kinds = {field.name: flags.kind(field) for field in flags.fields()}
+    for name, words in axes.items():
+        if name not in kinds:
+            raise InputError(f"grid={text}: {name} is no flag of experiments.run")
+        if kinds[name] is list:
+            axes[name] = [word.replace("+", ",") for word in words]
+    return axes
+
+
+def cells(shared: Values, grids: list[str]) -> list[Values]:
+    """The values of all flags of each cell, equal cells once, ordered by seed.
+
+    Options that a cell's method does not have are left out of it, so that "dense" is one cell
+    whatever the densities. All cells of a seed come before those of the next one: what a sweep has
+    when it is stopped is then worth most.
+
+    Args:
+        shared: the flags that all cells share, where they are not the defaults.
+        grids: see `parse_grid`.
+    """
+    found: dict[str, Values] = {}
+    for axes in map(parse_grid, grids):
+        for words in itertools.product(*axes.values()):
+            chosen = shared | dict(zip(axes, words, strict=True))
+            method = chosen.get("method", "lottery")
+            argv = [as_flag(name, v) for name, v in chosen.items() if _fits(name, method)]
+            values = flags.parse(["cell", *argv])
+            found.setdefault(json.dumps(flags.different(values), sort_keys=True), values)
+    return sorted(found.values(), key=lambda values: values["seed"])
+
+
+def as_flag(name: str, value: Any) -> str:
+    """A flag as a word of a command line."""
+    if isinstance(value, list):
+        value = ",".join(value)
+    elif isinstance(value, dict):
+        value = json.dumps(value)
+    return f"--{name}={value}"
+
+
+def _fits(name: str, method: str) -> bool:
+    """Whether a flag means something for a method; flags of no method do for all."""
+    if name not in flags.method_options():
+        return True
+    names = (
+        [field.name for field in dataclasses.fields(METHODS[method])] if method in METHODS else []
+    )
+    return name in names

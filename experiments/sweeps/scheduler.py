@@ -1,0 +1,329 @@
+"""Runs the commands of a sweep's cells: one a core by Ray, or one after the other."""
+
+import collections
+import contextlib
+import dataclasses
+import enum
+import functools
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from experiments.cli import command
+from experiments.cli.quiet import quiet_stderr
+from experiments.sweeps import process
+from robust_sparse_tf.errors import InputError
+
+# Of every command, also of those that have no flags for it.
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
+)
+_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_OBJECT_STORE = 80 * 2**20  # bytes; Ray's least is 75 MiB, and nothing is stored
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A command, and the file that gets what it prints."""
+
+    name: str
+    command: tuple[str, ...]
+    log: str
+
+
+class Event(enum.Enum):
+    """What happens to a cell."""
+
+    STARTED = "started"
+    DONE = "done"
+    AGAIN = "again"  # is tried again, later
+    FAILED = "failed"
+
+
+class End(enum.Enum):
+    """How a command ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"  # its flags
+    BUSY = "busy"  # another process runs the cell
+    LOST = "lost"  # with the node that ran it
+
+
+# By exit code, see `cli.command`; any other is a failure.
+_ENDS = {2: End.REFUSED, command.BUSY: End.BUSY}
+
+# How often a command is tried again, and after how many seconds. What runs a busy cell may be what
+# a lost node left, which ends soon; that a node is lost is no fault of the command.
+_AGAIN = {
+    End.FAILED: (1, 0.0),
+    End.REFUSED: (0, 0.0),
+    End.BUSY: (6, 10.0),
+    End.LOST: (10, 1.0),
+}
+
+
+class Outcome(NamedTuple):
+    """The end of a command, and the last line that it printed."""
+
+    end: End
+    said: str
+
+
+Tell = Callable[[Cell, Event, str], None]
+
+
+def run(cells: Sequence[Cell], tell: Tell, address: str | None = None) -> dict[str, str]:
+    """Runs cells, as many at a time as there are cores.
+
+    Args:
+        cells: what is to be run, the most urgent first.
+        tell: called with a cell, what happens to it, and for a failure the line that says why.
+        address: "HOST:PORT" of a Ray cluster whose nodes see the same files; None for this machine.
+
+    Returns:
+        For each failed cell, by its name, the last line that it printed.
+
+    Raises:
+        InputError: for an address that cannot be reached.
+    """
+    if not cells and not address:
+        return {}
+    with contextlib.closing(_place(len(cells), address)) as place, _terminable():
+        return _Schedule(cells, place, tell).run()
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Lets SIGTERM interrupt this process, whose commands then end as by an interrupt.
+
+    It has to come after Ray, whose own handler prints the stack.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+class _Place(Protocol):
+    """Where commands are run."""
+
+    def slots(self) -> int:
+        """How many commands can be run at a time."""
+
+    def start(self, command: Sequence[str], log: str) -> Any:
+        """Starts a command, and gives what stands for it in `wait`; see `process.run`."""
+
+    def wait(self, started: list[Any], seconds: float) -> list[tuple[Any, Outcome]]:
+        """The commands that are ended; returns after some seconds where none is."""
+
+    def close(self) -> None:
+        """Ends what is still running."""
+
+
+@dataclasses.dataclass
+class _Job:
+    """A cell on its way, and how its command ended where it did not end well."""
+
+    cell: Cell
+    earliest: float = 0.0  # next start, on the monotonic clock
+    ends: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+
+
+class _Schedule:
+    """Which cell is run next."""
+
+    def __init__(self, cells: Sequence[Cell], place: _Place, tell: Tell) -> None:
+        self._waiting = collections.deque(map(_Job, cells))
+        self._running: dict[Any, _Job] = {}
+        self._place, self._tell = place, tell
+        self._failed: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        """Runs all; see the function of this name."""
+        while self._waiting or self._running:
+            self._start()
+            if self._running:
+                for started, outcome in self._place.wait(list(self._running), seconds=1.0):
+                    self._end(self._running.pop(started), outcome)
+            else:
+                first = min(job.earliest for job in self._waiting)
+                time.sleep(max(0.0, first - time.monotonic()))
+        return self._failed
+
+    def _start(self) -> None:
+        """Starts what may be started, in order, while there are free cores."""
+        free = self._place.slots() - len(self._running)
+        now = time.monotonic()
+        for job in [job for job in self._waiting if job.earliest <= now][: max(0, free)]:
+            self._waiting.remove(job)
+            self._tell(job.cell, Event.STARTED, "")
+            self._running[self._place.start(job.cell.command, job.cell.log)] = job
+
+    def _end(self, job: _Job, outcome: Outcome) -> None:
+        """Ends a cell, tries again, or gives it up."""
+        if outcome.end is End.DONE:
+            self._tell(job.cell, Event.DONE, "")
+            return
+        job.ends[outcome.end] += 1
+        most, pause = _AGAIN[outcome.end]
+        if job.ends[outcome.end] <= most:
+            job.earliest = time.monotonic() + pause
+            self._waiting.append(job)
+            self._tell(job.cell, Event.AGAIN, outcome.said)
+        else:
+            self._failed[job.cell.name] = outcome.said
+            self._tell(job.cell, Event.FAILED, outcome.said)
+
+
+def _place(size: int, address: str | None) -> _Place:
+    """Where a number of cells is run; says why they are run one after the other."""
+    there = importlib.util.find_spec("ray") is not None
+    if address:
+        if not there:
+            raise InputError(f"ray_address={address}: needs Ray (pip install '.[sweep]')")
+        return _Ray(address)
+    if min(cores(), size) == 1:
+        return _OneByOne()
+    if there:
+        return _Ray()
+    print("Ray is not installed (pip install '.[sweep]'): the cells run one after the other")
+    return _OneByOne()
+
+
+class _OneByOne:
+    """Runs commands in processes of this one, one after the other."""
+
+    def __init__(self) -> None:
+        self._run = functools.partial(process.run, environment=_environment(), folder=os.getcwd())
+
+    def slots(self) -> int:
+        return 1
+
+    def start(self, command: Sequence[str], log: str) -> Callable[[], tuple[int, str]]:
+        return functools.partial(self._run, command, log)
+
+    def wait(self, started: list[Any], seconds: float) -> list[tuple[Any, Outcome]]:
+        return [(command, _outcome(*command())) for command in started]
+
+    def close(self) -> None:
+        pass
+
+
+class _Ray:
+    """Runs commands as tasks of Ray, each on a core.
+
+    Args:
+        address: "HOST:PORT" of a cluster; by default Ray is started on this machine alone, and
+            nobody else can reach it.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        self._environment, self._folder = _environment(), os.getcwd()
+        os.environ.update(_RAY)
+        self._files = None
+        if address:
+            _check_reachable(address)
+            os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 40 s each, instead of 20
+        else:
+            # Without clusters Ray's own address is 127.0.0.1; it is read when Ray is imported.
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            # Not where TMPDIR says: the names of sockets must be short.
+            self._files = tempfile.TemporaryDirectory(
+                prefix="sweep-", dir="/tmp", ignore_cleanup_errors=True
+            )
+        import ray
+
+        self._ray = ray
+        with quiet_stderr():
+            failure = self._connect(address)
+        if failure:
+            self.close()
+            raise InputError(f"ray_address={address}: no cluster to work on ({failure})")
+        self._task = ray.remote(num_cpus=1, max_retries=0)(process.run)
+
+    def _connect(self, address: str | None) -> str:
+        """Connects to a cluster, or starts Ray here; returns what a cluster said against it."""
+        quiet = dict(logging_level="ERROR", log_to_driver=False)
+        if not address:
+            self._ray.init(
+                "local",  # whatever RAY_ADDRESS says
+                num_cpus=cores(),
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE,
+                _temp_dir=self._files.name,
+                **quiet,
+            )
+            return ""
+        try:
+            self._ray.init(address, **quiet)
+        except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+            return str(error).strip().split("\n")[0] or type(error).__name__
+        return ""
+
+    def slots(self) -> int:
+        return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
+
+    def start(self, command: Sequence[str], log: str) -> Any:
+        return self._task.remote(command, os.path.abspath(log), self._environment, self._folder)
+
+    def wait(self, started: list[Any], seconds: float) -> list[tuple[Any, Outcome]]:
+        ended, _ = self._ray.wait(started, timeout=seconds)
+        return [(task, self._outcome(task)) for task in ended]
+
+    def _outcome(self, task: Any) -> Outcome:
+        errors = self._ray.exceptions
+        try:
+            return _outcome(*self._ray.get(task))
+        except (errors.RayTaskError, errors.OutOfMemoryError) as error:
+            return Outcome(End.FAILED, str(error).strip().splitlines()[-1])
+        except errors.RayError as error:
+            return Outcome(End.LOST, f"its node is lost ({type(error).__name__})")
+
+    def close(self) -> None:
+        self._ray.shutdown()
+        if self._files:
+            self._files.cleanup()
+
+
+def _outcome(code: int, said: str) -> Outcome:
+    """The end of a command by its exit code and its last line."""
+    said = said.removeprefix("error: ") or f"exit code {code}"
+    if code == 0:
+        return Outcome(End.DONE, said)
+    return Outcome(_ENDS.get(code, End.FAILED), said)
+
+
+def _environment() -> dict[str, str]:
+    """The variables of this process, and those that make one thread of a command."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return own | _ONE_THREAD
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for a minute.
+
+    Raises:
+        InputError: for an address where nothing listens, or that is none.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError(f"ray_address={address}: must be HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise InputError(f"ray_address={address}: cannot be reached ({error})") from error

@@ -1,0 +1,159 @@
+"""The cells of a sweep: what is left to do of each, and the directory that holds them."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Callable, Collection
+from typing import Any
+
+from experiments.evaluations import follow_up
+from experiments.runs import options as flags
+from experiments.runs.directory import finished, run_name, write_json
+from experiments.runs.training_run import TrainingRun
+from experiments.sweeps import chaining, scheduler
+from experiments.sweeps.grid import as_flag, cells
+from experiments.sweeps.progress import SweepProgress
+from robust_sparse_tf.errors import InputError, RunWarning
+
+_REPEATED = {
+    "grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1",
+    "evaluate": "attacks on each finished cell, as flags of experiments.evaluate",
+    "measure": "measures of each finished cell's rounds, as flags of experiments.measure",
+    "study": "the study that the report compares with",
+    "ray_address": "HOST:PORT of a Ray cluster whose nodes see the same files",
+}
+# What a core of its own makes best, with Ray and without it; part of the cells' names and bits.
+_ONE_CORE = {"branches": 1, "intra_op_threads": 1}
+# Where files lie, and who computes, is no part of what is computed.
+_PLACES = ("--output_dir=", "--data_dir=", "--ray_address=")
+# So many times as long as a report took it stays as it is: the figures of many cells take half a
+# minute, in which no other cell is begun.
+_REPORT_STAYS = 20
+
+
+class Sweep:
+    """The cells of a command line, and the directory that holds them.
+
+    Args:
+        argv: the command line, whose first word is the program's name.
+        studies: the names that the flag `study` may have.
+        on_change: called with the sweep's directory as cells end, to report on them.
+
+    Raises:
+        InputError: for wrong flags, those of any cell among them, or no grid.
+    """
+
+    def __init__(
+        self, argv: list[str], studies: Collection[str], on_change: Callable[[str], Any]
+    ) -> None:
+        base = flags.parse(argv, repeated=_REPEATED)
+        grids = base.pop("grid")
+        self._evaluations = [follow_up.evaluation(text) for text in base.pop("evaluate")]
+        self._measurements = [follow_up.measurement(text) for text in base.pop("measure")]
+        self._address = (base.pop("ray_address") or [None])[-1]
+        self._study = (base.pop("study") or [""])[-1]
+        if self._study not in ("", *studies):
+            allowed = ", ".join(studies)
+            raise InputError(f"study={self._study}: must be one of {allowed}")
+        base |= {name: value for name, value in _ONE_CORE.items() if not base[name]}
+        if not grids:
+            raise InputError("grid: must be given, as in --grid=method=set,rigl,density=0.5,0.1")
+        self.cells = cells(flags.given(base), grids)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
+            for values in self.cells:
+                TrainingRun(values)
+        identity = json.dumps([flags.different(base), grids], sort_keys=True)
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
+        words = [word for word in argv[1:] if not word.startswith(_PLACES)]
+        self._command = shlex.join(["python", "-m", "experiments.sweep", *words])
+        self._on_change = on_change
+        self._next_report = 0.0  # on the monotonic clock
+
+    def run(self) -> dict[str, str]:
+        """Runs all cells that are not finished.
+
+        Returns:
+            For each cell that failed, by its name, the last line that it printed.
+
+        Raises:
+            InputError: for a folder that cannot be written, or a cluster that cannot be reached.
+        """
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+        except OSError as error:
+            place = os.path.dirname(self.folder)
+            raise InputError(f"output_dir={place}: cannot be written ({error.strerror})") from error
+        details = {run_name(values): str(flags.different(values)) for values in self.cells}
+        content = {
+            "command": self._command,
+            "cells": list(details),
+            "evaluations": [each.text for each in self._evaluations],
+            "measurements": [each.text for each in self._measurements],
+            "study": self._study,
+        }
+        write_json(os.path.join(self.folder, "sweep.json"), content)
+        todo = [
+            self._cell(name, commands)
+            for name, values in zip(details, self.cells, strict=True)
+            if (commands := [*self._training(name, values), *self._follow_ups(name, values)])
+        ]
+        left = {cell.name for cell in todo}
+        with SweepProgress(details, len(details) - len(todo)) as progress:
+
+            def tell(cell: scheduler.Cell, event: scheduler.Event, why: str) -> None:
+                progress.show(cell, event, why)
+                if event in (scheduler.Event.DONE, scheduler.Event.FAILED):
+                    left.remove(cell.name)
+                    if left:  # after the last the whole report is written anyway
+                        self._report()
+
+            return scheduler.run(todo, tell, self._address)
+
+    def log(self, name: str) -> str:
+        """The file that gets what a cell prints."""
+        return os.path.join(self.folder, "logs", f"{name}.log")
+
+    def _report(self) -> None:
+        """Reports on what is there, where it is time to.
+
+        An error costs no cell; it is raised when all have ended.
+        """
+        begin = time.monotonic()
+        if begin < self._next_report:
+            return
+        with contextlib.suppress(Exception):
+            self._on_change(self.folder)
+        end = time.monotonic()
+        self._next_report = end + _REPORT_STAYS * (end - begin)
+
+    def _cell(self, name: str, commands: list[list[str]]) -> scheduler.Cell:
+        """A cell of what is left to do of it."""
+        command = (sys.executable, "-m", "experiments.chain", *chaining.join(commands))
+        return scheduler.Cell(name, command, self.log(name))
+
+    def _training(self, name: str, values: dict) -> list[list[str]]:
+        """The command that trains a cell, if it is not finished."""
+        if finished(self.folder, name) and not values["overwrite"]:
+            return []
+        given = flags.given(values | {"output_dir": self.folder})
+        return [["run", *(as_flag(key, value) for key, value in given.items())]]
+
+    def _follow_ups(self, name: str, values: dict) -> list[list[str]]:
+        """The commands that attack and measure a cell, except those whose files are there."""
+        cell = os.path.join(self.folder, name)
+        commands = []
+        for each in (*self._evaluations, *self._measurements):
+            own = each.of_cell(values)
+            if own is None:
+                continue
+            files = own.files(cell)
+            if not files or not all(map(os.path.exists, files)) or values["overwrite"]:
+                commands.append(own.argv(cell, values["data_dir"]))
+        return commands

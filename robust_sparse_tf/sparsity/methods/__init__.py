@@ -1,0 +1,1 @@
+"""The methods that choose and change masks, one file each."""

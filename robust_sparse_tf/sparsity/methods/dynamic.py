@@ -1,0 +1,123 @@
+"""The base of dynamic methods: some weights go, as many grow elsewhere."""
+
+import abc
+import dataclasses
+from collections.abc import Iterable
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods import schedule
+from robust_sparse_tf.sparsity.methods.base import (
+    Change,
+    LayerState,
+    Scheduled,
+    Targeted,
+    layer_states,
+    set_masks,
+)
+from robust_sparse_tf.sparsity.methods.static import random_masks
+
+
+@dataclasses.dataclass(frozen=True)
+class Dynamic(Targeted, Scheduled):
+    """Drops the active weights of least magnitude and grows as many, by a grow score.
+
+    A subclass gives the grow score. The number of weights of each layer never changes. An update
+    takes the place of the optimizer's step.
+    """
+
+    replaces_step = True
+    grows = True
+
+    _: dataclasses.KW_ONLY
+    drop_fraction: float = option(
+        0.3, "fraction of a layer's weights dropped at an update", minimum=0, maximum=1
+    )
+    drop_decay: str = option(
+        "cosine",
+        "how the drop fraction falls towards stop_step; constant without one",
+        choices=schedule.DECAYS,
+    )
+    decay_power: float = option(3.0, "power of the polynomial decay", above=0)
+    update_interval: int = option(100, "steps between updates", unit="steps", minimum=1)
+    start_step: int = option(0, "first step at which masks may change", unit="steps", minimum=0)
+    stop_step: int = option(
+        0, "step from which masks stay as they are (0: none)", unit="steps", minimum=0
+    )
+    grow_std: float = option(
+        0.0, "standard deviation of grown weights (0: they start at zero)", minimum=0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stop_step and self.stop_step <= self.start_step:
+            raise InputError(
+                f"stop_step={self.stop_step}: must be above start_step={self.start_step}"
+            )
+
+    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+        """Draws random masks; a model that is sparse already keeps its own."""
+        layers = layer_states(model)
+        self.structures(layers)
+        if all(bool(tf.reduce_all(layer.active)) for layer in layers):
+            set_masks(model, random_masks(self, layers))
+
+    def is_due(self, step: tf.Tensor) -> tf.Tensor:
+        """See `Scheduled.is_due`."""
+        return schedule.is_due(
+            step, start=self.start_step, stop=self.stop_step, interval=self.update_interval
+        )
+
+    def change(
+        self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
+    ) -> list[Change]:
+        """See `Scheduled.change`."""
+        numbers = self.numbers(layers, self.drops(layers, step), feedback)
+        changes = []
+        for layer, structure, number in zip(layers, self.structures(layers), numbers, strict=True):
+            drop, grow = tf.abs(layer.weight), self.grow_scores(layer, step)
+            changes.append(Change(*structure.swap(layer.active, drop, grow, *number)))
+        return changes
+
+    def numbers(
+        self, layers: list[LayerState], drops: list[tf.Tensor], feedback: tf.Tensor | None
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """How many weights of each layer go and grow: by default as many, none in full layers."""
+        del feedback
+        numbers = []
+        for layer, number in zip(layers, drops, strict=True):
+            number = tf.where(tf.reduce_all(layer.active), 0, number)
+            numbers.append((number, number))
+        return numbers
+
+    def drops(self, layers: list[LayerState], step: tf.Tensor) -> list[tf.Tensor]:
+        """How many weights of each layer go: int32, the drop fraction of the active, rounded.
+
+        None of layers that are to stay dense.
+        """
+        fraction = schedule.decayed(
+            self.drop_fraction, self.drop_decay, step, stop=self.stop_step, power=self.decay_power
+        )
+        fixed = self.fixed_densities([layer.name for layer in layers])
+        numbers = []
+        for layer in layers:
+            active = tf.math.count_nonzero(layer.active, dtype=tf.float32)
+            number = tf.cast(tf.round(fraction * active), tf.int32)
+            numbers.append(tf.zeros_like(number) if fixed.get(layer.name) == 1 else number)
+        return numbers
+
+    def initial(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor | None:
+        """See `Scheduled.initial`."""
+        if not self.grow_std:
+            return None
+        seeds = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(step, tf.int64) * 2**20])
+        seeds += [1, layer.index]  # other numbers than those of `uniform`
+        noise = tf.random.stateless_normal(layer.weight.shape, seeds, alg="philox")
+        return self.grow_std * noise
+
+    @abc.abstractmethod
+    def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
+        """How much each weight is worth growing: float32, at least 0, of the layer's shape."""

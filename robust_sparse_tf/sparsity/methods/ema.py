@@ -1,0 +1,36 @@
+"""Growth by a moving average of the dense gradient."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.base import LayerState
+from robust_sparse_tf.sparsity.methods.dynamic import Dynamic
+
+
+@dataclasses.dataclass(frozen=True)
+class EMAGrowth(Dynamic):
+    """Grows where the exponential moving average of the gradient is largest.
+
+    As `RigL`, but with the memory of many batches, which takes as much space as the weights.
+    """
+
+    _: dataclasses.KW_ONLY
+    gradient_decay: float = option(
+        0.9, "what stays of the average at each step", minimum=0, maximum=1
+    )
+
+    @property
+    def remembers(self) -> bool:
+        """See `Method.remembers`."""
+        return True
+
+    def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """See `Scheduled.remember`."""
+        del step
+        return self.gradient_decay * memory + (1 - self.gradient_decay) * gradient
+
+    def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
+        """See `Dynamic.grow_scores`."""
+        return tf.abs(layer.gradient)

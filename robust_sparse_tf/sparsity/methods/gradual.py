@@ -1,0 +1,87 @@
+"""Gradual magnitude pruning, on tfmot's schedules."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_model_optimization.sparsity import keras as tfmot
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.base import (
+    Change,
+    LayerState,
+    Scheduled,
+    Targeted,
+    layer_states,
+)
+from robust_sparse_tf.sparsity.methods.magnitude import magnitudes
+
+
+@dataclasses.dataclass(frozen=True)
+class GradualMagnitude(Targeted, Scheduled):
+    """Prunes the smallest weights while the network trains, more and more of them.
+
+    "To prune, or not to prune" (Zhu and Gupta, 2017), equation 1, which is tfmot's
+    `PolynomialDecay`: the share of weights taken away follows its schedule until the density is
+    reached, in each layer in proportion. Pruned weights never come back.
+    """
+
+    _: dataclasses.KW_ONLY
+    initial_density: float = option(1.0, "density at start_step", above=0, maximum=1)
+    start_step: int = option(0, "first step at which weights go", unit="steps", minimum=0)
+    stop_step: int = option(1000, "step at which the density is reached", unit="steps", minimum=1)
+    update_interval: int = option(100, "steps between updates", unit="steps", minimum=1)
+    decay_power: float = option(3.0, "power of the polynomial schedule", above=0)
+    constant_density: bool = option(
+        False, "keep to the density from start_step on, as tfmot's ConstantSparsity does"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stop_step <= self.start_step:
+            raise InputError(
+                f"stop_step={self.stop_step}: must be above start_step={self.start_step}"
+            )
+        if self.density > self.initial_density:
+            raise InputError(
+                f"density={self.density}: must be at most initial_density={self.initial_density}"
+            )
+
+    @property
+    def schedule(self) -> tfmot.PruningSchedule:
+        """tfmot's schedule: from a step to (whether to prune, sparsity)."""
+        common = dict(begin_step=self.start_step, frequency=self.update_interval)
+        if self.constant_density:
+            return tfmot.ConstantSparsity(1 - self.density, end_step=-1, **common)
+        return tfmot.PolynomialDecay(
+            1 - self.initial_density,
+            1 - self.density,
+            end_step=self.stop_step,
+            power=self.decay_power,
+            **common,
+        )
+
+    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+        """Takes nothing away yet, and refuses what does not fit the layers."""
+        layers = layer_states(model)
+        self.keep(layers, magnitudes(layers))
+
+    def is_due(self, step: tf.Tensor) -> tf.Tensor:
+        """See `Scheduled.is_due`."""
+        due = self.schedule(step)[0]
+        # tfmot's schedule misses its own end where the interval does not divide the way to it.
+        return due if self.constant_density else due | tf.equal(step, self.stop_step)
+
+    def change(
+        self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
+    ) -> list[Change]:
+        """See `Scheduled.change`."""
+        final = 1 - self.density
+        progress = self.schedule(step)[1] / final if final else tf.constant(1.0)
+        masks = self.keep(layers, magnitudes(layers), progress)
+        return [
+            Change(mask & layer.active, tf.zeros_like(mask))
+            for mask, layer in zip(masks, layers, strict=True)
+        ]

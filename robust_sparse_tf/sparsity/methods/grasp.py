@@ -1,0 +1,37 @@
+"""GraSP: gradient signal preservation."""
+
+import dataclasses
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.saliency import LossSaliency, cross_entropy
+from robust_sparse_tf.sparsity.wrapper import masked_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class GraSP(LossSaliency):
+    """Keeps the weights without which the gradient's norm would fall: those of largest w (H g).
+
+    "Picking Winning Tickets Before Training by Preserving Gradient Flow" (Wang et al., 2020),
+    equation 8 and algorithm 1; g is the gradient and H the Hessian of the loss.
+    """
+
+    _: dataclasses.KW_ONLY
+    temperature: float = option(200.0, "what the logits are divided by", above=0)
+
+    def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
+        """See `LossSaliency.batch_scores`."""
+        weights = [entry.weight for entry in masked_weights(model)]
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                losses = [
+                    cross_entropy(model(x, training=True) / self.temperature, y) for x, y in batches
+                ]
+                loss = tf.add_n(losses)
+            gradients = [tf.convert_to_tensor(g) for g in inner.gradient(loss, weights)]
+            products = [tf.reduce_sum(tf.stop_gradient(g) * g) for g in gradients]
+            product = tf.add_n(products)
+        hessian_gradients = outer.gradient(product, weights)
+        return [w * h for w, h in zip(weights, hessian_gradients, strict=True)]

@@ -1,0 +1,46 @@
+"""RigL: growth by the dense gradient."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.base import LayerState
+from robust_sparse_tf.sparsity.methods.dynamic import Dynamic
+
+
+@dataclasses.dataclass(frozen=True)
+class RigL(Dynamic):
+    """Grows where the gradient of the loss is largest.
+
+    "Rigging the Lottery: Making All Tickets Winners" (Evci et al., 2020), algorithm 1.
+    """
+
+    _: dataclasses.KW_ONLY
+    gradient_batches: int = option(
+        1, "batches over which the gradient of an update is added up", unit="batches", minimum=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gradient_batches > self.update_interval:
+            raise InputError(
+                f"gradient_batches={self.gradient_batches}: must be at most "
+                f"update_interval={self.update_interval}"
+            )
+
+    @property
+    def remembers(self) -> bool:
+        """See `Method.remembers`."""
+        return self.gradient_batches > 1
+
+    def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """The sum over the last batches before an update, that of the update included."""
+        before = (self.start_step - step) % self.update_interval
+        first = tf.equal(before, self.gradient_batches - 1)
+        return tf.where(first, gradient, memory + gradient)
+
+    def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
+        """See `Dynamic.grow_scores`."""
+        return tf.abs(layer.gradient)

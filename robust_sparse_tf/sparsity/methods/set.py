@@ -1,0 +1,21 @@
+"""SET, sparse evolutionary training: random growth."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.sparsity.methods.base import LayerState, uniform
+from robust_sparse_tf.sparsity.methods.dynamic import Dynamic
+
+
+@dataclasses.dataclass(frozen=True)
+class SET(Dynamic):
+    """Grows at random.
+
+    "Scalable Training of Artificial Neural Networks with Adaptive Sparse Connectivity inspired by
+    Network Science" (Mocanu et al., 2018), algorithm 1, with |w| for both signs, as is usual.
+    """
+
+    def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
+        """See `Dynamic.grow_scores`."""
+        return uniform(self.seed, layer, step)

@@ -1,0 +1,28 @@
+"""SNIP: what the loss would feel."""
+
+import dataclasses
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.sparsity.methods.saliency import LossSaliency, cross_entropy
+from robust_sparse_tf.sparsity.wrapper import masked_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class SNIP(LossSaliency):
+    """Keeps the weights of largest |w dL/dw| at initialisation.
+
+    "SNIP: Single-shot Network Pruning based on Connection Sensitivity" (Lee et al., 2019),
+    equations 4 and 5.
+    """
+
+    def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
+        """See `LossSaliency.batch_scores`."""
+        weights = [entry.weight for entry in masked_weights(model)]
+        with tf.GradientTape() as tape:
+            loss = tf.add_n([cross_entropy(model(x, training=True), y) for x, y in batches])
+        gradients = tape.gradient(loss, weights)
+        return [
+            tf.abs(w * tf.convert_to_tensor(g)) for w, g in zip(weights, gradients, strict=True)
+        ]

@@ -1,0 +1,31 @@
+"""Static sparsity: random masks that never change."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity.methods.base import LayerState, Pruner, Targeted, uniform
+
+
+def random_masks(method: Targeted, layers: list[LayerState]) -> list[tf.Tensor]:
+    """Random masks of a method's density.
+
+    Raises:
+        InputError: for the distribution "global", as random scores would make it uniform.
+    """
+    if method.distribution == "global":
+        raise InputError("distribution=global: must be uniform, er or erk with random masks")
+    return method.keep(layers, [uniform(method.seed, layer, -1) for layer in layers])
+
+
+@dataclasses.dataclass(frozen=True)
+class Static(Targeted, Pruner):
+    """Random masks at initialisation, kept.
+
+    "The Unreasonable Effectiveness of Random Pruning" (Liu et al., 2022).
+    """
+
+    def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
+        """See `Pruner.masks`."""
+        return random_masks(self, layers)

@@ -1,0 +1,44 @@
+"""SynFlow: pruning at initialisation without data."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.saliency import Saliency, unchanged
+from robust_sparse_tf.sparsity.wrapper import masked_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class SynFlow(Saliency):
+    """Keeps the weights through which most of the synaptic flow goes, in many small steps.
+
+    "Pruning neural networks without any data by iteratively conserving synaptic flow" (Tanaka et
+    al., 2020), algorithm 1: the score is |w| dR/d|w|, with R the sum of the outputs of the network
+    of absolute weights for an input of ones; after step k of n, density^(k/n) of the weights stay.
+    """
+
+    _: dataclasses.KW_ONLY
+    prune_steps: int = option(100, "steps of pruning before training", unit="steps", minimum=1)
+
+    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+        """See `Method.start`."""
+        for iteration in range(1, self.prune_steps + 1):
+            removed = 1 - self.density ** (iteration / self.prune_steps)
+            self.prune(model, progress=removed / (1 - self.density) if removed else 1.0)
+
+    def scores(self, model: keras.Model, data: Iterable | None = None) -> list[tf.Tensor]:
+        """See `Saliency.scores`."""
+        weights = [entry.weight for entry in masked_weights(model)]
+        ones = tf.ones([1, *model.input_shape[1:]])
+        with unchanged(model), tf.GradientTape() as tape:
+            for variable in model.variables:
+                if variable.dtype.is_floating:
+                    variable.assign(tf.abs(variable))
+            flow = tf.reduce_sum(model(ones, training=False))
+        gradients = tape.gradient(flow, weights)
+        return [
+            tf.abs(w * tf.convert_to_tensor(g)) for w, g in zip(weights, gradients, strict=True)
+        ]

@@ -71,24 +71,39 @@ VALUES = {
 }
 
 
+# All attacks share one `__call__`, so the whole table is for one of them, and a row for the others.
+SHARED = [("fgsm", case) for case in SHAPES_AND_TYPES | VALUES]
+SHARED += [(name, "above the range") for name in BY_NAME if name != "fgsm"]
+
+
+def subclasses(kind: type) -> set[type]:
+    """Those of the library; tests have their own."""
+    own = {kind} if kind.__module__.startswith("robust_sparse_tf.") else set()
+    return own.union(*map(subclasses, kind.__subclasses__()))
+
+
 def call(attack: Attack, model=logits, x=X, y=Y, **others) -> tf.Tensor:
     return attack(model, x, y, **others)
 
 
-@every_attack
-@pytest.mark.parametrize("case", SHAPES_AND_TYPES | VALUES)
+def test_all_attacks_share_one_call():
+    found = subclasses(Attack)
+    assert found >= {*BY_NAME.values(), RandomIntensity, Transfer}
+    assert [kind for kind in found if kind.__call__ is not Attack.__call__] == []
+
+
+@pytest.mark.parametrize("name, case", SHARED)
 def test_attacks_refuse(name, case):
     change, words = (SHAPES_AND_TYPES | VALUES)[case]
     with pytest.raises(InputError, match=words):
         call(BY_NAME[name](), **change)
 
 
-@every_attack
 @pytest.mark.parametrize("case", SHAPES_AND_TYPES)
-def test_attacks_refuse_in_a_graph(name, case):
+def test_attacks_refuse_in_a_graph(case):
     change, words = SHAPES_AND_TYPES[case]
     with pytest.raises(InputError, match=words):
-        tf.function(lambda: call(BY_NAME[name](), **change), autograph=False)()
+        tf.function(lambda: call(FGSM(), **change), autograph=False)()
 
 
 @every_attack
@@ -107,17 +122,18 @@ def test_attacks_refuse_options(name):
 
 
 TARGETED = [name for name, kind in BY_NAME.items() if kind.can_target]
+TARGETS = [
+    (None, "targeted=True: must not be called without targets"),
+    (Y / 2, "targets of type float64: must be integers"),
+    (Y[:3], r"data of shapes \(4, 6\) and \(3,\): must be"),
+    (Y + 1, "targets from 1 to 3: must be in 0 to 2"),
+]
 
 
-@pytest.mark.parametrize("name", TARGETED)
 @pytest.mark.parametrize(
-    "targets, words",
-    [
-        (None, "targeted=True: must not be called without targets"),
-        (Y / 2, "targets of type float64: must be integers"),
-        (Y[:3], r"data of shapes \(4, 6\) and \(3,\): must be"),
-        (Y + 1, "targets from 1 to 3: must be in 0 to 2"),
-    ],
+    "name, targets, words",
+    [("fgsm", *row) for row in TARGETS]
+    + [(name, *TARGETS[-1]) for name in TARGETED if name != "fgsm"],
 )
 def test_targeted_attacks_refuse(name, targets, words):
     with pytest.raises(InputError, match=words):

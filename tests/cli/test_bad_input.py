@@ -19,6 +19,7 @@ from robust_sparse_tf.options import default_of
 from robust_sparse_tf.training import OptimizerOptions, devices
 
 SHORT = ["--rounds=1", "--iterations=2", "--evaluate_every=1", "--branches=1"]
+SHORT += ["--width=0.1", "--steps=1"]
 HERE = "{here}"  # an empty folder, another for each case
 
 # Flags, what the line has to name, and what it has to say is allowed.
@@ -109,6 +110,8 @@ BAD_VARIABLES = {
     "TF_CONFIG not JSON": ({"TF_CONFIG": "{"}, ["--distribute=multiworker"], "TF_CONFIG"),
     "RST_DATA_DIR": ({"RST_DATA_DIR": "nowhere/at/all"}, ["--dataset=mnist"], "nowhere/at/all"),
 }
+# Those of the table that a process of the command is started with, too.
+ON_THE_COMMAND_LINE = ["unknown flag", "no flagfile", "epsilon below", "output_dir a file"]
 FOREIGN = {
     "a file of something else": {"notes.txt": "mine"},
     "no JSON": {"config.json": "{"},
@@ -175,25 +178,14 @@ def outcomes(cli) -> dict:
             cases[name] = cli.case(argv, env or {})
             return here / "runs" / run_name(flags.parse(["run", *SHORT]))
 
-        for name, (argv, *_) in BAD_FLAGS.items():
-            add(name, argv)
+        for name in ON_THE_COMMAND_LINE:
+            add(name, BAD_FLAGS[name][0])
         for name, (env, argv, _) in BAD_VARIABLES.items():
             add(name, argv, env)
-        for name, content in FOREIGN.items():
-            path = add(f"foreign {name}", [])
-            for inner, text in content.items():
-                (path / inner).parent.mkdir(parents=True, exist_ok=True)
-                (path / inner).write_text(text)
-        other = add("other flags", [])
-        other.mkdir(parents=True)
         values = flags.parse(["run", *SHORT, "--learning_rate=0.5"])
-        (other / "config.json").write_text(json.dumps({"flags": values}))
         path = add("other flags overwritten", ["--overwrite"])
         path.mkdir(parents=True)
         (path / "config.json").write_text(json.dumps({"flags": values}))
-        path = add("a file for the run", [])
-        path.parent.mkdir()
-        path.write_text("not a run")
         for name, (argv, *_) in DIVERGING.items():
             add(f"diverging {name}", argv)
         name = "diverging after an evaluation"
@@ -226,8 +218,8 @@ def assert_one_error(outcome: tuple[int, str, str], *words: str, code: int = 2) 
         assert word in line, line
 
 
-@pytest.mark.parametrize("name", BAD_FLAGS)
-def test_bad_flags(outcomes, name):
+@pytest.mark.parametrize("name", ON_THE_COMMAND_LINE)
+def test_bad_flags_on_the_command_line(outcomes, name):
     _, culprit, allowed = BAD_FLAGS[name]
     assert_one_error(outcomes[name], culprit, allowed)
     assert outcomes[name][1] == ""
@@ -236,21 +228,6 @@ def test_bad_flags(outcomes, name):
 @pytest.mark.parametrize("name", BAD_VARIABLES)
 def test_bad_variables(outcomes, name):
     assert_one_error(outcomes[name], BAD_VARIABLES[name][2])
-
-
-@pytest.mark.parametrize("name", FOREIGN)
-def test_foreign_directory(outcomes, name):
-    """It is named and left as it was."""
-    run_folder = run_name(flags.parse(["run", *SHORT]))
-    assert_one_error(outcomes[f"foreign {name}"], run_folder, "--output_dir")
-
-
-def test_file_for_the_run(outcomes):
-    assert_one_error(outcomes["a file for the run"], "a_file_for_the_run", "cannot be written")
-
-
-def test_other_flags(outcomes):
-    assert_one_error(outcomes["other flags"], "learning_rate=0.5, now 0.0012", "--overwrite")
 
 
 def test_other_flags_can_be_overwritten(outcomes):
@@ -353,6 +330,45 @@ def call(monkeypatch, capfd, tmp_path):
     yield call
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+@pytest.mark.parametrize("name", BAD_FLAGS)
+def test_bad_flags(call, tmp_path, name):
+    argv, culprit, allowed = BAD_FLAGS[name]
+    (tmp_path / "file").write_text("not a folder")
+    outcome = call(*(word.replace(HERE, str(tmp_path)) for word in argv))
+    assert_one_error(outcome, culprit, allowed)
+    assert outcome[1] == ""
+
+
+@pytest.fixture
+def run_folder(tmp_path) -> Path:
+    """Where `call` without flags puts its run."""
+    return tmp_path / "runs" / run_name(flags.parse(["run", *SHORT]))
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_foreign_directory(call, run_folder, name):
+    """It is named and left as it was."""
+    for inner, text in FOREIGN[name].items():
+        (run_folder / inner).parent.mkdir(parents=True, exist_ok=True)
+        (run_folder / inner).write_text(text)
+    assert_one_error(call(), str(run_folder), "--output_dir")
+    for inner, text in FOREIGN[name].items():
+        assert (run_folder / inner).read_text() == text
+
+
+def test_file_for_the_run(call, run_folder):
+    run_folder.parent.mkdir()
+    run_folder.write_text("not a run")
+    assert_one_error(call(), str(run_folder.parent), "cannot be written")
+
+
+def test_other_flags(call, run_folder):
+    run_folder.mkdir(parents=True)
+    values = flags.parse(["run", *SHORT, "--learning_rate=0.5"])
+    (run_folder / "config.json").write_text(json.dumps({"flags": values}))
+    assert_one_error(call(), "learning_rate=0.5, now 0.0012", "--overwrite")
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])

@@ -121,6 +121,7 @@ FOREIGN = {
     "flags in a list": {"config.json": '{"flags": ["seed"]}'},
     "checkpoints alone": {"checkpoints/0000000001.npz": ""},
 }
+CLEAN = ["--attack=none", "--eval_attacks=fgsm"]  # whose graphs are small
 PIECEWISE = "--learning_rate_schedule=PiecewiseConstantDecay"
 # The rate from which all is lost counts from one iteration after the boundary on; the loss of the
 # iteration after that is the first to show it.
@@ -128,6 +129,7 @@ DIVERGING = {
     "at once": (["--optimizer=sgd", "--learning_rate=1e30", "--evaluate_every=2"], 2, []),
     "after an evaluation": (
         [
+            *CLEAN,
             "--optimizer=sgd",
             "--iterations=20",
             "--evaluate_every=10",
@@ -139,6 +141,7 @@ DIVERGING = {
     ),
     "before an evaluation": (
         [
+            *CLEAN,
             "--optimizer=sgd",
             "--iterations=20",
             "--evaluate_every=5",
@@ -150,6 +153,7 @@ DIVERGING = {
     ),
     "before the end": (
         [
+            *CLEAN,
             "--optimizer=sgd",
             "--iterations=10",
             "--evaluate_every=5",
@@ -193,7 +197,7 @@ def outcomes(cli) -> dict:
         add("step_size above epsilon", ["--step_size=0.4"])
         cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
         stray = {"cluster": cluster, "task": {"type": "worker", "index": 1}}
-        add("variable of another run", [], {"TF_CONFIG": json.dumps(stray)})
+        add("variable of another run", CLEAN, {"TF_CONFIG": json.dumps(stray)})
         results = cli.many(cases, folder)
         left = {
             name: [

@@ -3,5 +3,14 @@
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore, write_npz
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.procedures.lottery_ticket import LotteryTicket
+from robust_sparse_tf.procedures.rounds import BetweenRounds, Record, Rounds
 
-__all__ = ["CheckpointStore", "FeaturePruning", "LotteryTicket", "write_npz"]
+__all__ = [
+    "BetweenRounds",
+    "CheckpointStore",
+    "FeaturePruning",
+    "LotteryTicket",
+    "Record",
+    "Rounds",
+    "write_npz",
+]

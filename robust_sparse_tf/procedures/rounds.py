@@ -1,0 +1,309 @@
+"""Rounds of training with evaluations, checkpoints and exact resume."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import numpy as np
+import tf_keras as keras
+
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.options import check, option
+from robust_sparse_tf.procedures.checkpoint import CheckpointStore
+from robust_sparse_tf.sparsity import statistics
+from robust_sparse_tf.training import AdversarialModel
+
+# The hook's arrays in a checkpoint: so named since all that is kept is what is rewound to.
+_HOOK = "rewind"
+
+
+class Figures(TypedDict):
+    """Measures of one split: means over its images; accuracies are fractions."""
+
+    clean_loss: float
+    clean_accuracy: float
+    robust_loss: dict[str, float]
+    robust_accuracy: dict[str, float]
+
+
+class _Place(TypedDict):
+    round: int
+    iteration: int
+    density: float
+    layers: dict[str, float]
+    sparsity: dict[str, Any]
+    train: dict[str, float]
+
+
+class Record(_Place, total=False):
+    """One evaluation, as a line of JSON holds it.
+
+    `round` counts from 0, `iteration` within it from 1. `density` is the fraction of weights kept,
+    `layers` that of each layer, `sparsity` what `sparsity.statistics` says. `train` has `fit`'s
+    metrics since the last evaluation, or since the last stop that the hook asked for. What the
+    run's `evaluate` measured comes on top: in runs from the command line `validation` and `test`,
+    and further figures.
+    """
+
+    validation: Figures
+    test: Figures
+
+
+class BetweenRounds:
+    """What happens between rounds: a hook of `Rounds.run`; this one does nothing."""
+
+    stops: tuple[int, ...] = ()
+    """Iterations of each round after which training pauses, so that `on_stop` sees the model."""
+
+    def on_stop(self, number: int, iteration: int) -> None:
+        """Called wherever training pauses: after an iteration, from 1, of a round, from 0."""
+        del number, iteration
+
+    def start_round(self, number: int, train: Split) -> None:
+        """Makes the model ready for a round, from 1; the optimizer is emptied afterwards.
+
+        Args:
+            number: the round that starts.
+            train: the training images.
+        """
+        del number, train
+
+    def state(self) -> list[np.ndarray]:
+        """What a checkpoint has to keep of the hook."""
+        return []
+
+    def restore(self, state: list[np.ndarray]) -> None:
+        """Takes back what `state` gave."""
+        del state
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """Rounds of training: evaluated, kept in checkpoints, and resumed to the bit.
+
+    Each round starts with a fresh optimizer. What else happens between rounds is up to a hook, see
+    `BetweenRounds`.
+    """
+
+    rounds: int = option(4, "trainings, the dense one included", unit="rounds", minimum=1)
+    iterations: int = option(1000, "training steps of a round", unit="iterations", minimum=1)
+    dense_iterations: int = option(
+        0,
+        "training steps of the first, dense round (0: as many as of any)",
+        unit="iterations",
+        minimum=0,
+    )
+    evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
+    evaluate_at: list = option(
+        [], "further iterations after which to evaluate, separated by commas", unit="iterations"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        self._further_stops()
+
+    def length(self, number: int) -> int:
+        """How many training steps a round has."""
+        if number == 0 and self.dense_iterations:
+            return self.dense_iterations
+        return self.iterations
+
+    def steps_before(self, number: int) -> int:
+        """How many training steps the rounds before one have."""
+        return self.length(0) + (number - 1) * self.iterations if number else 0
+
+    def place(self, step: int) -> tuple[int, int]:
+        """The round, from 0, and the iteration in it, from 1, of the run's step, from 1."""
+        if step <= self.length(0):
+            return 0, step
+        rounds, iteration = divmod(step - self.length(0) - 1, self.iterations)
+        return 1 + rounds, 1 + iteration
+
+    def is_evaluated(self, number: int, iteration: int) -> bool:
+        """Whether there is an evaluation, and a checkpoint, after an iteration of a round."""
+        regular = iteration % self.evaluate_every == 0 or iteration == self.length(number)
+        return regular or iteration in self._further_stops()
+
+    def run(
+        self,
+        model: AdversarialModel,
+        train: Split,
+        evaluate: Callable[[], dict[str, Any]],
+        *,
+        between: BetweenRounds | None = None,
+        store: CheckpointStore | None = None,
+        callbacks: list[keras.callbacks.Callback] | None = None,
+        on_start: Callable[[list[Record]], None] = lambda records: None,
+        on_record: Callable[[Record], None] = lambda record: None,
+        on_round_end: Callable[[int], None] = lambda number: None,
+    ) -> list[Record]:
+        """Trains all rounds, going on from the newest checkpoint of the store.
+
+        Args:
+            model: compiled, on a network from `sparsify`.
+            train: the training images.
+            evaluate: measures the model; its figures become part of the record.
+            between: what happens between rounds; None for nothing.
+            store: where checkpoints go, after each evaluation; None for none.
+            callbacks: passed to `fit`.
+            on_start: called with the records of the checkpoint that the run goes on from.
+            on_record: called with each new record.
+            on_round_end: called with the round's number while the model is as trained.
+
+        Returns:
+            One record an evaluation.
+
+        Raises:
+            TrainingError: at the first loss that is not finite.
+        """
+        run = _Run(self, model, between or BetweenRounds(), store)
+        run.restore()
+        on_start(list(run.records))
+        while run.round < self.rounds:
+            if run.iteration == self.length(run.round):
+                on_round_end(run.round)
+                run.next_round(train)
+                continue
+            run.train_to(run.next_stop(), train, callbacks or [])
+            if self.is_evaluated(run.round, run.iteration):
+                figures = evaluate()
+                if not _all_finite(figures):
+                    raise run.not_finite(run.iteration)
+                record = run.record(figures)
+                run.save()
+                on_record(record)
+        return run.records
+
+    def next_stop(self, number: int, iteration: int, further: tuple[int, ...] = ()) -> int:
+        """The iteration of a round at which training pauses next.
+
+        Args:
+            number: the round, from 0.
+            iteration: those trained so far in it.
+            further: iterations at which to pause though there is no evaluation.
+        """
+        stops = [self.length(number), (iteration // self.evaluate_every + 1) * self.evaluate_every]
+        further = (*further, *self._further_stops())
+        return min(stops + [stop for stop in further if stop > iteration])
+
+    def _further_stops(self) -> list[int]:
+        """`evaluate_at` as numbers, which as flags are words."""
+        stops = [int(word) if str(word).isdecimal() else 0 for word in self.evaluate_at]
+        if not all(0 < stop <= self.iterations for stop in stops):
+            given = ",".join(map(str, self.evaluate_at))
+            raise InputError(
+                f"evaluate_at={given}: must be whole numbers from 1 to iterations={self.iterations}"
+            )
+        return stops
+
+
+class _Run:
+    """The changing part of a procedure, as it stands in a checkpoint."""
+
+    def __init__(
+        self,
+        options: Rounds,
+        model: AdversarialModel,
+        between: BetweenRounds,
+        store: CheckpointStore | None,
+    ) -> None:
+        self.options, self.model, self.between, self.store = options, model, between, store
+        self.round = self.iteration = 0
+        self.records: list[Record] = []
+        self._fresh_optimizer = self._optimizer()
+        self._train_logs: dict[str, float] = {}
+
+    def next_stop(self) -> int:
+        return self.options.next_stop(self.round, self.iteration, self.between.stops)
+
+    def train_to(self, iteration: int, train: Split, callbacks: list) -> None:
+        steps = iteration - self.iteration
+        history = self.model.fit(
+            train, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=callbacks
+        )
+        bad = int(self.model.nonfinite_step.numpy())
+        if bad >= 0:
+            raise self.not_finite(bad + 1 - self.options.steps_before(self.round))
+        self._train_logs = {name: float(values[-1]) for name, values in history.history.items()}
+        self.iteration = iteration
+        self.between.on_stop(self.round, iteration)
+
+    def next_round(self, train: Split) -> None:
+        """Goes to the next round, if there is one: the hook's work, and an empty optimizer."""
+        self.round, self.iteration = self.round + 1, 0
+        if self.round < self.options.rounds:
+            self.between.start_round(self.round, train)
+            self._set_optimizer(self._fresh_optimizer)
+
+    def record(self, figures: dict[str, Any]) -> Record:
+        found = statistics(self.model)
+        record = Record(
+            round=self.round,
+            iteration=self.iteration,
+            density=found["density"],
+            layers={name: layer["density"] for name, layer in found["layers"].items()},
+            sparsity=found,
+            train=self._train_logs,
+            **figures,
+        )
+        self.records.append(record)
+        return record
+
+    def save(self) -> None:
+        if self.store is None or self.store.read_only:
+            return
+        groups = {
+            "model": self.model.network.get_weights(),
+            "optimizer": self._optimizer(),
+            _HOOK: self.between.state(),
+        }
+        arrays = {
+            f"{group}/{number:03d}": value
+            for group, values in groups.items()
+            for number, value in enumerate(values)
+        }
+        meta = dict(
+            round=self.round,
+            iteration=self.iteration,
+            step=int(self.model.step.numpy()),
+            records=self.records,
+        )
+        self.store.save(meta["step"], arrays, meta)
+
+    def restore(self) -> None:
+        found = self.store.load() if self.store else None
+        if found is None:
+            return
+        arrays, meta = found
+        groups: dict[str, list[np.ndarray]] = {}
+        for name in sorted(arrays):
+            groups.setdefault(name.split("/")[0], []).append(arrays[name])
+        self.model.network.set_weights(groups["model"])
+        self._set_optimizer(groups["optimizer"])
+        self.between.restore(groups.get(_HOOK, []))
+        self.model.step.assign(meta["step"])
+        self.round, self.iteration = meta["round"], meta["iteration"]
+        self.records = meta["records"]
+
+    def _optimizer(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.model.optimizer.variables]
+
+    def _set_optimizer(self, values: list[np.ndarray]) -> None:
+        for variable, value in zip(self.model.optimizer.variables, values, strict=True):
+            variable.assign(value)
+
+    def not_finite(self, iteration: int) -> TrainingError:
+        kept = (
+            "" if not self.store or self.store.is_empty() else "; the last good checkpoint is kept"
+        )
+        return TrainingError(
+            f"the loss is not finite at iteration {iteration} of round {self.round}{kept}"
+        )
+
+
+def _all_finite(figures: Any) -> bool:
+    """Whether all numbers in a nest of dictionaries are; a step may spoil what comes after it."""
+    if isinstance(figures, dict):
+        return all(_all_finite(value) for value in figures.values())
+    return not isinstance(figures, float) or bool(np.isfinite(figures))

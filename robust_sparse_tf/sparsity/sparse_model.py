@@ -57,6 +57,16 @@ class SparseModel(keras.Model):
         for seen, entry in zip(self.ever_active, masked_weights(self), strict=False):
             seen.assign(entry.mask > 0)
 
+    def tell(self, losses: list[float], gaps: list[float]) -> None:
+        """Tells the method of the evaluations so far; nothing where it takes no feedback.
+
+        Args:
+            losses: see `Method.feedback_from`.
+            gaps: likewise.
+        """
+        if self.feedback is not None:
+            self.feedback.assign(self.method.feedback_from(losses, gaps))
+
     def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
         """As `tf_keras.Model.compile`."""
         super().compile(optimizer, *args, **kwargs)

@@ -70,6 +70,16 @@ class Method:
         """
         del model, data
 
+    def feedback_from(self, losses: list[float], gaps: list[float]) -> tuple[float, ...]:
+        """What the model's `feedback` becomes after an evaluation: `feedbacks` numbers.
+
+        Args:
+            losses: validation losses so far; robust ones in adversarial training.
+            gaps: training accuracy less validation accuracy, at the same times.
+        """
+        del losses, gaps
+        return (0.0,) * self.feedbacks
+
     @property
     def remembers(self) -> bool:
         """Whether the model keeps a memory of gradients, as large as its weights."""

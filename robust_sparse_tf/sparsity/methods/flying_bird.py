@@ -60,12 +60,7 @@ class FlyingBirdPlus(FlyingBird):
             )
 
     def feedback_from(self, losses: list[float], gaps: list[float]) -> tuple[float, float]:
-        """(grow more, drop more), each 0 or 1, for the next updates.
-
-        Args:
-            losses: validation losses so far; robust ones in adversarial training.
-            gaps: training accuracy less validation accuracy, at the same times.
-        """
+        """See `Method.feedback_from`: (grow more, drop more), each 0 or 1, for the next updates."""
         stands = self._share([b >= a for a, b in itertools.pairwise(losses)])
         widens = self._share([b > a for a, b in itertools.pairwise(gaps)])
         return stands, widens

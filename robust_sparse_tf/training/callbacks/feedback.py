@@ -1,13 +1,12 @@
-"""What Flying Bird+ is told."""
+"""What a method is told of the training, as Flying Bird+ wants it."""
 
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import FlyingBirdPlus
 
 
 class FlyingBirdFeedback(keras.callbacks.Callback):
-    """Tells the model's `FlyingBirdPlus`, after each epoch, whether to grow or to drop more.
+    """Tells the model's method of each epoch: `FlyingBirdPlus`, whether to grow or to drop more.
 
     Needs validation data; compares robust accuracies where training is adversarial.
     """
@@ -21,12 +20,12 @@ class FlyingBirdFeedback(keras.callbacks.Callback):
         """Looks at the epoch's figures.
 
         Raises:
-            InputError: for a model of another method, or without validation or accuracies.
+            InputError: where the method takes no feedback, or validation or accuracies miss.
         """
         logs = logs or {}
         network = getattr(self.model, "network", self.model)
         method = getattr(network, "method", None)
-        if not isinstance(method, FlyingBirdPlus):
+        if not getattr(method, "feedbacks", 0):
             raise InputError(f"method {type(method).__name__}: must be FlyingBirdPlus")
         name = "robust_accuracy" if "robust_accuracy" in logs else "accuracy"
         if not {"val_loss", name, f"val_{name}"} <= logs.keys():
@@ -35,4 +34,4 @@ class FlyingBirdFeedback(keras.callbacks.Callback):
             )
         self._losses.append(logs["val_loss"])
         self._gaps.append(logs[name] - logs[f"val_{name}"])
-        network.feedback.assign(method.feedback_from(self._losses, self._gaps))
+        network.tell(self._losses, self._gaps)

@@ -1,7 +1,7 @@
 """Options declared once: a dataclass field that is also a flag, a record and a checked argument."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from robust_sparse_tf.errors import InputError
@@ -49,6 +49,12 @@ def default_of(field: dataclasses.Field) -> Any:
     if field.default is dataclasses.MISSING:
         return field.default_factory()
     return field.default
+
+
+def make(cls: type, values: Mapping[str, Any]) -> Any:
+    """An options object of a class from values by name, of which others are left out."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return cls(**{name: value for name, value in values.items() if name in names})
 
 
 def allowed(field: dataclasses.Field) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from experiments.evaluations import attack_options, measure_options
 from experiments.evaluations.attack_options import EvaluateOptions
 from experiments.evaluations.measure_options import MeasureOptions
+from experiments.runs.procedure import procedure_of
 from robust_sparse_tf.errors import InputError
 
 _SET_BY_SWEEP = ("model", "output")
@@ -34,7 +35,7 @@ class FollowUp:
         Args:
             values: the cell's flags.
         """
-        count = values["rounds"] if values["method"] == "lottery" else 1
+        count = procedure_of(values).rounds(values)
         rounds = [word for word in self.options.rounds if int(word) < count]
         if self.options.rounds and not rounds:
             return None

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from experiments.runs.procedure import DEFAULT
 from experiments.runs.results import deviation
 
 Row = dict[str, Any]
@@ -35,7 +36,7 @@ def summarise(results: list[dict[str, Any]]) -> list[Row]:
             measures[attack] = [entry["test"]["robust_accuracy"][attack] for entry in last]
         rows.append(
             {
-                "method": group[0]["flags"].get("method", "lottery"),
+                "method": group[0]["flags"].get("method", DEFAULT),
                 "density": statistics.fmean(entry["density"] for entry in last),
                 "seeds": len(group),
                 "measures": {name: _spread(values) for name, values in measures.items()},

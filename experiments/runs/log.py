@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from experiments.runs.directory import RunDirectory, write_text
 from robust_sparse_tf import files
-from robust_sparse_tf.procedures import LotteryTicket
+from robust_sparse_tf.procedures import Rounds
 
 
 class RunLog:
@@ -19,7 +19,7 @@ class RunLog:
         procedure: whose steps are TensorBoard's single axis.
     """
 
-    def __init__(self, directory: RunDirectory, procedure: LotteryTicket) -> None:
+    def __init__(self, directory: RunDirectory, procedure: Rounds) -> None:
         self._metrics = directory.file("metrics.jsonl")
         self._events = directory.file("tensorboard")
         self._procedure = procedure

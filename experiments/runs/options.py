@@ -9,6 +9,7 @@ from typing import Any
 
 from absl import flags
 
+from experiments.runs import procedure
 from experiments.runs.overfitting import MODES
 from robust_sparse_tf.attacks import BY_NAME as ATTACKS
 from robust_sparse_tf.attacks import MIM, PGD, RFGSM, Ascent
@@ -16,6 +17,7 @@ from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
 from robust_sparse_tf.options import allowed, check, default_of, option
+from robust_sparse_tf.options import make as make
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
@@ -23,7 +25,6 @@ from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 
 _ASCENTS = tuple(name for name, attack in ATTACKS.items() if issubclass(attack, Ascent))
-PRUNERS = {"weights": LayerRates, "features": FeaturePruning}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,16 +47,16 @@ class RunOptions:
         minimum=0,
     )
     method: str = option(
-        "lottery",
+        procedure.DEFAULT,
         "how the network becomes sparse; 'lottery' prunes between rounds (LotteryTicket, "
         "LayerRates), all others train once, for --iterations",
-        choices=("lottery", *METHODS),
+        choices=tuple(procedure.BY_NAME),
     )
     prune: str = option(
         "weights",
         "what goes after a round of the lottery: the smallest weights (LayerRates), or the least "
         "useful features of a classifier of two classes (FeaturePruning)",
-        choices=tuple(PRUNERS),
+        choices=tuple(procedure.PRUNERS),
     )
     overfitting: str = option(
         "warn",
@@ -81,6 +82,13 @@ class RunOptions:
     distribute: str = option("none", "devices to train on", choices=DISTRIBUTIONS)
     logical_cpus: int = option(1, "CPU devices to pretend, for tests", minimum=1)
     output_dir: str = option("runs", "folder of all runs", hashed=False)
+    continue_from: str = option(
+        "",
+        "directory of a finished run to continue with more --rounds (of a method that trains once, "
+        "more --iterations) and otherwise the same flags; the end is that of a run made as long at "
+        "once",
+        hashed=False,
+    )
     overwrite: bool = option(False, "start again where a run exists", hashed=False)
 
     def __post_init__(self) -> None:
@@ -175,32 +183,25 @@ def _parse(
 
 
 def make_method(values: dict[str, Any]) -> Method | None:
-    """The method of the flag `method`; None for "lottery".
+    """The method of the flag `method`; None where masks stay as they are in training.
 
     Raises:
         InputError: for options that the method does not have, or does not allow.
     """
-    name = values["method"]
+    chosen = procedure.procedure_of(values)
     common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
     given = {
         field.name: values[field.name]
         for field in _method_fields(common)
         if values[field.name] is not None
     }
-    own = () if name == "lottery" else [f.name for f in dataclasses.fields(METHODS[name])]
     for option_name in given:
-        if option_name not in own:
+        if option_name not in chosen.options:
             raise InputError(
-                f"{option_name}={given[option_name]}: is no option of method={name}"
-                + (f", which has {', '.join(own)}" if own else "")
+                f"{option_name}={given[option_name]}: is no option of method={chosen.name}"
+                + (f", which has {', '.join(chosen.options)}" if chosen.options else "")
             )
-    return None if name == "lottery" else METHODS[name](seed=values["seed"], **given)
-
-
-def make(cls: type, values: dict[str, Any]) -> Any:
-    """An options object of a class from the values of the flags."""
-    names = {field.name for field in dataclasses.fields(cls)}
-    return cls(**{name: value for name, value in values.items() if name in names})
+    return chosen.method(values["seed"], given)
 
 
 def different(values: dict[str, Any]) -> dict[str, Any]:

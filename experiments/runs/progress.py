@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from robust_sparse_tf.procedures import LotteryTicket
+from robust_sparse_tf.procedures import Rounds
 
 
 class RunProgress(keras.callbacks.Callback):
@@ -18,7 +18,7 @@ class RunProgress(keras.callbacks.Callback):
         procedure: that is run.
     """
 
-    def __init__(self, procedure: LotteryTicket) -> None:
+    def __init__(self, procedure: Rounds) -> None:
         super().__init__()
         self._procedure = procedure
         self._console = Console()

@@ -10,7 +10,7 @@ def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
     """One entry a round: densities, the last figures, and those at early stopping.
 
     Args:
-        records: one an evaluation, as `LotteryTicket.run` returns them.
+        records: one an evaluation, as `Rounds.run` returns them.
         attack: attack of training, "none" for none. Early stopping is at the least validation loss,
             under this attack where it is measured, else on clean images.
     """

@@ -1,6 +1,5 @@
 """One training run, from its flags to the files in its directory."""
 
-import dataclasses
 import functools
 import importlib.metadata
 import inspect
@@ -17,16 +16,18 @@ import tf_keras as keras
 from experiments.cli.quiet import quiet_stderr
 from experiments.runs import figures
 from experiments.runs import options as flags
+from experiments.runs.continuation import Continuation
 from experiments.runs.directory import RunDirectory, write_json, write_text
 from experiments.runs.log import RunLog
 from experiments.runs.overfitting import OverfittingWatch
+from experiments.runs.procedure import procedure_of
 from experiments.runs.progress import RunProgress
 from experiments.runs.results import accuracy_gap, markdown, summarise, validation_loss
 from robust_sparse_tf import attacks, data, export, files, models, sparsity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
 from robust_sparse_tf.evaluation.feature_usefulness import head
-from robust_sparse_tf.procedures import CheckpointStore, LotteryTicket, write_npz
+from robust_sparse_tf.procedures import CheckpointStore, write_npz
 from robust_sparse_tf.training import AdversarialModel, Mixed, OptimizerOptions, devices
 
 _PACKAGES = (
@@ -59,11 +60,8 @@ class TrainingRun:
         self.network = _network(self.options)
         self.data = flags.make(data.DataOptions, values)
         self.method = flags.make_method(values)
-        self.procedure = flags.make(LotteryTicket, values)
-        if self.method is not None:
-            self.procedure = dataclasses.replace(self.procedure, rounds=1, dense_iterations=0)
-        pruners = {name: flags.make(pruner, values) for name, pruner in flags.PRUNERS.items()}
-        self.pruner = pruners[self.options.prune]
+        self.procedure = procedure_of(values).schedule(values)
+        self._run_procedure = procedure_of(values).run(values)
         self.optimizer = flags.make(OptimizerOptions, values)
         self.objective = flags.make(Mixed, values)
         self.attack = _attack(self.options.attack, values)
@@ -87,6 +85,7 @@ class TrainingRun:
         """
         strategy = self._devices()
         chief = self.options.distribute != "multiworker" or devices.is_chief()
+        continuation = Continuation(self.values) if self.options.continue_from else None
         directory = RunDirectory(self.values, owner=chief)
         if chief and (stored := directory.results()):
             return directory.path, stored
@@ -96,9 +95,11 @@ class TrainingRun:
         if not chief:
             store = CheckpointStore(directory.file("checkpoints"), read_only=True)
             told = dict(on_start=watch.start, on_record=watch.add)
-            self._procedure(model, splits[0], watch.figures, store=store, **told)
+            self._run_procedure(model, splits[0], watch.figures, store=store, **told)
             return directory.path, None
         directory.start(_config(self.values))
+        if continuation:
+            continuation.copy(directory)
         records, resumed = self._train(model, splits, directory, watch)
         made = {"warnings": watch.warnings, "resumed": resumed}
         return directory.path, self._finish(model, splits[2], directory, records, made)
@@ -181,7 +182,7 @@ class TrainingRun:
                 figures = {"validation": measure(validation), "test": measure(test)}
                 return figures | watch.figures()
 
-            records = self._procedure(
+            records = self._run_procedure(
                 model,
                 train,
                 evaluate,
@@ -194,15 +195,11 @@ class TrainingRun:
         return records, resumed
 
     def _tell(self, model: AdversarialModel, records: list[dict[str, Any]]) -> None:
-        """Tells the method what it wants to know of the training so far."""
-        if isinstance(self.method, sparsity.FlyingBirdPlus):
-            name = self.options.attack
-            losses = [validation_loss(record, name) for record in records]
-            gaps = [accuracy_gap(record, name) for record in records]
-            model.network.feedback.assign(self.method.feedback_from(losses, gaps))
-
-    def _procedure(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        return self.procedure.run(*args, pruner=self.pruner, seed=self.options.seed, **kwargs)
+        """Tells the method of the evaluations so far."""
+        name = self.options.attack
+        losses = [validation_loss(record, name) for record in records]
+        gaps = [accuracy_gap(record, name) for record in records]
+        model.network.tell(losses, gaps)
 
     def _finish(
         self,

@@ -35,7 +35,7 @@ def tested(cells: list[Cell]) -> list[str]:
 
 
 def records(folder: str, cell: Cell) -> list[dict[str, Any]]:
-    """A cell's evaluations, in the order in which they were made; see `LotteryTicket.run`."""
+    """A cell's evaluations, in the order in which they were made; see `Rounds.run`."""
     with open(os.path.join(folder, cell["name"], "metrics.jsonl")) as file:
         return [json.loads(line) for line in file]
 

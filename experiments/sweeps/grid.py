@@ -1,13 +1,13 @@
 """Grids of runs: which flags vary, and the cells that come of them."""
 
-import dataclasses
 import itertools
 import json
 from typing import Any
 
 from experiments.runs import options as flags
+from experiments.runs.procedure import BY_NAME as PROCEDURES
+from experiments.runs.procedure import DEFAULT
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import BY_NAME as METHODS
 
 Values = dict[str, Any]
 
@@ -56,7 +56,7 @@ def cells(shared: Values, grids: list[str]) -> list[Values]:
     for axes in map(parse_grid, grids):
         for words in itertools.product(*axes.values()):
             chosen = shared | dict(zip(axes, words, strict=True))
-            method = chosen.get("method", "lottery")
+            method = chosen.get("method", DEFAULT)
             argv = [as_flag(name, v) for name, v in chosen.items() if _fits(name, method)]
             values = flags.parse(["cell", *argv])
             found.setdefault(json.dumps(flags.different(values), sort_keys=True), values)
@@ -76,7 +76,4 @@ def _fits(name: str, method: str) -> bool:
     """Whether a flag means something for a method; flags of no method do for all."""
     if name not in flags.method_options():
         return True
-    names = (
-        [field.name for field in dataclasses.fields(METHODS[method])] if method in METHODS else []
-    )
-    return name in names
+    return method in PROCEDURES and name in PROCEDURES[method].options

@@ -5,7 +5,7 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,19 +44,24 @@ class CheckpointStore:
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The newest checkpoint that is whole, or None; damaged ones are named in a warning."""
+        return next(self.all(), None)
+
+    def all(self) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
+        """All checkpoints that are whole, the newest first; see `load`."""
         for position in reversed(self._positions()):
             path = self._path(position)
             try:
                 with np.load(path) as file:
                     arrays = {name: file[name] for name in file.files}
-                return arrays, json.loads(arrays.pop(_META).tobytes())
+                meta = json.loads(arrays.pop(_META).tobytes())
             except _DAMAGE as error:
                 warnings.warn(
                     f"checkpoint {path} is damaged ({error}); going back to the one before",
                     RunWarning,
                     stacklevel=2,
                 )
-        return None
+                continue
+            yield arrays, meta
 
     def is_empty(self) -> bool:
         """Whether there is no checkpoint at all."""

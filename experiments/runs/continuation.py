@@ -1,0 +1,85 @@
+"""Going on with a finished run: the same training, made longer."""
+
+import json
+import os
+import shutil
+from typing import Any
+
+from experiments.runs.directory import RunDirectory
+from experiments.runs.options import different, value_of
+from experiments.runs.procedure import procedure_of
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.procedures import CheckpointStore
+
+
+class Continuation:
+    """What a run with `--continue_from` takes over from a finished one.
+
+    The longer run ends with the same bits as one of that length from the beginning.
+
+    Args:
+        values: the value of each flag.
+
+    Raises:
+        InputError: when the directory holds no finished run, or one that this one does not
+            continue: other flags differ than the one that makes it longer, or it is not longer.
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._folder, self._procedure = values["continue_from"], procedure_of(values)
+        if values["distribute"] == "multiworker":
+            raise self._refused("cannot be used with distribute=multiworker")
+        stored = self._flags()
+        longer, now = self._procedure.longer, json.loads(json.dumps(different(values)))
+        for name in sorted({*stored, *now} - {longer}):
+            before, wanted = value_of(stored, name), value_of(now, name)
+            if before != wanted:
+                raise self._refused(f"was made with other flags ({name}={before}, now {wanted})")
+        before, wanted = value_of(stored, longer), value_of(now, longer)
+        if wanted <= before:
+            raise self._refused(f"has {longer}={before}; {longer}={wanted} must be more")
+        self._schedule = self._procedure.schedule(values)
+
+    def copy(self, directory: RunDirectory) -> None:
+        """Puts the newest checkpoint that the longer run makes too, and the rounds, in place.
+
+        Nothing happens where the directory has a checkpoint already: that run goes on.
+
+        Raises:
+            InputError: when there is no such checkpoint, or it cannot be copied.
+        """
+        store = CheckpointStore(directory.file("checkpoints"))
+        if not store.is_empty():
+            return
+        source = os.path.join(self._folder, "checkpoints")
+        fitting = [] if not os.path.isdir(source) else self._fitting(CheckpointStore(source))
+        if not fitting:
+            raise self._refused(
+                f"has no checkpoint that a run with more {self._procedure.longer} makes too; "
+                "a last evaluation at a multiple of --evaluate_every would be one"
+            )
+        with files.naming(directory.path):
+            rounds = os.path.join(self._folder, "rounds")
+            if os.path.isdir(rounds):
+                shutil.copytree(rounds, directory.file("rounds"), dirs_exist_ok=True)
+        store.save(*fitting[0])  # last, as it marks that all is there
+
+    def _fitting(self, store: CheckpointStore) -> list[tuple]:
+        """The checkpoints, the newest first, of places where the longer run is evaluated too."""
+        return [
+            (meta["step"], arrays, meta)
+            for arrays, meta in store.all()
+            if self._schedule.is_evaluated(meta["round"], meta["iteration"])
+        ]
+
+    def _flags(self) -> dict[str, Any]:
+        """The flags of the finished run that differ from their defaults."""
+        try:
+            with open(os.path.join(self._folder, "results.json")) as file:
+                return dict(json.load(file)["flags"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._refused("is not the directory of a finished run") from error
+
+    def _refused(self, reason: str) -> InputError:
+        return InputError(f"continue_from={self._folder}: {reason}")

@@ -1,0 +1,122 @@
+"""What the flag --method stands for: lottery tickets, or one training with a method."""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import make
+from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket, Record, Rounds
+from robust_sparse_tf.sparsity import BY_NAME as METHODS
+from robust_sparse_tf.sparsity import LayerRates, Method
+
+PRUNERS = {"weights": LayerRates, "features": FeaturePruning}
+
+
+class Procedure(abc.ABC):
+    """A value of --method."""
+
+    name: str
+    """The value itself."""
+    options: tuple[str, ...] = ()
+    """Names of the flags that are options of its method."""
+    longer: str
+    """The flag that makes a run longer and changes nothing of what comes before."""
+
+    @abc.abstractmethod
+    def kind(self, values: dict[str, Any]) -> str:
+        """What a run's name says of it."""
+
+    @abc.abstractmethod
+    def rounds(self, values: dict[str, Any]) -> int:
+        """How many rounds a run of given flags has."""
+
+    @abc.abstractmethod
+    def method(self, seed: int, given: dict[str, Any]) -> Method | None:
+        """What changes the masks in training, of given options; None for nothing."""
+
+    @abc.abstractmethod
+    def schedule(self, values: dict[str, Any]) -> Rounds:
+        """The trainings of a run of given flags.
+
+        Raises:
+            InputError: for values that are not allowed.
+        """
+
+    @abc.abstractmethod
+    def run(self, values: dict[str, Any]) -> Callable[..., list[Record]]:
+        """What trains, with the arguments of `Rounds.run`; raises as `schedule` does."""
+
+
+class _Lottery(Procedure):
+    name, longer = "lottery", "rounds"
+
+    def kind(self, values: dict[str, Any]) -> str:
+        return values["strategy"]
+
+    def rounds(self, values: dict[str, Any]) -> int:
+        return values["rounds"]
+
+    def method(self, seed: int, given: dict[str, Any]) -> Method | None:
+        del seed, given
+        return None
+
+    def schedule(self, values: dict[str, Any]) -> LotteryTicket:
+        return make(LotteryTicket, values)
+
+    def run(self, values: dict[str, Any]) -> Callable[..., list[Record]]:
+        pruner = _pruners(values)[values["prune"]]
+        return functools.partial(self.schedule(values).run, pruner=pruner, seed=values["seed"])
+
+
+class _TrainOnce(Procedure):
+    longer = "iterations"
+
+    def __init__(self, name: str, method: type[Method]) -> None:
+        self.name, self._method = name, method
+        self.options = tuple(field.name for field in dataclasses.fields(method))
+
+    def kind(self, values: dict[str, Any]) -> str:
+        del values
+        return self.name
+
+    def rounds(self, values: dict[str, Any]) -> int:
+        del values
+        return 1
+
+    def method(self, seed: int, given: dict[str, Any]) -> Method | None:
+        return self._method(seed=seed, **given)
+
+    def schedule(self, values: dict[str, Any]) -> Rounds:
+        make(LotteryTicket, values)  # flags that have no effect are checked all the same
+        return make(Rounds, values | dict(rounds=1, dense_iterations=0))
+
+    def run(self, values: dict[str, Any]) -> Callable[..., list[Record]]:
+        _pruners(values)
+        return self.schedule(values).run
+
+
+BY_NAME: dict[str, Procedure] = {
+    "lottery": _Lottery(),
+    **{name: _TrainOnce(name, method) for name, method in METHODS.items()},
+}
+DEFAULT = "lottery"
+
+
+def procedure_of(values: dict[str, Any]) -> Procedure:
+    """The procedure of a run's flags; those at their defaults may be missing.
+
+    Raises:
+        InputError: for a name that is none.
+    """
+    name = values.get("method", DEFAULT)
+    if name not in BY_NAME:
+        raise InputError(f"method={name}: must be one of {', '.join(BY_NAME)}")
+    return BY_NAME[name]
+
+
+def _pruners(values: dict[str, Any]) -> dict[str, Any]:
+    """What may go after a round, all of them, so that the flags of each are checked."""
+    return {name: make(pruner, values) for name, pruner in PRUNERS.items()}

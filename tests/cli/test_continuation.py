@@ -1,0 +1,116 @@
+"""Finished runs that are continued, and then are those made as long at once."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = (
+    "--dataset=digits",
+    "--iterations=6",
+    "--evaluate_every=2",
+    "--eval_attacks=pgd",
+    "--steps=2",
+)
+LOTTERY, SET = (), ("--method=set", "--update_interval=2")
+# A second evaluation that the longer run does not make: it goes on from the one before.
+UNEVEN = (*SET, "--iterations=5")
+KINDS = {
+    "rounds": ((*LOTTERY, "--rounds=2"), (*LOTTERY, "--rounds=3")),
+    "iterations": (SET, (*SET, "--iterations=9")),
+    "uneven": (UNEVEN, (*SET, "--iterations=9")),
+}
+REFUSED = {
+    "no run": ("nowhere", ["--rounds=3"], "is not the directory of a finished run"),
+    "fewer": ("rounds", ["--rounds=1"], "has rounds=2; rounds=1 must be more"),
+    "as many": ("rounds", ["--rounds=2"], "has rounds=2; rounds=2 must be more"),
+    "other flags": (
+        "rounds",
+        ["--rounds=3", "--seed=4"],
+        "was made with other flags (seed=0, now 4)",
+    ),
+    "longer rounds": (
+        "rounds",
+        ["--rounds=3", "--iterations=9"],
+        "was made with other flags (iterations=6, now 9)",
+    ),
+    "of workers": (
+        "rounds",
+        ["--rounds=3", "--distribute=multiworker"],
+        "cannot be used with distribute=multiworker",
+    ),
+    "nothing in common": (
+        "emptied",
+        ["--rounds=3"],
+        "has no checkpoint that a run with more rounds makes too",
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def continued(cli) -> dict:
+    """By kind "short KIND", "long KIND" and "continued KIND", and what was refused."""
+
+    def make(folder: Path) -> dict:
+        def case(place: str, *argv: str):
+            return cli.case([*SHARED, *argv, f"--output_dir={folder / place}"])
+
+        shorts = cli.many({k: case("short", *short) for k, (short, _) in KINDS.items()}, folder)
+        paths = {kind: str(outcome.path) for kind, outcome in shorts.items()}
+        paths |= {"nowhere": str(folder), "emptied": str(folder / "emptied")}
+        shutil.copytree(paths["rounds"], paths["emptied"])
+        shutil.rmtree(folder / "emptied" / "checkpoints")
+        cases = {f"long {kind}": case("long", *long) for kind, (_, long) in KINDS.items()}
+        for kind, (_, long) in KINDS.items():
+            cases[f"continued {kind}"] = case(
+                f"continued {kind}", *long, f"--continue_from={paths[kind]}"
+            )
+        for name, (source, argv, _) in REFUSED.items():
+            cases[name] = case("refused", *argv, f"--continue_from={paths[source]}")
+        return {"paths": paths, **cli.many(cases, folder)}
+
+    return cli.shared("continued", make)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_continued_run_is_the_longer_one(kind, continued):
+    """To the bit: its evaluations, masks, models and name."""
+    long, again = (_outcome(continued[f"{name} {kind}"]) for name in ("long", "continued"))
+    assert long.name == again.name
+    assert (again / "metrics.jsonl").read_bytes() == (long / "metrics.jsonl").read_bytes()
+    rounds = sorted(path.name for path in (long / "rounds").iterdir())
+    assert sorted(path.name for path in (again / "rounds").iterdir()) == rounds
+    for number in rounds:
+        with (
+            np.load(long / "rounds" / number / "masks.npz") as expected,
+            np.load(again / "rounds" / number / "masks.npz") as found,
+        ):
+            assert found.files == expected.files
+            for name in expected.files:
+                np.testing.assert_array_equal(found[name], expected[name])
+    assert (again / "model.tflite").read_bytes() == (long / "model.tflite").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "kind, place", {"rounds": (1, 6), "iterations": (0, 6), "uneven": (0, 4)}.items()
+)
+def test_it_goes_on_where_the_finished_one_ended(kind, place, continued):
+    _, out, _ = continued[f"continued {kind}"]
+    assert "going on after round {} iteration {}".format(*place) in out
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name, continued):
+    code, _, err = continued[name]
+    source, _, words = REFUSED[name]
+    path = continued["paths"][source]
+    assert code != 0
+    assert err.startswith(f"error: continue_from={path}: {words}")
+    assert err.count("\n") == 1
+
+
+def _outcome(outcome: tuple[int, str, str]) -> Path:
+    code, out, err = outcome
+    assert code == 0, err
+    return Path(out.splitlines()[-1])

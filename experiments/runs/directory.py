@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.cli.command import BusyError
 from experiments.runs.options import different
-from experiments.runs.procedure import procedure_of
+from experiments.runs.procedure import kind_of
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 
@@ -102,7 +102,7 @@ def run_name(values: dict[str, Any]) -> str:
     """A readable prefix and a hash of the flags that differ from the defaults."""
     identity = json.dumps(different(values), sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-    kind = procedure_of(values).kind(values)
+    kind = kind_of(values)
     return f"{values['dataset']}-{values['attack']}-{kind}-{digest}"
 
 

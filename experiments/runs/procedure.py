@@ -117,6 +117,12 @@ def procedure_of(values: dict[str, Any]) -> Procedure:
     return BY_NAME[name]
 
 
+def kind_of(values: dict[str, Any]) -> str:
+    """What a run's name says of its procedure; a name that is none stands for itself."""
+    name = values["method"]
+    return BY_NAME[name].kind(values) if name in BY_NAME else name
+
+
 def _pruners(values: dict[str, Any]) -> dict[str, Any]:
     """What may go after a round, all of them, so that the flags of each are checked."""
     return {name: make(pruner, values) for name, pruner in PRUNERS.items()}

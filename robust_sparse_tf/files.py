@@ -16,17 +16,21 @@ _REFUSED = (
 )
 
 
+class WriteError(OSError):
+    """A file that cannot be written; names it."""
+
+
 @contextlib.contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Turns failures of writing, TensorFlow's too, into an `OSError` that names `path`."""
+    """Turns failures of writing, TensorFlow's too, into a `WriteError` that names `path`."""
     try:
         yield
     except _REFUSED as error:
         # "PATH; reason [Op:NAME]", and sometimes more lines.
         reason = error.message.splitlines()[0].rsplit("; ", 1)[-1].split(" [Op:")[0]
-        raise OSError(errno.EIO, reason, path) from error
+        raise WriteError(errno.EIO, reason, path) from error
     except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), path) from error
+        raise WriteError(error.errno or errno.EIO, error.strerror or str(error), path) from error
 
 
 @contextlib.contextmanager
@@ -34,7 +38,7 @@ def complete(path: str) -> Iterator[BinaryIO]:
     """A binary file to write, which appears as `path` only when all of it is on the disk.
 
     Raises:
-        OSError: naming `path`, when it cannot be written.
+        WriteError: naming `path`, when it cannot be written.
     """
     partial = path + ".partial"
     with naming(path):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.files import WriteError
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 128 + signal.SIGINT
@@ -25,7 +26,7 @@ def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
 
     Returns:
         2 for wrong input, 75 where another process works in the same directory, 1 for a run that
-        failed or a file that cannot be written, 130 for an interrupt.
+        failed or a file that cannot be read or written, 130 for an interrupt.
     """
     with _noted_interrupts() as interrupts:
         try:
@@ -62,7 +63,8 @@ def _failure(error: BaseException) -> tuple[int, str]:
     if isinstance(error, TrainingError):
         return 1, str(error)
     if isinstance(error, OSError):
-        return 1, f"cannot write {error.filename}: {error.strerror or error}"
+        verb = "write" if isinstance(error, WriteError) else "read or write"
+        return 1, f"cannot {verb} {error.filename}: {error.strerror or error}"
     return 0, ""
 
 

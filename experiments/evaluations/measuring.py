@@ -14,7 +14,7 @@ from experiments.evaluations.measure_options import MeasureOptions, asked
 from robust_sparse_tf import data, evaluation
 from robust_sparse_tf.attacks import FGSM, RFGSM, CarliniWagner, DeepFool
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.evaluation.margins import batches
+from robust_sparse_tf.evaluation.inputs import batches
 
 # DeepFool's authors clip nothing, and the theorems on linear models speak of inputs of any value.
 # The study's r_2 of linear models are near the theorem's, and can only so be.

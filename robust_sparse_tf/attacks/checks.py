@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 
 _PROBED = 32  # examples that tell how many logits a model returns
@@ -99,33 +98,6 @@ def check_images(images: np.ndarray, clip_min: float, clip_max: float) -> None:
             f"images of values {images.min():g} to {images.max():g}: must be in [{clip_min:g}, "
             f"{clip_max:g}]"
         )
-
-
-def images_and_labels(data: Any, clip_min: float, clip_max: float) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 [n, ...] and labels int64 [n].
-
-    Args:
-        data: a `Split`, whose bytes are scaled to [0, 1], or (images, labels).
-        clip_min: least value allowed.
-        clip_max: largest value allowed.
-
-    Raises:
-        InputError: naming what is wrong.
-    """
-    if isinstance(data, Split):
-        images, labels = data.images, data.labels
-        if images.dtype == np.uint8:
-            images = images.astype(np.float32) / np.float32(255)
-    elif isinstance(data, tuple) and len(data) == 2:
-        images, labels = np.asarray(data[0], np.float32), np.asarray(data[1])
-    else:
-        raise InputError(
-            f"data of type {type(data).__name__}: must be a robust_sparse_tf.data.Split or "
-            "(images, labels)"
-        )
-    check_types(images, labels)
-    check_images(images, clip_min, clip_max)
-    return images, labels.astype(np.int64)
 
 
 def check_model(model: Callable[[tf.Tensor], tf.Tensor], images: Any) -> int:

@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.data import Split
-from robust_sparse_tf.evaluation.interval_bounds import unwrapped
-from robust_sparse_tf.evaluation.margins import batches
+from robust_sparse_tf.evaluation.inputs import batches, unwrapped
 from robust_sparse_tf.training.activations import with_activations
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size

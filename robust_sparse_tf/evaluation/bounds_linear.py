@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.inputs import as_logits
-from robust_sparse_tf.evaluation.margins import batches, require_split
+from robust_sparse_tf.evaluation.inputs import as_logits, batches, require_split
 
 _BATCH = 500
 

@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import PGD, checks
+from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import images_and_labels
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.sparsity.wrapper import strip
 
@@ -106,7 +107,7 @@ def usefulness(
         InputError: for a model or labels that are not of two classes.
     """
     features, weights = head(model)
-    images, labels = checks.images_and_labels(data, attack.clip_min, attack.clip_max)
+    images, labels = images_and_labels(data, attack.clip_min, attack.clip_max)
     if labels.min() < 0 or labels.max() > 1:
         raise InputError(f"labels from {labels.min()} to {labels.max()}: must be 0 or 1")
     signs = (2 * labels - 1).astype(np.float32)[:, None]

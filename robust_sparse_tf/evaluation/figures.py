@@ -1,4 +1,4 @@
-"""Pictures of a report: accuracy against epsilon, and images with what attacks made of them."""
+"""The files of a report: numbers, tables, and pictures of what attacks made of images."""
 
 import os
 from collections.abc import Sequence

@@ -1,14 +1,17 @@
 """What an evaluation is given, checked before hours are spent on it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.attacks import checks
+from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity import require_tf_keras, strip
 
 
 def as_logits(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -67,3 +70,59 @@ def digest(images: np.ndarray, labels: np.ndarray) -> str:
     whole = hashlib.sha256(np.ascontiguousarray(images).tobytes())
     whole.update(labels.tobytes())
     return whole.hexdigest()[:16]
+
+
+def unwrapped(model: Any) -> keras.Model:
+    """The plain functional network inside.
+
+    Raises:
+        InputError: for anything else than a built Sequential or functional tf_keras model.
+    """
+    network = getattr(model, "network", model)
+    require_tf_keras(network)
+    if not getattr(network, "_is_graph_network", False):
+        raise InputError(f"model {network.name}: must be built; begin it with an Input layer")
+    return strip(network)
+
+
+def batches(split: Split, size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """All of a split, in order: (int64 number of the first, images, labels) of up to `size`."""
+    require_split(split)
+    for first in range(0, split.size, size):
+        numbers = tf.range(first, min(first + size, split.size), dtype=tf.int64)
+        yield numbers[0], *split.gather(numbers)
+
+
+def require_split(split: Any) -> None:
+    """Raises InputError for data that is not a `Split`."""
+    if not isinstance(split, Split):
+        raise InputError(
+            f"data of type {type(split).__name__}: must be a robust_sparse_tf.data.Split"
+        )
+
+
+def images_and_labels(data: Any, clip_min: float, clip_max: float) -> tuple[np.ndarray, np.ndarray]:
+    """Images float32 [n, ...] and labels int64 [n].
+
+    Args:
+        data: a `Split`, whose bytes are scaled to [0, 1], or (images, labels).
+        clip_min: least value allowed.
+        clip_max: largest value allowed.
+
+    Raises:
+        InputError: naming what is wrong.
+    """
+    if isinstance(data, Split):
+        images, labels = data.images, data.labels
+        if images.dtype == np.uint8:
+            images = images.astype(np.float32) / np.float32(255)
+    elif isinstance(data, tuple) and len(data) == 2:
+        images, labels = np.asarray(data[0], np.float32), np.asarray(data[1])
+    else:
+        raise InputError(
+            f"data of type {type(data).__name__}: must be a robust_sparse_tf.data.Split or "
+            "(images, labels)"
+        )
+    checks.check_types(images, labels)
+    checks.check_images(images, clip_min, clip_max)
+    return images, labels.astype(np.int64)

@@ -8,11 +8,9 @@ import math
 from typing import Any
 
 import tensorflow as tf
-import tf_keras as keras
 
 from robust_sparse_tf.data import Split
-from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.margins import batches
+from robust_sparse_tf.evaluation.inputs import batches, unwrapped
 from robust_sparse_tf.evaluation.propagation import (
     DUAL,
     input_box,
@@ -20,7 +18,6 @@ from robust_sparse_tf.evaluation.propagation import (
     middle_of,
     propagate,
 )
-from robust_sparse_tf.sparsity import require_tf_keras, strip
 
 _BATCH = 100  # images; each needs a matrix of features by classes at the last layer
 
@@ -115,16 +112,3 @@ def certified_accuracy(
         return tf.math.count_nonzero(tf.reduce_all(bounds > 0, axis=1))
 
     return sum(int(certified(x, y)) for _, x, y in batches(split, _BATCH)) / split.size
-
-
-def unwrapped(model: Any) -> keras.Model:
-    """The plain functional network inside.
-
-    Raises:
-        InputError: for anything else than a built Sequential or functional tf_keras model.
-    """
-    network = getattr(model, "network", model)
-    require_tf_keras(network)
-    if not getattr(network, "_is_graph_network", False):
-        raise InputError(f"model {network.name}: must be built; begin it with an Input layer")
-    return strip(network)

@@ -12,7 +12,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import propagation
-from robust_sparse_tf.evaluation.interval_bounds import unwrapped
+from robust_sparse_tf.evaluation.inputs import unwrapped
 from robust_sparse_tf.evaluation.propagation import (
     AFFINE,
     DUAL,

@@ -4,7 +4,6 @@
 """
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -13,7 +12,7 @@ from robust_sparse_tf.attacks import Attack, Bounded, MinimumNorm, norms
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.evaluation.accuracy import Evaluator
-from robust_sparse_tf.evaluation.inputs import as_logits
+from robust_sparse_tf.evaluation.inputs import as_logits, batches, require_split
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
 
@@ -75,22 +74,6 @@ def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> floa
             stacklevel=2,
         )
     return total / split.size
-
-
-def batches(split: Split, size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """All of a split, in order: (int64 number of the first, images, labels) of up to `size`."""
-    require_split(split)
-    for first in range(0, split.size, size):
-        numbers = tf.range(first, min(first + size, split.size), dtype=tf.int64)
-        yield numbers[0], *split.gather(numbers)
-
-
-def require_split(split: Any) -> None:
-    """Raises InputError for data that is not a `Split`."""
-    if not isinstance(split, Split):
-        raise InputError(
-            f"data of type {type(split).__name__}: must be a robust_sparse_tf.data.Split"
-        )
 
 
 def _check(attack: Attack, kind: type, norm: str) -> None:

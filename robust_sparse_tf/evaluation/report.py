@@ -82,7 +82,7 @@ class Report:
         judged: bool [n, draws], by which draws each clean example is right.
         outcomes: one an attack and epsilon, in the order in which they were run.
         warnings: why the figures may say too much.
-        pictures: by attack a few (label, prediction, prediction under attack, clean, adversarial).
+        pictures: by attack a few (label, prediction under attack, clean, adversarial).
         level: of the intervals.
     """
 

@@ -10,6 +10,7 @@ from robust_sparse_tf.attacks import Ascent, Attack, Bounded, Transfer, checks
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
+from robust_sparse_tf.evaluation.inputs import images_and_labels
 from robust_sparse_tf.evaluation.report import Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner
 from robust_sparse_tf.evaluation.state import State
@@ -61,7 +62,7 @@ def evaluate(
     if draws < 1:
         raise InputError(f"draws={draws}: must be at least 1")
     logits = inputs.as_logits(model)
-    images, labels = checks.images_and_labels(data, clip_min, clip_max)
+    images, labels = images_and_labels(data, clip_min, clip_max)
     classes = checks.check_model(logits, images)
     checks.check_labels(labels, classes)
     logits, differentiable = inputs.connected(logits, images)

@@ -1,4 +1,4 @@
-"""SavedModel and TFLite, compared with the Keras model."""
+"""SavedModel, and TFLite compared with the Keras model."""
 
 import functools
 import os

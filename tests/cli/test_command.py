@@ -10,6 +10,7 @@ import pytest
 
 from experiments.cli import command
 from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.files import WriteError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +27,8 @@ def failing(error: BaseException):
     [
         (InputError("a=1: must be 2"), 2, "a=1: must be 2"),
         (TrainingError("the loss is not finite"), 1, "the loss is not finite"),
-        (OSError(28, "No space left on device", "f.json"), 1, "cannot write f.json: No space left"),
+        (WriteError(28, "No space left on device", "f.json"), 1, "cannot write f.json: No space"),
+        (OSError(2, "No such file", "f.json"), 1, "cannot read or write f.json: No such file"),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,

@@ -83,9 +83,9 @@ class TrainingRun:
             TrainingError: when the loss is no longer finite, or on catastrophic overfitting where
                 that is to stop the run.
         """
+        continuation = Continuation(self.values) if self.options.continue_from else None
         strategy = self._devices()
         chief = self.options.distribute != "multiworker" or devices.is_chief()
-        continuation = Continuation(self.values) if self.options.continue_from else None
         directory = RunDirectory(self.values, owner=chief)
         if chief and (stored := directory.results()):
             return directory.path, stored

@@ -87,7 +87,7 @@ def test_leave_after_an_interrupt(tmp_path, made_by):
         "raise KeyboardInterrupt" if made_by == "a file" else "exec('raise KeyboardInterrupt')"
     )
     (tmp_path / "program.py").write_text(
-        "from experiments import command\n"
+        "from experiments.cli import command\n"
         "def work():\n"
         "    print('so far', end='')\n"
         f"    {interrupt}\n"

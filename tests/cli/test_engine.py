@@ -203,7 +203,7 @@ def test_commands_share_cores_where_all_are_taken(run, make):
 
 STARTER = """
 import os, sys
-from experiments import process
+from experiments.sweeps import process
 process.run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); \
 time.sleep(3600)"], sys.argv[1], os.environ, "/")
 """

@@ -7,7 +7,7 @@ import pytest
 from study_cells import write_report
 from sweep_cells import GRID
 
-from experiments import evaluate, measure
+from experiments.evaluations import attack_options, measure_options
 from experiments.reports import measures
 
 ATTACKS = "--evaluate=--attacks=fgsm --epsilons=0.1"
@@ -20,8 +20,8 @@ def test_finished_cells_are_attacked_once(call_sweep, made_up, tmp_path):
     assert len(made_up.commands) == 3 and len(made_up.evaluated) == 6
     folder = Path(out.splitlines()[-1])
     cells = [folder / name for name in json.loads((folder / "sweep.json").read_text())["cells"]]
-    first = evaluate.parse(made_up.evaluated[0])
-    assert first == evaluate.parse(["evaluate", f"--model={cells[0]}", *ATTACKS[11:].split()])
+    first = attack_options.parse(made_up.evaluated[0])
+    assert first == attack_options.parse(["evaluate", f"--model={cells[0]}", *ATTACKS[11:].split()])
     assert "## Under attack: `--attacks=fgsm --epsilons=0.1`" in out
     assert "| fgsm | 0.1 (linf) | 0.0 (2 s) | 0.0 (2 s) | 0.0 (2 s) |" in out
     assert "**Warning**, static 50 %: masked" in out
@@ -42,7 +42,7 @@ def test_finished_cells_are_measured_once(call_sweep, made_up):
     content = json.loads((folder / "sweep.json").read_text())
     assert content["measurements"] == texts
     first = folder / content["cells"][0]
-    assert measure.parse(made_up.measured[0]) == measure.parse(
+    assert measure_options.parse(made_up.measured[0]) == measure_options.parse(
         ["measure", f"--model={first}", "--measures=r_inf"]
     )
     own = measures.of_rounds(str(first), texts)
@@ -64,14 +64,14 @@ def test_rounds_that_a_cell_does_not_have_are_left_out(call_sweep, made_up):
     assert (code, err) == (0, "")
     found = {}
     for command in made_up.measured:
-        options = measure.parse(command)
+        options = measure_options.parse(command)
         flags = json.loads(Path(options.model, "results.json").read_text())["flags"]
         found[flags.get("method", "lottery"), flags["rounds"]] = options.rounds
     assert found == {("dense", 2): ["0"], ("dense", 3): ["0"], ("lottery", 2): ["0"]} | {
         ("lottery", 3): ["0", "2"]
     }
     (only,) = made_up.evaluated
-    assert evaluate.parse(only).rounds == ["2"]
+    assert attack_options.parse(only).rounds == ["2"]
 
 
 def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.cli import command
 from robust_sparse_tf.errors import RunWarning
 from robust_sparse_tf.procedures import CheckpointStore
 
@@ -175,7 +176,7 @@ def test_interrupt(killed):
 
 def test_second_process_is_refused(killed, base):
     code, out, err = killed["second"]
-    assert (code, out) == (2, "")
+    assert (code, out) == (command.BUSY, "")
     assert err.startswith("error: ") and err.count("\n") == 1
     assert base.path.name in err and "another process" in err
 

@@ -218,15 +218,15 @@ def test_stronger_attacks_stand_side_by_side(tmp_path):
 
 
 def _attacked(place, text, attack, left):
-    (where,) = evaluation(text).files(str(place))
+    (path,) = evaluation(text).files(str(place))
     base = dict(norm="linf", distance=1, seconds=2)
     found = [
         dict(base, attack="clean", epsilon=None, accuracy=0.95),
         dict(base, attack=attack, epsilon=0.3, accuracy=left),
         dict(base, attack="worst", epsilon=0.3, accuracy=left),
     ]
-    os.makedirs(where)
-    with open(os.path.join(where, "report.json"), "w") as file:
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as file:
         json.dump({"rows": found, "warnings": ["masked"]}, file)
 
 

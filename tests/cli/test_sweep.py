@@ -77,7 +77,7 @@ def test_overwrite_runs_all_again(call_sweep, made_up):
 )
 def test_report_follows_the_cells(call_sweep, made_up, tmp_path, monkeypatch, stays, reported):
     """After each at first; what a report takes decides when the next one comes."""
-    monkeypatch.setattr(sweep, "_REPORT_STAYS", stays)
+    monkeypatch.setattr("experiments.sweeps.sweep._REPORT_STAYS", stays)
     seen = []
 
     def look(name: str) -> None:

@@ -1,1 +1,1 @@
-"""What all commands share: flags, exit codes, tables."""
+"""What all commands share: exit codes, quiet start, short names."""

@@ -1,10 +1,9 @@
 """The options of an evaluation, the attacks that they name, and the folders of its reports."""
 
 import dataclasses
-import hashlib
-import json
 import os
 
+from experiments.cli.digest import digest
 from experiments.runs import options as flags
 from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
@@ -85,8 +84,7 @@ def folder(model: str, options: EvaluateOptions) -> str:
     asked |= {"output": "", "data_dir": "", "attack_batch_size": 0}
     del asked["rounds"]  # of which the model is one
     asked["model"] = model if options.output or place != model else ""
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"{'-'.join(options.attacks)}-{options.norm}-{digest}"
+    name = f"{'-'.join(options.attacks)}-{options.norm}-{digest(asked)}"
     return os.path.join(options.output or os.path.join(place, "robustness"), name)
 
 

@@ -1,11 +1,10 @@
 """The options of a measurement, and the files that hold what it measured."""
 
 import dataclasses
-import hashlib
-import json
 import os
 from typing import Any
 
+from experiments.cli.digest import digest
 from experiments.runs import options as flags
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
@@ -72,9 +71,8 @@ def paths(run: str, options: MeasureOptions) -> list[str]:
     numbers = [int(word) for word in options.rounds]
     if not numbers and os.path.isdir(os.path.join(run, "rounds")):
         numbers = sorted(map(int, os.listdir(os.path.join(run, "rounds"))))
-    text = json.dumps(asked(options), sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return [os.path.join(run, "rounds", str(n), f"measures-{digest}.json") for n in numbers]
+    name = f"measures-{digest(asked(options))}.json"
+    return [os.path.join(run, "rounds", str(n), name) for n in numbers]
 
 
 def asked(options: MeasureOptions) -> dict[str, Any]:

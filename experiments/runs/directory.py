@@ -1,13 +1,13 @@
 """The directory of one run: named by its flags, owned by one process, complete or resumable."""
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 from typing import Any
 
 from experiments.cli.command import BusyError
+from experiments.cli.digest import digest
 from experiments.runs.options import different
 from experiments.runs.procedure import kind_of
 from robust_sparse_tf import files
@@ -100,10 +100,8 @@ class RunDirectory:
 
 def run_name(values: dict[str, Any]) -> str:
     """A readable prefix and a hash of the flags that differ from the defaults."""
-    identity = json.dumps(different(values), sort_keys=True)
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     kind = kind_of(values)
-    return f"{values['dataset']}-{values['attack']}-{kind}-{digest}"
+    return f"{values['dataset']}-{values['attack']}-{kind}-{digest(different(values))}"
 
 
 def finished(folder: str, name: str) -> dict[str, Any] | None:

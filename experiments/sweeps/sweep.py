@@ -1,8 +1,6 @@
 """The cells of a sweep: what is left to do of each, and the directory that holds them."""
 
 import contextlib
-import hashlib
-import json
 import os
 import shlex
 import sys
@@ -11,6 +9,7 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import Any
 
+from experiments.cli.digest import digest
 from experiments.evaluations import follow_up
 from experiments.runs import options as flags
 from experiments.runs.directory import finished, run_name, write_json
@@ -61,6 +60,8 @@ class Sweep:
             allowed = ", ".join(studies)
             raise InputError(f"study={self._study}: must be one of {allowed}")
         base |= {name: value for name, value in _ONE_CORE.items() if not base[name]}
+        if base["continue_from"]:
+            raise InputError(f"continue_from={base['continue_from']}: must not be given to a sweep")
         if not grids:
             raise InputError("grid: must be given, as in --grid=method=set,rigl,density=0.5,0.1")
         self.cells = cells(flags.given(base), grids)
@@ -68,9 +69,8 @@ class Sweep:
             warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
             for values in self.cells:
                 TrainingRun(values)
-        identity = json.dumps([flags.different(base), grids], sort_keys=True)
-        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-        self.folder = os.path.join(base["output_dir"], f"sweep-{base['dataset']}-{digest}")
+        name = f"sweep-{base['dataset']}-{digest([flags.different(base), grids])}"
+        self.folder = os.path.join(base["output_dir"], name)
         words = [word for word in argv[1:] if not word.startswith(_PLACES)]
         self._command = shlex.join(["python", "-m", "experiments.sweep", *words])
         self._on_change = on_change

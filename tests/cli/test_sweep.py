@@ -165,6 +165,7 @@ def test_names_of_sweeps(call_sweep):
 
 
 REFUSED = {
+    "continued": ([GRID, "--continue_from=runs/some"], "continue_from=runs/some: must not"),
     "study": ([GRID, "--study=some"], "study=some: must be one of search_sparse_robust"),
     "no grid": ([], "grid: must be given"),
     "unknown flag": ([GRID, "--nosuch=1"], "nosuch"),

@@ -29,10 +29,6 @@ def model(request) -> keras.Model:
     return build(request.param)
 
 
-# Deeper ones of the same blocks, made by the same function as resnet18 and resnet20.
-DEEPER = ("resnet32", "resnet34")
-
-
 @pytest.fixture(scope="module")
 def normalized(model) -> keras.Model:
     """The same with a normalization in front. Not to be changed by a test."""
@@ -101,8 +97,6 @@ def test_normalize_is_what_one_does_by_hand(model, normalized, normalized_output
 
 
 def test_every_kernel_gets_a_mask(normalized, normalized_outputs, x):
-    if normalized.name in DEEPER:
-        pytest.skip("has the layers of resnet20 or resnet18, only more of them")
     kernels = {layer.name for layer in normalized.layers if hasattr(layer, "kernel")}
     sparse = sparsify(normalized)
     assert set(densities(sparse)[1]) == kernels

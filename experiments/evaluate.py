@@ -33,12 +33,13 @@ def _evaluate(argv: list[str]) -> int:
         raise InputError("model: must be given, as in --model=runs/RUN")
     attack_options.refuse_gradients(options)
     made = attack_options.attacks_of(options)
+    ball = attack_options.ball(options)
     places = attack_options.targets(options.model, options)
     with quiet_stderr():
         models = [loading.load(place) for place in places]
         sources = [loading.load(options.source)] if options.source else []
     if sources and isinstance(made, dict):
-        pgd = attack_options.attack("pgd", options.norm, attack_options.radii(options)[0])
+        pgd = attack_options.attack("pgd", ball)
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
     few = loading.images(options.model, options.dataset, options.data_dir, options.examples)
     for model, place in zip(models, places, strict=True):
@@ -50,7 +51,7 @@ def _evaluate(argv: list[str]) -> int:
                 few,
                 made,
                 attack_options.radii(options),
-                norm=options.norm,
+                ball=ball,
                 seed=options.seed,
                 batch_size=options.attack_batch_size,
                 draws=options.draws,

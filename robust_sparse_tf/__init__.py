@@ -1,6 +1,7 @@
 """Sparse, adversarially robust networks in tf_keras."""
 
 from robust_sparse_tf import attacks, data, evaluation, export, models, procedures, sparsity
+from robust_sparse_tf.attacks import Ball
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.evaluation import evaluate
 from robust_sparse_tf.sparsity import sparsify, strip
@@ -9,6 +10,7 @@ from robust_sparse_tf.version import __version__
 
 __all__ = [
     "AdversarialModel",
+    "Ball",
     "InputError",
     "TrainingError",
     "__version__",

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
 from robust_sparse_tf.errors import InputError
 
 
@@ -17,11 +20,14 @@ def option(
     maximum: float | None = None,
     above: float | None = None,
     hashed: bool = True,
+    kind: type | None = None,
+    shown: str = "",
 ) -> Any:
     """A dataclass field with its documentation and its allowed values.
 
     Args:
-        default: the value when nothing is given; its type is the option's type.
+        default: the value when nothing is given; its type is the option's type. None, which is then
+            always allowed, stands for a value that follows from others.
         help: one line for `--help`.
         unit: what the number counts, for `--help`.
         choices: the allowed values, when they can be listed.
@@ -29,6 +35,8 @@ def option(
         maximum: largest allowed number (included).
         above: lower bound that is itself not allowed.
         hashed: whether the option is part of a run's identity.
+        kind: the option's type where the default is None.
+        shown: the default in words, for `--help`, where it is None.
     """
     metadata = dict(
         help=help,
@@ -38,10 +46,17 @@ def option(
         maximum=maximum,
         above=above,
         hashed=hashed,
+        kind=kind or type(default),
+        shown=shown,
     )
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def kind(field: dataclasses.Field) -> type:
+    """The type of an option's value, where it is given."""
+    return field.metadata["kind"]
 
 
 def default_of(field: dataclasses.Field) -> Any:
@@ -82,12 +97,27 @@ def check(options: Any) -> None:
         if "help" not in field.metadata:
             continue
         value = getattr(options, field.name)
+        if value is None and field.default is None:
+            continue
         values = value if isinstance(value, list | tuple) else [value]
         if not all(_fits(item, field.metadata) for item in values):
             raise InputError(f"{field.name}={value}: must be {allowed(field)}")
 
 
+def plain(options: Any) -> None:
+    """Makes NumPy's numbers Python's, as TensorFlow would take them for float64 tensors.
+
+    For `__post_init__` of a frozen dataclass.
+    """
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(options, field.name, value.item())
+
+
 def _fits(value: Any, rule: Any) -> bool:
+    if tf.is_tensor(value):  # drawn in a graph, where values are unknown
+        return True
     if rule["choices"] and value not in rule["choices"]:
         return False
     # Written so that NaN, which compares false with everything, does not fit.

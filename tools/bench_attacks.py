@@ -243,7 +243,13 @@ def evaluation_memory(images: int) -> dict[str, float]:
         return network(x)
 
     before = _status("VmRSS")
-    evaluate(model, (x, y), {"pgd": attacks.PGD(steps=10)}, batch_size=200, check_masking=False)
+    evaluate(
+        model,
+        (x, y),
+        {"pgd": attacks.PGD(step_size=0.05, steps=10)},
+        batch_size=200,
+        check_masking=False,
+    )
     peak = _status("VmHWM")
     return {"peak_mb": peak, "evaluation_mb": peak - before, "calls_of_the_model": traced}
 

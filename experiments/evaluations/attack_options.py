@@ -100,20 +100,32 @@ def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
         raise InputError(f"attacks={','.join(names)}: an ensemble must be alone")
     if named:
         return named[0]
-    return {name: attack(name, options.norm, radii(options)[0]) for name in names}
+    return {name: attack(name, ball(options)) for name in names}
+
+
+def ball(options: EvaluateOptions) -> attacks.Ball:
+    """The threat model, at the first epsilon.
+
+    Raises:
+        InputError: for an epsilon that is no number from 0.
+    """
+    return attacks.Ball(options.norm, radii(options)[0])
 
 
 def radii(options: EvaluateOptions) -> list[float]:
     """The epsilons as numbers.
 
     Raises:
-        InputError: for what is no number.
+        InputError: for none, and for what is no number.
     """
     try:
-        return [float(text) for text in options.epsilons]
-    except ValueError as error:
+        numbers = [float(text) for text in options.epsilons]
+    except ValueError:
+        numbers = []
+    if not numbers:
         given = ",".join(options.epsilons)
-        raise InputError(f"epsilons={given}: must be numbers separated by commas") from error
+        raise InputError(f"epsilons={given}: must be numbers separated by commas")
+    return numbers
 
 
 def refuse_gradients(options: EvaluateOptions) -> None:
@@ -125,11 +137,12 @@ def refuse_gradients(options: EvaluateOptions) -> None:
         )
 
 
-def attack(name: str, norm: str, epsilon: float) -> attacks.Attack:
+def attack(name: str, within: attacks.Ball) -> attacks.Attack:
     """An attack with its defaults, its steps in proportion to epsilon."""
     cls = attacks.BY_NAME[name]
     if not issubclass(cls, attacks.Bounded):
-        return cls(norm=norm)
+        return cls(norm=within.norm)
     names = {field.name for field in dataclasses.fields(cls)}
-    values = {"norm": norm, "epsilon": 1.0, "step_size": 0.125}
-    return cls(**{key: value for key, value in values.items() if key in names}).at(epsilon)
+    # A step of 0 is refused, where epsilon is 0.
+    values = dataclasses.asdict(within) | {"step_size": max(0.125 * within.epsilon, 1e-8)}
+    return cls(**{key: value for key, value in values.items() if key in names})

@@ -18,7 +18,7 @@ from robust_sparse_tf.evaluation.inputs import batches
 
 # DeepFool's authors clip nothing, and the theorems on linear models speak of inputs of any value.
 # The study's r_2 of linear models are near the theorem's, and can only so be.
-_UNCLIPPED = {"clip_min": -1e6, "clip_max": 1e6}
+_UNCLIPPED = {"low": -1e6, "high": 1e6}
 _LIPSCHITZ_BATCH = 20  # images; each needs matrices of a layer's inputs by its outputs
 
 

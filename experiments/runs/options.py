@@ -16,7 +16,7 @@ from robust_sparse_tf.attacks import MIM, PGD, RFGSM, Ascent
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
-from robust_sparse_tf.options import allowed, check, default_of, option
+from robust_sparse_tf.options import allowed, check, default_of, kind, option
 from robust_sparse_tf.options import make as make
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
@@ -108,7 +108,7 @@ GROUPS = (
     LotteryTicket,
 )
 # Images are in [0, 1] whatever the data set, and training has no targets.
-_NOT_FLAGS = ("clip_min", "clip_max", "targeted")
+_NOT_FLAGS = ("low", "high", "targeted")
 
 
 def fields() -> list[dataclasses.Field]:
@@ -134,13 +134,7 @@ def _method_fields(taken: set[str]) -> list[dataclasses.Field]:
 def _optional(field: dataclasses.Field) -> dataclasses.Field:
     same = copy.copy(field)
     same.default, same.default_factory = None, dataclasses.MISSING
-    same.metadata = {**field.metadata, "kind": type(default_of(field))}
     return same
-
-
-def kind(field: dataclasses.Field) -> type:
-    """The type of a flag's value, where it is given."""
-    return field.metadata.get("kind") or type(default_of(field))
 
 
 def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, Any]:
@@ -268,6 +262,8 @@ def _describe(field: dataclasses.Field) -> Iterable[str]:
     shown = ",".join(default) if isinstance(default, list) else json.dumps(default)
     if default is None:
         shown = _method_defaults(field.name)
+    if field.metadata["shown"]:
+        shown = field.metadata["shown"]
     detail = f"default: {shown}" + (f" {unit}" if unit else "")
     rule = allowed(field)
     yield f"  --{field.name}: {field.metadata['help']}"

@@ -1,7 +1,8 @@
 """Attacks: small immutable objects, `x_adv = attack(model, x, y)`."""
 
 from robust_sparse_tf.attacks.apgd import APGD
-from robust_sparse_tf.attacks.base import Ascent, Attack, Bounded, MinimumNorm
+from robust_sparse_tf.attacks.ball import Ball
+from robust_sparse_tf.attacks.base import Ascent, Attack, Bounded, MinimumNorm, Stepwise
 from robust_sparse_tf.attacks.bim import BIM
 from robust_sparse_tf.attacks.carlini_wagner import CarliniWagner
 from robust_sparse_tf.attacks.deepfool import DeepFool
@@ -47,6 +48,7 @@ __all__ = [
     "ZOO",
     "Ascent",
     "Attack",
+    "Ball",
     "Bounded",
     "CarliniWagner",
     "DeepFool",
@@ -54,6 +56,7 @@ __all__ = [
     "MinimumNorm",
     "RandomIntensity",
     "Square",
+    "Stepwise",
     "Transfer",
     "UniformNoise",
 ]

@@ -9,8 +9,9 @@ from robust_sparse_tf.attacks import apgd_l1, norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
 from robust_sparse_tf.attacks.deepfool import likeliest_others
 from robust_sparse_tf.attacks.dlr import check_classes, dlr, targeted_dlr
-from robust_sparse_tf.attacks.loop import restarted, while_standing
+from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 
@@ -59,18 +60,17 @@ class APGD(Bounded):
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`; examples fooled as they are stay so."""
         labels = tf.convert_to_tensor(labels)
-        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
         _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
         if self.loss != "ce":
             check_classes(self.loss, logits)
         standing = tf.where(~self.fools(logits, labels))
-        x_standing = tf.gather_nd(x, standing)
+        x_standing, left = tf.gather_nd(x, standing), tf.gather_nd(labels, standing)
         attempt = self._each_target if self.loss == "targeted_dlr" else self._attempt
-        found = restarted(self, attempt, model, x_standing, tf.gather_nd(labels, standing), seed)
+        found = restarted(self, attempt, model, x_standing, left, seed, self.restarts)
         return tf.tensor_scatter_nd_update(x, standing, found)
 
     def _attempt(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        return self._climb(model, x, labels, labels, seed)[0]
+        return self._climb(model, x, labels, labels, seed)[0].x
 
     def _each_target(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """One attempt for each target, the most likely first."""
@@ -79,20 +79,18 @@ class APGD(Bounded):
         targets = likeliest_others(logits, labels, tried)
 
         def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            x, labels, targets, best, most = state
+            x, labels, targets, best = state
             target = tf.gather(targets, number, axis=1)
-            folded = tf.random.experimental.stateless_fold_in(seed, number)
-            found, worth, fooled = self._climb(model, x, labels, target, folded)
-            better = fooled | (worth > most)
-            best, most = norms.select(better, found, best), tf.where(better, worth, most)
-            return (x, labels, targets, best, most), fooled
+            folded = fold(seed, number)
+            found, fooled = self._climb(model, x, labels, target, folded)
+            return (x, labels, targets, best.update(*found, fooled)), fooled
 
-        return while_standing(step, (x, labels, targets, x, _least(x)), tried)[3]
+        return while_standing(step, (x, labels, targets, Best.start(x)), tried)[3].x
 
     def _climb(
         self, model: Logits, x: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor, seed: Seed
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """One attempt: the best iterates, their worth [batch], and whether they fool, bool [batch].
+    ) -> tuple[Best, tf.Tensor]:
+        """One attempt: the best iterates, and whether they fool, bool [batch].
 
         `targets` matter to `targeted_dlr` only.
         """
@@ -111,27 +109,24 @@ class APGD(Bounded):
             worth, logits, gradient = value_and_gradient(loss, model, now, state.labels, self.draws)
             gradient = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
             fooled = self.fools(logits, state.labels)
-            better = fooled | (worth > state.most)
-            best = norms.select(better, now, state.best)
+            better = fooled | (worth > state.best.score)
+            best = state.best.keep(better, now, worth)
             uphill = norms.select(better, gradient, state.uphill)
-            most = tf.where(better, worth, state.most)
-            pace, again = rule.adapt(number, pace, worth, most, best - x)
-            now = norms.select(again, best, now)
+            pace, again = rule.adapt(number, pace, worth, best.score, best.x - x)
+            now = norms.select(again, best.x, now)
             gradient = norms.select(again, uphill, gradient)
             after = rule.move(number, x, now, before, gradient, pace)
-            new = _State(
-                x, state.labels, state.targets, after, now, best, uphill, most, fooled, pace
-            )
+            new = _State(x, state.labels, state.targets, after, now, best, uphill, fooled, pace)
             return new, fooled
 
         nothing = tf.zeros_like(x)
         unfooled = tf.zeros_like(labels, tf.bool)
         state = _State(
-            x, labels, targets, start, start, start, nothing, _least(x), unfooled, rule.begin(x)
+            x, labels, targets, start, start, Best.start(start), nothing, unfooled, rule.begin(x)
         )
         # The last step only looks at where the one before it led.
         ended = while_standing(step, state, self.steps + 1)
-        return ended.best, ended.most, ended.fooled
+        return ended.best, ended.fooled
 
 
 class _State(NamedTuple):
@@ -142,9 +137,8 @@ class _State(NamedTuple):
     targets: tf.Tensor
     now: tf.Tensor
     before: tf.Tensor
-    best: tf.Tensor
+    best: Best
     uphill: tf.Tensor  # gradient at best
-    most: tf.Tensor  # worth of best
     fooled: tf.Tensor
     pace: "_Pace | apgd_l1.Pace"
 

@@ -76,7 +76,7 @@ class Sparse:
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
         """See the function of this name."""
         attack = self.attack
-        return project(x, adversarial, attack.epsilon, attack.clip_min, attack.clip_max)
+        return project(x, adversarial, attack.epsilon, attack.low, attack.high)
 
     def begin(self, x: tf.Tensor) -> Pace:
         """A fifth of the entries."""

@@ -6,17 +6,17 @@ import warnings
 from collections.abc import Callable
 from typing import ClassVar
 
-import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 
 from robust_sparse_tf.attacks import checks, norms
+from robust_sparse_tf.attacks.ball import Ball, check_range
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
+from robust_sparse_tf.attacks.seeds import Seed
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import check, option, plain
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
-Seed = tf.Tensor | tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class Attack(abc.ABC):
     can_target: ClassVar[bool] = False
     uses_gradients: ClassVar[bool] = True
 
-    clip_min: float = option(0.0, "least value of an input", unit="input units")
-    clip_max: float = option(1.0, "largest value of an input", unit="input units")
+    low: float = option(0.0, "least value of an input", unit="input units")
+    high: float = option(1.0, "largest value of an input", unit="input units")
     attack_labels: str = option(
         "true",
         "labels the attack moves away from: the true ones or the model's own prediction",
@@ -40,13 +40,9 @@ class Attack(abc.ABC):
     targeted: bool = option(False, "move towards given targets instead of away from labels")
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.generic):  # which TensorFlow would take for a float64 tensor
-                object.__setattr__(self, field.name, value.item())
+        plain(self)
         check(self)
-        if not self.clip_min < self.clip_max:
-            raise InputError(f"clip_max={self.clip_max}: must be above clip_min={self.clip_min}")
+        check_range(self.low, self.high)
         if self.targeted and not self.can_target:
             raise InputError(f"targeted=True: {type(self).__name__} has no targeted form")
 
@@ -64,7 +60,7 @@ class Attack(abc.ABC):
         Args:
             model: any callable from inputs to logits [batch, classes]. Pass the same object each
                 time: CleverHans traces a graph for each callable it sees.
-            x: float32 [batch, ...] in [clip_min, clip_max].
+            x: float32 [batch, ...] from low to high.
             y: integers [batch], the true labels; not looked at when `attack_labels="predicted"`,
                 nor by a targeted attack.
             seed: two integers for everything random.
@@ -84,7 +80,7 @@ class Attack(abc.ABC):
         name, given = ("targets", targets) if self.targeted else ("labels", y)
         predicted = not self.targeted and self.attack_labels == "predicted"
         labels = None if predicted else checks.as_tensor(name, given)
-        checks.check_call(model, x, labels, name, self.clip_min, self.clip_max)
+        checks.check_call(model, x, labels, name, self.limits)
         labels = tf.argmax(model(x), axis=1) if predicted else tf.cast(labels, tf.int64)
         found = self.perturb(model, x, labels, seed)
         # Gradients that are not numbers lead nowhere.
@@ -101,9 +97,14 @@ class Attack(abc.ABC):
             seed: two integers for everything random.
         """
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and largest value of an input."""
+        return self.low, self.high
+
     def clip(self, x: tf.Tensor) -> tf.Tensor:
         """Inputs within the clip range."""
-        return tf.clip_by_value(x, self.clip_min, self.clip_max)
+        return tf.clip_by_value(x, self.low, self.high)
 
     def fools(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Where the attack has what it wants: bool [batch], from logits [batch, classes]."""
@@ -123,8 +124,9 @@ class Bounded(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_norm(self)
-        step_size = getattr(self, "step_size", 0.0)
-        if step_size > self.epsilon:
+        step_size = getattr(self, "step_size", None)
+        known = step_size is not None and not tf.is_tensor(self.epsilon)
+        if known and step_size > self.epsilon:
             warnings.warn(
                 f"step_size={step_size} is above epsilon={self.epsilon}: each step leaves the ball "
                 "and is projected back",
@@ -132,17 +134,22 @@ class Bounded(Attack):
                 stacklevel=3,
             )
 
+    @property
+    def ball(self) -> Ball:
+        """The threat model."""
+        return Ball(norm=self.norm, epsilon=self.epsilon, low=self.low, high=self.high)
+
     def at(self, epsilon: float) -> "Bounded":
         """The same attack in another ball, its steps in proportion."""
         changed = {"epsilon": epsilon}
-        if hasattr(self, "step_size") and self.epsilon > 0:
+        if getattr(self, "step_size", None) is not None and self.epsilon > 0:
             # A step of 0 is refused, where epsilon is 0.
             changed["step_size"] = max(self.step_size * epsilon / self.epsilon, 1e-8)
         return dataclasses.replace(self, **changed)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """The nearest point of the ball, then of the clip range, which lies in the ball, too."""
-        return self.clip(x + norms.project(adversarial - x, self.norm, self.epsilon))
+        """See `Ball.project`."""
+        return self.ball.project(x, adversarial)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -196,8 +203,8 @@ class Ascent(Bounded):
             x,
             size,
             norms.ORDERS[self.norm],
-            clip_min=self.clip_min,
-            clip_max=self.clip_max,
+            clip_min=self.low,
+            clip_max=self.high,
             y=labels,
             targeted=self.targeted,
         )
@@ -206,6 +213,32 @@ class Ascent(Bounded):
         """The same step from the gradient of the loss, where it is already known."""
         uphill = -gradient if self.targeted else gradient
         return self.clip(x + norms.steepest(uphill, self.norm, size))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stepwise(Ascent):
+    """An attack that makes several steps of one length.
+
+    Its default is the rule of "Towards Deep Learning Models Resistant to Adversarial Attacks"
+    (Madry et al., 2018): the steps together could go 2.5 times as far as the ball's surface.
+    """
+
+    step_size: float | None = option(
+        None,
+        "length of one step",
+        unit="input units",
+        above=0,
+        kind=float,
+        shown="2.5 x epsilon / steps",
+    )
+    steps: int = option(10, "steps of the attack", unit="steps", minimum=1)
+
+    @property
+    def step_length(self) -> float:
+        """The length of one step, in input units."""
+        if self.step_size is not None:
+            return self.step_size
+        return 2.5 * self.epsilon / self.steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -108,9 +108,9 @@ class CarliniWagner(MinimumNorm):
         return while_standing(lambda _, now: self._step(model, now), state, most_steps).best
 
     def _step(self, model: Logits, now: _State) -> tuple[_State, tf.Tensor]:
-        width = self.clip_max - self.clip_min
+        width = self.high - self.low
         tanh = tf.tanh(now.w)
-        adversarial = self.clip(self.clip_min + width / 2 * (tanh + 1))
+        adversarial = self.clip(self.low + width / 2 * (tanh + 1))
         gaps, logits, uphill = value_and_gradient(
             lambda logits, labels: hinge(self, logits, labels, self.confidence),
             model,
@@ -168,5 +168,5 @@ class CarliniWagner(MinimumNorm):
         return tf.nest.map_structure(lambda one, other: norms.select(ended, one, other), begun, now)
 
     def _to_tanh(self, x: tf.Tensor) -> tf.Tensor:
-        width = self.clip_max - self.clip_min
-        return tf.atanh(_INNER * (2 * (x - self.clip_min) / width - 1))
+        width = self.high - self.low
+        return tf.atanh(_INNER * (2 * (x - self.low) / width - 1))

@@ -30,8 +30,7 @@ def check_call(
     x: tf.Tensor,
     labels: tf.Tensor | None,
     name: str,
-    clip_min: float,
-    clip_max: float,
+    limits: tuple[float, float],
 ) -> None:
     """Checks what an attack is called with.
 
@@ -43,8 +42,7 @@ def check_call(
         x: float32 [batch, ...].
         labels: integers [batch]; None where the attack takes the model's own prediction.
         name: what to call the labels.
-        clip_min: least value allowed.
-        clip_max: largest value allowed.
+        limits: least and largest value allowed.
 
     Raises:
         InputError: naming what is wrong.
@@ -52,7 +50,7 @@ def check_call(
     check_types(x, labels, name)
     if not tf.executing_eagerly():
         return
-    check_images(x.numpy(), clip_min, clip_max)
+    check_images(x.numpy(), limits)
     classes = check_model(model, x)
     if labels is not None:
         check_labels(labels.numpy(), classes, name)
@@ -82,21 +80,21 @@ def check_types(images: Any, labels: Any, name: str = "labels") -> None:
         raise InputError(f"{name} of type {labels.dtype.name}: must be integers")
 
 
-def check_images(images: np.ndarray, clip_min: float, clip_max: float) -> None:
+def check_images(images: np.ndarray, limits: tuple[float, float]) -> None:
     """Checks the values of images [n, ...].
 
     Raises:
-        InputError: for what is not a number, or not in [clip_min, clip_max].
+        InputError: for what is not a number, or outside the limits.
     """
     if np.isnan(images).any():
         raise InputError(
             f"images: {np.isnan(images).any(axis=tuple(range(1, images.ndim))).sum()} "
             "of them hold NaN; must be numbers"
         )
-    if images.min() < clip_min or images.max() > clip_max:
+    low, high = limits
+    if images.min() < low or images.max() > high:
         raise InputError(
-            f"images of values {images.min():g} to {images.max():g}: must be in [{clip_min:g}, "
-            f"{clip_max:g}]"
+            f"images of values {images.min():g} to {images.max():g}: must be in [{low:g}, {high:g}]"
         )
 
 

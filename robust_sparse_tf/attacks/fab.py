@@ -11,8 +11,9 @@ from robust_sparse_tf.attacks.deepfool import (
     likeliest_others,
     nearest_boundary,
 )
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.losses import margin, value_and_gradient
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
 
 # Halvings of the way from the input to its adversarial example: to a thousandth of it.
@@ -68,28 +69,27 @@ class FAB(MinimumNorm):
         def flat_model(flat: tf.Tensor) -> tf.Tensor:
             return model(tf.reshape(flat, [-1, *inner]))
 
-        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
         flat = norms.flat(x)
         logits = flat_model(flat)
         goals = min(max(self.target_classes, 1), logits.shape[-1] - 1)
 
         def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            flat, labels, targets, best, least = state
-            start = self._start(flat, least, number // goals, number, seed)
+            flat, labels, targets, best = state
+            start = self._start(flat, best.score, number // goals, number, seed)
             target = tf.gather(targets, number % goals, axis=1)
-            best, least = self._attempt(flat_model, flat, labels, target, start, best, least)
-            return (flat, labels, targets, best, least), least <= self.stop_within
+            best = self._attempt(flat_model, flat, labels, target, start, best)
+            return (flat, labels, targets, best), best.score <= self.stop_within
 
         least = tf.where(self.fools(logits, labels), 0.0, tf.float32.max)
-        first = (flat, labels, likeliest_others(logits, labels, goals), flat, least)
-        _, _, _, best, _ = while_standing(step, first, goals * self.restarts)
+        first = (flat, labels, likeliest_others(logits, labels, goals), Best(flat, least))
+        best = while_standing(step, first, goals * self.restarts)[3].x
         return tf.reshape(self._nearer(flat_model, flat, labels, best), tf.shape(x))
 
     def _start(
         self, x: tf.Tensor, least: tf.Tensor, attempt: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """The input itself at first, later a random point near it."""
-        seed = tf.random.experimental.stateless_fold_in(seed, number)
+        seed = fold(seed, number)
         noise = norms.uniform(tf.shape(x), self.norm, 1.0, seed)
         radius = tf.where(attempt == 0, 0.0, tf.minimum(least, self.epsilon) / 2)
         return self.clip(x + radius[:, None] * noise)
@@ -101,23 +101,20 @@ class FAB(MinimumNorm):
         labels: tf.Tensor,
         targets: tf.Tensor,
         start: tf.Tensor,
-        best: tf.Tensor,
-        least: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        best: Best,
+    ) -> Best:
         """The nearest adversarial examples so far, and their distances, after one attempt."""
 
         def step(_: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            x, labels, targets, now, best, least = state
+            x, labels, targets, now, best = state
             moved = self._move(model, x, labels, targets, now)
             distance = norms.distance(moved - x, self.norm)
             fooled = self.fools(model(moved), labels)
-            nearer = fooled & (distance < least)
-            best, least = norms.select(nearer, moved, best), tf.where(nearer, distance, least)
+            best = best.keep(fooled & (distance < best.score), moved, distance)
             now = norms.select(fooled, (1 - self.beta) * x + self.beta * moved, moved)
-            return (x, labels, targets, now, best, least), least <= self.stop_within
+            return (x, labels, targets, now, best), best.score <= self.stop_within
 
-        state = while_standing(step, (x, labels, targets, start, best, least), self.steps)
-        return state[4], state[5]
+        return while_standing(step, (x, labels, targets, start, best), self.steps)[4]
 
     def _move(
         self,
@@ -130,7 +127,7 @@ class FAB(MinimumNorm):
         """One step of the algorithm, without the step back."""
         gap, gradient = self._boundary(model, now, labels, targets)
         gap_of_x = gap + tf.reduce_sum(gradient * (now - x), axis=1)
-        bounds = (self.norm, self.clip_min, self.clip_max)
+        bounds = (self.norm, self.low, self.high)
         from_now = to_plane(now, gradient, gap, *bounds)
         from_x = to_plane(x, gradient, gap_of_x, *bounds)
         length_now = norms.distance(from_now, self.norm)

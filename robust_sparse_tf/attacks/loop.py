@@ -1,13 +1,35 @@
 """The loops of attacks, from which examples can leave before the end."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Attack, Logits, Seed
 from robust_sparse_tf.attacks.losses import cross_entropy
+from robust_sparse_tf.attacks.seeds import as_seed, fold
+
+
+class Best(NamedTuple):
+    """Of each example the best input so far."""
+
+    x: tf.Tensor  # [batch, ...]
+    score: tf.Tensor  # float32 [batch], what it was kept for
+
+    @classmethod
+    def start(cls, x: tf.Tensor) -> "Best":
+        """Inputs to begin with, which any score beats."""
+        return cls(x, tf.fill(tf.shape(x)[:1], tf.float32.min))
+
+    def update(self, x: tf.Tensor, score: tf.Tensor, fooled: tf.Tensor) -> "Best":
+        """With the candidates that fool, bool [batch], or else have a larger score."""
+        return self.keep(fooled | (score > self.score), x, score)
+
+    def keep(self, better: tf.Tensor, x: tf.Tensor, score: tf.Tensor) -> "Best":
+        """With the candidates that are better, bool [batch]."""
+        return Best(norms.select(better, x, self.x), tf.where(better, score, self.score))
+
 
 # Steps in the body of a loop. With one, convolutions run at one of two speeds, a fifth apart, by
 # the chance of a process; with five always at the higher.
@@ -95,27 +117,23 @@ def restarted(
     model: Logits,
     x: tf.Tensor,
     labels: tf.Tensor,
-    seed: Seed,
+    seed: tf.Tensor,
+    restarts: int,
 ) -> tf.Tensor:
-    """The best of `attack.restarts` attempts for each example: one that fools, else by its loss.
+    """The best of some attempts for each example: one that fools, else by its loss.
 
     Fooled examples are not tried again. The first attempt has the seed itself.
     """
-    if attack.restarts == 1:
+    if restarts == 1:
         return attempt(model, x, labels, seed)
 
     def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-        x, labels, best, most = state
-        first = tf.cast(tf.convert_to_tensor(seed), tf.int64)
-        later = tf.cast(tf.random.experimental.stateless_fold_in(first, number), tf.int64)
-        found = attempt(model, x, labels, tf.where(number == 0, first, later))
+        x, labels, best = state
+        found = attempt(model, x, labels, tf.where(number == 0, as_seed(seed), fold(seed, number)))
         logits = model(found)
         losses = cross_entropy(logits, labels)
         fooled = attack.fools(logits, labels)
-        worth = tf.where(fooled, tf.float32.max, -losses if attack.targeted else losses)
-        better = worth > most
-        best, most = norms.select(better, found, best), tf.where(better, worth, most)
-        return (x, labels, best, most), fooled
+        best = best.update(found, -losses if attack.targeted else losses, fooled)
+        return (x, labels, best), fooled
 
-    least = tf.fill(tf.shape(x)[:1], tf.float32.min)
-    return while_standing(step, (x, labels, x, least), attack.restarts)[2]
+    return while_standing(step, (x, labels, Best.start(x)), restarts)[2].x

@@ -5,21 +5,19 @@ import dataclasses
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import norms
-from robust_sparse_tf.attacks.base import Ascent, Logits
+from robust_sparse_tf.attacks.base import Logits, Stepwise
 from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MIM(Ascent):
+class MIM(Stepwise):
     """Steps along a running sum of gradients, each of l1 norm 1.
 
     "Boosting Adversarial Attacks with Momentum" (Dong et al., 2018), algorithm 1.
     """
 
-    step_size: float = option(0.05, "length of one step", unit="input units", above=0)
-    steps: int = option(10, "steps of the attack", unit="steps", minimum=1)
     decay: float = option(1.0, "what stays of the sum of gradients at each step", minimum=0)
 
     def ascend(
@@ -37,7 +35,7 @@ class MIM(Ascent):
             _, _, gradient = value_and_gradient(cross_entropy, model, adversarial, labels)
             length = tf.maximum(norms.distance(gradient, "l1"), 1e-12)
             total = self.decay * total + gradient / norms.spread(length, gradient)
-            stepped = self.step_along(adversarial, total, self.step_size)
+            stepped = self.step_along(adversarial, total, self.step_length)
             return (self.project(x, stepped), total), None
 
         return while_standing(step, (x, tf.zeros_like(x)), self.steps, skip=False)[0]

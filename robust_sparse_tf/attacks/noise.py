@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
 
 
@@ -27,23 +28,20 @@ class Noise(Bounded):
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
-        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
 
         def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            x, labels, best, most, fooled = state
-            drawn = self.draw(tf.shape(x), tf.random.experimental.stateless_fold_in(seed, number))
+            x, labels, best, fooled = state
+            drawn = self.draw(tf.shape(x), fold(seed, number))
             found = self.project(x, x + drawn)
             logits = model(found)
             losses = cross_entropy(logits, labels)
             won = self.fools(logits, labels)
-            worth = tf.where(won, tf.float32.max, -losses if self.targeted else losses)
-            better = ~fooled & (worth > most)
-            best, most = norms.select(better, found, best), tf.where(better, worth, most)
-            return (x, labels, best, most, fooled | won), fooled | won
+            score = -losses if self.targeted else losses
+            best = best.keep(~fooled & (won | (score > best.score)), found, score)
+            return (x, labels, best, fooled | won), fooled | won
 
-        least = tf.fill(tf.shape(x)[:1], tf.float32.min)
-        state = (x, labels, x, least, self.fools(model(x), labels))
-        return while_standing(step, state, self.draws)[2]
+        state = (x, labels, Best.start(x), self.fools(model(x), labels))
+        return while_standing(step, state, self.draws)[2].x
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

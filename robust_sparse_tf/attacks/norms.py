@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.utils import clip_eta, optimize_linear
 
+from robust_sparse_tf.attacks.seeds import Seed, as_seed
+
 ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
 NAMES = tuple(ORDERS)
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
@@ -51,7 +53,7 @@ def _near_one(gradient: tf.Tensor) -> tf.Tensor:
     return gradient * tf.pow(2.0, -tf.clip_by_value(exponent, -126.0, 126.0))
 
 
-def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: tf.Tensor | tuple) -> tf.Tensor:
+def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: Seed) -> tf.Tensor:
     """Random points of the ball, uniformly; the same on every device.
 
     In l2 and l1 a direction, from normal or Laplace numbers, and a radius, "Uniform Sample
@@ -61,7 +63,7 @@ def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: tf.Tensor | tuple
         return tf.random.stateless_uniform(
             shape, seed, minval=-epsilon, maxval=epsilon, alg="philox"
         )
-    seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+    seed = as_seed(seed)
     batch, entries = shape[0], tf.reduce_prod(shape[1:])
     if norm == "l2":
         direction = tf.random.stateless_normal([batch, entries], seed, alg="philox")

@@ -5,22 +5,20 @@ import dataclasses
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import norms
-from robust_sparse_tf.attacks.base import Ascent, Logits, Seed
-from robust_sparse_tf.attacks.loop import restarted, while_standing
+from robust_sparse_tf.attacks.base import Logits, Seed, Stepwise
+from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PGD(Ascent):
+class PGD(Stepwise):
     """Repeated gradient steps, each projected back into the ball; step, projection by CleverHans.
 
     "Towards Deep Learning Models Resistant to Adversarial Attacks" (Madry et al., 2018), section 2.
     The loop is ours: CleverHans' own is unrolled, step by step, into the graph.
     """
 
-    step_size: float = option(0.05, "length of one step", unit="input units", above=0)
-    steps: int = option(10, "steps of the attack", unit="steps", minimum=1)
     random_start: bool = option(False, "start at a random point of the ball instead of at x")
     restarts: int = option(
         1,
@@ -37,7 +35,7 @@ class PGD(Ascent):
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
-        return restarted(self, super().perturb, model, x, labels, seed)
+        return restarted(self, super().perturb, model, x, labels, seed, self.restarts)
 
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
         """Uniform in the ball, by a generator that is the same on every device."""
@@ -58,17 +56,17 @@ class PGD(Ascent):
         if noise is not None:
             start = self.project(x, x + noise)
         elif gradient_at_x is not None and not self.stop_when_fooled:
-            start = self.project(x, self.step_along(x, gradient_at_x, self.step_size))
+            start = self.project(x, self.step_along(x, gradient_at_x, self.step_length))
             done = 1
         if self.stop_when_fooled:
             return self._ascend_standing(model, x, labels, start)
 
         def step(_: tf.Tensor, adversarial: tf.Tensor) -> tuple[tf.Tensor, None]:
             if self.draws == 1:
-                stepped = self.step(model, adversarial, labels, self.step_size)
+                stepped = self.step(model, adversarial, labels, self.step_length)
             else:
                 _, _, gradient = self._gradient(model, adversarial, labels)
-                stepped = self.step_along(adversarial, gradient, self.step_size)
+                stepped = self.step_along(adversarial, gradient, self.step_length)
             return self.project(x, stepped), None
 
         return while_standing(step, start, self.steps - done, skip=False)
@@ -79,19 +77,16 @@ class PGD(Ascent):
         """Of each example the first iterate that fools, otherwise that of the largest loss."""
 
         def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            x, labels, adversarial, best, most = state
+            x, labels, adversarial, best = state
             losses, logits, gradient = self._gradient(model, adversarial, labels)
-            worth = -losses if self.targeted else losses
             fooled = self.fools(logits, labels)
-            better = fooled | (worth > most)
-            best, most = norms.select(better, adversarial, best), tf.where(better, worth, most)
-            stepped = self.project(x, self.step_along(adversarial, gradient, self.step_size))
-            return (x, labels, stepped, best, most), fooled
+            best = best.update(adversarial, -losses if self.targeted else losses, fooled)
+            stepped = self.project(x, self.step_along(adversarial, gradient, self.step_length))
+            return (x, labels, stepped, best), fooled
 
-        least = tf.fill(tf.shape(x)[:1], tf.float32.min)
         # The last step only looks at where the one before it led.
-        state = (x, labels, start, start, least)
-        return while_standing(step, state, self.steps + 1)[3]
+        state = (x, labels, start, Best.start(start))
+        return while_standing(step, state, self.steps + 1)[3].x
 
     def _gradient(self, model: Logits, x: tf.Tensor, labels: tf.Tensor) -> tuple:
         return value_and_gradient(cross_entropy, model, x, labels, self.draws)

@@ -1,12 +1,12 @@
 """Random intensity: a new epsilon for each batch."""
 
-import copy
 import dataclasses
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from robust_sparse_tf.attacks.base import Ascent, Bounded, Logits, Seed
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 
@@ -39,7 +39,7 @@ class RandomIntensity(Bounded):
                 f"attack={self.attack}: must follow the gradient, as FGSM and PGD do, with an "
                 "epsilon above 0"
             )
-        for name in ("norm", "clip_min", "clip_max", "attack_labels", "targeted"):
+        for name in ("norm", "low", "high", "attack_labels", "targeted"):
             object.__setattr__(self, name, getattr(self.attack, name))
         super().__post_init__()
 
@@ -50,17 +50,13 @@ class RandomIntensity(Bounded):
     def drawn(self, seed: Seed) -> Ascent:
         """The attack of one batch, at the radius of a seed."""
         radius = tf.clip_by_value((self.distribution or self._half_normal)(seed), 0.0, self.epsilon)
-        found = copy.copy(self.attack)
-        # Not by `dataclasses.replace`: a tensor's value cannot be checked.
-        object.__setattr__(found, "epsilon", radius)
-        if hasattr(found, "step_size"):
-            share = self.attack.step_size / self.attack.epsilon
-            object.__setattr__(found, "step_size", share * radius)
-        return found
+        changed = {"epsilon": radius}
+        if getattr(self.attack, "step_size", None) is not None:
+            changed["step_size"] = self.attack.step_size / self.attack.epsilon * radius
+        return dataclasses.replace(self.attack, **changed)
 
     def _half_normal(self, seed: Seed) -> tf.Tensor:
         # Another stream than the one of the attack's random start.
-        own = tf.random.experimental.stateless_fold_in(
-            tf.cast(tf.convert_to_tensor(seed), tf.int64), 2**22
+        return tf.abs(
+            tf.random.stateless_normal([], fold(seed, 2**22), stddev=self.std, alg="philox")
         )
-        return tf.abs(tf.random.stateless_normal([], own, stddev=self.std, alg="philox"))

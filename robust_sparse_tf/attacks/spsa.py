@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.losses import margin
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
 
 
@@ -30,24 +31,22 @@ class SPSA(Bounded):
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
-        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
 
         def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            x, labels, adversarial, mean, square, best, least = state
+            x, labels, adversarial, mean, square, best = state
             logits = model(adversarial)
             losses, fooled = self._loss(logits, labels), self.fools(logits, labels)
-            better = fooled | (losses < least)
-            best, least = norms.select(better, adversarial, best), tf.where(better, losses, least)
-            step_seed = tf.random.experimental.stateless_fold_in(seed, number)
-            gradient = self._gradient(model, adversarial, labels, step_seed)
+            best = best.update(adversarial, -losses, fooled)
+            gradient = self._gradient(model, adversarial, labels, fold(seed, number))
             count = tf.cast(number + 1, tf.float32)
             mean, square, uphill = adam.step(mean, square, gradient, count)
             moved = adversarial - self.learning_rate * uphill
-            return (x, labels, self.project(x, moved), mean, square, best, least), fooled
+            return (x, labels, self.project(x, moved), mean, square, best), fooled
 
-        zeros, most = tf.zeros_like(x), tf.fill(tf.shape(x)[:1], tf.float32.max)
+        zeros = tf.zeros_like(x)
         # The last step only looks at where the one before it led.
-        return while_standing(step, (x, labels, x, zeros, zeros, x, most), self.steps + 1)[5]
+        state = (x, labels, x, zeros, zeros, Best.start(x))
+        return while_standing(step, state, self.steps + 1)[5].x
 
     def _loss(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return -margin(logits, labels) if self.targeted else margin(logits, labels)
@@ -61,7 +60,7 @@ class SPSA(Bounded):
         def sample(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             drawn = tf.random.stateless_uniform(
                 tf.shape(x)[1:],
-                tf.random.experimental.stateless_fold_in(seed, number),
+                fold(seed, number),
                 minval=-1.0,
                 alg="philox",
             )

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
-from robust_sparse_tf.attacks.loop import restarted, while_standing
+from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, margin
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
 
 # Of 10,000 queries: where the share of entries that a square covers is halved.
@@ -40,10 +41,9 @@ class Square(Bounded):
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
-        return restarted(self, self._attempt, model, x, labels, seed)
+        return restarted(self, self._attempt, model, x, labels, seed, self.restarts)
 
     def _attempt(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
         inner = x.shape[1:]
         image = inner.as_list() if inner.rank == 3 else [inner.num_elements(), 1, 1]
         batch = tf.shape(x)[0]
@@ -54,22 +54,21 @@ class Square(Bounded):
             return losses, self.fools(logits, labels)
 
         def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            x, labels, place, now, losses, fooled = state
+            x, labels, place, best, fooled = state
             # Drawn for the whole batch, so that no example's luck depends on which others stand.
-            fresh = tf.random.experimental.stateless_fold_in(seed, number + 1)
+            fresh = fold(seed, number + 1)
             numbers = tf.random.stateless_uniform([batch, 5 + image[2]], fresh, alg="philox")
-            new = self._propose(x, now, tf.gather(numbers, place), self._side(number, image))
+            new = self._propose(x, best.x, tf.gather(numbers, place), self._side(number, image))
             new_losses, won = score(new, labels)
-            better = ~fooled & (won | (new_losses < losses))
-            now, losses = norms.select(better, new, now), tf.where(better, new_losses, losses)
-            return (x, labels, place, now, losses, fooled | won), fooled | won
+            best = best.keep(~fooled & (won | (new_losses < best.score)), new, new_losses)
+            return (x, labels, place, best, fooled | won), fooled | won
 
         fooled = score(x, labels)[1]
         x = tf.reshape(x, [-1, *image])
         now = norms.select(fooled, x, self.project(x, x + self._first(batch, image, seed)))
         losses, won = score(now, labels)
-        state = (x, labels, tf.range(batch), now, losses, fooled | won)
-        return tf.reshape(while_standing(step, state, self.queries - 1)[3], [-1, *inner])
+        state = (x, labels, tf.range(batch), Best(now, losses), fooled | won)
+        return tf.reshape(while_standing(step, state, self.queries - 1)[3].x, [-1, *inner])
 
     def _side(self, number: tf.Tensor, image: list[int]) -> tf.Tensor:
         """Side of the square at a step, int32: one at least, odd and 3 at least in l2."""

@@ -8,6 +8,7 @@ from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.carlini_wagner import Search, hinge
 from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 
@@ -45,13 +46,11 @@ class ZOO(MinimumNorm):
         if steps < 1:
             least = (2 * changed + 2) * self.binary_searches + 1
             raise InputError(f"queries={self.queries}: must be at least {least} here")
-        seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
         batch = tf.shape(x)[0]
 
         def search(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
             x, labels, constants, best, nearest = state
-            search_seed = tf.random.experimental.stateless_fold_in(seed, number)
-            found = self._search(model, state, changed, steps, search_seed)
+            found = self._search(model, state, changed, steps, fold(seed, number))
             constants, best, nearest = found
             return (x, labels, constants.next(), best, nearest), nearest == 0
 
@@ -65,12 +64,12 @@ class ZOO(MinimumNorm):
     ) -> tuple[Search, tf.Tensor, tf.Tensor]:
         """One search: the constants, with what they found; the best examples; their distances."""
         x, labels, constants, best, nearest = state
-        entries, width = _entries(x), self.clip_max - self.clip_min
-        start = (tf.reshape(x, [-1, entries]) - self.clip_min) / width
+        entries, width = _entries(x), self.high - self.low
+        start = (tf.reshape(x, [-1, entries]) - self.low) / width
         twice = tf.concat([labels, labels], axis=0)
 
         def margins(flat: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            inner = self.clip(self.clip_min + width * flat)
+            inner = self.clip(self.low + width * flat)
             logits = model(tf.reshape(inner, [-1, *x.shape[1:]]))
             return hinge(self, logits, labels, self.confidence), self.fools(logits, labels)
 
@@ -79,7 +78,7 @@ class ZOO(MinimumNorm):
             won = fooled & (gaps <= 0)
             distance = tf.reduce_sum(tf.square(flat - start), axis=1)
             nearer = won & (distance < nearest)
-            inner = tf.reshape(self.clip(self.clip_min + width * flat), tf.shape(x))
+            inner = tf.reshape(self.clip(self.low + width * flat), tf.shape(x))
             return (
                 norms.select(nearer, inner, best),
                 tf.where(nearer, distance, nearest),
@@ -89,8 +88,7 @@ class ZOO(MinimumNorm):
         def step(number: tf.Tensor, now: tuple) -> tuple[tuple, None]:
             flat, mean, square, taken, *kept = now
             kept = look(flat, *kept)
-            step_seed = tf.random.experimental.stateless_fold_in(seed, number)
-            order = tf.random.stateless_uniform([entries], step_seed, alg="philox")
+            order = tf.random.stateless_uniform([entries], fold(seed, number), alg="philox")
             places = tf.math.top_k(order, changed).indices
 
             def slope(place: tf.Tensor) -> tf.Tensor:

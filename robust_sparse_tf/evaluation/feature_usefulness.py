@@ -107,7 +107,7 @@ def usefulness(
         InputError: for a model or labels that are not of two classes.
     """
     features, weights = head(model)
-    images, labels = images_and_labels(data, attack.clip_min, attack.clip_max)
+    images, labels = images_and_labels(data, attack.limits)
     if labels.min() < 0 or labels.max() > 1:
         raise InputError(f"labels from {labels.min()} to {labels.max()}: must be 0 or 1")
     signs = (2 * labels - 1).astype(np.float32)[:, None]
@@ -189,7 +189,7 @@ def _lowest(
             tape.watch(at)
             found = margins(at)
         down = -tape.gradient(found, at)
-        at = attack.project(x, attack.step_along(at, down, attack.step_size))
+        at = attack.project(x, attack.step_along(at, down, attack.step_length))
         lowest = tf.minimum(lowest, found)
     return tf.minimum(lowest, margins(at))
 

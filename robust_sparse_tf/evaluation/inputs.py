@@ -101,13 +101,12 @@ def require_split(split: Any) -> None:
         )
 
 
-def images_and_labels(data: Any, clip_min: float, clip_max: float) -> tuple[np.ndarray, np.ndarray]:
+def images_and_labels(data: Any, limits: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Images float32 [n, ...] and labels int64 [n].
 
     Args:
         data: a `Split`, whose bytes are scaled to [0, 1], or (images, labels).
-        clip_min: least value allowed.
-        clip_max: largest value allowed.
+        limits: least and largest value allowed.
 
     Raises:
         InputError: naming what is wrong.
@@ -124,5 +123,5 @@ def images_and_labels(data: Any, clip_min: float, clip_max: float) -> tuple[np.n
             "(images, labels)"
         )
     checks.check_types(images, labels)
-    checks.check_images(images, clip_min, clip_max)
+    checks.check_images(images, limits)
     return images, labels.astype(np.int64)

@@ -4,9 +4,9 @@ After "Obfuscated Gradients Give a False Sense of Security" (Athalye et al., 201
 "On Evaluating Adversarial Robustness" (Carlini et al., 2019), section 4.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,7 @@ from robust_sparse_tf.attacks import (
     PGD,
     RFGSM,
     Attack,
+    Ball,
     Square,
     Transfer,
     UniformNoise,
@@ -38,10 +39,7 @@ def find(
     images: np.ndarray,
     labels: np.ndarray,
     right: np.ndarray,
-    epsilon: float,
-    norm: str,
-    clip_min: float,
-    clip_max: float,
+    ball: Ball,
     seed: int,
     sources: Sequence[Callable[[tf.Tensor], tf.Tensor]] = (),
 ) -> list[str]:
@@ -52,10 +50,7 @@ def find(
         images: float32 [n, ...].
         labels: integers [n].
         right: bool [n], the examples that the model has right.
-        epsilon: radius of the ball that is evaluated, in input units.
-        norm: of the ball; attacks are compared in linf and l2 only.
-        clip_min: least value of an input.
-        clip_max: largest value of an input.
+        ball: the threat model that is evaluated; attacks are compared in linf and l2 only.
         seed: of everything random.
         sources: other models, callables as `logits`, whose adversarial examples are tried, too.
 
@@ -65,14 +60,13 @@ def find(
     chosen = np.random.default_rng(seed).permutation(np.flatnonzero(right))[:_EXAMPLES]
     x, y = tf.constant(images[chosen]), tf.constant(labels[chosen])
     found = [*_of_gradients(logits, x, y)]
-    if norm not in ("linf", "l2") or epsilon == 0:
+    if ball.norm not in ("linf", "l2") or ball.epsilon == 0:
         return found
-    clip = dict(norm=norm, clip_min=clip_min, clip_max=clip_max)
     if len(chosen) >= _FEWEST:
-        found += _of_attacks(logits, x, y, epsilon, clip, seed, sources)
+        found += _of_attacks(logits, x, y, ball, seed, sources)
     sample = np.random.default_rng(seed).permutation(len(images))[:_LEAKING_EXAMPLES]
     x, y = tf.constant(images[sample]), tf.constant(labels[sample])
-    one_step = FGSM(epsilon=epsilon, **clip)
+    one_step = FGSM(**dataclasses.asdict(ball))
     return [*found, *_of_labels(logits, one_step, x, y, right[sample])]
 
 
@@ -172,25 +166,27 @@ def _of_attacks(
     logits: Callable,
     x: tf.Tensor,
     y: tf.Tensor,
-    epsilon: float,
-    clip: dict[str, Any],
+    ball: Ball,
     seed: int,
     sources: Sequence[Callable],
 ) -> Iterator[str]:
-    ball = dict(epsilon=epsilon, **clip)
-    steps = dict(steps=20, step_size=epsilon / 8, random_start=True, **ball)
-    longest = math.prod(x.shape[1:]) ** 0.5 if clip["norm"] == "l2" else 1.0
-    widest = (clip["clip_max"] - clip["clip_min"]) * longest
+    same = dataclasses.asdict(ball)
+    steps = dict(steps=20, random_start=True, **same)
+    longest = math.prod(x.shape[1:]) ** 0.5 if ball.norm == "l2" else 1.0
+    widest = (ball.high - ball.low) * longest
     stands = {
         name: _stands(logits, attack, x, y, seed)
         for name, attack in {
-            "noise": UniformNoise(**ball),
-            "fgsm": FGSM(**ball),
+            "noise": UniformNoise(**same),
+            "fgsm": FGSM(**same),
             "pgd": PGD(**steps),
             "pgd, 5 restarts": PGD(restarts=5, **steps),
-            "square, 200 queries": Square(queries=200, **ball),
+            "square, 200 queries": Square(queries=200, **same),
             "widest": PGD(
-                steps=40, step_size=widest / 20, epsilon=widest, stop_when_fooled=True, **clip
+                steps=40,
+                step_size=widest / 20,
+                stop_when_fooled=True,
+                **dataclasses.asdict(ball.at(widest)),
             ),
         }.items()
     }
@@ -212,9 +208,8 @@ def _of_attacks(
         )
     if np.mean(stands["widest"]) > _LEAST:
         yield f"unbounded attacks fail: PGD with epsilon {widest:g} leaves {share['widest']}"
-    range_ = {key: clip[key] for key in ("clip_min", "clip_max")}
     for number, source in enumerate(sources, 1):
-        transfer = Transfer(attack=PGD(**steps), sources=(source,), **range_)
+        transfer = Transfer(attack=PGD(**steps), sources=(source,), low=ball.low, high=ball.high)
         transferred = _stands(logits, transfer, x, y, seed)
         if _more(pgd, transferred):
             yield (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from robust_sparse_tf.attacks import Ascent, Attack, Bounded, Transfer, checks
+from robust_sparse_tf.attacks import Ascent, Attack, Ball, Bounded, Transfer, checks
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
@@ -22,9 +22,7 @@ def evaluate(
     attacks: str | Mapping[str, Attack] = "quick",
     epsilons: Sequence[float] = (),
     *,
-    norm: str = "linf",
-    clip_min: float = 0.0,
-    clip_max: float = 1.0,
+    ball: Ball | None = None,
     seed: int = 0,
     batch_size: int = 500,
     draws: int = 1,
@@ -43,10 +41,10 @@ def evaluate(
         data: a `Split`, or (images, labels).
         attacks: the name of an ensemble ("quick", "standard" or "rand"), or attacks by name.
         epsilons: radii at which bounded attacks are run, in input units, their steps in proportion;
-            by default their own, for an ensemble that of the attack the model was trained with.
-        norm: of an ensemble.
-        clip_min: least value of an input; used by ensembles and by the masking checks.
-        clip_max: largest value of an input.
+            by default their own, for an ensemble the ball's.
+        ball: threat model of an ensemble, by default linf, or, without `epsilons`, that of the
+            attack the model was trained with. Its range is what images can be and what the masking
+            checks keep to, by default [0, 1].
         seed: of everything random.
         batch_size: examples attacked at a time; bounds the memory.
         draws: forward passes that judge each example, for models with noise at inference: it stands
@@ -62,12 +60,13 @@ def evaluate(
     if draws < 1:
         raise InputError(f"draws={draws}: must be at least 1")
     logits = inputs.as_logits(model)
-    images, labels = images_and_labels(data, clip_min, clip_max)
+    limits = ball.limits if ball else (0.0, 1.0)
+    images, labels = images_and_labels(data, limits)
     classes = checks.check_model(logits, images)
     checks.check_labels(labels, classes)
     logits, differentiable = inputs.connected(logits, images)
     epsilons = [float(epsilon) for epsilon in epsilons]
-    turns = _turns(model, attacks, epsilons, norm, classes, (clip_min, clip_max))
+    turns = _turns(model, attacks, epsilons, ball, classes)
     runner = Runner(logits, images, labels, batch_size, draws, seed, on_batch)
     drawn = runner.predictions()
     clean = drawn == labels[:, None]
@@ -83,12 +82,10 @@ def evaluate(
         named = {name: attack for _, members in turns for name, attack in members.items()}
         right = mostly(clean)
         warnings += masking.of_noise(named) if noisy else []
-        ball = next(((o.epsilon, o.norm) for o in outcomes if o.epsilon), None)
+        probed = next((Ball(o.norm, o.epsilon, *limits) for o in outcomes if o.epsilon), None)
         others = [inputs.as_logits(source) for source in sources]
-        if ball and right.any():
-            warnings += masking.find(
-                logits, images, labels, right, *ball, clip_min, clip_max, seed, others
-            )
+        if probed and right.any():
+            warnings += masking.find(logits, images, labels, right, probed, seed, others)
         warnings += masking.in_outcomes(outcomes, right, named)
     return Report(
         labels=labels,
@@ -104,22 +101,23 @@ def _turns(
     model: Any,
     attacks: str | Mapping[str, Attack],
     epsilons: Sequence[float],
-    norm: str,
+    ball: Ball | None,
     classes: int,
-    clip: tuple[float, float],
 ) -> list[tuple[float | None, dict[str, Attack]]]:
     """(epsilon, attacks that take turns), each pair over all examples that the model has right."""
     if not isinstance(attacks, str):
         return [(epsilon, {name: a}) for name, a, epsilon in _one_by_one(attacks, epsilons)]
-    radii = epsilons or [_own_epsilon(model)]
-    return [(radius, ensembles.make(attacks, norm, radius, classes, *clip)) for radius in radii]
+    if ball is None:
+        ball = Ball("linf", epsilons[0]) if epsilons else _trained_ball(model)
+    radii = epsilons or [ball.epsilon]
+    return [(radius, ensembles.make(attacks, ball.at(radius), classes)) for radius in radii]
 
 
-def _own_epsilon(model: Any) -> float:
+def _trained_ball(model: Any) -> Ball:
     attack = getattr(model, "attack", None)
     if not isinstance(attack, Ascent):
         raise InputError("epsilons=(): must be given, as the model was not trained at one epsilon")
-    return attack.epsilon
+    return attack.ball
 
 
 def _one_by_one(attacks: Mapping[str, Attack], epsilons: Sequence[float]) -> list[tuple]:

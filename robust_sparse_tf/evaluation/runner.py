@@ -155,11 +155,11 @@ class Runner:
         """An attack that breaks its rules must not count."""
         radius = reach(None if isinstance(attack, MinimumNorm) else epsilon)
         far = distance.max() > radius
-        if far or x.min() < attack.clip_min or x.max() > attack.clip_max:
+        if far or x.min() < attack.low or x.max() > attack.high:
             raise InputError(
                 f"attack {name}: left its threat model (distance {distance.max():g}, values "
                 f"{x.min():g} to {x.max():g}); must stay within {radius:g} and "
-                f"[{attack.clip_min}, {attack.clip_max}]"
+                f"[{attack.low}, {attack.high}]"
             )
 
     def _keep(self, name: str, y: np.ndarray, found: np.ndarray, *images: np.ndarray) -> None:

@@ -110,7 +110,7 @@ def test_keeps_to_its_threat_model(logits, batch, norm, share, loss, steps, boun
     y = tf.where(tf.range(16) % 2 == 0, y, (y + 1) % 10)  # fooled and unfooled ones
     epsilon = share * EPSILON[norm] * (high - low)
     attack = apgd(
-        norm, epsilon=epsilon, loss=loss, steps=steps, target_classes=2, clip_min=low, clip_max=high
+        norm, epsilon=epsilon, loss=loss, steps=steps, target_classes=2, low=low, high=high
     )
     adversarial = attack(logits, x, y, seed=(seed, 0))
     assert adversarial.dtype == tf.float32 and adversarial.shape == x.shape

@@ -69,7 +69,7 @@ def test_the_constant_means_the_same_for_every_clip_range(linear):
     _, x, model = linear
     labels = np.argmax(model(x), axis=1)
     low, width = -100.0, 255.0
-    same = CarliniWagner(clip_min=low, clip_max=low + width, steps=100)
+    same = CarliniWagner(low=low, high=low + width, steps=100)
     wide = run(same, lambda x: model((x - low) / width), low + width * x, labels)
     narrow = run(CarliniWagner(steps=100), model, x, labels)
     one, other = (norms.distance(d, "l2") for d in ((wide - low) / width - x, narrow - x))
@@ -100,8 +100,8 @@ def test_keeps_to_the_clip_range(logits, batch, rate, constant, bounds):
         steps=5,
         learning_rate=rate,
         initial_constant=constant,
-        clip_min=low,
-        clip_max=high,
+        low=low,
+        high=high,
     )
     adversarial = attack(logits, x, y)
     assert adversarial.dtype == tf.float32 and adversarial.shape == x.shape

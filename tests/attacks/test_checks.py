@@ -111,8 +111,8 @@ def test_attacks_refuse_options(name):
     kind = BY_NAME[name]
     with pytest.raises(InputError, match="norm=l3: must be one of linf, l2, l1"):
         kind(norm="l3")
-    with pytest.raises(InputError, match="clip_max=0.0: must be above clip_min=0.0"):
-        kind(clip_max=0.0)
+    with pytest.raises(InputError, match="high=0.0: must be above low=0.0"):
+        kind(high=0.0)
     if issubclass(kind, attacks.Bounded):
         with pytest.raises(InputError, match="epsilon=-0.1: must be at least 0"):
             kind(epsilon=-0.1)
@@ -160,7 +160,7 @@ def test_transfer_refuses_what_does_not_fit_a_source():
 
 def test_own_ranges_and_other_integers_are_taken():
     """And lists, and a single image."""
-    attack = FGSM(clip_min=-1.0, clip_max=2.0, epsilon=0.1)
+    attack = FGSM(low=-1.0, high=2.0, epsilon=0.1)
     expected = call(attack, x=3 * X - 1)
     for kind in (np.uint8, np.int32):
         np.testing.assert_array_equal(call(attack, x=3 * X - 1, y=Y.astype(kind)), expected)

@@ -12,7 +12,7 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.deepfool import DeepFool, nearest_boundary
 from robust_sparse_tf.errors import InputError
 
-WIDE = dict(clip_min=-1000.0, clip_max=1000.0)
+WIDE = dict(low=-1000.0, high=1000.0)
 EVERY_NORM = pytest.mark.parametrize("norm", ["l2", "linf"])
 
 
@@ -148,7 +148,7 @@ def test_examples_do_not_meet(attacked, fooled, seed):
 def test_never_leaves_the_clip_range(logits, batch, bounds, steps, overshoot, norm):
     low, high = bounds
     x, y = low + (high - low) * batch[0], batch[1]
-    attack = DeepFool(norm=norm, steps=steps, overshoot=overshoot, clip_min=low, clip_max=high)
+    attack = DeepFool(norm=norm, steps=steps, overshoot=overshoot, low=low, high=high)
     adversarial = attack(logits, x, y)
     assert low <= np.min(adversarial) and np.max(adversarial) <= high
     # Each is either fooled or as it was.

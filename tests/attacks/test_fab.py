@@ -111,7 +111,7 @@ def test_linear_models(norm, targets, bounds):
 
     y = tf.argmax(model(x), axis=1)
     low, high = bounds
-    attack = FAB(norm=norm, steps=15, target_classes=targets, clip_min=low, clip_max=high)
+    attack = FAB(norm=norm, steps=15, target_classes=targets, low=low, high=high)
     adversarial = tf.function(lambda x, y: attack(model, x, y))(x, y)
     exact = np.full(20, np.inf)
     for k in range(5):
@@ -190,7 +190,7 @@ def test_never_leaves_the_clip_range(logits, batch, bounds, epsilon, targets, no
     x, y = low + (high - low) * batch[0], batch[1]
     attack = FAB(
         norm=norm, steps=2, restarts=2, epsilon=epsilon, target_classes=targets,
-        candidates=3, clip_min=low, clip_max=high,
+        candidates=3, low=low, high=high,
     )  # fmt: skip
     adversarial = tf.function(lambda x, y: attack(logits, x, y))(x, y)
     assert low <= np.min(adversarial) and np.max(adversarial) <= high

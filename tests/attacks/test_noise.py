@@ -30,7 +30,7 @@ def logits(trained):
 def test_keeps_to_its_threat_model(maker, logits, batch, epsilon, norm, bounds, seed):
     low, high = bounds
     x, y = low + (high - low) * batch[0], batch[1]
-    attack = maker(epsilon=epsilon, norm=norm, draws=2, clip_min=low, clip_max=high)
+    attack = maker(epsilon=epsilon, norm=norm, draws=2, low=low, high=high)
     adversarial = attack(logits, x, y, seed=(seed, 0))
     assert adversarial.dtype == tf.float32 and adversarial.shape == x.shape
     assert low <= np.min(adversarial) and np.max(adversarial) <= high

@@ -56,9 +56,9 @@ def test_takes_any_distribution_and_cuts_it_at_epsilon():
 
 
 def test_the_threat_model_is_that_of_the_attack():
-    inner = PGD(norm="l2", clip_min=-1.0, clip_max=2.0, attack_labels="predicted", targeted=True)
+    inner = PGD(norm="l2", low=-1.0, high=2.0, attack_labels="predicted", targeted=True)
     attack = RandomIntensity(attack=inner)
-    assert (attack.norm, attack.clip_min, attack.clip_max) == ("l2", -1.0, 2.0)
+    assert (attack.norm, attack.low, attack.high) == ("l2", -1.0, 2.0)
     assert attack.attack_labels == "predicted" and attack.targeted
 
 

@@ -50,7 +50,7 @@ def test_goes_to_the_worst_corner_of_a_linear_model():
 def test_keeps_to_its_threat_model(logits, batch, epsilon, bounds, seed):
     low, high = bounds
     x, y = low + (high - low) * batch[0], batch[1]
-    attack = SPSA(epsilon=epsilon, steps=2, samples=2, clip_min=low, clip_max=high)
+    attack = SPSA(epsilon=epsilon, steps=2, samples=2, low=low, high=high)
     adversarial = attack(logits, x, y, seed=(seed, 0))
     assert adversarial.dtype == tf.float32 and adversarial.shape == x.shape
     assert low <= np.min(adversarial) and np.max(adversarial) <= high

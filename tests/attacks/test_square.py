@@ -69,7 +69,7 @@ def test_a_proposal_changes_squares_only(norm, epsilon):
 def test_keeps_to_its_threat_model(logits, batch, epsilon, norm, bounds, seed):
     low, high = bounds
     x, y = low + (high - low) * batch[0], batch[1]
-    attack = Square(epsilon=epsilon, norm=norm, queries=5, clip_min=low, clip_max=high)
+    attack = Square(epsilon=epsilon, norm=norm, queries=5, low=low, high=high)
     adversarial = attack(logits, x, y, seed=(seed, 0))
     assert adversarial.dtype == tf.float32 and adversarial.shape == x.shape
     assert low <= np.min(adversarial) and np.max(adversarial) <= high

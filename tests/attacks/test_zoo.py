@@ -64,8 +64,8 @@ def test_keeps_to_the_clip_range(logits, batch, rate, bounds, seed):
         coordinates=4,
         binary_searches=2,
         learning_rate=rate,
-        clip_min=low,
-        clip_max=high,
+        low=low,
+        high=high,
     )
     adversarial = tf.function(lambda: attack(logits, x, y, seed=(seed, 0)))()
     assert low <= np.min(adversarial) and np.max(adversarial) <= high

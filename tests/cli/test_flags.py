@@ -60,7 +60,7 @@ def test_names_are_unique():
     """Options that two groups share, as attacks share epsilon, are one flag."""
     assert len(flags.fields()) == len(FIELDS)
     assert {"epsilon", "dataset", "prune_hidden", "rounds", "optimizer"} <= FIELDS.keys()
-    assert not {"clip_min", "clip_max"} & FIELDS.keys()
+    assert not {"low", "high"} & FIELDS.keys()
 
 
 def test_round_trip_of_all():
@@ -146,7 +146,7 @@ def test_flagfile(tmp_path):
     assert parse(f"--flagfile={file}", "--rounds=3")["rounds"] == 3
 
 
-METHOD_FLAGS = {name for name, field in FIELDS.items() if default_of(field) is None}
+METHOD_FLAGS = flags.method_options()
 
 
 @pytest.mark.parametrize("name", sparsity.BY_NAME)

@@ -8,7 +8,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
 from robust_sparse_tf.evaluation.margins import r_2, r_inf
 
-WIDE = dict(clip_min=-100.0, clip_max=100.0)
+WIDE = dict(low=-100.0, high=100.0)
 SEEDS = pytest.mark.parametrize("seed", range(4))
 
 

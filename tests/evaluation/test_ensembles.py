@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import robust_sparse_tf as rst
 from robust_sparse_tf import evaluate
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.evaluation import ensembles
@@ -23,10 +24,10 @@ MEMBERS = {
 @pytest.mark.parametrize("kind", MEMBERS, ids=str)
 def test_members(kind):
     name, norm, classes = kind
-    found = ensembles.make(name, norm, 0.25, classes, -1.0, 2.0)
+    found = ensembles.make(name, rst.Ball(norm, 0.25, -1.0, 2.0), classes)
     assert list(found) == MEMBERS[kind]
     for attack in found.values():
-        assert (attack.norm, attack.clip_min, attack.clip_max) == (norm, -1.0, 2.0)
+        assert (attack.norm, attack.low, attack.high) == (norm, -1.0, 2.0)
         assert attack.epsilon == 0.25
     notes = ensembles.notes(name, classes)
     assert bool(notes) == (name != "quick" and classes < 4)
@@ -35,7 +36,7 @@ def test_members(kind):
 
 def test_standard_is_the_published_set():
     """AutoAttack's: 100 steps each, 9 targets, 5,000 queries."""
-    found = ensembles.make("standard", "linf", 0.3, 10, 0.0, 1.0)
+    found = ensembles.make("standard", rst.Ball("linf", 0.3), 10)
     assert [found[n].steps for n in ("apgd_ce", "apgd_t", "fab_t")] == [100, 100, 100]
     assert (found["apgd_ce"].loss, found["apgd_t"].loss) == ("ce", "targeted_dlr")
     assert found["apgd_t"].target_classes == found["fab_t"].target_classes == 9
@@ -50,7 +51,7 @@ def few(digits) -> Split:
 @pytest.mark.slow
 @pytest.mark.parametrize("norm, epsilon", [("linf", 0.08), ("l2", 0.5)])
 def test_members_take_turns(norm, epsilon, trained, few):
-    report = evaluate(trained, few, "standard", [epsilon], norm=norm, check_masking=False)
+    report = evaluate(trained, few, "standard", ball=rst.Ball(norm, epsilon), check_masking=False)
     left = report.right
     for outcome in report.outcomes:
         np.testing.assert_array_equal(outcome.tried, left)
@@ -58,7 +59,7 @@ def test_members_take_turns(norm, epsilon, trained, few):
         left = outcome.stands
     np.testing.assert_array_equal(report.worst(norm, epsilon), left)
     assert 0 < left.mean() < report.accuracy("clean")
-    quick = evaluate(trained, few, "quick", [epsilon], norm=norm, check_masking=False)
+    quick = evaluate(trained, few, "quick", ball=rst.Ball(norm, epsilon), check_masking=False)
     assert report.accuracy("worst") <= quick.accuracy("worst") + 1 / 60
 
 

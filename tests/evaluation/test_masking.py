@@ -6,7 +6,18 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import evaluate, models
-from robust_sparse_tf.attacks import FGSM, PGD, RFGSM, SPSA, ZOO, Attack, Square, Transfer, noise
+from robust_sparse_tf.attacks import (
+    FGSM,
+    PGD,
+    RFGSM,
+    SPSA,
+    ZOO,
+    Attack,
+    Ball,
+    Square,
+    Transfer,
+    noise,
+)
 from robust_sparse_tf.evaluation import inputs
 from robust_sparse_tf.evaluation.masking import find, in_outcomes
 from robust_sparse_tf.evaluation.report import Outcome
@@ -48,7 +59,7 @@ def found_in(model, digits, sources=(), epsilon=EPSILON) -> str:
     right = predictions == digits[2].labels
     images, labels = digits[2].images, digits[2].labels
     sources = [inputs.as_logits(source) for source in sources]
-    return "\n".join(find(logits, images, labels, right, epsilon, "linf", 0.0, 1.0, 0, sources))
+    return "\n".join(find(logits, images, labels, right, Ball("linf", epsilon), 0, sources))
 
 
 @pytest.mark.parametrize("name", ["natural", "robust"])

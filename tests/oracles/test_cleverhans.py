@@ -11,7 +11,7 @@ from robust_sparse_tf.attacks import FGSM, PGD
 
 def oracle(attack, model, x, y):
     """CleverHans' adversarial examples for an attack of ours; y=None lets it predict the labels."""
-    common = dict(norm=np.inf, clip_min=attack.clip_min, clip_max=attack.clip_max)
+    common = dict(norm=np.inf, clip_min=attack.low, clip_max=attack.high)
     common["y"] = y if attack.attack_labels == "true" else None
     if isinstance(attack, FGSM):
         return fast_gradient_method(model, x, attack.epsilon, **common)
@@ -39,16 +39,16 @@ def logits(request, make_lenet, trained):
     "maker, arguments",
     [
         (FGSM, dict(epsilon=0.3)),
-        (FGSM, dict(epsilon=0.1, clip_min=-0.5, clip_max=0.9)),
+        (FGSM, dict(epsilon=0.1, low=-0.5, high=0.9)),
         (PGD, dict(epsilon=0.3, step_size=0.05, steps=10)),
-        (PGD, dict(epsilon=0.1, step_size=0.1, steps=3, clip_min=-0.5, clip_max=0.9)),
+        (PGD, dict(epsilon=0.1, step_size=0.1, steps=3, low=-0.5, high=0.9)),
         (PGD, dict(epsilon=0.07, step_size=0.03, steps=1)),
     ],
 )
 def test_equal_to_the_bit(maker, arguments, labels, run, logits, digits):
     attack = maker(attack_labels=labels, **arguments)
     x, y = digits[2].gather(tf.range(60, dtype=tf.int64))
-    x = tf.minimum(x, attack.clip_max)
+    x = tf.minimum(x, attack.high)
     ours = run(lambda x, y: attack(logits, x, y))(x, y)
     theirs = run(lambda x, y: oracle(attack, logits, x, y))(x, y)
     np.testing.assert_array_equal(ours, theirs)

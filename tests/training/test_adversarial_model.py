@@ -108,7 +108,7 @@ def reference_attack(attack, inference, x, y, noise):
     labels = y if attack.attack_labels == "true" else tf.argmax(inference(x), axis=1)
     steps, size = 1, attack.epsilon
     if isinstance(attack, PGD):
-        steps, size = attack.steps, attack.step_size
+        steps, size = attack.steps, attack.step_length
     adversarial = x if noise is None else tf.clip_by_value(x + noise, 0, 1)
     for _ in range(steps):
         adversarial = fast_gradient_method(

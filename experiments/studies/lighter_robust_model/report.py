@@ -88,8 +88,7 @@ def _protocol(cells: list[Cell], texts: list[str]) -> list[str]:
         trained.setdefault(own, []).append(f"{model}{scale}")
     words = [f"{', '.join(dict.fromkeys(nets))}: {own}" for own, nets in trained.items()]
     batch = " and ".join(f"{size:,}" for size in values_of(cells, "batch_size"))
-    pairs = dict.fromkeys((flag(c, "steps"), flag(c, "step_size")) for c in cells)
-    attack = " or ".join(f"{steps} steps of {size:g}" for steps, size in pairs)
+    attack = " or ".join(dict.fromkeys(f"{flag(c, 'steps')} steps of {_step(c)}" for c in cells))
     return [
         f"Iterations of batch {batch}: {'; '.join(words)}. PGD, in training and in tests, takes "
         f"{attack}. The study trains the scales of capacity for 50 epochs (23,450 iterations of "
@@ -98,6 +97,11 @@ def _protocol(cells: list[Cell], texts: list[str]) -> list[str]:
         "",
         *tested(cells),
     ]
+
+
+def _step(cell: Cell) -> str:
+    size = flag(cell, "step_size")
+    return "2.5 x epsilon / steps" if size is None else f"{size:g}"
 
 
 def _mean(cells: list[Cell], number: int, attack: str) -> float | None:

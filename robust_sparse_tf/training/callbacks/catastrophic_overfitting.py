@@ -104,8 +104,8 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         self._strong = self._attack or PGD(
             epsilon=own.epsilon,
             norm=own.norm,
-            clip_min=own.clip_min,
-            clip_max=own.clip_max,
+            low=own.low,
+            high=own.high,
             step_size=own.epsilon / 4,
             steps=10,
         )

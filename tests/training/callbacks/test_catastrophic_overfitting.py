@@ -109,7 +109,7 @@ def test_sound_training_is_not_told_of(attack, digits):
 
 def test_what_is_measured(digits):
     """Accuracies of the first images of a split, under both attacks, as they are by hand."""
-    attack = FGSM(epsilon=0.2, clip_max=0.9)
+    attack = FGSM(epsilon=0.2, high=0.9)
     model = robust(attack)
     few = data.Split(
         digits[0].images[:150] * 0.9, digits[0].labels[:150], num_classes=10, batch_size=50
@@ -117,7 +117,7 @@ def test_what_is_measured(digits):
     watch = CatastrophicOverfitting(few, every=50)
     train(model, few, 100, watch)
     x, y = few.images.astype(np.float32), few.labels
-    pgd = PGD(epsilon=0.2, step_size=0.05, steps=10, clip_max=0.9)
+    pgd = PGD(epsilon=0.2, step_size=0.05, steps=10, high=0.9)
 
     def accuracy(attack) -> float:
         adversarial = attack(model.network, x, y, seed=(0, 0))

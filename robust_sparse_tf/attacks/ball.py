@@ -1,0 +1,76 @@
+"""The threat model of attacks: a ball around each input, within what inputs can be."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import plain
+
+
+@dataclasses.dataclass(frozen=True)
+class Ball:
+    """All inputs within distance epsilon of x in a norm, and with entries from low to high.
+
+    "Towards Deep Learning Models Resistant to Adversarial Attacks" (Madry et al., 2018), section 2.
+    A value: it never changes, `at` makes another one.
+
+    Args:
+        norm: "linf", "l2" or "l1".
+        epsilon: radius of the ball, in input units; inside a graph it may be a float32 scalar.
+        low: least value of an input.
+        high: largest value of an input.
+
+    Raises:
+        InputError: for another norm, an epsilon below 0, and an empty range.
+    """
+
+    norm: str
+    epsilon: float | tf.Tensor
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        plain(self)
+        if self.norm not in norms.NAMES:
+            raise InputError(f"norm={self.norm}: must be one of {', '.join(norms.NAMES)}")
+        # Written so that NaN, which compares false with everything, is refused.
+        if not tf.is_tensor(self.epsilon) and not self.epsilon >= 0:
+            raise InputError(f"epsilon={self.epsilon}: must be at least 0")
+        check_range(self.low, self.high)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and largest value of an input."""
+        return self.low, self.high
+
+    def at(self, epsilon: float | tf.Tensor) -> "Ball":
+        """The same with another radius."""
+        return dataclasses.replace(self, epsilon=epsilon)
+
+    def clip(self, x: tf.Tensor) -> tf.Tensor:
+        """Inputs, float32 of any shape, with entries from low to high."""
+        return tf.clip_by_value(x, self.low, self.high)
+
+    def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
+        """The nearest point of the ball, then of the range, which lies in the ball, too.
+
+        Args:
+            x: the ball's middle: float32 [batch, ...] from low to high.
+            adversarial: any points, shaped as x.
+
+        Returns:
+            float32, shaped as x.
+        """
+        return self.clip(x + norms.project(adversarial - x, self.norm, self.epsilon))
+
+
+def check_range(low: float, high: float) -> None:
+    """Checks what inputs can be.
+
+    Raises:
+        InputError: for an empty range.
+    """
+    if not low < high:
+        raise InputError(f"high={high}: must be above low={low}")

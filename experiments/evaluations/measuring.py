@@ -12,7 +12,7 @@ from experiments.cli.quiet import quiet_stderr
 from experiments.evaluations import loading
 from experiments.evaluations.measure_options import MeasureOptions, asked
 from robust_sparse_tf import data, evaluation
-from robust_sparse_tf.attacks import FGSM, RFGSM, CarliniWagner, DeepFool
+from robust_sparse_tf.attacks import FGSM, RFGSM, Ball, CarliniWagner, DeepFool
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.evaluation.inputs import batches
 
@@ -54,7 +54,7 @@ def _clever(network: keras.Model, test: data.Split, options: MeasureOptions) -> 
     scores = evaluation.clever(
         network,
         x,
-        radius=options.clever_radius,
+        Ball("l2", options.clever_radius),
         batches=options.clever_batches,
         samples=options.clever_samples,
         seed=options.seed,
@@ -81,8 +81,9 @@ def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) 
     """Of each example the largest constant of all classes; their mean."""
     found = {}
     for norm in ("l2", "linf"):
+        ball = Ball(norm, options.lipschitz_radius)
         constants = [
-            np.max(evaluation.local_lipschitz(network, x, options.lipschitz_radius, norm=norm), 1)
+            np.max(evaluation.local_lipschitz(network, x, ball), axis=1)
             for _, x, _ in batches(test.first(options.lipschitz_examples), _LIPSCHITZ_BATCH)
         ]
         found[f"lipschitz_{norm}"] = float(np.mean(np.concatenate(constants)))

@@ -13,25 +13,24 @@ import numpy as np
 import tensorflow as tf
 from scipy import optimize, stats
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import Ball, norms
+from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import as_logits
 
+PAPER_BALL = Ball("l2", 5.0)
 _POINTS = 4096  # at which gradients are taken at once; bounds the memory
 
 
 def clever(
     model: Any,
     x: tf.Tensor,
+    ball: Ball = PAPER_BALL,
     *,
-    norm: str = "l2",
-    radius: float = 5.0,
     targets: tf.Tensor | None = None,
     batches: int = 500,
     samples: int = 1024,
     seed: int = 0,
-    clip_min: float = 0.0,
-    clip_max: float = 1.0,
 ) -> np.ndarray:
     """The CLEVER score of each example: an estimate of its distance to the boundary, not a bound.
 
@@ -42,16 +41,14 @@ def clever(
 
     Args:
         model: any model or callable from images to logits.
-        x: float32 [batch, ...] in [clip_min, clip_max].
-        norm: of the distance.
-        radius: R, of the ball in which gradients are taken, and the largest score; input units.
+        x: float32 [batch, ...] from ball.low to ball.high.
+        ball: where gradients are taken; its norm is that of the distance, its epsilon R, the
+            largest score. Points are clipped to its range.
         targets: integers [batch], the class k of each example (algorithm 1); None for the least
             score of all classes but c (algorithm 2).
         batches: N_b, maxima to which the distribution is fitted.
         samples: N_s, gradients of which each maximum is one.
         seed: seed of the points.
-        clip_min: least value of an input; points are clipped to what inputs can be.
-        clip_max: largest value of an input.
 
     Returns:
         float64 [batch], in input units.
@@ -59,7 +56,7 @@ def clever(
     Raises:
         InputError: for arguments that are not allowed, and targets that are predicted already.
     """
-    _check(norm, radius, batches, samples, clip_min, clip_max)
+    _check(ball, batches, samples)
     x = tf.convert_to_tensor(x, tf.float32)
     logits = as_logits(model)
     found = logits(x).numpy()
@@ -71,7 +68,7 @@ def clever(
         rivals = _checked_targets(targets, predicted, found.shape[1])[:, None]
     gaps = found.max(axis=1, keepdims=True) - np.take_along_axis(found, rivals, axis=1)
 
-    sampler = _Sampler(logits, norm, radius, batches, samples, seed, clip_min, clip_max)
+    sampler = _Sampler(logits, ball, batches, samples, seed)
     step = max(1, _POINTS // samples)
     parts = []
     for first in range(0, len(found), step):
@@ -80,7 +77,7 @@ def clever(
         parts.append(sampler(x[here], *numbers).numpy())
     endpoints = np.apply_along_axis(endpoint, 0, np.concatenate(parts, axis=1).astype(np.float64))
     with np.errstate(divide="ignore"):
-        return np.minimum(gaps / endpoints, radius).min(axis=1)
+        return np.minimum(gaps / endpoints, ball.epsilon).min(axis=1)
 
 
 def endpoint(maxima: np.ndarray) -> float:
@@ -119,13 +116,10 @@ class _Sampler:
     """Draws points around examples and keeps the largest gradient norms."""
 
     logits: Callable[[tf.Tensor], tf.Tensor]
-    norm: str
-    radius: float
+    ball: Ball
     batches: int
     samples: int
     seed: int
-    clip_min: float
-    clip_max: float
 
     @tf.function(autograph=False, reduce_retracing=True)  # see `inputs.graph`
     def __call__(
@@ -156,10 +150,10 @@ class _Sampler:
     ) -> tf.Tensor:
         seed = tf.constant([self.seed, 0], tf.int64)
         for data in (first, number):
-            seed = tf.random.experimental.stateless_fold_in(seed, data)
+            seed = fold(seed, data)
         points = tf.repeat(x, self.samples, axis=0)
-        noise = norms.uniform(tf.shape(points), self.norm, self.radius, seed)
-        points = tf.clip_by_value(points + noise, self.clip_min, self.clip_max)
+        noise = norms.uniform(tf.shape(points), self.ball.norm, self.ball.epsilon, seed)
+        points = self.ball.clip(points + noise)
         own = tf.repeat(predicted, self.samples)
 
         def largest(rival: tf.Tensor) -> tf.Tensor:
@@ -169,7 +163,7 @@ class _Sampler:
                 gap = tf.gather(logits, own, batch_dims=1)
                 gap -= tf.gather(logits, tf.repeat(rival, self.samples), batch_dims=1)
             gradient = tape.gradient(gap, points)
-            lengths = norms.distance(gradient, norms.DUAL[self.norm])
+            lengths = norms.distance(gradient, norms.DUAL[self.ball.norm])
             return tf.reduce_max(tf.reshape(lengths, [-1, self.samples]), axis=1)
 
         columns = tf.map_fn(
@@ -181,17 +175,11 @@ class _Sampler:
         return tf.transpose(columns)
 
 
-def _check(
-    norm: str, radius: float, batches: int, samples: int, clip_min: float, clip_max: float
-) -> None:
-    if norm not in norms.NAMES:
-        raise InputError(f"norm={norm}: must be one of {', '.join(norms.NAMES)}")
-    if not 0 < radius < math.inf:
-        raise InputError(f"radius={radius}: must be finite and above 0")
+def _check(ball: Ball, batches: int, samples: int) -> None:
+    if not 0 < ball.epsilon < math.inf:
+        raise InputError(f"epsilon={ball.epsilon}: must be finite and above 0")
     if batches < 1 or samples < 1:
         raise InputError(f"batches={batches}, samples={samples}: must be at least 1")
-    if not clip_min < clip_max:
-        raise InputError(f"clip_max={clip_max}: must be above clip_min={clip_min}")
 
 
 def _checked_targets(targets: tf.Tensor, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from robust_sparse_tf.attacks import Ball
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.evaluation.inputs import batches, unwrapped
 from robust_sparse_tf.evaluation.propagation import (
@@ -22,46 +23,26 @@ from robust_sparse_tf.evaluation.propagation import (
 _BATCH = 100  # images; each needs a matrix of features by classes at the last layer
 
 
-def logit_bounds(
-    model: Any,
-    x: tf.Tensor,
-    epsilon: float | tf.Tensor,
-    *,
-    norm: str = "linf",
-    clip_min: float = 0.0,
-    clip_max: float = 1.0,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Bounds of all logits over the ball around each input, as far as it is in the clip range.
+def logit_bounds(model: Any, x: tf.Tensor, ball: Ball) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bounds of all logits over the ball around each input.
 
     Args:
         model: a Sequential or functional tf_keras model, wrapped or not, of dense layers, 2D
             convolutions and what is usually between them.
-        x: float32 [batch, ...] in [clip_min, clip_max].
-        epsilon: radius of the ball, in input units.
-        norm: of the ball.
-        clip_min: least value of an input.
-        clip_max: largest value of an input.
+        x: float32 [batch, ...] from ball.low to ball.high.
+        ball: all inputs that the bounds hold for; its epsilon may be a tensor.
 
     Returns:
         (low, high), float32 [batch, classes] each.
 
     Raises:
-        InputError: naming the layer that is not supported, and for arguments that are not allowed.
+        InputError: naming the layer that is not supported.
     """
-    last = propagate(unwrapped(model), input_box(x, epsilon, norm, clip_min, clip_max))[-1]
+    last = propagate(unwrapped(model), input_box(x, ball))[-1]
     return last.output.low, last.output.high
 
 
-def margin_bounds(
-    model: Any,
-    x: tf.Tensor,
-    y: tf.Tensor,
-    epsilon: float | tf.Tensor,
-    *,
-    norm: str = "linf",
-    clip_min: float = 0.0,
-    clip_max: float = 1.0,
-) -> tf.Tensor:
+def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tensor:
     """Lower bounds of the label's logit less each other one over the ball; see `logit_bounds`.
 
     The differences are taken in the weights of the last dense layer, before its inputs' bounds are
@@ -70,7 +51,7 @@ def margin_bounds(
     Returns:
         float32 [batch, classes], infinity at the label.
     """
-    steps = propagate(unwrapped(model), input_box(x, epsilon, norm, clip_min, clip_max))
+    steps = propagate(unwrapped(model), input_box(x, ball))
     if end := linear_end(steps):
         weights, biases = end.differences(y)
         inside = end.features
@@ -79,8 +60,8 @@ def margin_bounds(
         margins = tf.einsum("bd,bdk->bk", centre, weights) + biases - spread
         if inside.ball is not None:
             at_x = tf.einsum("bd,bdk->bk", inside.ball.centre, weights) + biases
-            lengths = tf.norm(weights * inside.ball.scale[..., None], DUAL[norm], axis=1)
-            margins = tf.maximum(margins, at_x - epsilon * lengths)
+            lengths = tf.norm(weights * inside.ball.scale[..., None], DUAL[ball.norm], axis=1)
+            margins = tf.maximum(margins, at_x - ball.epsilon * lengths)
     else:
         low, high, _ = steps[-1].output
         margins = tf.gather(low, y, batch_dims=1)[:, None] - high
@@ -88,15 +69,7 @@ def margin_bounds(
     return tf.where(label, math.inf, margins)
 
 
-def certified_accuracy(
-    model: Any,
-    split: Split,
-    epsilon: float,
-    *,
-    norm: str = "linf",
-    clip_min: float = 0.0,
-    clip_max: float = 1.0,
-) -> float:
+def certified_accuracy(model: Any, split: Split, ball: Ball) -> float:
     """The share of examples that no input of the ball can fool: at most the robust accuracy.
 
     See `margin_bounds` for the arguments and errors. In l2 and l1 only the first layer uses the
@@ -106,9 +79,7 @@ def certified_accuracy(
 
     @tf.function(reduce_retracing=True)
     def certified(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        bounds = margin_bounds(
-            network, x, y, epsilon, norm=norm, clip_min=clip_min, clip_max=clip_max
-        )
+        bounds = margin_bounds(network, x, y, ball)
         return tf.math.count_nonzero(tf.reduce_all(bounds > 0, axis=1))
 
     return sum(int(certified(x, y)) for _, x, y in batches(split, _BATCH)) / split.size

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import propagation
 from robust_sparse_tf.evaluation.inputs import unwrapped
@@ -24,15 +24,7 @@ from robust_sparse_tf.evaluation.propagation import (
 )
 
 
-def local_lipschitz(
-    model: Any,
-    x: tf.Tensor,
-    radius: float,
-    *,
-    norm: str = "l2",
-    clip_min: float = 0.0,
-    clip_max: float = 1.0,
-) -> tf.Tensor:
+def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     """How steep g_yhat - g_k can be in the ball around each input, yhat the predicted class.
 
     Lemma 3.1 bounds the dual norm of its gradient in B_p(x, R), 1/p + 1/q = 1, by
@@ -44,27 +36,22 @@ def local_lipschitz(
     and its column of W_{j+1} (or its entry of w_yhat - w_k) count as zeros:
     ||D_j W_j D_{j-1}||_p, and so the product, is at most what the lemma has. The norms are exact
     for dense layers, and for convolutions in linf and l1; in l2 a convolution's is the least of
-    three bounds. Units masked here are found in the part of the ball that is in the clip range.
+    three bounds. Units masked here are found in the part of the ball that is from low to high.
 
     Args:
         model: a tf_keras model, wrapped or not, that is a chain of dense layers and convolutions
             with ReLU or no activation, pooling, scaling and reshaping; the last layer is dense.
-        x: float32 [batch, ...] in [clip_min, clip_max].
-        radius: R, in input units.
-        norm: of the ball, the p of the lemma.
-        clip_min: least value of an input.
-        clip_max: largest value of an input.
+        x: float32 [batch, ...] from ball.low to ball.high.
+        ball: its norm is the p of the lemma, its epsilon R.
 
     Returns:
         float32 [batch, classes], in logits a unit of the input; 0 at yhat.
 
     Raises:
-        InputError: naming the layer that is not supported, and for arguments that are not allowed.
+        InputError: naming the layer that is not supported.
     """
-    if not tf.is_tensor(radius) and not radius >= 0:
-        raise InputError(f"radius={radius}: must be at least 0")
     network = unwrapped(model)
-    box = propagation.input_box(x, radius, norm, clip_min, clip_max)
+    box = propagation.input_box(x, ball)
     steps = propagation.propagate(network, box)
     _check_chain(steps, box)
     end = propagation.linear_end(steps)
@@ -74,34 +61,26 @@ def local_lipschitz(
 
     constant, active = tf.ones(tf.shape(box.low)[:1]), tf.ones_like(box.low)
     for step in end.before:
-        factor, active = _pass(step, active, norm)
+        factor, active = _pass(step, active, ball.norm)
         constant *= factor
     predicted = tf.argmax(network(tf.convert_to_tensor(x, tf.float32), training=False), axis=1)
     weights, _ = end.differences(predicted)
-    return constant[:, None] * tf.norm(weights * active[..., None], DUAL[norm], axis=1)
+    return constant[:, None] * tf.norm(weights * active[..., None], DUAL[ball.norm], axis=1)
 
 
-def safe_distance(
-    model: Any,
-    x: tf.Tensor,
-    radius: float,
-    *,
-    norm: str = "l2",
-    clip_min: float = 0.0,
-    clip_max: float = 1.0,
-) -> tf.Tensor:
+def safe_distance(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     """A distance within which the prediction cannot change: float32 [batch].
 
     min(R, min_k (g_yhat - g_k) / L_q), by theorem 2.1 of "Formal Guarantees on the Robustness
     of a Classifier against Adversarial Manipulation" (Hein and Andriushchenko, 2017). The arguments
-    are those of `local_lipschitz`; no input counts that is outside the clip range.
+    are those of `local_lipschitz`; no input counts that is outside the ball's range.
     """
-    slopes = local_lipschitz(model, x, radius, norm=norm, clip_min=clip_min, clip_max=clip_max)
+    slopes = local_lipschitz(model, x, ball)
     logits = unwrapped(model)(tf.convert_to_tensor(x, tf.float32), training=False)
     gaps = tf.reduce_max(logits, axis=1, keepdims=True) - logits
     own = tf.one_hot(tf.argmax(logits, axis=1), logits.shape[-1], on_value=True, off_value=False)
     distances = tf.where(own | (slopes == 0), math.inf, gaps / slopes)
-    return tf.minimum(tf.reduce_min(distances, axis=1), radius)
+    return tf.minimum(tf.reduce_min(distances, axis=1), ball.epsilon)
 
 
 def _check_chain(steps: list[Step], box: Box) -> None:

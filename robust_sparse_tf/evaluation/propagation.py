@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 
@@ -56,8 +56,8 @@ _RISING = (
 _ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")  # none of them ever falls
 
 
-class Ball(NamedTuple):
-    """The first layers' images of an l2 or l1 ball, while all are affine entry by entry."""
+class BallImage(NamedTuple):
+    """The first layers' image of an l2 or l1 ball, while all are affine entry by entry."""
 
     centre: tf.Tensor
     """Of the clean inputs: [batch, ...]."""
@@ -72,7 +72,7 @@ class Box(NamedTuple):
 
     low: tf.Tensor
     high: tf.Tensor
-    ball: Ball | None = None
+    ball: BallImage | None = None
 
 
 class Step(NamedTuple):
@@ -83,21 +83,14 @@ class Step(NamedTuple):
     output: Box
 
 
-def input_box(
-    x: tf.Tensor, epsilon: float | tf.Tensor, norm: str, clip_min: float, clip_max: float
-) -> Box:
-    """The ball around inputs within the clip range, as a box."""
-    if not tf.is_tensor(epsilon) and not epsilon >= 0:
-        raise InputError(f"epsilon={epsilon}: must be at least 0")
-    if norm not in norms.NAMES:
-        raise InputError(f"norm={norm}: must be one of {', '.join(norms.NAMES)}")
-    if not clip_min < clip_max:
-        raise InputError(f"clip_max={clip_max}: must be above clip_min={clip_min}")
+def input_box(x: tf.Tensor, ball: Ball) -> Box:
+    """The ball around inputs, float32 [batch, ...], as a box."""
     x = tf.convert_to_tensor(x, tf.float32)
-    low, high = tf.maximum(x - epsilon, clip_min), tf.minimum(x + epsilon, clip_max)
+    low, high = tf.maximum(x - ball.epsilon, ball.low), tf.minimum(x + ball.epsilon, ball.high)
     # In linf the box says it all.
-    ball = None if norm == "linf" else Ball(x, tf.ones_like(x[:1]), norm, epsilon)
-    return Box(low, high, ball)
+    if ball.norm == "linf":
+        return Box(low, high)
+    return Box(low, high, BallImage(x, tf.ones_like(x[:1]), ball.norm, ball.epsilon))
 
 
 def propagate(model: keras.Model, box: Box) -> list[Step]:
@@ -211,7 +204,7 @@ def call(layer: keras.layers.Layer, values: list[tf.Tensor]) -> tf.Tensor:
     return layer(value, training=False) if training else layer(value)
 
 
-def _scaled(layer: keras.layers.Layer, ball: Ball | None) -> Ball | None:
+def _scaled(layer: keras.layers.Layer, ball: BallImage | None) -> BallImage | None:
     if ball is None:
         return None
     scale = entry_scale(layer, ball.scale) * ball.scale
@@ -237,7 +230,7 @@ def _affine(layer: keras.layers.Layer, box: Box) -> Box:
     return Box(activation(low), activation(high))
 
 
-def _dual_lengths(apply: Callable, kernel: tf.Tensor, ball: Ball) -> tf.Tensor:
+def _dual_lengths(apply: Callable, kernel: tf.Tensor, ball: BallImage) -> tf.Tensor:
     """Of each output the dual norm of its weights; for l1 at least that."""
     if ball.norm == "l2":
         return tf.sqrt(apply(tf.square(ball.scale), tf.square(kernel)))

@@ -7,7 +7,7 @@ import tensorflow as tf
 from linear_problem import distances, jacobian, model, split
 from scipy import stats
 
-from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import clever_score as module
 from robust_sparse_tf.evaluation.clever_score import clever, endpoint
@@ -27,12 +27,12 @@ def test_linear_models_are_exact(norm, scaled):
     network = model(5, scaled=scaled)
     x = split(network, 5).images[::10]
     exact = distances(network, x, DUAL[norm])
-    found = clever(network, x, norm=norm, radius=100.0, **FEW)
+    found = clever(network, x, Ball(norm, 100.0), **FEW)
     assert found.shape == exact.shape and found.dtype == np.float64
     np.testing.assert_allclose(found, exact, rtol=1e-3)  # the requirement is 1 %
     middle = float(np.median(exact))
     np.testing.assert_allclose(
-        clever(network, x, norm=norm, radius=middle, **FEW), np.minimum(exact, middle), rtol=1e-3
+        clever(network, x, Ball(norm, middle), **FEW), np.minimum(exact, middle), rtol=1e-3
     )
 
 
@@ -46,14 +46,14 @@ def test_targets_of_linear_models(norm):
     rows = np.arange(len(c))
     exact = logits[rows, c] - logits[rows, targets]
     exact = exact / np.linalg.norm(slopes[c] - slopes[targets], DUAL[norm], axis=1)
-    found = clever(network, x, norm=norm, radius=100.0, targets=targets, **FEW)
+    found = clever(network, x, Ball(norm, 100.0), targets=targets, **FEW)
     np.testing.assert_allclose(found, exact, rtol=1e-3)
 
 
 def test_untargeted_is_the_least_of_all_targets():
     network, x = bounded_networks.make("mlp"), bounded_networks.inputs(4)
     predicted = np.argmax(network(x), axis=1)
-    options = dict(radius=5.0, seed=3, **FEW)
+    options = dict(ball=Ball("l2", 5.0), seed=3, **FEW)
     each = [clever(network, x, targets=(predicted + k) % 4, **options) for k in range(1, 4)]
     assert np.all(np.min(each, axis=0) < 5.0) and len(set(np.argmin(each, axis=0))) > 1
     np.testing.assert_allclose(clever(network, x, **options), np.min(each, axis=0), rtol=1e-5)
@@ -63,8 +63,8 @@ def test_untargeted_is_the_least_of_all_targets():
 def test_scores_lie_above_what_is_safe(norm, trained, batch):
     """The estimate of the slope is no larger than the bound of lemma 3.1, or not by much."""
     x, radius = batch[0][:8], RADIUS[norm]
-    found = clever(trained, x, norm=norm, radius=radius, **FEW)
-    safe = safe_distance(trained, x, radius, norm=norm)
+    found = clever(trained, x, Ball(norm, radius), **FEW)
+    safe = safe_distance(trained, x, Ball(norm, radius))
     assert np.all(found >= safe * 0.999) and np.all(found <= radius * (1 + 1e-6))
     assert np.mean(found < radius) > 0.5
 
@@ -76,10 +76,10 @@ def test_maxima_are_of_gradients_in_the_ball(norm, trained, batch):
     logits = trained.network(x)
     predicted = tf.argmax(logits, axis=1).numpy()
     rivals = np.stack([(predicted + 1) % 10, (predicted + 2) % 10], axis=1)
-    sampler = module._Sampler(lambda x: trained.network(x), norm, radius, 15, 30, 0, 0.0, 1.0)
+    sampler = module._Sampler(lambda x: trained.network(x), Ball(norm, radius), 15, 30, 0)
     maxima = sampler(x, predicted, rivals, 0).numpy()
     assert maxima.shape == (15, 4, 2)
-    bound = np.take_along_axis(local_lipschitz(trained, x, radius, norm=norm).numpy(), rivals, 1)
+    bound = np.take_along_axis(local_lipschitz(trained, x, Ball(norm, radius)).numpy(), rivals, 1)
     assert np.all(maxima <= bound * (1 + 1e-5))
 
     points = tf.repeat(x, 200, axis=0)
@@ -135,7 +135,7 @@ def test_flat_models_have_the_largest_score():
 
 
 def test_seed_decides(trained, batch):
-    options = dict(radius=2.0, **FEW)
+    options = dict(ball=Ball("l2", 2.0), **FEW)
     first, again, other = (clever(trained, batch[0][:3], seed=s, **options) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.all(first < 2.0) and np.any(first != other)
@@ -147,18 +147,16 @@ def test_many_examples_are_measured_in_parts(monkeypatch):
     network = model(3)
     x = split(network, 3).images[:7]
     monkeypatch.setattr(module, "_POINTS", 2 * FEW["samples"])
-    found = clever(network, x, radius=100.0, **FEW)
+    found = clever(network, x, Ball("l2", 100.0), **FEW)
     np.testing.assert_allclose(found, distances(network, x, 2), rtol=1e-3)
 
 
 @pytest.mark.parametrize(
     "change, words",
     [
-        (dict(norm="l0"), "norm=l0: must be one of"),
-        (dict(radius=0.0), "radius=0.0: must be finite and above 0"),
-        (dict(radius=float("nan")), "radius=nan: must be finite"),
+        (dict(ball=Ball("l2", 0.0)), "epsilon=0.0: must be finite and above 0"),
+        (dict(ball=Ball("l2", float("inf"))), "epsilon=inf: must be finite"),
         (dict(batches=0), "batches=0, samples=2: must be at least 1"),
-        (dict(clip_max=0.0), "clip_max=0.0: must be above"),
         (dict(targets=[1, 2]), "targets of shape .2,. and dtype int64: must be 1 integers"),
         (dict(targets=[1.0]), "dtype float64: must be 1 integers"),
         (dict(targets=[3]), "targets reach from 3 to 3: must be in .0, 3"),

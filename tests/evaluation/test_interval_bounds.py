@@ -10,7 +10,7 @@ import tf_keras as keras
 from linear_problem import distances, model, split
 
 from robust_sparse_tf import models, sparsity
-from robust_sparse_tf.attacks import FGSM, PGD, norms
+from robust_sparse_tf.attacks import FGSM, PGD, Ball, norms
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.accuracy import Evaluator
@@ -46,8 +46,8 @@ def compiled(name, norm):
 
     @tf.function
     def bounds(x, y, epsilon):
-        of_logits = logit_bounds(network, x, epsilon, norm=norm)
-        return *of_logits, margin_bounds(network, x, y, epsilon, norm=norm)
+        of_logits = logit_bounds(network, x, Ball(norm, epsilon))
+        return *of_logits, margin_bounds(network, x, y, Ball(norm, epsilon))
 
     return bounds
 
@@ -90,9 +90,9 @@ def test_epsilon_0_gives_the_logits(name):
 def test_bounds_of_the_differences_are_tighter(name):
     network, x = NETWORKS[name], bounded_networks.inputs(32)
     y = tf.argmax(network(x), axis=1)
-    low, high = logit_bounds(network, x, 0.05)
+    low, high = logit_bounds(network, x, Ball("linf", 0.05))
     plain = tf.gather(low, y, batch_dims=1)[:, None] - high
-    margins = margin_bounds(network, x, y, 0.05)
+    margins = margin_bounds(network, x, y, Ball("linf", 0.05))
     other = np.isfinite(margins)
     assert np.all(margins[other] >= plain[other] - 1e-5)
     assert np.any(margins[other] > plain[other] + 1e-4) == (name != "pooled")
@@ -107,9 +107,7 @@ def test_linear_models_are_certified_exactly(norm, dual, scaled):
     right = np.argmax(network(data.images), axis=1) == data.labels
     exact = distances(network, data.images, dual)
     for epsilon in np.quantile(exact, [0.1, 0.5, 0.9]):
-        found = certified_accuracy(
-            network, data, float(epsilon), norm=norm, clip_min=-1e3, clip_max=1e3
-        )
+        found = certified_accuracy(network, data, Ball(norm, float(epsilon), -1e3, 1e3))
         assert found == pytest.approx(np.mean(right & (exact > epsilon)), abs=1.5 / data.size)
 
 
@@ -119,7 +117,7 @@ def test_one_output_is_as_two():
     keras.utils.set_random_seed(0)
     two, x = bounded_networks.two_columns(), bounded_networks.inputs(16)
     y = tf.argmax(two(x), axis=1)
-    found, expected = (margin_bounds(model, x, y, 0.02) for model in (one, two))
+    found, expected = (margin_bounds(model, x, y, Ball("linf", 0.02)) for model in (one, two))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -127,8 +125,8 @@ def test_clip_range_counts():
     """Where an input cannot move, its bounds do not: white images in linf."""
     network = model(3)
     white = tf.ones([4, 4, 4, 1])
-    low, high = logit_bounds(network, white, 0.2)
-    wide_low, wide_high = logit_bounds(network, white, 0.2, clip_max=2.0)
+    low, high = logit_bounds(network, white, Ball("linf", 0.2))
+    wide_low, wide_high = logit_bounds(network, white, Ball("linf", 0.2, high=2.0))
     np.testing.assert_allclose(high - low, 0.5 * (wide_high - wide_low), rtol=1e-5)
 
 
@@ -154,7 +152,7 @@ def robust(digits):
             worst = tf.where(
                 tf.one_hot(y, 10, on_value=True, off_value=False),
                 0.0,
-                -margin_bounds(network, x, y, epsilon),
+                -margin_bounds(network, x, y, Ball("linf", epsilon)),
             )
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=worst)
         gradients = tape.gradient(losses, network.trainable_variables)
@@ -182,7 +180,7 @@ def test_certified_attacked_and_clean_accuracy(name, request, digits):
     }
     found = Evaluator(network, attacks)(digits[2])
     attacked = [found["clean_accuracy"], *found["robust_accuracy"].values()]
-    certified = [certified_accuracy(network, digits[2], e) for e in EPSILONS]
+    certified = [certified_accuracy(network, digits[2], Ball("linf", e)) for e in EPSILONS]
     assert certified[0] == attacked[0]
     assert certified == sorted(certified, reverse=True)
     assert all(c <= a for c, a in zip(certified, attacked, strict=True))
@@ -195,7 +193,7 @@ def test_examples_that_are_certified_stand(robust, digits):
     """One by one, under several attacks."""
     x, y = digits[2].gather(tf.range(360, dtype=tf.int64))
     for epsilon in (0.02, 0.05, 0.1):
-        safe = tf.reduce_all(margin_bounds(robust, x, y, epsilon) > 0, axis=1)
+        safe = tf.reduce_all(margin_bounds(robust, x, y, Ball("linf", epsilon)) > 0, axis=1)
         for attack in (
             FGSM(epsilon=epsilon),
             PGD(epsilon=epsilon, step_size=epsilon / 4, steps=20, random_start=True, restarts=3),
@@ -208,9 +206,9 @@ def test_examples_that_are_certified_stand(robust, digits):
 def test_masked_layers_are_those_inside():
     dense = models.mlp((8, 8, 2), 4, hidden=(20, 15))
     sparse = sparsity.sparsify(dense, sparsity.Magnitude(0.3))
-    x = bounded_networks.inputs(8)
+    x, ball = bounded_networks.inputs(8), Ball("linf", 0.1)
     for one, other in zip(
-        logit_bounds(sparse, x, 0.1), logit_bounds(sparsity.strip(sparse), x, 0.1), strict=True
+        logit_bounds(sparse, x, ball), logit_bounds(sparsity.strip(sparse), x, ball), strict=True
     ):
         np.testing.assert_array_equal(one, other)
 
@@ -219,9 +217,9 @@ def test_a_split_of_any_size(digits):
     """Neither the batch nor its remainder changes the figure."""
     network = models.mlp((8, 8, 1), hidden=(20,))
     x, y = digits[0].gather(tf.range(250, dtype=tf.int64))
-    expected = np.mean(np.all(margin_bounds(network, x, y, 0.001) > 0, axis=1))
+    expected = np.mean(np.all(margin_bounds(network, x, y, Ball("linf", 0.001)) > 0, axis=1))
     data = Split(x.numpy(), y.numpy(), num_classes=10, batch_size=7)
-    assert certified_accuracy(network, data, 0.001) == expected
+    assert certified_accuracy(network, data, Ball("linf", 0.001)) == expected
 
 
 @pytest.mark.parametrize(
@@ -236,21 +234,19 @@ def test_a_split_of_any_size(digits):
 def test_unsupported_layers_are_named(layer, words):
     network = keras.Sequential([layers.Input((3,)), layers.Dense(3), layer])
     with pytest.raises(InputError, match=words):
-        logit_bounds(network, tf.zeros([1, 3]), 0.1)
+        logit_bounds(network, tf.zeros([1, 3]), Ball("linf", 0.1))
 
 
 @pytest.mark.parametrize(
     "change, words",
     [
-        (dict(epsilon=-0.1), "epsilon=-0.1: must be at least 0"),
-        (dict(epsilon=float("nan")), "epsilon=nan: must be at least 0"),
-        (dict(norm="l0"), "norm=l0: must be one of linf, l2, l1"),
-        (dict(clip_min=1.0), "clip_max=1.0: must be above clip_min=1.0"),
         (dict(model=lambda x: x), "model of type builtins.function: must be a tf_keras model"),
         (dict(model=keras.Sequential([layers.Dense(2)])), "must be built"),
     ],
 )
 def test_refuses(change, words):
-    arguments = dict(model=NETWORKS["mlp"], x=bounded_networks.inputs(1), epsilon=0.1) | change
+    arguments = (
+        dict(model=NETWORKS["mlp"], x=bounded_networks.inputs(1), ball=Ball("linf", 0.1)) | change
+    )
     with pytest.raises(InputError, match=words):
         logit_bounds(**arguments)

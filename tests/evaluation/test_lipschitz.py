@@ -9,8 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 from linear_problem import distances, jacobian, model, split
 
-from robust_sparse_tf import models
-from robust_sparse_tf.attacks import PGD, norms
+from robust_sparse_tf.attacks import PGD, Ball, norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import lipschitz
 from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
@@ -39,7 +38,7 @@ def compiled(name, norm):
         predicted = tf.argmax(network(x, training=False), axis=1)
         own = tf.gather(slopes, predicted, batch_dims=1)[:, None]
         lengths = tf.norm(own - slopes, ord=DUAL[norm], axis=2)
-        return local_lipschitz(network, x, radius, norm=norm), lengths
+        return local_lipschitz(network, x, Ball(norm, radius)), lengths
 
     return both
 
@@ -68,13 +67,13 @@ def test_linear_models_are_exact(norm, scaled):
     slopes = jacobian(network).numpy()
     own = slopes[np.argmax(network(x), axis=1)]
     expected = np.linalg.norm(own[:, None] - slopes, DUAL[norm], axis=2)
-    np.testing.assert_allclose(local_lipschitz(network, x, 0.1, norm=norm), expected, rtol=1e-4)
+    np.testing.assert_allclose(local_lipschitz(network, x, Ball(norm, 0.1)), expected, rtol=1e-4)
     exact = distances(network, x, DUAL[norm])
-    found = safe_distance(network, x, 1e3, norm=norm)
+    found = safe_distance(network, x, Ball(norm, 1e3))
     np.testing.assert_allclose(found, exact, rtol=1e-4)
     middle = float(np.median(exact))
     np.testing.assert_allclose(
-        safe_distance(network, x, middle, norm=norm), np.minimum(exact, middle), rtol=1e-4
+        safe_distance(network, x, Ball(norm, middle)), np.minimum(exact, middle), rtol=1e-4
     )
 
 
@@ -105,10 +104,10 @@ def test_inactive_units_do_not_count(norm):
             hidden.append(outputs.numpy())
     at_x = [(value > 0).astype(float) for value in hidden]
     assert all(0.2 < mask.mean() < 0.8 for mask in at_x)
-    found = local_lipschitz(network, x, 1e-6, norm=norm)
+    found = local_lipschitz(network, x, Ball(norm, 1e-6))
     np.testing.assert_allclose(found, product(network, x, norm, at_x), rtol=1e-4)
     full = product(network, x, norm, [np.ones_like(mask) for mask in at_x])
-    wide = local_lipschitz(network, x, 1e3, norm=norm, clip_min=-1e3, clip_max=1e3)
+    wide = local_lipschitz(network, x, Ball(norm, 1e3, -1e3, 1e3))
     np.testing.assert_allclose(wide, full, rtol=1e-4)
     assert np.all(found <= full * (1 + 1e-5))
     assert np.mean(found) < 0.9 * np.mean(full)
@@ -120,7 +119,7 @@ def test_one_output_is_as_two(norm):
     one = bounded_networks.binary()
     keras.utils.set_random_seed(0)
     two, x = bounded_networks.two_columns(), bounded_networks.inputs(16)
-    found, expected = (local_lipschitz(model, x, 0.1, norm=norm) for model in (one, two))
+    found, expected = (local_lipschitz(model, x, Ball(norm, 0.1)) for model in (one, two))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert np.all(np.max(found, axis=1) > 0)
 
@@ -128,7 +127,7 @@ def test_one_output_is_as_two(norm):
 @every_norm
 def test_grows_with_the_radius(norm):
     network, x = NETWORKS["convolutional"], bounded_networks.inputs(16)
-    means = [np.mean(local_lipschitz(network, x, r, norm=norm)) for r in (1e-4, 0.01, 0.1, 1.0)]
+    means = [np.mean(local_lipschitz(network, x, Ball(norm, r))) for r in (1e-4, 0.01, 0.1, 1.0)]
     assert means == sorted(means) and means[0] < means[-1]
 
 
@@ -184,7 +183,7 @@ def test_nothing_fools_within_the_safe_distance(norm, trained, digits):
     x, y = digits[2].gather(tf.range(100, dtype=tf.int64))
     network = trained.network
     predicted = tf.argmax(network(x), axis=1)
-    safe = safe_distance(trained, x, {"linf": 0.05, "l2": 0.5}[norm], norm=norm).numpy()
+    safe = safe_distance(trained, x, Ball(norm, {"linf": 0.05, "l2": 0.5}[norm])).numpy()
     assert np.all(safe > 0) and np.median(safe) > {"linf": 1e-3, "l2": 0.01}[norm]
     for quantile in (0.1, 0.5, 0.9):
         epsilon = float(np.quantile(safe, quantile))
@@ -215,12 +214,4 @@ def test_nothing_fools_within_the_safe_distance(norm, trained, digits):
 def test_refuses_networks(network, words):
     made = network()
     with pytest.raises(InputError, match=words):
-        local_lipschitz(made, tf.zeros([1, *made.input_shape[1:]]), 0.1)
-
-
-def test_refuses_arguments():
-    network = models.mlp((8, 8, 2), 4)
-    with pytest.raises(InputError, match="norm=l3: must be one of"):
-        local_lipschitz(network, bounded_networks.inputs(1), 0.1, norm="l3")
-    with pytest.raises(InputError, match="radius=-1: must be at least 0"):
-        local_lipschitz(network, bounded_networks.inputs(1), -1)
+        local_lipschitz(made, tf.zeros([1, *made.input_shape[1:]]), Ball("l2", 0.1))

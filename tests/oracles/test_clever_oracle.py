@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from robust_sparse_tf.attacks import Ball
 from robust_sparse_tf.evaluation.clever_score import clever
 
 pytestmark = pytest.mark.slow  # the other libraries are
@@ -37,7 +38,7 @@ def test_targeted(norm, lenet5, images, art_classifier):
     x = tf.gather(images[0], [0, 2, 3])
     targets = (np.argmax(lenet5(x), axis=1) + 1) % 10
     radius = RADIUS[norm]
-    ours = clever(lenet5, x, norm=norm, radius=radius, targets=targets, batches=50, samples=20)
+    ours = clever(lenet5, x, Ball(norm, radius), targets=targets, batches=50, samples=20)
     np.random.seed(0)
     theirs = [
         clever_t(art_classifier, image, int(k), 50, 20, radius, ORDERS[norm], pool_factor=50)
@@ -53,7 +54,7 @@ def test_untargeted(lenet5, images, art_classifier):
     from art.metrics import clever_u
 
     x = images[0][2:4]
-    ours = clever(lenet5, x, radius=5.0, batches=20, samples=10)
+    ours = clever(lenet5, x, Ball("l2", 5.0), batches=20, samples=10)
     np.random.seed(0)
     theirs = [
         clever_u(art_classifier, image, 20, 10, 5.0, 2, pool_factor=20, verbose=False)

@@ -13,16 +13,19 @@ from robust_sparse_tf.sparsity.methods.base import (
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.methods.dynamic import Dynamic
 from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
-from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird, FlyingBirdPlus
+from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird
+from robust_sparse_tf.sparsity.methods.flying_bird_plus import FlyingBirdPlus
 from robust_sparse_tf.sparsity.methods.gradual import GradualMagnitude
 from robust_sparse_tf.sparsity.methods.grasp import GraSP
-from robust_sparse_tf.sparsity.methods.magnitude import LayerRates, Magnitude, Threshold
+from robust_sparse_tf.sparsity.methods.layer_rates import LayerRates
+from robust_sparse_tf.sparsity.methods.magnitude import Magnitude
 from robust_sparse_tf.sparsity.methods.rigl import RigL
 from robust_sparse_tf.sparsity.methods.set import SET
 from robust_sparse_tf.sparsity.methods.snfs import SNFS
 from robust_sparse_tf.sparsity.methods.snip import SNIP
 from robust_sparse_tf.sparsity.methods.static import Static
 from robust_sparse_tf.sparsity.methods.synflow import SynFlow
+from robust_sparse_tf.sparsity.methods.threshold import Threshold
 from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
 from robust_sparse_tf.sparsity.statistics import densities, statistics
 from robust_sparse_tf.sparsity.stepper import Stepper, change_weight

@@ -1,9 +1,11 @@
-"""A small network whose masks change as it trains."""
+"""A small network whose masks change as it trains, and a layer as methods see it."""
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import sparsify
+from robust_sparse_tf.sparsity import LayerState
 
 layers = keras.layers
 
@@ -33,3 +35,12 @@ def compiled(method, optimizer=None, model=None, **arguments):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer or keras.optimizers.Adam(1e-2), loss, **arguments)
     return model
+
+
+def state(active: int, shape: tuple[int, int] = (20, 20)) -> LayerState:
+    """A random layer of so many active weights."""
+    rng = np.random.default_rng(active)
+    mask = rng.permutation(shape[0] * shape[1]).reshape(shape) < active
+    weight, gradient = np.float32(rng.normal(size=(2, *shape)))
+    tensors = (weight * mask, mask, gradient)
+    return LayerState("layer", 0, shape, *map(tf.constant, tensors))

@@ -12,7 +12,8 @@ from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import SET, RigL, masked_weights
 from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
-from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird, FlyingBirdPlus
+from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird
+from robust_sparse_tf.sparsity.methods.flying_bird_plus import FlyingBirdPlus
 from robust_sparse_tf.sparsity.methods.snfs import SNFS
 
 layers = keras.layers

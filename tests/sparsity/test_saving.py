@@ -8,7 +8,7 @@ from networks import both, compiled, examples, fit, masks_of, sequential, weight
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import SET, Magnitude, RigL, SparseModel, sparsify
-from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBirdPlus
+from robust_sparse_tf.sparsity.methods.flying_bird_plus import FlyingBirdPlus
 
 
 def state_of(model) -> list[np.ndarray]:

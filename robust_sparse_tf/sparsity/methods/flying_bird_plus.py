@@ -1,0 +1,73 @@
+"""Flying Bird+: Flying Bird whose density follows the training."""
+
+import dataclasses
+import itertools
+
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.base import LayerState
+from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird
+from robust_sparse_tf.sparsity.structure import NOfM, parse
+
+
+@dataclasses.dataclass(frozen=True)
+class FlyingBirdPlus(FlyingBird):
+    """Flying Bird whose density follows the training.
+
+    Where the validation loss does not fall, an update grows more weights than it drops; where the
+    gap between training and validation accuracy widens, it drops more than it grows. The callback
+    `FlyingBirdFeedback` looks at both, and tells the model at the end of each epoch. Defaults are
+    the authors' published code's.
+    """
+
+    feedbacks = 2
+
+    _: dataclasses.KW_ONLY
+    extra_growth: float = option(
+        0.05, "weights grown beyond those dropped, as a fraction of them", minimum=0
+    )
+    extra_drop: float = option(
+        0.4, "weights dropped beyond those grown, as a fraction of them", minimum=0
+    )
+    feedback_window: int = option(
+        4, "validations that are compared with the one before", unit="validations", minimum=1
+    )
+    feedback_threshold: float = option(
+        0.5, "fraction of them that must agree before the density changes", minimum=0, maximum=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(parse(self.structure), NOfM):
+            raise InputError(
+                f"structure={self.structure}: must not be n:m, as layers change their density"
+            )
+
+    def feedback_from(self, losses: list[float], gaps: list[float]) -> tuple[float, float]:
+        """See `Method.feedback_from`: (grow more, drop more), each 0 or 1, for the next updates."""
+        stands = self._share([b >= a for a, b in itertools.pairwise(losses)])
+        widens = self._share([b > a for a, b in itertools.pairwise(gaps)])
+        return stands, widens
+
+    def _share(self, signs: list[bool]) -> float:
+        recent = signs[-self.feedback_window :]
+        return float(bool(recent) and sum(recent) >= self.feedback_threshold * len(recent))
+
+    def numbers(
+        self, layers: list[LayerState], drops: list[tf.Tensor], feedback: tf.Tensor | None
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """See `Dynamic.numbers`; feedback is (grow more, drop more), each 0 or 1."""
+        more_growth, more_drop = tf.unstack(feedback * [self.extra_growth, self.extra_drop])
+        swaps = super().numbers(layers, drops, feedback)
+        numbers = []
+        for layer, number, (dropped, grown) in zip(layers, drops, swaps, strict=True):
+            active = tf.math.count_nonzero(layer.active, dtype=tf.int32)
+            dropped = tf.minimum(dropped + _scaled(number, more_drop), active - 1)
+            numbers.append((dropped, grown + _scaled(number, more_growth)))
+        return numbers
+
+
+def _scaled(number: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(tf.cast(number, tf.float32) * factor), tf.int32)

@@ -1,0 +1,43 @@
+"""Magnitude pruning with one threshold for all layers."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.base import LayerState, Pruner
+from robust_sparse_tf.sparsity.methods.magnitude import magnitudes
+from robust_sparse_tf.sparsity.selection import keep_largest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Threshold(Pruner):
+    """Removes the weights whose magnitude is below gamma.
+
+    "Sparse DNNs with Improved Adversarial Robustness" (Guo et al., 2018). One gamma for all layers;
+    where a density is wanted instead, gamma is solved for it.
+    """
+
+    gamma: float = option(0.0, "least magnitude of a weight that stays", minimum=0)
+    solve_density: float = option(
+        0.0, "density for which gamma is solved (0: gamma is given)", minimum=0, maximum=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gamma and self.solve_density:
+            raise InputError(f"gamma={self.gamma}: must be 0 where solve_density is given")
+
+    def solved_gamma(self, layers: list[LayerState]) -> tf.Tensor:
+        """The least magnitude of those that stay; float32."""
+        if not self.solve_density:
+            return tf.constant(self.gamma)
+        whole = tf.concat([tf.reshape(scores, [-1]) for scores in magnitudes(layers)], 0)
+        kept = keep_largest(whole, max(1, round(self.solve_density * whole.shape[0])))
+        return tf.reduce_min(tf.where(kept, whole, float("inf")))
+
+    def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
+        """See `Pruner.masks`."""
+        gamma = self.solved_gamma(layers)
+        return [scores >= gamma for scores in magnitudes(layers)]

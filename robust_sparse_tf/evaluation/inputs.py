@@ -11,6 +11,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import checks
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import require_tf_keras, strip
 
 
@@ -20,7 +21,7 @@ def as_logits(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     Raises:
         InputError: for what is neither a tf_keras model nor a function.
     """
-    network = getattr(model, "network", model)
+    network = network_of(model)
     if isinstance(network, keras.Model):
         return _with_autograph(lambda x: network(x, training=False))
     if not callable(network):
@@ -78,7 +79,7 @@ def unwrapped(model: Any) -> keras.Model:
     Raises:
         InputError: for anything else than a built Sequential or functional tf_keras model.
     """
-    network = getattr(model, "network", model)
+    network = network_of(model)
     require_tf_keras(network)
     if not getattr(network, "_is_graph_network", False):
         raise InputError(f"model {network.name}: must be built; begin it with an Input layer")

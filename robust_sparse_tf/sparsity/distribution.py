@@ -42,7 +42,7 @@ def densities_of(
         scale = left / sum(raw[name] * sizes[name] for name in raw)
         if scale <= 0:
             break
-        largest = max(raw, key=raw.get)
+        largest = max(raw, key=raw.__getitem__)
         if scale * raw[largest] <= 1:
             return {name: fixed.get(name, scale * raw.get(name, 0)) for name in shapes}
         # What would be more than dense is dense, and the others are solved for again.
@@ -89,7 +89,7 @@ def match(patterns: Mapping[str, float], names: Sequence[str]) -> dict[str, floa
     Raises:
         InputError: for a pattern that matches nothing, or a value that is no density.
     """
-    values = {}
+    values: dict[str, float] = {}
     for pattern, value in patterns.items():
         found = fnmatch.filter(names, pattern)
         if not found:

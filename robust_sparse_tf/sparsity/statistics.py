@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity.flops import CONVOLUTIONS, multiply_accumulates
 from robust_sparse_tf.sparsity.sparse_model import SparseModel
 from robust_sparse_tf.sparsity.wrapper import (
@@ -105,7 +106,7 @@ def statistics(model: keras.Model) -> Statistics:
         model: from `sparsify`, one whose `network` is (AdversarialModel), or any other; a model
             without masks has density 1 and no layers.
     """
-    network = getattr(model, "network", model)
+    network = network_of(model)
     entries = list(masked_weights(network))
     masks = [_read(entry, entry.mask) for entry in entries]
     explored = _explored(network, entries, masks)

@@ -13,6 +13,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper im
 )
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.network import network_of
 
 # Most specific first: a separable or transposed convolution is a convolution, too.
 _WEIGHTS = (
@@ -137,7 +138,7 @@ def wrap(model: keras.Model) -> keras.Model:
 
 def strip(model: keras.Model) -> keras.Model:
     """The ordinary tf_keras model inside, with its zeros in place; it shares the weights."""
-    network = getattr(model, "network", model)
+    network = network_of(model)
     return prune.strip_pruning(network)
 
 

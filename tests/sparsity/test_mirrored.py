@@ -9,6 +9,7 @@ import tf_keras as keras
 from networks import slow
 
 from robust_sparse_tf.attacks import FGSM
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import SET, GradualMagnitude, RigL, masked_weights, sparsify
 from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
 from robust_sparse_tf.sparsity.methods.snfs import SNFS
@@ -42,10 +43,6 @@ def compiled(method, attack: bool, optimizer, **arguments) -> keras.Model:
     return model
 
 
-def sparse(model) -> keras.Model:
-    return getattr(model, "network", model)
-
-
 def examples(size: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     return rng.random((size, 4)).astype(np.float32), rng.integers(0, 3, size)
@@ -64,7 +61,7 @@ class Same(keras.callbacks.Callback):
         self.masks = []
 
     def on_train_batch_end(self, batch, logs=None):
-        model = sparse(self.model)
+        model = network_of(self.model)
         for entry in masked_weights(model):
             for value in (entry.mask, entry.weight):
                 np.testing.assert_array_equal(*copies(value))
@@ -95,8 +92,8 @@ def test_replicas_stay_equal_over_200_steps(method, attack, mirrored):
     same = Same()
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).repeat()
     model.fit(data, steps_per_epoch=200, epochs=1, verbose=0, callbacks=[same])
-    assert sparse(model).step.numpy() == 200
-    assert copies(sparse(model).step) == [200, 200]
+    assert network_of(model).step.numpy() == 200
+    assert copies(network_of(model).step) == [200, 200]
     changed = [
         any(map(np.any, map(np.not_equal, *pair))) for pair in itertools.pairwise(same.masks)
     ]
@@ -130,13 +127,13 @@ def test_each_step_is_the_step_of_one_device(method, attack, mirrored):
     changes = 0
     for step in range(STEPS):
         batch = slice(8 * step, 8 * step + 8)
-        before = [entry.mask.numpy() for entry in masked_weights(sparse(one))]
+        before = [entry.mask.numpy() for entry in masked_weights(network_of(one))]
         for model in (one, two):
             model.train_on_batch(x[batch], y[batch])
-        masks = [entry.mask.numpy() for entry in masked_weights(sparse(one))]
+        masks = [entry.mask.numpy() for entry in masked_weights(network_of(one))]
         changes += any(map(np.any, map(np.not_equal, masks, before)))
-        state = [*sparse(one).variables, *one.optimizer.variables]
-        other = [*sparse(two).variables, *two.optimizer.variables]
+        state = [*network_of(one).variables, *one.optimizer.variables]
+        other = [*network_of(two).variables, *two.optimizer.variables]
         for ours, theirs in zip(state, other, strict=True):
             exact = "mask" in ours.name or not ours.dtype.is_floating
             for copy in copies(theirs):

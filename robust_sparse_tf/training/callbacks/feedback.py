@@ -3,6 +3,7 @@
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.network import network_of
 
 
 class FlyingBirdFeedback(keras.callbacks.Callback):
@@ -23,7 +24,7 @@ class FlyingBirdFeedback(keras.callbacks.Callback):
             InputError: where the method takes no feedback, or validation or accuracies miss.
         """
         logs = logs or {}
-        network = getattr(self.model, "network", self.model)
+        network = network_of(self.model)
         method = getattr(network, "method", None)
         if not getattr(method, "feedbacks", 0):
             raise InputError(f"method {type(method).__name__}: must be FlyingBirdPlus")

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import (
     MaskedWeight,
     masked_weights,
@@ -47,4 +48,4 @@ class MaskKeeper(keras.callbacks.Callback):
         return tf.cast(self.model.optimizer.iterations, tf.int64)
 
     def _network(self) -> keras.Model:
-        return getattr(self.model, "network", self.model)
+        return network_of(self.model)

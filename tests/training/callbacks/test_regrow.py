@@ -10,6 +10,7 @@ from tensorflow_model_optimization.sparsity import keras as tfmot
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import (
     SET,
     EMAGrowth,
@@ -98,7 +99,7 @@ class Watch(keras.callbacks.Callback):
         self.states: list[dict] = []
 
     def on_train_batch_end(self, batch, logs=None) -> None:
-        network = getattr(self.model, "network", self.model)
+        network = network_of(self.model)
         self.states.append(
             {
                 entry.name: dict(
@@ -262,7 +263,7 @@ def test_set_grows_at_random():
 def test_schedule_of_tfmot_is_silenced(kind):
     """Also where an earlier fit has traced and followed it."""
     model = KINDS[kind]()
-    network = getattr(model, "network", model)
+    network = network_of(model)
     model.compile(keras.optimizers.Adam(0.01), LOSS)
     update = tfmot.UpdatePruningStep()
     update.set_model(network)

@@ -11,6 +11,7 @@ from tensorflow_model_optimization.sparsity import keras as tfmot
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import lenet_300_100
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.procedures import LotteryTicket
 from robust_sparse_tf.sparsity import LayerRates, Magnitude, densities, masked_weights, strip
 from robust_sparse_tf.training import AdversarialModel
@@ -83,7 +84,7 @@ def fit(model: keras.Model, callbacks: list, **kwargs) -> None:
 
 def state_of(model: keras.Model) -> dict:
     """The weights and masks of the network, and the optimizer's variables."""
-    network = getattr(model, "network", model)
+    network = network_of(model)
     entries = list(masked_weights(network))
     return dict(
         weights=[variable.numpy() for variable in strip(model).weights],

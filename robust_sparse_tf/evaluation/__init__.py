@@ -5,13 +5,13 @@ from robust_sparse_tf.evaluation.activation_sparsity import activation_sparsity
 from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
 from robust_sparse_tf.evaluation.clever_score import clever
 from robust_sparse_tf.evaluation.feature_usefulness import Usefulness, usefulness
-from robust_sparse_tf.evaluation.figures import save
 from robust_sparse_tf.evaluation.interval_bounds import certified_accuracy
 from robust_sparse_tf.evaluation.intervals import wilson
 from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
 from robust_sparse_tf.evaluation.margins import r_2, r_inf
 from robust_sparse_tf.evaluation.report import Outcome, Report
 from robust_sparse_tf.evaluation.robustness import evaluate
+from robust_sparse_tf.evaluation.saving import save
 
 __all__ = [
     "Evaluator",

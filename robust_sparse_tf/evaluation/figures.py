@@ -1,6 +1,5 @@
-"""The files of a report: numbers, tables, and pictures of what attacks made of images."""
+"""The pictures of a report: accuracy against epsilon, and what attacks made of images."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,29 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from robust_sparse_tf import files
 from robust_sparse_tf.evaluation.report import Report
-
-
-def save(report: Report, folder: str) -> None:
-    """Writes report.json, report.csv, report.md, accuracy.png and images.png into a folder.
-
-    Raises:
-        OSError: naming the file that cannot be written.
-    """
-    os.makedirs(folder, exist_ok=True)
-    texts = {
-        "report.csv": report.to_csv(),
-        "report.md": report.to_markdown(),
-        "report.json": report.to_json(),
-    }
-    for name, text in texts.items():
-        with files.complete(os.path.join(folder, name)) as file:
-            file.write(text.encode())
-    for name, draw in (("accuracy.png", draw_accuracy), ("images.png", draw_images)):
-        path = os.path.join(folder, name)
-        with files.naming(path):
-            draw(report, path)
 
 
 def draw_accuracy(report: Report, path: str) -> None:

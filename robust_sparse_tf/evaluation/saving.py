@@ -1,0 +1,28 @@
+"""The files of a report: numbers, tables and pictures."""
+
+import os
+
+from robust_sparse_tf import files
+from robust_sparse_tf.evaluation.figures import draw_accuracy, draw_images
+from robust_sparse_tf.evaluation.report import Report
+
+
+def save(report: Report, folder: str) -> None:
+    """Writes report.json, report.csv, report.md, accuracy.png and images.png into a folder.
+
+    Raises:
+        OSError: naming the file that cannot be written.
+    """
+    os.makedirs(folder, exist_ok=True)
+    texts = {
+        "report.csv": report.to_csv(),
+        "report.md": report.to_markdown(),
+        "report.json": report.to_json(),
+    }
+    for name, text in texts.items():
+        with files.complete(os.path.join(folder, name)) as file:
+            file.write(text.encode())
+    for name, draw in (("accuracy.png", draw_accuracy), ("images.png", draw_images)):
+        path = os.path.join(folder, name)
+        with files.naming(path):
+            draw(report, path)

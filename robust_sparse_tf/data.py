@@ -1,6 +1,7 @@
 """Named image data sets, held in memory and served as tf.data."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 
@@ -202,11 +203,11 @@ def load(
         )
     order = np.random.default_rng(seed).permutation(len(images))
     valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
-    common = dict(num_classes=num_classes, batch_size=batch_size, seed=seed)
-    whole = Split(*test, **common)
+    cut = functools.partial(Split, num_classes=num_classes, batch_size=batch_size, seed=seed)
+    whole = cut(*test)
     return (
-        Split(images[train], labels[train], shuffle=True, **common),
-        Split(images[valid], labels[valid], **common),
+        cut(images[train], labels[train], shuffle=True),
+        cut(images[valid], labels[valid]),
         whole.first(test_size) if test_size else whole,
     )
 
@@ -282,7 +283,8 @@ def _tfds(options: DataOptions) -> tuple[Callable[[str], _Arrays], int]:
     def arrays(part: str) -> _Arrays:
         dataset = builder.as_dataset(split=part, as_supervised=True, batch_size=1000)
         batches = list(dataset.as_numpy_iterator())
-        return tuple(np.concatenate(column) for column in zip(*batches, strict=True))
+        images, labels = (np.concatenate(column) for column in zip(*batches, strict=True))
+        return images, labels
 
     return arrays, builder.info.features["label"].num_classes
 

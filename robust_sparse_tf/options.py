@@ -61,7 +61,7 @@ def kind(field: dataclasses.Field) -> type:
 
 def default_of(field: dataclasses.Field) -> Any:
     """The default value of a field made by `option`."""
-    if field.default is dataclasses.MISSING:
+    if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
 

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -156,7 +156,7 @@ def _check_shape(input_shape: Sequence[int], smallest: int) -> None:
 
 
 def _per_channel(name: str, value: float | Sequence[float], channels: int) -> list[float]:
-    values = [value] * channels if isinstance(value, numbers.Real) else list(value)
+    values = list(value) if isinstance(value, Iterable) else [value] * channels
     finite = all(isinstance(item, numbers.Real) and math.isfinite(item) for item in values)
     if len(values) != channels or not finite:
         raise InputError(

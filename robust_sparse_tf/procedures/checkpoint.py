@@ -6,12 +6,16 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import RunWarning
+from robust_sparse_tf.procedures.records import Standing
+
+Checkpoint: TypeAlias = tuple[dict[str, np.ndarray], Standing]
+"""The arrays of a checkpoint, and where the run stood."""
 
 _KEEP = 2
 _META = "meta"
@@ -35,25 +39,25 @@ class CheckpointStore:
         self.read_only = read_only
         os.makedirs(folder, exist_ok=True)
 
-    def save(self, position: int, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]) -> None:
+    def save(self, position: int, arrays: Mapping[str, np.ndarray], standing: Standing) -> None:
         """Writes the checkpoint of a position; later positions are larger numbers."""
-        meta_bytes = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        meta_bytes = np.frombuffer(json.dumps(standing).encode(), np.uint8)
         write_npz(self._path(position), {**arrays, _META: meta_bytes})
         for old in self._positions()[:-_KEEP]:
             os.remove(self._path(old))
 
-    def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def load(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None; damaged ones are named in a warning."""
         return next(self.all(), None)
 
-    def all(self) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
+    def all(self) -> Iterator[Checkpoint]:
         """All checkpoints that are whole, the newest first; see `load`."""
         for position in reversed(self._positions()):
             path = self._path(position)
             try:
                 with np.load(path) as file:
                     arrays = {name: file[name] for name in file.files}
-                meta = json.loads(arrays.pop(_META).tobytes())
+                standing: Standing = json.loads(arrays.pop(_META).tobytes())
             except _DAMAGE as error:
                 warnings.warn(
                     f"checkpoint {path} is damaged ({error}); going back to the one before",
@@ -61,7 +65,7 @@ class CheckpointStore:
                     stacklevel=2,
                 )
                 continue
-            yield arrays, meta
+            yield arrays, standing
 
     def is_empty(self) -> bool:
         """Whether there is no checkpoint at all."""
@@ -78,4 +82,4 @@ class CheckpointStore:
 def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes an `.npz` file that appears under its name only when it is complete on disk."""
     with files.complete(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)

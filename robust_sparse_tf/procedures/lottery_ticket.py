@@ -11,7 +11,8 @@ from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
-from robust_sparse_tf.procedures.rounds import BetweenRounds, Record, Rounds
+from robust_sparse_tf.procedures.records import Measured, Record
+from robust_sparse_tf.procedures.rounds import BetweenRounds, Rounds
 from robust_sparse_tf.sparsity import LayerRates, Pruner, store_masked, strip
 from robust_sparse_tf.training import AdversarialModel
 
@@ -57,7 +58,7 @@ class LotteryTicket(Rounds):
         self,
         model: AdversarialModel,
         train: Split,
-        evaluate: Callable[[], dict[str, Any]],
+        evaluate: Callable[[], Measured],
         *,
         pruner: Pruner | FeaturePruning | None = None,
         seed: int = 0,

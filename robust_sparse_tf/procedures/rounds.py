@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import tf_keras as keras
@@ -11,43 +11,12 @@ from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
+from robust_sparse_tf.procedures.records import Measured, Record, Standing
 from robust_sparse_tf.sparsity import statistics
 from robust_sparse_tf.training import AdversarialModel
 
 # The hook's arrays in a checkpoint: so named since all that is kept is what is rewound to.
 _HOOK = "rewind"
-
-
-class Figures(TypedDict):
-    """Measures of one split: means over its images; accuracies are fractions."""
-
-    clean_loss: float
-    clean_accuracy: float
-    robust_loss: dict[str, float]
-    robust_accuracy: dict[str, float]
-
-
-class _Place(TypedDict):
-    round: int
-    iteration: int
-    density: float
-    layers: dict[str, float]
-    sparsity: dict[str, Any]
-    train: dict[str, float]
-
-
-class Record(_Place, total=False):
-    """One evaluation, as a line of JSON holds it.
-
-    `round` counts from 0, `iteration` within it from 1. `density` is the fraction of weights kept,
-    `layers` that of each layer, `sparsity` what `sparsity.statistics` says. `train` has `fit`'s
-    metrics since the last evaluation, or since the last stop that the hook asked for. What the
-    run's `evaluate` measured comes on top: in runs from the command line `validation` and `test`,
-    and further figures.
-    """
-
-    validation: Figures
-    test: Figures
 
 
 class BetweenRounds:
@@ -129,7 +98,7 @@ class Rounds:
         self,
         model: AdversarialModel,
         train: Split,
-        evaluate: Callable[[], dict[str, Any]],
+        evaluate: Callable[[], Measured],
         *,
         between: BetweenRounds | None = None,
         store: CheckpointStore | None = None,
@@ -236,7 +205,7 @@ class _Run:
             self.between.start_round(self.round, train)
             self._set_optimizer(self._fresh_optimizer)
 
-    def record(self, figures: dict[str, Any]) -> Record:
+    def record(self, figures: Measured) -> Record:
         found = statistics(self.model)
         record = Record(
             round=self.round,
@@ -263,28 +232,28 @@ class _Run:
             for group, values in groups.items()
             for number, value in enumerate(values)
         }
-        meta = dict(
+        standing = Standing(
             round=self.round,
             iteration=self.iteration,
             step=int(self.model.step.numpy()),
             records=self.records,
         )
-        self.store.save(meta["step"], arrays, meta)
+        self.store.save(standing["step"], arrays, standing)
 
     def restore(self) -> None:
         found = self.store.load() if self.store else None
         if found is None:
             return
-        arrays, meta = found
+        arrays, standing = found
         groups: dict[str, list[np.ndarray]] = {}
         for name in sorted(arrays):
             groups.setdefault(name.split("/")[0], []).append(arrays[name])
         self.model.network.set_weights(groups["model"])
         self._set_optimizer(groups["optimizer"])
         self.between.restore(groups.get(_HOOK, []))
-        self.model.step.assign(meta["step"])
-        self.round, self.iteration = meta["round"], meta["iteration"]
-        self.records = meta["records"]
+        self.model.step.assign(standing["step"])
+        self.round, self.iteration = standing["round"], standing["iteration"]
+        self.records = standing["records"]
 
     def _optimizer(self) -> list[np.ndarray]:
         return [variable.numpy() for variable in self.model.optimizer.variables]

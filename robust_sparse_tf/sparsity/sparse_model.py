@@ -155,7 +155,7 @@ def _method(config: dict[str, Any]) -> Method:
     return classes[name](**config)
 
 
-def _subclasses(cls: type) -> Iterable[type]:
+def _subclasses(cls: type[Method]) -> Iterable[type[Method]]:
     for found in cls.__subclasses__():
         yield found
         yield from _subclasses(found)

@@ -1,7 +1,7 @@
 """Measures of how sparse a model is."""
 
 import math
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,9 @@ from robust_sparse_tf.sparsity.wrapper import (
 )
 
 _VALUE_BYTES = 4
+_Counts: TypeAlias = Literal[
+    "active", "size", "changed", "no_input", "no_output", "dense_bytes", "bytes"
+]
 
 
 class LayerStatistics(TypedDict):
@@ -113,7 +116,7 @@ def statistics(model: keras.Model) -> Statistics:
     rows = zip(entries, masks, _changed(network, entries), explored, strict=True)
     layers = [_measure(*row) for row in rows]
 
-    def total(key: str) -> int:
+    def total(key: _Counts) -> int:
         return sum(layer[key] for layer in layers)
 
     active, size, every = total("active"), total("size"), _VALUE_BYTES * _parameters(network)
@@ -203,7 +206,7 @@ def _smallest(shape: tuple[int, int], active: int) -> tuple[str, int]:
 
 def _parameters(network: keras.Model) -> int:
     """Number of parameters of the layers: what `strip(network).count_params()` says."""
-    sizes = {}
+    sizes: dict[int, int] = {}
     for layer in leaves(network):
         inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
         sizes |= {id(weight): weight.shape.num_elements() for weight in inner.weights}

@@ -69,14 +69,14 @@ class Stepper:
             return
         steps = network.step + (0 if method.replaces_step else 1)
         if method.remembers:
-            self._remember(strategy, parts, size, steps)
+            self._remember(method, strategy, parts, size, steps)
 
         def change() -> None:
             if method.remembers:
                 gradients = self._remembered()
             else:
                 gradients = self._gradients(strategy, parts, size)
-            self._change(strategy, gradients, steps)
+            self._change(method, strategy, gradients, steps)
 
         if method.replaces_step:
             _either(method.is_due(steps), change, optimize)
@@ -129,11 +129,16 @@ class Stepper:
         return gradients
 
     def _remember(
-        self, strategy: tf.distribute.Strategy, parts: Any, size: Any, step: tf.Tensor
+        self,
+        method: Scheduled,
+        strategy: tf.distribute.Strategy,
+        parts: Any,
+        size: Any,
+        step: tf.Tensor,
     ) -> None:
         gradients = self._gradients(strategy, parts, size)
         for entry, memory in zip(self._entries(), self._network.memory, strict=True):
-            value = self._method.remember(memory.read_value(), gradients[entry.name], step)
+            value = method.remember(memory.read_value(), gradients[entry.name], step)
             _assign(strategy, memory, value)
 
     def _remembered(self) -> dict[str, tf.Tensor]:
@@ -141,13 +146,17 @@ class Stepper:
         return {entry.name: memory.read_value() for entry, memory in memories}
 
     def _change(
-        self, strategy: tf.distribute.Strategy, gradients: dict[str, tf.Tensor], step: tf.Tensor
+        self,
+        method: Scheduled,
+        strategy: tf.distribute.Strategy,
+        gradients: dict[str, tf.Tensor],
+        step: tf.Tensor,
     ) -> None:
         """Changes the masks, the weights and their slots alike on all replicas."""
         layers = layer_states(self._network, gradients)
         told = self._network.feedback
         feedback = None if told is None else told.read_value()
-        changes = self._method.change(layers, step, feedback)
+        changes = method.change(layers, step, feedback)
         trained = {variable.ref() for variable in self._variables}
         numbers = []
         for entry, layer, change in zip(self._entries(), layers, changes, strict=True):
@@ -155,10 +164,10 @@ class Stepper:
                 numbers.append(tf.constant(0, tf.int64))
                 continue
             numbers.append(tf.math.count_nonzero(layer.active != (change.kept | change.grown)))
-            values = self._method.initial(layer, step)
+            values = method.initial(layer, step)
             change_weight(strategy, self._optimizer, entry, layer, change, values)
-            if self._method.grows:
-                seen = self._network.ever_active[layer.index]
+            if method.grows:
+                seen = self._network.ever_active[layer.place]
                 _assign(strategy, seen, seen.read_value() | (entry.mask.read_value() > 0))
         _assign(strategy, self._network.changed, tf.stack(numbers))
 

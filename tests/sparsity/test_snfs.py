@@ -128,7 +128,7 @@ def test_blocks_grow_whole_and_keep_the_whole_count():
     layers = []
     for state in states([1.0, 2.0]):
         active = method.structures([state])[0].keep(np.float32(rng.random((20, 20))), 200)
-        layers.append(state._replace(active=active, gradient=tf.ones([20, 20]) * (state.index + 1)))
+        layers.append(state._replace(active=active, gradient=tf.ones([20, 20]) * (state.place + 1)))
     kept, grown = change(method, layers)
     assert kept == [120, 120]
     assert grown == [60, 100]

@@ -20,12 +20,12 @@ from robust_sparse_tf.sparsity.wrapper import masked_weights, store_masked
 class LayerState(NamedTuple):
     """One prunable weight as methods see it: matrices [inputs, outputs].
 
-    `active` is bool; `gradient` is float32, of the loss with respect to the weight, pruned entries
-    included, and None before training.
+    `place` counts the weights of a model from 0. `active` is bool; `gradient` is float32, of the
+    loss with respect to the weight, pruned entries included, and None before training.
     """
 
     name: str
-    index: int
+    place: int
     shape: tuple[int, ...]
     weight: tf.Tensor
     active: tf.Tensor
@@ -283,12 +283,12 @@ def layer_states(
     """
     gradients = gradients or {}
     states = []
-    for index, entry in enumerate(masked_weights(model)):
+    for place, entry in enumerate(masked_weights(model)):
         gradient = gradients.get(entry.name)
         states.append(
             LayerState(
                 entry.name,
-                index,
+                place,
                 tuple(entry.mask.shape),
                 entry.to_matrix(tf.convert_to_tensor(entry.weight)),
                 entry.to_matrix(tf.convert_to_tensor(entry.mask)) > 0,
@@ -307,6 +307,6 @@ def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
 
 def uniform(seed: int, layer: LayerState, step: int | tf.Tensor) -> tf.Tensor:
     """Random scores in [0, 1) of a layer's shape: a function of (seed, layer, step) alone."""
-    place = tf.cast(step, tf.int64) * 2**20 + layer.index
-    seeds = tf.stack([tf.constant(seed, tf.int64), place])
+    number = tf.cast(step, tf.int64) * 2**20 + layer.place
+    seeds = tf.stack([tf.constant(seed, tf.int64), number])
     return tf.random.stateless_uniform(layer.weight.shape, seeds, alg="philox")

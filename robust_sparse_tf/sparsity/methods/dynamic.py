@@ -114,7 +114,7 @@ class Dynamic(Targeted, Scheduled):
         if not self.grow_std:
             return None
         seeds = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(step, tf.int64) * 2**20])
-        seeds += [1, layer.index]  # other numbers than those of `uniform`
+        seeds += [1, layer.place]  # other numbers than those of `uniform`
         noise = tf.random.stateless_normal(layer.weight.shape, seeds, alg="philox")
         return self.grow_std * noise
 

@@ -59,6 +59,8 @@ class FlyingBirdPlus(FlyingBird):
         self, layers: list[LayerState], drops: list[tf.Tensor], feedback: tf.Tensor | None
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """See `Dynamic.numbers`; feedback is (grow more, drop more), each 0 or 1."""
+        if feedback is None:
+            raise InputError("feedback: must be given: (grow more, drop more), each 0 or 1")
         more_growth, more_drop = tf.unstack(feedback * [self.extra_growth, self.extra_drop])
         swaps = super().numbers(layers, drops, feedback)
         numbers = []

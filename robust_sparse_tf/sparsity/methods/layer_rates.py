@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -40,7 +41,7 @@ class LayerRates(Pruner):
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
         """See `Pruner.masks`; at least one weight stays in each layer."""
-        whole = {"nearest": round, "down": math.floor}[self.prune_rounding]
+        whole: Callable[[float], int] = math.floor if self.prune_rounding == "down" else round
         rates = [self.prune_hidden] * (len(layers) - 1) + [self.prune_output]
         counts = [int(tf.math.count_nonzero(layer.active)) for layer in layers]
         least = [max(1, round(self.prune_until * layer.size)) for layer in layers]

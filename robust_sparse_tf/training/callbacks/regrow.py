@@ -1,6 +1,6 @@
 """Dynamic sparsity at batch ends."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
@@ -41,7 +41,7 @@ class Regrow(MaskKeeper):
         if data is None and isinstance(method, RigL):
             raise InputError(f"method {name}: needs data, as it grows by gradients")
         self._method, self._data, self._loss = method, data, loss
-        self._batches = iter(())
+        self._batches: Iterator = iter(())
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Draws the first masks, where the model is dense so far."""
@@ -60,8 +60,7 @@ class Regrow(MaskKeeper):
         if not bool(self._method.is_due(steps)):
             return
         entries = self.entries()
-        gradients = {} if self._data is None else self._gradients()
-        layers = layer_states(self._network(), gradients)
+        layers = layer_states(self._network(), self._gradients())
         changes = self._method.change(layers, steps)
         strategy = self.model.distribute_strategy
         with strategy.scope():
@@ -70,17 +69,20 @@ class Regrow(MaskKeeper):
                 change_weight(strategy, self.model.optimizer, entry, layer, change, values)
 
     def _gradients(self) -> dict[str, tf.Tensor]:
-        x, y = self._next_batch()
+        """Of the weights, by name, on the next batch; none without data."""
+        if self._data is None or self._loss is None:
+            return {}
+        x, y = self._next_batch(self._data)
         entries = self.entries()
         with tf.GradientTape() as tape:
             value = tf.reduce_mean(self._loss(y, self._network()(x, training=False)))
         gradients = tape.gradient(value, [entry.weight for entry in entries])
         return {e.name: tf.convert_to_tensor(g) for e, g in zip(entries, gradients, strict=True)}
 
-    def _next_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def _next_batch(self, data: Iterable) -> tuple[tf.Tensor, tf.Tensor]:
         batch = next(self._batches, None)
         if batch is None:
-            self._batches = iter(self._data)
+            self._batches = iter(data)
             batch = next(self._batches, None)
         if batch is None:  # StopIteration would end the fit in silence
             raise InputError("data: must hold batches each time it is gone through")

@@ -28,9 +28,9 @@ class SparsityLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes one point of each scalar."""
         found = statistics(self.model)
-        scalars = {key: found[key] for key in _OF_ALL if found[key] is not None}
+        scalars = {k: v for k, v in found.items() if k in _OF_ALL and v is not None}
         for name, layer in found["layers"].items():
-            scalars |= {f"{key}/{name}": layer[key] for key in _OF_LAYERS}
+            scalars |= {f"{k}/{name}": v for k, v in layer.items() if k in _OF_LAYERS}
         with self._writer.as_default(step=epoch):
             for name, value in (scalars | (logs or {})).items():
                 tf.summary.scalar(name, value)

@@ -1,16 +1,16 @@
 """Runs several commands one after the other in one process, as TensorFlow takes long to start."""
 
-import os
 import sys
 
-from experiments.cli.quiet import quiet_stderr
+from experiments import evaluate, measure, run
+from experiments.cli import command
+from experiments.sweeps import chaining
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():
-    from experiments import evaluate, measure, run
-    from experiments.cli import command
-    from experiments.sweeps import chaining
+USAGE = """python -m experiments.chain COMMAND [FLAGS] [-- COMMAND [FLAGS] ...]
 
+Runs commands one after the other in one process, to the first that fails: run, evaluate, measure.
+Each has the flags that it has alone, as in
+    python -m experiments.chain run --rounds=3 -- evaluate --model=runs/RUN"""
 _MAINS = {"run": run.main, "evaluate": evaluate.main, "measure": measure.main}
 
 
@@ -20,6 +20,9 @@ def main(argv: list[str]) -> int:
     Returns:
         Its exit code, see `command.exit_code`; 0 where all end well.
     """
+    if argv[1:] == ["--help"]:
+        print(USAGE)
+        return 0
     for words in chaining.split(argv[1:]):
         if words[0] not in _MAINS:
             allowed = ", ".join(_MAINS)

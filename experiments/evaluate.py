@@ -3,15 +3,17 @@
 import os
 import sys
 
-from experiments.cli.quiet import quiet_stderr
+from etils import epy
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():
-    from experiments.cli import command
-    from experiments.evaluations import attack_options, loading
-    from experiments.runs import options as flags
-    from robust_sparse_tf import attacks, evaluation
-    from robust_sparse_tf.errors import InputError
+from experiments.cli import command
+from experiments.cli.quiet import load_tensorflow, quiet_stderr
+from experiments.evaluations import attack_options
+from experiments.runs import options as flags
+from robust_sparse_tf import attacks, evaluation
+from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    from experiments.evaluations import loading
 
 
 def main(argv: list[str]) -> int:
@@ -35,6 +37,7 @@ def _evaluate(argv: list[str]) -> int:
     made = attack_options.attacks_of(options)
     ball = attack_options.ball(options)
     places = attack_options.targets(options.model, options)
+    load_tensorflow()
     with quiet_stderr():
         models = [loading.load(place) for place in places]
         sources = [loading.load(options.source)] if options.source else []

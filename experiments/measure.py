@@ -4,15 +4,17 @@ import logging
 import os
 import sys
 
-from experiments.cli.quiet import quiet_stderr
+from etils import epy
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():
-    from experiments.cli import command
-    from experiments.evaluations import loading, measure_options, measuring
-    from experiments.runs import options as flags
-    from experiments.runs.directory import write_json
-    from robust_sparse_tf.errors import InputError
+from experiments.cli import command
+from experiments.cli.quiet import load_tensorflow
+from experiments.evaluations import measure_options
+from experiments.runs import options as flags
+from experiments.runs.directory import write_json
+from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    from experiments.evaluations import loading, measuring
 
 
 def main(argv: list[str]) -> int:
@@ -37,6 +39,7 @@ def _measure(argv: list[str]) -> int:
     found = measure_options.paths(options.model, options)
     if not found:
         raise InputError(f"model={options.model}: holds no network of a round (rounds/N)")
+    load_tensorflow()
     test = loading.images(options.model, "", options.data_dir, options.examples)
     for path in found:
         if not os.path.exists(path):

@@ -1,16 +1,11 @@
 """The report of a sweep: tables and figures of whatever cells are finished."""
 
-import os
 import sys
 
-from experiments.cli.quiet import quiet_stderr
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():
-    from experiments import studies
-    from experiments.cli import command
-    from experiments.reports import sweep_report
-    from robust_sparse_tf.errors import InputError
+from experiments import studies
+from experiments.cli import command
+from experiments.reports import sweep_report
+from robust_sparse_tf.errors import InputError
 
 USAGE = "python -m experiments.report SWEEP_DIRECTORY"
 

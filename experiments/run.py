@@ -6,16 +6,13 @@ import sys
 import warnings
 from typing import Any
 
-from experiments.cli.quiet import quiet_stderr
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():
-    from experiments.cli import command
-    from experiments.runs import options as flags
-    from experiments.runs.progress import print_table
-    from experiments.runs.results import table
-    from experiments.runs.training_run import TrainingRun
-    from robust_sparse_tf.errors import RunWarning
+from experiments.cli import command
+from experiments.cli.quiet import load_tensorflow
+from experiments.cli.tables import print_table
+from experiments.runs import options as flags
+from experiments.runs.results import table
+from experiments.runs.training_run import TrainingRun
+from robust_sparse_tf.errors import RunWarning
 
 
 def main(argv: list[str]) -> int:
@@ -31,7 +28,9 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    path, results = TrainingRun(flags.parse(argv)).execute()
+    run = TrainingRun(flags.parse(argv))
+    load_tensorflow()
+    path, results = run.execute()
     if results:
         _show(path, results)
     print(path)

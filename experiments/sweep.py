@@ -1,16 +1,11 @@
 """Runs a grid of runs, each on a core, and reports on them."""
 
-import os
 import sys
 
-from experiments.cli.quiet import quiet_stderr
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet_stderr():
-    from experiments import studies
-    from experiments.cli import command
-    from experiments.reports import sweep_report
-    from experiments.sweeps.sweep import Sweep
+from experiments import studies
+from experiments.cli import command
+from experiments.reports import sweep_report
+from experiments.sweeps.sweep import Sweep
 
 USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...]
     [--evaluate="FLAGS OF evaluate" ...] [--study=NAME] [--ray_address=HOST:PORT] [FLAGS OF run]

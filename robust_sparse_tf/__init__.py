@@ -1,12 +1,25 @@
 """Sparse, adversarially robust networks in tf_keras."""
 
-from robust_sparse_tf import attacks, data, evaluation, export, models, procedures, sparsity
-from robust_sparse_tf.attacks import Ball
+from etils import epy
+
 from robust_sparse_tf.errors import InputError, TrainingError
-from robust_sparse_tf.evaluation import evaluate
-from robust_sparse_tf.sparsity import sparsify, strip
-from robust_sparse_tf.training import AdversarialModel, callbacks, objectives
 from robust_sparse_tf.version import __version__
+
+with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf import (
+        attacks,
+        data,
+        evaluation,
+        export,
+        models,
+        procedures,
+        sparsity,
+        training,
+    )
+    from robust_sparse_tf.attacks import Ball
+    from robust_sparse_tf.evaluation import evaluate
+    from robust_sparse_tf.sparsity import sparsify, strip
+    from robust_sparse_tf.training import AdversarialModel, callbacks, objectives
 
 __all__ = [
     "AdversarialModel",
@@ -26,4 +39,5 @@ __all__ = [
     "sparsify",
     "sparsity",
     "strip",
+    "training",
 ]

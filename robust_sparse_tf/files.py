@@ -1,19 +1,16 @@
 """Files that are complete or absent, and errors that name the file."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import tensorflow as tf
-
-# What TensorFlow's file system makes of a full disk, a file too large and a forbidden one.
-_REFUSED = (
-    tf.errors.ResourceExhaustedError,
-    tf.errors.OutOfRangeError,
-    tf.errors.PermissionDeniedError,
-)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class WriteError(OSError):
@@ -25,7 +22,7 @@ def naming(path: str) -> Iterator[None]:
     """Turns failures of writing, TensorFlow's too, into a `WriteError` that names `path`."""
     try:
         yield
-    except _REFUSED as error:
+    except _refused() as error:
         # "PATH; reason [Op:NAME]", and sometimes more lines.
         reason = error.message.splitlines()[0].rsplit("; ", 1)[-1].split(" [Op:")[0]
         raise WriteError(errno.EIO, reason, path) from error
@@ -47,3 +44,27 @@ def complete(path: str) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+
+
+def write_figure(figure: Figure, path: str, dpi: int = 100) -> None:
+    """Writes a figure as PNG, tightly laid out where it has no layout of its own.
+
+    Raises:
+        WriteError: naming `path`, when it cannot be written.
+    """
+    if figure.get_layout_engine() is None:
+        figure.tight_layout()
+    with complete(path) as file:
+        figure.savefig(file, format="png", dpi=dpi)
+
+
+def _refused() -> tuple[type[BaseException], ...]:
+    """What TensorFlow's file system makes of a full disk, a file too large and a forbidden one."""
+    if (tf := sys.modules.get("tensorflow")) is None:
+        return ()
+    errors = tf.errors
+    return (
+        errors.ResourceExhaustedError,
+        errors.OutOfRangeError,
+        errors.PermissionDeniedError,
+    )

@@ -1,13 +1,18 @@
 """Options declared once: a dataclass field that is also a flag, a record and a checked argument."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 def option(
@@ -116,8 +121,8 @@ def plain(options: Any) -> None:
 
 
 def _fits(value: Any, rule: Any) -> bool:
-    if tf.is_tensor(value):  # drawn in a graph, where values are unknown
-        return True
+    if not isinstance(value, int | float | str | dict) and tf.is_tensor(value):
+        return True  # drawn in a graph, where values are unknown
     if rule["choices"] and value not in rule["choices"]:
         return False
     # Written so that NaN, which compares false with everything, does not fit.

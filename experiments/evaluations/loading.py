@@ -10,6 +10,9 @@ import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter
 
+# Files name layers and models of these, which tf_keras knows once they are imported.
+import robust_sparse_tf.models.layers
+import robust_sparse_tf.sparsity.sparse_model  # noqa: F401
 from robust_sparse_tf import data, export
 from robust_sparse_tf.errors import InputError
 

@@ -4,11 +4,10 @@ import json
 import statistics
 from typing import Any
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-
+from experiments.cli.figures import panels, percent_ticks
 from experiments.runs.procedure import DEFAULT
 from experiments.runs.results import deviation
+from robust_sparse_tf import files
 
 Row = dict[str, Any]
 
@@ -80,8 +79,7 @@ def _percent(measure: dict[str, float | None] | None) -> str:
 
 def draw(path: str, rows: list[Row]) -> None:
     names = _measures(rows)
-    figure = Figure(figsize=(5 * len(names), 4))
-    axes = figure.subplots(1, len(names), squeeze=False)
+    figure, axes = panels(1, len(names), (5 * len(names), 4))
     for axis, name in zip(axes[0], names, strict=True):
         measured = [row for row in rows if name in row["measures"]]
         for method in dict.fromkeys(row["method"] for row in measured):
@@ -98,9 +96,8 @@ def draw(path: str, rows: list[Row]) -> None:
         ticks = sorted({float(f"{r['density']:.2g}") for r in rows if r["method"] != "dense"})
         axis.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
         axis.minorticks_off()
-        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.yaxis.set_major_formatter(percent_ticks())
         axis.set_xlabel("density")
         axis.set_ylabel("test accuracy" if name == "clean" else f"test accuracy under {name}")
     axes[0][0].legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    files.write_figure(figure, path)

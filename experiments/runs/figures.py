@@ -1,36 +1,32 @@
 """The figures of a run, as in "The Search for Sparse, Robust Neural Networks" (2019)."""
 
+from __future__ import annotations
+
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
+from experiments.cli.figures import panels, percent_ticks, viridis
+from robust_sparse_tf import files
 
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
-from matplotlib.ticker import PercentFormatter
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def draw(folder: str, records: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> list[str]:
-    """Draws all figures of a run and returns their paths."""
+def draw(folder: str, records: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> None:
+    """Draws all figures of a run."""
     os.makedirs(folder, exist_ok=True)
     attacks = list(rounds[0]["test"]["robust_accuracy"])
-    return [
-        _against_iteration(os.path.join(folder, "accuracy.png"), records, attacks),
-        _early_stopping(os.path.join(folder, "early_stopping.png"), rounds, attacks),
-    ]
+    _against_iteration(os.path.join(folder, "accuracy.png"), records, attacks)
+    _early_stopping(os.path.join(folder, "early_stopping.png"), rounds, attacks)
 
 
-def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[str]) -> str:
-    figure, axes = plt.subplots(
-        1, 1 + len(attacks), figsize=(5 * (1 + len(attacks)), 4), squeeze=False
-    )
-    axes = axes[0]
+def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[str]) -> None:
+    figure, ((*axes,),) = panels(1, 1 + len(attacks), (5 * (1 + len(attacks)), 4))
     numbers = sorted({record["round"] for record in records})
     for number in numbers:
         own = [record for record in records if record["round"] == number]
         label = f"{100 * own[0]['density']:.1f} %"
-        color = plt.cm.viridis(number / len(numbers))
+        color = viridis(number / len(numbers))
         iterations = [record["iteration"] for record in own]
         for axis, name in zip(axes, [None, *attacks], strict=True):
             values = [_accuracy(record["test"], name) for record in own]
@@ -38,11 +34,11 @@ def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[s
     for axis, name in zip(axes, [None, *attacks], strict=True):
         _label(axis, "iteration", _title(name))
     axes[0].legend(title="density", fontsize="small")
-    return _save(figure, path)
+    files.write_figure(figure, path, dpi=110)
 
 
-def _early_stopping(path: str, rounds: list[dict[str, Any]], attacks: list[str]) -> str:
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+def _early_stopping(path: str, rounds: list[dict[str, Any]], attacks: list[str]) -> None:
+    figure, ((*axes,),) = panels(1, 2, (10, 4))
     densities = [100 * entry["density"] for entry in rounds]
     early = [entry["early_stopping"] for entry in rounds]
     axes[0].plot(densities, [entry["iteration"] for entry in early], "o-")
@@ -58,7 +54,7 @@ def _early_stopping(path: str, rounds: list[dict[str, Any]], attacks: list[str])
         axis.minorticks_off()
         axis.invert_xaxis()
         axis.grid(alpha=0.3)
-    return _save(figure, path)
+    files.write_figure(figure, path, dpi=110)
 
 
 def _accuracy(figures: dict[str, Any], attack: str | None) -> float:
@@ -69,15 +65,7 @@ def _title(attack: str | None) -> str:
     return f"test accuracy under {attack.upper()}" if attack else "clean test accuracy"
 
 
-def _label(axis: plt.Axes, x: str, y: str) -> None:
+def _label(axis: Axes, x: str, y: str) -> None:
     axis.set(xlabel=x, ylabel=y)
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.yaxis.set_major_formatter(percent_ticks())
     axis.grid(alpha=0.3)
-
-
-def _save(figure: plt.Figure, path: str) -> str:
-    figure.tight_layout()
-    figure.savefig(path + ".partial", dpi=110, format="png")
-    os.replace(path + ".partial", path)
-    plt.close(figure)
-    return path

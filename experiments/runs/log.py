@@ -1,14 +1,19 @@
 """metrics.jsonl and TensorBoard's event files, both made from a run's records."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from typing import Any
 
-import tensorflow as tf
+from etils import epy
 
 from experiments.runs.directory import RunDirectory, write_text
 from robust_sparse_tf import files
 from robust_sparse_tf.procedures import Rounds
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 class RunLog:

@@ -1,16 +1,21 @@
 """What a run does about training against one step that learns that step alone."""
 
+from __future__ import annotations
+
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from etils import epy
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
-from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import RunWarning, TrainingError
-from robust_sparse_tf.training import AdversarialModel
-from robust_sparse_tf.training.callbacks.catastrophic_overfitting import (
-    CatastrophicOverfitting,
-    Check,
-)
+
+with epy.lazy_imports():
+    from robust_sparse_tf.training.callbacks import catastrophic_overfitting
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.data import Split
+    from robust_sparse_tf.training import AdversarialModel
 
 MODES = ("ignore", "warn", "stop")
 
@@ -32,9 +37,9 @@ class OverfittingWatch:
 
     def __init__(self, mode: str, model: AdversarialModel, train: Split) -> None:
         self._stop = mode == "stop"
-        self._watch: CatastrophicOverfitting | None = None
+        self._watch: catastrophic_overfitting.CatastrophicOverfitting | None = None
         if mode != "ignore" and _takes_one_step(model.attack):
-            self._watch = CatastrophicOverfitting(train)
+            self._watch = catastrophic_overfitting.CatastrophicOverfitting(train)
             self._watch.set_model(model)
         self._round, self._history = 0, []
         self.warnings: list[str] = []
@@ -70,7 +75,9 @@ class OverfittingWatch:
         if record["round"] != self._round:
             self._round, self._history = record["round"], []
         found = record["overfitting"]
-        self._history.append(Check(record["iteration"], found["pgd"], found["own"]))
+        self._history.append(
+            catastrophic_overfitting.Check(record["iteration"], found["pgd"], found["own"])
+        )
         if not self._watch.is_sign(self._history):
             return False
         self.warnings.append(f"round {self._round}: {self._watch.evidence(self._history)}")

@@ -6,7 +6,6 @@ from typing import Any
 import tf_keras as keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from robust_sparse_tf.procedures import Rounds
 
@@ -94,13 +93,3 @@ class RunProgress(keras.callbacks.Callback):
                 f"{figures} ({self._speed:.0f} steps/s)",
                 flush=True,
             )
-
-
-def print_table(rows: list[list[str]]) -> None:
-    """Prints rows, the header first."""
-    shown = Table()
-    for name in rows[0]:
-        shown.add_column(name, justify="right")
-    for row in rows[1:]:
-        shown.add_row(*row)
-    Console().print(shown)

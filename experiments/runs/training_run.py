@@ -1,5 +1,7 @@
 """One training run, from its flags to the files in its directory."""
 
+from __future__ import annotations
+
 import functools
 import importlib.metadata
 import inspect
@@ -8,10 +10,9 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from experiments.cli.quiet import quiet_stderr
 from experiments.runs import figures
@@ -21,14 +22,21 @@ from experiments.runs.directory import RunDirectory, write_json, write_text
 from experiments.runs.log import RunLog
 from experiments.runs.overfitting import OverfittingWatch
 from experiments.runs.procedure import procedure_of
-from experiments.runs.progress import RunProgress
 from experiments.runs.results import accuracy_gap, markdown, summarise, validation_loss
-from robust_sparse_tf import attacks, data, export, files, models, sparsity
+from robust_sparse_tf import attacks, data, evaluation, export, files, models, sparsity, training
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation import Evaluator
-from robust_sparse_tf.evaluation.feature_usefulness import head
 from robust_sparse_tf.procedures import CheckpointStore, write_npz
-from robust_sparse_tf.training import AdversarialModel, Mixed, OptimizerOptions, devices
+from robust_sparse_tf.training import Mixed, OptimizerOptions, devices
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.training import AdversarialModel
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from experiments.runs import progress
+    from robust_sparse_tf.evaluation import feature_usefulness
 
 _PACKAGES = (
     "tensorflow",
@@ -69,7 +77,6 @@ class TrainingRun:
             std = self.options.epsilon_std
             self.attack = attacks.RandomIntensity(attack=self.attack, std=std)
         self.eval_attacks = {name: _attack(name, values) for name in self.options.eval_attacks}
-        self.branches = self.options.branches or _default_branches()
 
     def execute(self) -> tuple[str, dict[str, Any] | None]:
         """Runs or resumes, or finds the run finished.
@@ -104,6 +111,12 @@ class TrainingRun:
         made = {"warnings": watch.warnings, "resumed": resumed}
         return directory.path, self._finish(model, splits[2], directory, records, made)
 
+    @functools.cached_property
+    def branches(self) -> int:
+        """Parts of a batch side by side: halves were fastest on a CPU; a GPU wants whole ones."""
+        two = _cores() > 1 and not tf.config.list_physical_devices("GPU")
+        return self.options.branches or (2 if two else 1)
+
     def _devices(self) -> tf.distribute.Strategy:
         devices.configure(
             logical_cpus=self.options.logical_cpus,
@@ -124,9 +137,11 @@ class TrainingRun:
         with strategy.scope():
             dense = self.network(train.images.shape[1:], train.num_classes)
             if self.options.prune == "features":
-                head(dense)  # refuses networks without, before hours are spent on one
+                feature_usefulness.head(
+                    dense
+                )  # refuses networks without, before hours are spent on one
             network = sparsity.sparsify(dense, self.method, data=train)
-            model = AdversarialModel(
+            model = training.AdversarialModel(
                 network,
                 self.attack,
                 self.objective,
@@ -150,7 +165,7 @@ class TrainingRun:
     ) -> tuple[list[dict[str, Any]], bool]:
         """The records of the whole run, and whether some are of an earlier process."""
         train, validation, test = splits
-        measure = Evaluator(
+        measure = evaluation.Evaluator(
             model,
             self.eval_attacks,
             self.objective,
@@ -160,11 +175,11 @@ class TrainingRun:
         log = RunLog(directory, self.procedure)
         seen: list[dict[str, Any]] = []
         resumed = False
-        with RunProgress(self.procedure) as progress:
+        with progress.RunProgress(self.procedure) as shown:
 
             def on_start(records: list[dict[str, Any]]) -> None:
                 log.start(records)
-                progress.on_start(records)
+                shown.on_start(records)
                 nonlocal resumed
                 resumed = bool(records)
                 seen.extend(records)
@@ -174,7 +189,7 @@ class TrainingRun:
             def on_record(record: dict[str, Any]) -> None:
                 seen.append(record)
                 log.add(record)
-                progress.on_record(record)
+                shown.on_record(record)
                 self._tell(model, seen)
                 watch.add(record)
 
@@ -187,7 +202,7 @@ class TrainingRun:
                 train,
                 evaluate,
                 store=CheckpointStore(directory.file("checkpoints")),
-                callbacks=[progress],
+                callbacks=[shown],
                 on_start=on_start,
                 on_record=on_record,
                 on_round_end=lambda number: _save_round(directory, number, model),
@@ -249,11 +264,6 @@ def _attack(name: str, values: dict[str, Any]) -> attacks.Attack | None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _default_branches() -> int:
-    """Half batches side by side were fastest on a CPU; a GPU wants whole ones."""
-    return 2 if _cores() > 1 and not tf.config.list_physical_devices("GPU") else 1
 
 
 def _config(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,11 @@
 """Adam's step, for attacks whose examples or coordinates each count their own steps."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from etils import epy
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 _BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-8
 

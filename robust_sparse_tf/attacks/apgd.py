@@ -1,9 +1,11 @@
 """Auto-PGD, whose step sizes follow from the progress it makes."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import NamedTuple
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import apgd_l1, norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
@@ -14,6 +16,9 @@ from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 MOMENTUM = 0.75  # share of the step itself in where an iterate goes
 RHO = 0.75  # share of steps that must raise the loss for the step size to stay
@@ -140,7 +145,7 @@ class _State(NamedTuple):
     best: Best
     uphill: tf.Tensor  # gradient at best
     fooled: tf.Tensor
-    pace: "_Pace | apgd_l1.Pace"
+    pace: _Pace | apgd_l1.Pace
 
 
 class _Pace(NamedTuple):

@@ -3,13 +3,18 @@
 "Mind the Box: l1-APGD for Sparse Adversarial Attacks on Image Classifiers" (Croce and Hein, 2021).
 """
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Bounded
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 HALVINGS = 30  # of an interval, after which its ends are equal to float32's precision
 

@@ -1,12 +1,17 @@
 """The threat model of attacks: a ball around each input, within what inputs can be."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import plain
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Ball:
         """Least and largest value of an input."""
         return self.low, self.high
 
-    def at(self, epsilon: float | tf.Tensor) -> "Ball":
+    def at(self, epsilon: float | tf.Tensor) -> Ball:
         """The same with another radius."""
         return dataclasses.replace(self, epsilon=epsilon)
 

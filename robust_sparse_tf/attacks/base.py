@@ -1,13 +1,14 @@
 """What all attacks share: threat model, labels, targets."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import warnings
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-import tensorflow as tf
-from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
+from etils import epy
 
 from robust_sparse_tf.attacks import checks, norms
 from robust_sparse_tf.attacks.ball import Ball, check_range
@@ -16,7 +17,11 @@ from robust_sparse_tf.attacks.seeds import Seed
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option, plain
 
-Logits = Callable[[tf.Tensor], tf.Tensor]
+with epy.lazy_imports():
+    import tensorflow as tf
+    from cleverhans.tf2.attacks import fast_gradient_method as cleverhans
+
+Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,7 +144,7 @@ class Bounded(Attack):
         """The threat model."""
         return Ball(norm=self.norm, epsilon=self.epsilon, low=self.low, high=self.high)
 
-    def at(self, epsilon: float) -> "Bounded":
+    def at(self, epsilon: float) -> Bounded:
         """The same attack in another ball, its steps in proportion."""
         changed = {"epsilon": epsilon}
         if getattr(self, "step_size", None) is not None and self.epsilon > 0:
@@ -163,7 +168,7 @@ class Ascent(Bounded):
         """See `Attack.perturb`."""
         return self.ascend(model, x, labels, self.noise(tf.shape(x), seed))
 
-    def drawn(self, seed: Seed) -> "Ascent":
+    def drawn(self, seed: Seed) -> Ascent:
         """The attack of one batch: this one, unless a subclass draws something of it."""
         del seed
         return self
@@ -198,7 +203,7 @@ class Ascent(Bounded):
         if self.norm == "l2":  # in which CleverHans' own is too short where gradients are small
             _, _, gradient = value_and_gradient(cross_entropy, model, x, labels)
             return self.step_along(x, gradient, size)
-        return fast_gradient_method(
+        return cleverhans.fast_gradient_method(
             model,
             x,
             size,

@@ -1,15 +1,20 @@
 """Carlini-Wagner in l2: Adam on the distance plus a constant times the margin."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import NamedTuple
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Attack, Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.attacks.losses import margin, value_and_gradient
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 # How far out of its range's middle a search begins. Nearer to 1 the tanh is so flat that inputs at
 # an end of the range stay there for most of the steps, and longer distances are found.
@@ -25,12 +30,12 @@ class Search(NamedTuple):
     found: tf.Tensor  # whether the present one has: bool [batch]
 
     @classmethod
-    def begin(cls, constant: float, batch: tf.Tensor) -> "Search":
+    def begin(cls, constant: float, batch: tf.Tensor) -> Search:
         """The search of a batch from a given constant."""
         whole = tf.fill([batch], constant)
         return cls(whole, tf.zeros_like(whole), tf.fill([batch], tf.float32.max), whole < 0)
 
-    def next(self) -> "Search":
+    def next(self) -> Search:
         """Half way between what failed and what worked, or ten times more if nothing worked."""
         failed = tf.where(self.found, self.failed, self.constant)
         worked = tf.where(self.found, self.constant, self.worked)

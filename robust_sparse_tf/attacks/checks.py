@@ -1,12 +1,17 @@
 """What attacks and evaluations are given, checked before it leads to figures that mean nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 _PROBED = 32  # examples that tell how many logits a model returns
 

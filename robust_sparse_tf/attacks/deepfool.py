@@ -1,13 +1,18 @@
 """DeepFool, and the linear view of a classifier it shares with FAB."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 # A share of the largest logit above what rounding does to logits.
 ROUNDING = 1e-5

@@ -4,10 +4,15 @@
 (Croce and Hein, 2020), section 4.
 """
 
-import tensorflow as tf
+from __future__ import annotations
+
+from etils import epy
 
 from robust_sparse_tf.attacks.losses import margin
 from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 LEAST_CLASSES = {"dlr": 3, "targeted_dlr": 4}
 

@@ -1,8 +1,10 @@
 """FAB, the fast adaptive boundary attack."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
@@ -15,6 +17,9 @@ from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.losses import margin, value_and_gradient
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 # Halvings of the way from the input to its adversarial example: to a thousandth of it.
 SEARCHES = 10

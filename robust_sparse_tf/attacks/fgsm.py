@@ -1,10 +1,15 @@
 """FGSM, the fast gradient sign method."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks.base import Ascent, Logits
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,19 @@
 """The loops of attacks, from which examples can leave before the end."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-import tensorflow as tf
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Attack, Logits, Seed
 from robust_sparse_tf.attacks.losses import cross_entropy
 from robust_sparse_tf.attacks.seeds import as_seed, fold
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 class Best(NamedTuple):
@@ -18,15 +23,15 @@ class Best(NamedTuple):
     score: tf.Tensor  # float32 [batch], what it was kept for
 
     @classmethod
-    def start(cls, x: tf.Tensor) -> "Best":
+    def start(cls, x: tf.Tensor) -> Best:
         """Inputs to begin with, which any score beats."""
         return cls(x, tf.fill(tf.shape(x)[:1], tf.float32.min))
 
-    def update(self, x: tf.Tensor, score: tf.Tensor, fooled: tf.Tensor) -> "Best":
+    def update(self, x: tf.Tensor, score: tf.Tensor, fooled: tf.Tensor) -> Best:
         """With the candidates that fool, bool [batch], or else have a larger score."""
         return self.keep(fooled | (score > self.score), x, score)
 
-    def keep(self, better: tf.Tensor, x: tf.Tensor, score: tf.Tensor) -> "Best":
+    def keep(self, better: tf.Tensor, x: tf.Tensor, score: tf.Tensor) -> Best:
         """With the candidates that are better, bool [batch]."""
         return Best(norms.select(better, x, self.x), tf.where(better, score, self.score))
 
@@ -35,7 +40,7 @@ class Best(NamedTuple):
 # the chance of a process; with five always at the higher.
 _UNROLLED = 5
 
-Step = Callable[[tf.Tensor, Any], tuple[Any, tf.Tensor]]
+Step: TypeAlias = "Callable[[tf.Tensor, Any], tuple[Any, tf.Tensor]]"
 
 
 def while_standing(step: Step, state: Any, steps: int, *, skip: bool = True) -> Any:

@@ -1,10 +1,16 @@
 """What attacks climb: functions of logits [batch, classes] and integer labels [batch]."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TypeAlias
 
-import tensorflow as tf
+from etils import epy
 
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+with epy.lazy_imports():
+    import tensorflow as tf
+
+Loss: TypeAlias = "Callable[[tf.Tensor, tf.Tensor], tf.Tensor]"
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,11 @@
 """Random noise, the weakest attack: what no better attack may fall behind."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
@@ -11,6 +13,9 @@ from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

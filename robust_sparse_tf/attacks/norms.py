@@ -1,8 +1,13 @@
 """Distances, balls and steps in linf, l2 and l1; over all axes of an example but the first."""
 
+from __future__ import annotations
+
 import numpy as np
-import tensorflow as tf
-from cleverhans.tf2.utils import clip_eta, optimize_linear
+from etils import epy
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    from cleverhans.tf2 import utils as cleverhans
 
 from robust_sparse_tf.attacks.seeds import Seed, as_seed
 
@@ -23,7 +28,7 @@ def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.
     Learning in High Dimensions" (Duchi et al., 2008), figure 1.
     """
     if norm != "l1":
-        return clip_eta(difference, ORDERS[norm], epsilon)
+        return cleverhans.clip_eta(difference, ORDERS[norm], epsilon)
     vectors = flat(difference)
     sizes = tf.abs(vectors)
     ordered = tf.sort(sizes, axis=1, direction="DESCENDING")
@@ -38,7 +43,9 @@ def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.
 
 def steepest(gradient: tf.Tensor, norm: str, size: float | tf.Tensor) -> tf.Tensor:
     """The step of a given size along which a linear function rises most, by CleverHans."""
-    return optimize_linear(_near_one(gradient) if norm == "l2" else gradient, size, ORDERS[norm])
+    return cleverhans.optimize_linear(
+        _near_one(gradient) if norm == "l2" else gradient, size, ORDERS[norm]
+    )
 
 
 def _near_one(gradient: tf.Tensor) -> tf.Tensor:

@@ -1,14 +1,19 @@
 """PGD, projected gradient descent."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, Seed, Stepwise
 from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,19 @@
 """Random intensity: a new epsilon for each batch."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks.base import Ascent, Bounded, Logits, Seed
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

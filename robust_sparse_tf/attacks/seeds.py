@@ -1,8 +1,15 @@
 """Seeds of everything random, and the many that follow from one."""
 
-import tensorflow as tf
+from __future__ import annotations
 
-Seed = tf.Tensor | tuple[int, int]
+from typing import TypeAlias
+
+from etils import epy
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
+Seed: TypeAlias = "tf.Tensor | tuple[int, int]"
 
 
 def as_seed(seed: Seed) -> tf.Tensor:

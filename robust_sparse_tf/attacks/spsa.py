@@ -1,8 +1,10 @@
 """SPSA, which follows gradients estimated from scores along random directions."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
@@ -10,6 +12,9 @@ from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.losses import margin
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Square, a random search with squares, from scores alone."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
@@ -11,6 +13,9 @@ from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, margin
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 # Of 10,000 queries: where the share of entries that a square covers is halved.
 _HALVED_AT = (10, 50, 200, 1000, 2000, 4000, 6000, 8000)

@@ -1,12 +1,17 @@
 """Transfer: adversarial examples of other models."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Attack, Logits, Seed
 from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,7 @@ class Transfer(Attack):
         """The norm of the attack."""
         return self.attack.norm
 
-    def at(self, epsilon: float) -> "Transfer":
+    def at(self, epsilon: float) -> Transfer:
         """The same in another ball; for bounded attacks only."""
         return dataclasses.replace(self, attack=self.attack.at(epsilon))
 

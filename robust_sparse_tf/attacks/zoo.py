@@ -1,8 +1,10 @@
 """ZOO, Carlini-Wagner from scores alone: one coordinate after the other."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
@@ -11,6 +13,9 @@ from robust_sparse_tf.attacks.loop import while_standing
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,21 @@
 """Robustness, measured."""
 
-from robust_sparse_tf.evaluation.accuracy import Evaluator
-from robust_sparse_tf.evaluation.activation_sparsity import activation_sparsity
-from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
-from robust_sparse_tf.evaluation.clever_score import clever
-from robust_sparse_tf.evaluation.feature_usefulness import Usefulness, usefulness
-from robust_sparse_tf.evaluation.interval_bounds import certified_accuracy
-from robust_sparse_tf.evaluation.intervals import wilson
-from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
-from robust_sparse_tf.evaluation.margins import r_2, r_inf
-from robust_sparse_tf.evaluation.report import Outcome, Report
-from robust_sparse_tf.evaluation.robustness import evaluate
-from robust_sparse_tf.evaluation.saving import save
+from etils import epy
+
+with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.evaluation.accuracy import Evaluator
+    from robust_sparse_tf.evaluation.activations import activation_sparsity
+    from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
+    from robust_sparse_tf.evaluation.clever_score import clever
+    from robust_sparse_tf.evaluation.feature_usefulness import Usefulness, usefulness
+    from robust_sparse_tf.evaluation.interval_bounds import certified_accuracy
+    from robust_sparse_tf.evaluation.intervals import wilson
+    from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
+    from robust_sparse_tf.evaluation.margins import r_2, r_inf
+    from robust_sparse_tf.evaluation.report import Outcome, Report
+    from robust_sparse_tf.evaluation.robustness import evaluate
+    from robust_sparse_tf.evaluation.saving import save
+
 
 __all__ = [
     "Evaluator",

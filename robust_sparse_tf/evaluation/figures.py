@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from robust_sparse_tf import files
 from robust_sparse_tf.evaluation.report import Report
 
 
@@ -30,7 +31,7 @@ def draw_accuracy(report: Report, path: str) -> None:
     axis.set_ylabel(f"accuracy, {100 * report.level:g} % intervals")
     if axis.lines:
         axis.legend(fontsize="small")
-    _write(figure, path)
+    files.write_figure(figure, path)
 
 
 def draw_images(report: Report, path: str) -> None:
@@ -54,7 +55,7 @@ def draw_images(report: Report, path: str) -> None:
         _show(axes[top], clean, [f"{name}: {first}", *others], columns)
         _show(axes[top + 1], attacked, [f"as {label}" for label in found], columns)
         _show(axes[top + 2], grown, [f"x {factor:.2g}" for factor in factors], columns)
-    _write(figure, path)
+    files.write_figure(figure, path)
 
 
 def _show(axis: Axes, images: Sequence[np.ndarray], titles: list[str], columns: int) -> None:
@@ -70,8 +71,3 @@ def _show(axis: Axes, images: Sequence[np.ndarray], titles: list[str], columns: 
         middle = column * pitch + (width - 1) / 2
         axis.text(middle, -1, title, fontsize=7, ha="center", va="bottom")
     axis.imshow(strip[..., 0] if channels == 1 else strip, cmap="gray", vmin=0, vmax=1)
-
-
-def _write(figure: Figure, path: str) -> None:
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)

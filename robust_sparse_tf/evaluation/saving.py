@@ -22,7 +22,5 @@ def save(report: Report, folder: str) -> None:
     for name, text in texts.items():
         with files.complete(os.path.join(folder, name)) as file:
             file.write(text.encode())
-    for name, draw in (("accuracy.png", draw_accuracy), ("images.png", draw_images)):
-        path = os.path.join(folder, name)
-        with files.naming(path):
-            draw(report, path)
+    draw_accuracy(report, os.path.join(folder, "accuracy.png"))
+    draw_images(report, os.path.join(folder, "images.png"))

@@ -1,11 +1,11 @@
 """The field's architectures: plain tf_keras models that return logits."""
 
 from robust_sparse_tf.models.capacity_cnn import binary_cnn, capacity_cnn
-from robust_sparse_tf.models.layers import CIFAR10_MEAN, CIFAR10_STD
 from robust_sparse_tf.models.lenet import lenet5, lenet_300_100
 from robust_sparse_tf.models.linear import binary_linear, linear
 from robust_sparse_tf.models.madry_cnn import madry_mnist_cnn
 from robust_sparse_tf.models.mlp import mlp, mlp_300_100_100
+from robust_sparse_tf.models.parts import CIFAR10_MEAN, CIFAR10_STD
 from robust_sparse_tf.models.resnet import resnet18, resnet20, resnet32, resnet34, resnet50
 from robust_sparse_tf.models.vgg import vgg16, vgg_like
 

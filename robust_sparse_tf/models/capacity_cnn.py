@@ -1,10 +1,12 @@
 """Convolutional networks whose capacity is scaled, and one of two classes with few features."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.models.layers import (
+from robust_sparse_tf.models.parts import (
     PerChannel,
     binary_logits,
     hidden_layers,
@@ -12,6 +14,9 @@ from robust_sparse_tf.models.layers import (
     normalized_input,
     scaled,
 )
+
+with epy.lazy_imports():
+    import tf_keras as keras
 
 
 def capacity_cnn(

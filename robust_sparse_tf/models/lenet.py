@@ -1,16 +1,21 @@
 """The LeNet family."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.models.layers import (
+from robust_sparse_tf.models.parts import (
     PerChannel,
     hidden_layers,
     logits,
     normalized_input,
     scaled,
 )
+
+with epy.lazy_imports():
+    import tf_keras as keras
 
 
 def lenet_300_100(

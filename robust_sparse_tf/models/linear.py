@@ -1,10 +1,15 @@
 """The linear classifiers."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.models.layers import PerChannel, binary_logits, logits, normalized_input
+from robust_sparse_tf.models.parts import PerChannel, binary_logits, logits, normalized_input
+
+with epy.lazy_imports():
+    import tf_keras as keras
 
 
 def linear(

@@ -1,11 +1,16 @@
 """The network of the MNIST challenge."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.models.layers import PerChannel, logits, normalized_input, scaled
+from robust_sparse_tf.models.parts import PerChannel, logits, normalized_input, scaled
+
+with epy.lazy_imports():
+    import tf_keras as keras
 
 
 def madry_mnist_cnn(

@@ -1,12 +1,17 @@
 """Multilayer perceptrons."""
 
+from __future__ import annotations
+
 import numbers
 from collections.abc import Sequence
 
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.models.layers import PerChannel, hidden_layers, logits, normalized_input
+from robust_sparse_tf.models.parts import PerChannel, hidden_layers, logits, normalized_input
+
+with epy.lazy_imports():
+    import tf_keras as keras
 
 
 def mlp(

@@ -1,12 +1,13 @@
 """The ResNet family: the thin networks for CIFAR, and ImageNet's with a stem for small images."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.models.layers import (
-    ParameterFreeShortcut,
+from robust_sparse_tf.models.parts import (
     PerChannel,
     batch_norm,
     logits,
@@ -14,7 +15,13 @@ from robust_sparse_tf.models.layers import (
     scaled,
 )
 
-Block = Callable[[tf.Tensor, int, int, str], tf.Tensor]
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.models import layers
+
+Block: TypeAlias = "Callable[[tf.Tensor, int, int, str], tf.Tensor]"
 """From a tensor, the stage's channels, the stride and the prefix of names to a tensor."""
 
 _THIN = (16, 32, 64)
@@ -187,7 +194,7 @@ def _resnet(
 def _thin_block(x: tf.Tensor, filters: int, strides: int, prefix: str) -> tf.Tensor:
     shortcut = x
     if strides > 1:
-        shortcut = ParameterFreeShortcut(filters, strides, name=prefix + "shortcut")(x)
+        shortcut = layers.ParameterFreeShortcut(filters, strides, name=prefix + "shortcut")(x)
     return _sum(_two_convolutions(x, filters, strides, prefix), shortcut, prefix)
 
 

@@ -1,16 +1,21 @@
 """The VGG family for CIFAR."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.models.layers import (
+from robust_sparse_tf.models.parts import (
     PerChannel,
     batch_norm,
     logits,
     normalized_input,
     scaled,
 )
+
+with epy.lazy_imports():
+    import tf_keras as keras
 
 _FILTERS = (64, 128, 256, 512, 512)
 

@@ -1,15 +1,24 @@
 """Pruning of whole features: the least useful ones go."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.data import Split
-from robust_sparse_tf.evaluation.feature_usefulness import usefulness
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.sparsity import layer_states, set_masks
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.evaluation import feature_usefulness
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.data import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +57,7 @@ class FeaturePruning:
         """
         numbers = tf.range(min(self.prune_images, data.size), dtype=tf.int64)
         images, labels = (part.numpy() for part in data.gather(numbers))
-        found = usefulness(model, (images, labels))
+        found = feature_usefulness.usefulness(model, (images, labels))
         robust = self.prune_measure == "robust_usefulness"
         kept = self.kept(found.weighted_robust if robust else found.weighted, found.weights != 0)
         layers = layer_states(model)

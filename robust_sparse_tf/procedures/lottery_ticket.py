@@ -1,20 +1,29 @@
 """Iterative magnitude pruning with rewinding: the lottery-ticket procedure."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.procedures.records import Measured, Record
 from robust_sparse_tf.procedures.rounds import BetweenRounds, Rounds
-from robust_sparse_tf.sparsity import LayerRates, Pruner, store_masked, strip
-from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.sparsity import LayerRates, Pruner
+
+with epy.lazy_imports():
+    import tf_keras as keras
+
+    from robust_sparse_tf.sparsity import wrapper
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.data import Split
+    from robust_sparse_tf.training import AdversarialModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +105,7 @@ class _PruneAndRewind(BetweenRounds):
     ) -> None:
         self._options, self._model, self._pruner, self._seed = options, model, pruner, seed
         self.stops = (options.rewind_step,)
-        self._variables = strip(model).weights
+        self._variables = wrapper.strip(model).weights
         self._rewind_weights = self._weights()
 
     def on_stop(self, number: int, iteration: int) -> None:
@@ -110,9 +119,9 @@ class _PruneAndRewind(BetweenRounds):
         elif self._options.strategy == "random":
             seeds = np.random.SeedSequence([self._seed, number])
             keras.utils.set_random_seed(int(seeds.generate_state(1)[0]))
-            fresh = keras.models.clone_model(strip(self._model))
+            fresh = keras.models.clone_model(wrapper.strip(self._model))
             self._set_weights([weight.numpy() for weight in fresh.weights])
-        store_masked(self._model.network)
+        wrapper.store_masked(self._model.network)
 
     def state(self) -> list[np.ndarray]:
         return self._rewind_weights

@@ -1,8 +1,11 @@
 """What a run of rounds measures and keeps, as JSON holds it."""
 
-from typing import TypedDict
+from __future__ import annotations
 
-from robust_sparse_tf.sparsity.statistics import Statistics
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.sparsity.counting import Statistics
 
 
 class Figures(TypedDict):

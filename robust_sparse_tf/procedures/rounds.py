@@ -1,19 +1,26 @@
 """Rounds of training with evaluations, checkpoints and exact resume."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tf_keras as keras
+from etils import epy
 
-from robust_sparse_tf.data import Split
+from robust_sparse_tf import sparsity
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record, Standing
-from robust_sparse_tf.sparsity import statistics
-from robust_sparse_tf.training import AdversarialModel
+
+with epy.lazy_imports():
+    import tf_keras as keras
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.data import Split
+    from robust_sparse_tf.training import AdversarialModel
 
 # The hook's arrays in a checkpoint: so named since all that is kept is what is rewound to.
 _HOOK = "rewind"
@@ -206,7 +213,7 @@ class _Run:
             self._set_optimizer(self._fresh_optimizer)
 
     def record(self, figures: Measured) -> Record:
-        found = statistics(self.model)
+        found = sparsity.statistics(self.model)
         record = Record(
             round=self.round,
             iteration=self.iteration,

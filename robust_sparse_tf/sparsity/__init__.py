@@ -1,5 +1,7 @@
 """Sparse models: masks on tfmot's wrapper, and the methods that choose and change them."""
 
+from etils import epy
+
 from robust_sparse_tf.sparsity.methods.base import (
     Change,
     LayerState,
@@ -26,20 +28,22 @@ from robust_sparse_tf.sparsity.methods.snip import SNIP
 from robust_sparse_tf.sparsity.methods.static import Static
 from robust_sparse_tf.sparsity.methods.synflow import SynFlow
 from robust_sparse_tf.sparsity.methods.threshold import Threshold
-from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
-from robust_sparse_tf.sparsity.statistics import densities, statistics
-from robust_sparse_tf.sparsity.stepper import Stepper, change_weight
-from robust_sparse_tf.sparsity.wrapper import (
-    MaskedLayer,
-    MaskedWeight,
-    dense_layers,
-    masked_weights,
-    require_tf_keras,
-    silence_tfmot,
-    store_masked,
-    strip,
-    wrap,
-)
+
+with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.sparsity.counting import densities, statistics
+    from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
+    from robust_sparse_tf.sparsity.stepper import Stepper, change_weight
+    from robust_sparse_tf.sparsity.wrapper import (
+        MaskedLayer,
+        MaskedWeight,
+        dense_layers,
+        masked_weights,
+        require_tf_keras,
+        silence_tfmot,
+        store_masked,
+        strip,
+        wrap,
+    )
 
 BY_NAME: dict[str, type[Method]] = {
     "dense": Dense,

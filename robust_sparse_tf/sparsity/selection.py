@@ -1,8 +1,12 @@
 """Choosing exact numbers of weights by their scores."""
 
-import tensorflow as tf
+from __future__ import annotations
 
-_LOWEST = tf.int32.min
+from etils import epy
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
 # The bits of an integer, from the highest, in digits whose values are counted one after the other.
 _DIGITS = ((20, 12), (10, 10), (0, 10))
 
@@ -34,7 +38,7 @@ def keep_largest(scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
 def _ordered(scores: tf.Tensor) -> tf.Tensor:
     """Integers in the order of the scores, made of their bits; -0.0 equals 0.0."""
     bits = tf.bitcast(scores, tf.int32)
-    return tf.where(bits < 0, _LOWEST - bits, bits)
+    return tf.where(bits < 0, tf.int32.min - bits, bits)
 
 
 def _threshold(keys: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

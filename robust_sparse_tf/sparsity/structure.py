@@ -3,15 +3,20 @@
 All look at a kernel as a matrix of inputs by outputs: [side products and inputs, outputs].
 """
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import math
 import re
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity.selection import keep_largest
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 SYNTAX = "'weights', 'channels', 'block:4x1' (inputs x outputs), '2:4' or '2:4@outputs'"
 

@@ -1,8 +1,13 @@
 """Training: the adversarial train step, objectives, optimizers, devices and callbacks."""
 
-from robust_sparse_tf.training import callbacks, objectives
-from robust_sparse_tf.training.adversarial_model import AdversarialModel
+from etils import epy
+
+from robust_sparse_tf.training import objectives
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.optimizers import OptimizerOptions
+
+with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.training import callbacks
+    from robust_sparse_tf.training.adversarial_model import AdversarialModel
 
 __all__ = ["AdversarialModel", "Mixed", "OptimizerOptions", "callbacks", "objectives"]

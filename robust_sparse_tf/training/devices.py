@@ -1,12 +1,17 @@
 """Devices, threads and distribution strategies."""
 
+from __future__ import annotations
+
 import functools
 import json
 import os
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 

@@ -1,14 +1,20 @@
 """Optimizers and learning-rate schedules by name."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
-from robust_sparse_tf.training.inverse_decay import InverseDecay
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.training import inverse_decay
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +69,7 @@ class OptimizerOptions:
             for name, value in vars(keras.optimizers.schedules).items()
             if isinstance(value, type) and name != "LearningRateSchedule"
         }
-        schedules["InverseDecay"] = InverseDecay
+        schedules["InverseDecay"] = inverse_decay.InverseDecay
         if self.learning_rate_schedule not in schedules:
             raise InputError(
                 f"learning_rate_schedule={self.learning_rate_schedule}: must be one of "

@@ -5,7 +5,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import models, sparsity
-from robust_sparse_tf.models.layers import ParameterFreeShortcut, binary_logits
+from robust_sparse_tf.models.layers import ParameterFreeShortcut
+from robust_sparse_tf.models.parts import binary_logits
 
 SHAPE = (8, 8, 2)
 layers = keras.layers

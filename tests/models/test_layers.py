@@ -4,7 +4,8 @@ import tf_keras as keras
 
 from robust_sparse_tf import models
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.models.layers import ParameterFreeShortcut, scaled
+from robust_sparse_tf.models.layers import ParameterFreeShortcut
+from robust_sparse_tf.models.parts import scaled
 
 
 def images(channels: int) -> np.ndarray:

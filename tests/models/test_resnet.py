@@ -5,7 +5,7 @@ import tf_keras as keras
 from robust_sparse_tf import models
 from robust_sparse_tf.attacks import FGSM
 from robust_sparse_tf.models import resnet
-from robust_sparse_tf.models.layers import normalized_input
+from robust_sparse_tf.models.parts import normalized_input
 from robust_sparse_tf.training import AdversarialModel
 
 

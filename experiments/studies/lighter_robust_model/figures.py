@@ -1,11 +1,19 @@
 """Figures 2, 3 and 5 to 12 of "Towards lighter adversarially robust model", of our runs."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import pyplot as plt
+
+from experiments.cli.figures import panels
+from robust_sparse_tf import files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Entries = list[dict[str, Any]]
 
@@ -34,14 +42,12 @@ def draw(
             figure = plot(entries)
             path = os.path.join("figures", f"{name}.png")
             figure.suptitle(title)
-            figure.tight_layout()
-            figure.savefig(os.path.join(folder, path), dpi=70)
-            plt.close(figure)
+            files.write_figure(figure, os.path.join(folder, path), dpi=70)
             lines += [f"{title}:", "", f"![{title}]({path})", ""]
     return lines
 
 
-def _capacity(scales: Entries) -> plt.Figure:
+def _capacity(scales: Entries) -> Figure:
     """A panel for each way of training; crosses are the published figures."""
     figure, axes = _panels(scales, "trained", lambda value: f"trained with {value.upper()}")
     for axis, own in axes:
@@ -59,10 +65,10 @@ def _capacity(scales: Entries) -> plt.Figure:
     return figure
 
 
-def _usefulness(features: Entries) -> plt.Figure:
+def _usefulness(features: Entries) -> Figure:
     """A row for each way of training; features from the most to the least useful."""
     shape = (len(features), len(_KINDS))
-    figure, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3 * shape[0] + 0.5), squeeze=False)
+    figure, axes = panels(*shape, (4 * shape[1], 3 * shape[0] + 0.5))
     for row, entry in zip(axes, features, strict=True):
         for axis, (kind, title) in zip(row, _KINDS.items(), strict=True):
             clean = np.array(entry["usefulness"][kind])
@@ -78,7 +84,7 @@ def _usefulness(features: Entries) -> plt.Figure:
     return figure
 
 
-def _pruning(pruned: Entries) -> plt.Figure:
+def _pruning(pruned: Entries) -> Figure:
     """A panel for each way of training, a style for each measure."""
     figure, axes = _panels(pruned, "trained", lambda value: f"trained: {value}")
     for axis, own in axes:
@@ -91,7 +97,7 @@ def _pruning(pruned: Entries) -> plt.Figure:
     return figure
 
 
-def _tickets(tickets: Entries) -> plt.Figure:
+def _tickets(tickets: Entries) -> Figure:
     """A panel for each way of training, a style for each initialisation."""
     figure, axes = _panels(tickets, "trained", lambda value: f"trained: {value}")
     for axis, own in axes:
@@ -103,12 +109,12 @@ def _tickets(tickets: Entries) -> plt.Figure:
     return figure
 
 
-def _legend_below(axis: plt.Axes) -> None:
+def _legend_below(axis: Axes) -> None:
     """Where it covers no line."""
     axis.legend(fontsize="x-small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
-def _log_axis(axis: plt.Axes, label: str, ticks: list[int]) -> None:
+def _log_axis(axis: Axes, label: str, ticks: list[int]) -> None:
     """From what is whole to what is left of it."""
     axis.set(xscale="log", xlabel=label, ylabel="test accuracy (%)")
     axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
@@ -116,7 +122,7 @@ def _log_axis(axis: plt.Axes, label: str, ticks: list[int]) -> None:
     axis.invert_xaxis()
 
 
-def _lines(axis: plt.Axes, entries: Entries, x: str, style: str, label: str) -> None:
+def _lines(axis: Axes, entries: Entries, x: str, style: str, label: str) -> None:
     """A line for each attack that was measured."""
     for attack, title in ATTACKS.items():
         points = [(e[x], e[attack]) for e in entries if e[attack] is not None]
@@ -127,10 +133,10 @@ def _lines(axis: plt.Axes, entries: Entries, x: str, style: str, label: str) -> 
 
 def _panels(
     entries: Entries, key: str, title: Callable[[str], str]
-) -> tuple[plt.Figure, list[tuple[plt.Axes, Entries]]]:
+) -> tuple[Figure, list[tuple[Axes, Entries]]]:
     """A panel for each value of a key, with the entries that have it."""
     values = list(dict.fromkeys(entry[key] for entry in entries))
-    figure, axes = plt.subplots(1, len(values), figsize=(5 * len(values), 4), squeeze=False)
+    figure, axes = panels(1, len(values), (5 * len(values), 4))
     found = []
     for axis, value in zip(axes[0], values, strict=True):
         axis.set_title(title(value), fontsize="small")

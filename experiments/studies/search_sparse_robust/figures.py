@@ -1,17 +1,24 @@
 """Figures 1 to 15 of "The Search for Sparse, Robust Neural Networks" (2019), of our runs."""
 
+from __future__ import annotations
+
 import os
 import statistics
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 
+from experiments.cli.figures import panels, viridis
 from experiments.runs.results import deviation, validation_loss
 from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
 from experiments.studies.search_sparse_robust.protocol import unlike_published
+from robust_sparse_tf import files
 from robust_sparse_tf.procedures import CheckpointStore
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Histories = dict[str, list[dict[str, Any]]]
 
@@ -45,8 +52,7 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
             path = os.path.join("figures", f"{dataset}_{name}.png")
             if figure := plot(folder, own, histories):
                 figure.suptitle(f"{dataset}: {title}", wrap=True)
-                figure.savefig(os.path.join(folder, path), dpi=70)
-                plt.close(figure)
+                files.write_figure(figure, os.path.join(folder, path), dpi=70)
                 lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
     return lines
 
@@ -75,7 +81,7 @@ def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, 
 
 
 def _curves(
-    axis: plt.Axes,
+    axis: Axes,
     trials: list[Cell],
     histories: Histories,
     value: Callable[[dict], float | None],
@@ -89,7 +95,7 @@ def _curves(
                 if record["round"] == number and (y := value(record)) is not None:
                     points.setdefault(record["iteration"], []).append(y)
         if points:
-            color = plt.cm.viridis(place / len(DENSITIES))
+            color = viridis(place / len(DENSITIES))
             iterations, means, stds = _spread(dict(sorted(points.items())))
             dot = "." if len(means) == 1 else ""
             axis.plot(iterations, means, dot + "-", color=color, label=f"{percent:g} %", lw=1)
@@ -104,7 +110,7 @@ def _attacks(cell: Cell) -> Iterable[str]:
     return cell["rounds"][-1]["test"]["robust_accuracy"]
 
 
-def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
+def _iterations(folder: str, cells: list[Cell], histories: Histories) -> Figure:
     """Figures 1, 2, 5, 6, 9, 10, and the loss that early stopping looks at, which is of training.
 
     A row for each training, a column for clean images, each attack and the loss. Rows of one
@@ -131,7 +137,7 @@ def _iterations(folder: str, cells: list[Cell], histories: Histories) -> plt.Fig
     return figure
 
 
-def _strategies(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure:
+def _strategies(folder: str, cells: list[Cell], histories: Histories) -> Figure:
     """Figures 3, 4, 7, 8, 11, 12: iteration and accuracies at early stopping."""
     attacks = values_of(cells, "attack")
     figure, axes = _axes(3, len(attacks))
@@ -179,7 +185,7 @@ def _by_density(
     return found
 
 
-def _tickets(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure | None:
+def _tickets(folder: str, cells: list[Cell], histories: Histories) -> Figure | None:
     """Figures 13 to 15: the distribution of the weights that each density is rewound to."""
     nets = [trials[0] for trials in _trials(select(cells, strategy="original"))]
     found = [(cell, kernels) for cell in nets if (kernels := _rewound(folder, cell))]
@@ -199,7 +205,7 @@ def _tickets(folder: str, cells: list[Cell], histories: Histories) -> plt.Figure
                         bins=80,
                         density=True,
                         histtype="step",
-                        color=plt.cm.viridis(place / len(DENSITIES)),
+                        color=viridis(place / len(DENSITIES)),
                         label=f"{percent:g} %",
                     )
             axis.set_title(f"{_title(cell)}: {layer}", fontsize="small")
@@ -224,6 +230,6 @@ def _masks(folder: str, cell: Cell, number: int) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
-def _axes(rows: int, columns: int) -> tuple[plt.Figure, np.ndarray]:
+def _axes(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     size = (3.5 * columns, 2.5 * rows + 0.5)
-    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    return panels(rows, columns, size, layout="constrained")

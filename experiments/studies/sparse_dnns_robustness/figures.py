@@ -1,12 +1,18 @@
 """Figures 1 to 3 of "Sparse DNNs with Improved Adversarial Robustness" (2018), of our runs."""
 
+from __future__ import annotations
+
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 
+from experiments.cli.figures import panels
 from experiments.runs.results import deviation
+from robust_sparse_tf import files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Series = list[dict[str, Any]]
 
@@ -56,27 +62,24 @@ def draw(folder: str, found: dict[str, Series]) -> list[str]:
     """
     os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
     lines = ["## Figures", "", "A mark is a round that was measured; lines only join marks.", ""]
-    for name, (title, models, panels) in _FIGURES.items():
+    for name, (title, models, measures) in _FIGURES.items():
         own = {model: found[model] for model in models if found.get(model)}
         if not own:
             continue
-        figure, axes = plt.subplots(
-            len(own), len(panels), figsize=(4.5 * len(panels), 3.2 * len(own)), squeeze=False
-        )
+        size = (4.5 * len(measures), 3.2 * len(own))
+        figure, axes = panels(len(own), len(measures), size)
         for row, (model, series) in zip(axes, own.items(), strict=True):
-            for axis, (measure, curves) in zip(row, panels.items(), strict=True):
+            for axis, (measure, curves) in zip(row, measures.items(), strict=True):
                 _panel(axis, f"{NETWORKS[model]}: {measure}", curves, series)
         figure.suptitle(f"{title}, against the share of weights pruned")
-        figure.tight_layout()
         path = os.path.join("figures", f"{name}.png")
-        figure.savefig(os.path.join(folder, path), dpi=100)
-        plt.close(figure)
+        files.write_figure(figure, os.path.join(folder, path))
         caption = f"{name.replace('_', ' ').capitalize()}: {title}"
         lines += [f"{caption}, against sparsity:", "", f"![{caption}]({path})", ""]
     return lines
 
 
-def _panel(axis: plt.Axes, title: str, curves: dict[str, str], series: Series) -> None:
+def _panel(axis: Axes, title: str, curves: dict[str, str], series: Series) -> None:
     """Means over references with their spread; remaining weights on a logarithmic axis."""
     for label, name in curves.items():
         own = [entry for entry in series if name in entry["trials"]]

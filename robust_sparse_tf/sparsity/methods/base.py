@@ -1,20 +1,26 @@
 """The base of all methods: what a sparse model asks of them, and what they share."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.selection import keep_largest
 from robust_sparse_tf.sparsity.structure import SYNTAX, NOfM, Structure, Weights, parse
-from robust_sparse_tf.sparsity.wrapper import masked_weights, store_masked
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.sparsity import wrapper
 
 
 class LayerState(NamedTuple):
@@ -283,7 +289,7 @@ def layer_states(
     """
     gradients = gradients or {}
     states = []
-    for place, entry in enumerate(masked_weights(model)):
+    for place, entry in enumerate(wrapper.masked_weights(model)):
         gradient = gradients.get(entry.name)
         states.append(
             LayerState(
@@ -300,9 +306,9 @@ def layer_states(
 
 def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
     """Assigns masks, bool [inputs, outputs] each, and stores the weights masked."""
-    for entry, mask in zip(masked_weights(model), masks, strict=True):
+    for entry, mask in zip(wrapper.masked_weights(model), masks, strict=True):
         entry.mask.assign(tf.cast(entry.from_matrix(mask), entry.mask.dtype))
-    store_masked(model)
+    wrapper.store_masked(model)
 
 
 def uniform(seed: int, layer: LayerState, step: int | tf.Tensor) -> tf.Tensor:

@@ -1,11 +1,12 @@
 """The base of dynamic methods: some weights go, as many grow elsewhere."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 from collections.abc import Iterable
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
@@ -19,6 +20,10 @@ from robust_sparse_tf.sparsity.methods.base import (
     set_masks,
 )
 from robust_sparse_tf.sparsity.methods.static import random_masks
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Flying Bird: dynamic sparsity against robust overfitting."""
 
+from __future__ import annotations
+
 import dataclasses
 
 from robust_sparse_tf.options import option

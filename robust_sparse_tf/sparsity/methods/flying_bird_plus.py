@@ -1,15 +1,20 @@
 """Flying Bird+: Flying Bird whose density follows the training."""
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods.base import LayerState
 from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird
 from robust_sparse_tf.sparsity.structure import NOfM, parse
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Gradual magnitude pruning, on tfmot's schedules."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterable
 
-import tensorflow as tf
-import tf_keras as keras
-from tensorflow_model_optimization.sparsity import keras as tfmot
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
@@ -17,6 +17,11 @@ from robust_sparse_tf.sparsity.methods.base import (
     layer_states,
 )
 from robust_sparse_tf.sparsity.methods.magnitude import magnitudes
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tensorflow_model_optimization as tfmot
+    import tf_keras as keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +55,12 @@ class GradualMagnitude(Targeted, Scheduled):
             )
 
     @property
-    def schedule(self) -> tfmot.PruningSchedule:
+    def schedule(self) -> tfmot.sparsity.keras.PruningSchedule:
         """tfmot's schedule: from a step to (whether to prune, sparsity)."""
         common = dict(begin_step=self.start_step, frequency=self.update_interval)
         if self.constant_density:
-            return tfmot.ConstantSparsity(1 - self.density, end_step=-1, **common)
-        return tfmot.PolynomialDecay(
+            return tfmot.sparsity.keras.ConstantSparsity(1 - self.density, end_step=-1, **common)
+        return tfmot.sparsity.keras.PolynomialDecay(
             1 - self.initial_density,
             1 - self.density,
             end_step=self.stop_step,

@@ -1,13 +1,19 @@
 """GraSP: gradient signal preservation."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods.saliency import LossSaliency, cross_entropy
-from robust_sparse_tf.sparsity.wrapper import masked_weights
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.sparsity import wrapper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +29,7 @@ class GraSP(LossSaliency):
 
     def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
         """See `LossSaliency.batch_scores`."""
-        weights = [entry.weight for entry in masked_weights(model)]
+        weights = [entry.weight for entry in wrapper.masked_weights(model)]
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 losses = [

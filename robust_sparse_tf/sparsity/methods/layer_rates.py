@@ -1,15 +1,20 @@
 """A rate for each layer: as large a fraction of what remains goes at every pruning."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Callable
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods.base import LayerState, Pruner
 from robust_sparse_tf.sparsity.methods.magnitude import magnitudes
 from robust_sparse_tf.sparsity.selection import keep_largest
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,15 @@
 """Magnitude pruning at once: the smallest weights go."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.sparsity.methods.base import LayerState, Pruner, Targeted
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 def magnitudes(layers: list[LayerState]) -> list[tf.Tensor]:

@@ -1,13 +1,18 @@
 """RigL: growth by the dense gradient."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods.base import LayerState
 from robust_sparse_tf.sparsity.methods.dynamic import Dynamic
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)

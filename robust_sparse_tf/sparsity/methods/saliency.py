@@ -1,19 +1,25 @@
 """The base of methods that score weights at initialisation by what they do to the loss."""
 
+from __future__ import annotations
+
 import abc
 import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.methods.base import Targeted, layer_states, set_masks
-from robust_sparse_tf.sparsity.wrapper import masked_weights
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.sparsity import wrapper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Saliency(Targeted, abc.ABC):
     ) -> None:
         """Scores the weights of a wrapped model and takes a share of those to take away."""
         layers = layer_states(model)
-        entries = list(masked_weights(model))
+        entries = list(wrapper.masked_weights(model))
         scores = []
         for entry, score in zip(entries, self.scores(model, data), strict=True):
             if not bool(tf.reduce_all(tf.math.is_finite(score))):

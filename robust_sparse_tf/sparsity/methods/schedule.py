@@ -1,8 +1,13 @@
 """When masks change, and how much of them."""
 
+from __future__ import annotations
+
 import math
 
-import tensorflow as tf
+from etils import epy
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 DECAYS = ("constant", "cosine", "polynomial")
 

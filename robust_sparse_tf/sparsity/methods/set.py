@@ -1,11 +1,16 @@
 """SET, sparse evolutionary training: random growth."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.sparsity.methods.base import LayerState, uniform
 from robust_sparse_tf.sparsity.methods.dynamic import Dynamic
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,19 @@
 """SNFS, sparse momentum: growth by momentum, spread anew over the layers."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity.methods.base import LayerState
 from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
 from robust_sparse_tf.sparsity.structure import Channels, NOfM, parse
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,18 @@
 """SNIP: what the loss would feel."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.sparsity.methods.saliency import LossSaliency, cross_entropy
-from robust_sparse_tf.sparsity.wrapper import masked_weights
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.sparsity import wrapper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +25,7 @@ class SNIP(LossSaliency):
 
     def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
         """See `LossSaliency.batch_scores`."""
-        weights = [entry.weight for entry in masked_weights(model)]
+        weights = [entry.weight for entry in wrapper.masked_weights(model)]
         with tf.GradientTape() as tape:
             loss = tf.add_n([cross_entropy(model(x, training=True), y) for x, y in batches])
         gradients = tape.gradient(loss, weights)

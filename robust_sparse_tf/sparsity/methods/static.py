@@ -1,11 +1,16 @@
 """Static sparsity: random masks that never change."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity.methods.base import LayerState, Pruner, Targeted, uniform
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 def random_masks(method: Targeted, layers: list[LayerState]) -> list[tf.Tensor]:

@@ -1,14 +1,20 @@
 """SynFlow: pruning at initialisation without data."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterable
 
-import tensorflow as tf
-import tf_keras as keras
+from etils import epy
 
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods.saliency import Saliency, unchanged
-from robust_sparse_tf.sparsity.wrapper import masked_weights
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from robust_sparse_tf.sparsity import wrapper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,7 @@ class SynFlow(Saliency):
 
     def scores(self, model: keras.Model, data: Iterable | None = None) -> list[tf.Tensor]:
         """See `Saliency.scores`."""
-        weights = [entry.weight for entry in masked_weights(model)]
+        weights = [entry.weight for entry in wrapper.masked_weights(model)]
         ones = tf.ones([1, *model.input_shape[1:]])
         with unchanged(model), tf.GradientTape() as tape:
             for variable in model.variables:

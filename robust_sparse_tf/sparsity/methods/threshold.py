@@ -1,14 +1,19 @@
 """Magnitude pruning with one threshold for all layers."""
 
+from __future__ import annotations
+
 import dataclasses
 
-import tensorflow as tf
+from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods.base import LayerState, Pruner
 from robust_sparse_tf.sparsity.methods.magnitude import magnitudes
 from robust_sparse_tf.sparsity.selection import keep_largest
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,13 @@
 """tf_keras callbacks: logs and watches, and methods for those who keep their own train step."""
 
-from robust_sparse_tf.training.callbacks.catastrophic_overfitting import CatastrophicOverfitting
-from robust_sparse_tf.training.callbacks.feedback import FlyingBirdFeedback
-from robust_sparse_tf.training.callbacks.regrow import Regrow
-from robust_sparse_tf.training.callbacks.rewind import Rewind
-from robust_sparse_tf.training.callbacks.sparsity_log import SparsityLog
+from etils import epy
+
+with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.training.callbacks.catastrophic_overfitting import CatastrophicOverfitting
+    from robust_sparse_tf.training.callbacks.feedback import FlyingBirdFeedback
+    from robust_sparse_tf.training.callbacks.regrow import Regrow
+    from robust_sparse_tf.training.callbacks.rewind import Rewind
+    from robust_sparse_tf.training.callbacks.sparsity_log import SparsityLog
+
 
 __all__ = ["CatastrophicOverfitting", "FlyingBirdFeedback", "Regrow", "Rewind", "SparsityLog"]

@@ -1,0 +1,142 @@
+"""Data sets by name, each cut into train, validation and test."""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from robust_sparse_tf.data.options import DataOptions
+from robust_sparse_tf.data.split import Split
+from robust_sparse_tf.errors import InputError
+
+
+def load(
+    dataset: str = "digits",
+    *,
+    batch_size: int = 60,
+    data_dir: str = "",
+    validation_size: int = -1,
+    test_size: int = 0,
+    classes: Sequence[int] = (),
+    seed: int = 0,
+) -> tuple[Split, Split, Split]:
+    """Loads a named data set as (train, validation, test).
+
+    The validation split is drawn from train by `seed`. "digits" (8x8, 1,797 images, of which the
+    last 360 are the test set) comes with scikit-learn; the others load through TFDS, which
+    downloads only what it does not find prepared in `data_dir`. With `classes` only their images
+    are there, and the label of an image is its class's place among them. With `test_size` the test
+    split is its first images.
+
+    Raises:
+        InputError: for an unknown name, a folder that is not there, a data set that is neither
+            prepared nor to be downloaded, classes that it does not have, or a validation split as
+            large as the data.
+    """
+    options = DataOptions(
+        dataset=dataset,
+        data_dir=data_dir,
+        batch_size=batch_size,
+        validation_size=validation_size,
+        test_size=test_size,
+        classes=list(classes),
+    )
+    ((images, labels), test), num_classes = _read(options, "train", "test")
+    held_out = len(images) // 6 if validation_size < 0 else validation_size
+    if not 0 < held_out < len(images):
+        raise InputError(
+            f"validation_size={held_out}: must be between 1 and {len(images) - 1}, "
+            f"as {dataset} has {len(images)} training images"
+        )
+    if batch_size > len(images) - held_out:
+        raise InputError(
+            f"batch_size={batch_size}: must be at most the {len(images) - held_out} images "
+            "left for training"
+        )
+    order = np.random.default_rng(seed).permutation(len(images))
+    valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
+    cut = functools.partial(Split, num_classes=num_classes, batch_size=batch_size, seed=seed)
+    whole = cut(*test)
+    return (
+        cut(images[train], labels[train], shuffle=True),
+        cut(images[valid], labels[valid]),
+        whole.first(test_size) if test_size else whole,
+    )
+
+
+def load_test(dataset: str = "digits", *, data_dir: str = "", classes: Sequence[int] = ()) -> Split:
+    """The test split of `load` alone, without reading the training images.
+
+    Raises:
+        InputError: as `load`.
+    """
+    options = DataOptions(dataset=dataset, data_dir=data_dir, classes=list(classes))
+    (test,), num_classes = _read(options, "test")
+    return Split(*test, num_classes=num_classes, batch_size=options.batch_size)
+
+
+_Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def _read(options: DataOptions, *parts: str) -> tuple[list[_Arrays], int]:
+    """Images and labels of some parts of a data set ("train", "test"), and how many classes."""
+    part_of, num_classes = _digits() if options.dataset == "digits" else _tfds(options)
+    if not options.classes:
+        return [part_of(part) for part in parts], num_classes
+    chosen = _chosen(options.classes, num_classes)
+    return [_only(chosen, *part_of(part)) for part in parts], len(chosen)
+
+
+def _chosen(classes: list, num_classes: int) -> list[int]:
+    """Classes as numbers, which as flags are words."""
+    found = [int(word) if str(word).isdecimal() else -1 for word in classes]
+    known = set(range(num_classes)) & set(found)
+    if len(found) < 2 or len(known) < len(found):
+        raise InputError(
+            f"classes={','.join(map(str, classes))}: must be two or more different whole numbers "
+            f"from 0 to {num_classes - 1}"
+        )
+    return found
+
+
+def _only(
+    classes: list[int], images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images of some classes, and the places of their classes as labels."""
+    places, numbers = np.nonzero(labels == np.asarray(classes)[:, None])
+    order = np.argsort(numbers)
+    return images[numbers[order]], places[order]
+
+
+def _digits() -> tuple[Callable[[str], _Arrays], int]:
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    images = (images / 16).astype(np.float32).reshape(-1, 8, 8, 1)
+    parts = {"train": slice(None, -360), "test": slice(-360, None)}
+    return lambda part: (images[parts[part]], labels[parts[part]]), 10
+
+
+def _tfds(options: DataOptions) -> tuple[Callable[[str], _Arrays], int]:
+    import tensorflow_datasets as tfds
+
+    data_dir = options.data_dir or os.environ.get("RST_DATA_DIR") or None
+    if data_dir and not os.path.isdir(data_dir):
+        raise InputError(f"data_dir={data_dir}: no such folder")
+    builder = tfds.builder(options.dataset, data_dir=data_dir)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # TFDS raises many kinds when it cannot download
+        raise InputError(
+            f"dataset={options.dataset}: not prepared in {builder.data_dir}, and the download "
+            f"failed ({type(error).__name__}); give the folder of a prepared copy as data_dir"
+        ) from error
+
+    def arrays(part: str) -> _Arrays:
+        dataset = builder.as_dataset(split=part, as_supervised=True, batch_size=1000)
+        batches = list(dataset.as_numpy_iterator())
+        images, labels = (np.concatenate(column) for column in zip(*batches, strict=True))
+        return images, labels
+
+    return arrays, builder.info.features["label"].num_classes

@@ -1,0 +1,138 @@
+"""What the architectures share: their first and last layers, and widths."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from etils import epy
+
+from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    import tf_keras as keras
+
+    from robust_sparse_tf.models import layers
+
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+"""Means of the red, green and blue of CIFAR-10's training images, in [0, 1]."""
+
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+"""Standard deviations of the red, green and blue of CIFAR-10's training images."""
+
+PerChannel = float | Sequence[float] | None
+"""A number for all channels, one for each, or None where nothing is to be done."""
+
+
+def normalized_input(
+    input_shape: Sequence[int], mean: PerChannel, std: PerChannel, *, smallest: int = 1
+) -> list[Any]:
+    """The input of a network and, where a mean or a deviation is given, the layer "normalize".
+
+    The layer computes (x - mean) / std, so that attacks act on images in [0, 1].
+
+    Args:
+        input_shape: height, width and channels of one image.
+        mean: what is subtracted, for all channels or for each; 0 where only `std` is given.
+        std: what is divided by, for all channels or for each; 1 where only `mean` is given.
+        smallest: the least height and width that the network can take.
+
+    Raises:
+        InputError: for a shape, a mean or a deviation that is not allowed.
+    """
+    _check_shape(input_shape, smallest)
+    first = [keras.layers.Input(input_shape)]
+    if mean is None and std is None:
+        return first
+    channels = input_shape[2]
+    means = _per_channel("mean", 0.0 if mean is None else mean, channels)
+    stds = _per_channel("std", 1.0 if std is None else std, channels)
+    if min(stds) <= 0:
+        raise InputError(f"std={std}: must be above 0")
+    scale = [1 / deviation for deviation in stds]
+    offset = [-value / deviation for value, deviation in zip(means, stds, strict=True)]
+    return [*first, keras.layers.Rescaling(scale, offset, name="normalize")]
+
+
+def scaled(units: int, width: float) -> int:
+    """A number of channels or units times the width multiplier, rounded, at least 1.
+
+    Raises:
+        InputError: for a width that is not a finite number above 0.
+    """
+    if not isinstance(width, numbers.Real) or not 0 < width < math.inf:
+        raise InputError(f"width={width}: must be a finite number above 0")
+    return max(1, round(units * width))
+
+
+def logits(num_classes: int, **options: Any) -> keras.layers.Dense:
+    """The last layer of a classifier, without an activation.
+
+    Args:
+        num_classes: number of logits.
+        **options: the rest of the dense layer's arguments.
+
+    Raises:
+        InputError: for fewer than two classes.
+    """
+    if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
+        raise InputError(f"num_classes={num_classes}: must be a whole number of at least 2")
+    return keras.layers.Dense(num_classes, name="logits", **options)
+
+
+def binary_logits(num_classes: int, **options: Any) -> list[keras.layers.Layer]:
+    """The last layers of a classifier of two classes with one output z, the logits 0 and z.
+
+    Their cross-entropy is softplus(-z) for class 1 and softplus(z) for class 0, and everything that
+    takes logits takes them.
+
+    Args:
+        num_classes: 2.
+        **options: the rest of the dense layer's arguments.
+
+    Raises:
+        InputError: for any other number of classes.
+    """
+    if num_classes != 2:
+        raise InputError(f"num_classes={num_classes}: must be 2 for a network of one output")
+    return [keras.layers.Dense(1, name="output", **options), layers.BinaryLogits(name="logits")]
+
+
+def hidden_layers(sizes: Sequence[int], width: float, *, use_bias: bool) -> list[Any]:
+    """Dense layers "hidden_1", "hidden_2" and so on with ReLU, on flattened images."""
+    dense = [
+        keras.layers.Dense(
+            scaled(size, width), activation="relu", use_bias=use_bias, name=f"hidden_{number}"
+        )
+        for number, size in enumerate(sizes, 1)
+    ]
+    return [keras.layers.Flatten(name="flatten"), *dense]
+
+
+def batch_norm(name: str) -> keras.layers.BatchNormalization:
+    """Batch normalization with Torch's constants, those of the networks' usual implementations."""
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+
+
+def _check_shape(input_shape: Sequence[int], smallest: int) -> None:
+    sizes = tuple(input_shape)
+    if len(sizes) != 3 or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
+        raise InputError(
+            f"input_shape={sizes}: must be three whole numbers above 0: height, width, channels"
+        )
+    if min(sizes[:2]) < smallest:
+        raise InputError(
+            f"input_shape={sizes}: height and width must be at least {smallest} for this network"
+        )
+
+
+def _per_channel(name: str, value: float | Sequence[float], channels: int) -> list[float]:
+    values = list(value) if isinstance(value, Iterable) else [value] * channels
+    finite = all(isinstance(item, numbers.Real) and math.isfinite(item) for item in values)
+    if len(values) != channels or not finite:
+        raise InputError(
+            f"{name}={value}: must be a finite number or one for each of {channels} channels"
+        )
+    return [float(item) for item in values]

@@ -5,10 +5,9 @@ import sys
 
 from etils import epy
 
-from experiments.cli import command
+from experiments.cli import command, flags
 from experiments.cli.quiet import load_tensorflow, quiet_stderr
 from experiments.evaluations import attack_options
-from experiments.runs import options as flags
 from robust_sparse_tf import attacks, evaluation
 from robust_sparse_tf.errors import InputError
 
@@ -20,7 +19,7 @@ def main(argv: list[str]) -> int:
     """The command; returns its exit code, see `command.exit_code`."""
     if "--help" in argv:
         print(
-            flags.describe(
+            flags.help_of_group(
                 attack_options.EvaluateOptions, "python -m experiments.evaluate --model=PATH"
             )
         )

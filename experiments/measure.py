@@ -6,11 +6,10 @@ import sys
 
 from etils import epy
 
-from experiments.cli import command
+from experiments.cli import command, flags
 from experiments.cli.quiet import load_tensorflow
 from experiments.evaluations import measure_options
-from experiments.runs import options as flags
-from experiments.runs.directory import write_json
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 
 with epy.lazy_imports():
@@ -21,7 +20,7 @@ def main(argv: list[str]) -> int:
     """The command; returns its exit code, see `command.exit_code`."""
     if "--help" in argv:
         print(
-            flags.describe(
+            flags.help_of_group(
                 measure_options.MeasureOptions, "python -m experiments.measure --model=RUN"
             )
         )
@@ -43,7 +42,7 @@ def _measure(argv: list[str]) -> int:
     test = loading.images(options.model, "", options.data_dir, options.examples)
     for path in found:
         if not os.path.exists(path):
-            write_json(path, measuring.of_round(os.path.dirname(path), test, options))
+            files.write_json(path, measuring.of_round(os.path.dirname(path), test, options))
         print(path, flush=True)
     return 0
 

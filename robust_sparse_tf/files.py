@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +45,17 @@ def complete(path: str) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+
+
+def write_json(path: str, content: Any) -> None:
+    """Writes a JSON file; raises as `complete` does."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a text file; raises as `complete` does."""
+    with complete(path) as file:
+        file.write(text.encode())
 
 
 def write_figure(figure: Figure, path: str, dpi: int = 100) -> None:

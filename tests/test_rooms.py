@@ -21,7 +21,10 @@ LIBRARY = [
 EXPERIMENTS = ["cli", "runs", "evaluations", "sweeps", "reports", "studies"]
 COMMANDS = ["run", "evaluate", "measure", "report", "chain", "sweep"]
 ROOMS = {"robust_sparse_tf": LIBRARY, "experiments": [*EXPERIMENTS, *COMMANDS]}
-EVERYWHERE = {"robust_sparse_tf": {"errors", "files", "options", "version"}, "experiments": set()}
+EVERYWHERE = {
+    "robust_sparse_tf": {"errors", "files", "options", "texts", "version"},
+    "experiments": set(),
+}
 # Only commands may be told which studies there are.
 APART = [
     ("sweeps", "reports"),

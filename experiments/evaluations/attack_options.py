@@ -3,8 +3,8 @@
 import dataclasses
 import os
 
+from experiments.cli import flags
 from experiments.cli.digest import digest
-from experiments.runs import options as flags
 from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
@@ -62,7 +62,7 @@ def parse(argv: list[str]) -> EvaluateOptions:
     Raises:
         InputError: for what is not allowed.
     """
-    return flags.make(EvaluateOptions, flags.parse_group(argv, EvaluateOptions))
+    return flags.parse_group(argv, EvaluateOptions)
 
 
 def targets(model: str, options: EvaluateOptions) -> list[str]:

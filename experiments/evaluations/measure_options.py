@@ -4,8 +4,8 @@ import dataclasses
 import os
 from typing import Any
 
+from experiments.cli import flags
 from experiments.cli.digest import digest
-from experiments.runs import options as flags
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
 
@@ -58,7 +58,7 @@ def parse(argv: list[str]) -> MeasureOptions:
     Raises:
         InputError: for what is not allowed.
     """
-    return flags.make(MeasureOptions, flags.parse_group(argv, MeasureOptions))
+    return flags.parse_group(argv, MeasureOptions)
 
 
 def paths(run: str, options: MeasureOptions) -> list[str]:

@@ -5,9 +5,10 @@ import statistics
 from typing import Any
 
 from experiments.cli.figures import panels, percent_ticks
+from experiments.cli.tables import deviation
 from experiments.runs.procedure import DEFAULT
-from experiments.runs.results import deviation
 from robust_sparse_tf import files
+from robust_sparse_tf.texts import markdown_table, percent
 
 Row = dict[str, Any]
 
@@ -48,17 +49,13 @@ def summarise(results: list[dict[str, Any]]) -> list[Row]:
 def markdown(rows: list[Row]) -> str:
     """Test accuracies in percent, mean ± standard deviation."""
     names = _measures(rows)
-    lines = [
-        "# Test accuracy (%) by method and density",
-        "",
-        "| method | density | " + " | ".join(names) + " | seeds |",
-        "| --- |" + " ---: |" * (len(names) + 2),
-    ]
+    table = [["method", "density", *names, "seeds"]]
     for row in rows:
-        shown = [_percent(row["measures"].get(name)) for name in names]
-        cells = [row["method"], f"{100 * row['density']:.1f}", *shown, str(row["seeds"])]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+        shown = [_measured(row["measures"].get(name)) for name in names]
+        density = percent(row["density"], digits=1)
+        table.append([row["method"], density, *shown, str(row["seeds"])])
+    title = "# Test accuracy (%) by method and density"
+    return "\n".join([title, "", *markdown_table(table, left=1), ""])
 
 
 def _spread(values: list[float]) -> dict[str, float | None]:
@@ -70,11 +67,8 @@ def _measures(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row["measures"]))
 
 
-def _percent(measure: dict[str, float | None] | None) -> str:
-    if measure is None:
-        return ""
-    text = f"{100 * measure['mean']:.2f}"
-    return text if measure["std"] is None else f"{text} ± {100 * measure['std']:.2f}"
+def _measured(measure: dict[str, float | None] | None) -> str:
+    return "" if measure is None else percent(measure["mean"], measure["std"])
 
 
 def draw(path: str, rows: list[Row]) -> None:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from experiments.runs.results import deviation
+from experiments.cli.tables import deviation
 from robust_sparse_tf.errors import InputError
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "studies")

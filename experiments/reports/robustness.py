@@ -5,9 +5,10 @@ import os
 import statistics
 from typing import Any
 
+from experiments.cli.tables import deviation
 from experiments.evaluations.follow_up import evaluation
 from experiments.runs import options as flags
-from experiments.runs.results import deviation
+from robust_sparse_tf.texts import markdown_table, percent
 
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = ("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to")
@@ -101,12 +102,12 @@ def markdown(found: list[dict]) -> str:
     for text in dict.fromkeys(entry["evaluation"] for entry in found):
         entries = [entry for entry in found if entry["evaluation"] == text]
         lines += ["", f"## Under attack: `{text}`", ""]
-        lines += ["| attack | epsilon | " + " | ".join(e["network"] for e in entries) + " |"]
-        lines += ["| --- | ---: |" + " ---: |" * len(entries)]
+        table = [["attack", "epsilon", *(entry["network"] for entry in entries)]]
         for number, row in enumerate(entries[0]["rows"]):
             epsilon = "" if row["epsilon"] is None else f"{row['epsilon']:g} ({row['norm']})"
             cells = [_cell(entry["rows"][number]) for entry in entries]
-            lines.append("| " + " | ".join([row["attack"], epsilon, *cells]) + " |")
+            table.append([row["attack"], epsilon, *cells])
+        lines += markdown_table(table, left=1)
         lines += ["", "Accuracy in percent, and seconds; distances of attacks without an epsilon."]
         for entry in entries:
             lines += [f"\n**Warning**, {entry['network']}: {line}" for line in entry["warnings"]]
@@ -123,9 +124,7 @@ def _mean(rows: tuple[dict[str, Any], ...]) -> dict[str, Any]:
 
 
 def _cell(row: dict[str, Any]) -> str:
-    text = f"{100 * row['accuracy']:.1f}"
-    if row["std"] is not None:
-        text += f" ± {100 * row['std']:.1f}"
+    text = percent(row["accuracy"], row["std"], digits=1)
     if row["norm"] and row["epsilon"] is None and row["distance"] is not None:
         text = f"{row['norm']} {row['distance']:.3g}"
     return text if row["seconds"] is None else f"{text} ({row['seconds']:.0f} s)"

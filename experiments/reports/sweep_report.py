@@ -7,7 +7,6 @@ from typing import Any
 
 from experiments.reports import method_table, robustness
 from experiments.runs import directory
-from experiments.runs.directory import write_json, write_text
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 
@@ -46,8 +45,10 @@ def write(folder: str, studies: Mapping[str, StudyReport]) -> str:
             method_table.draw(path, rows)
     text += robustness.of_training(finished)
     text += f"\n{len(finished)} of {len(names)} cells. Made by:\n\n    {made_by}\n"
-    write_json(os.path.join(folder, "report.json"), _made(folder, finished, made_by) | content)
-    write_text(os.path.join(folder, "report.md"), text)
+    files.write_json(
+        os.path.join(folder, "report.json"), _made(folder, finished, made_by) | content
+    )
+    files.write_text(os.path.join(folder, "report.md"), text)
     return text
 
 

@@ -58,7 +58,7 @@ class RunDirectory:
                 if name != _LOCK:
                     _remove(self.file(name))
         if not os.path.exists(self.file(_CONFIG)):
-            write_json(self.file(_CONFIG), record)
+            files.write_json(self.file(_CONFIG), record)
 
     def results(self) -> dict[str, Any] | None:
         """The stored results of a finished run."""
@@ -112,17 +112,6 @@ def finished(folder: str, name: str) -> dict[str, Any] | None:
     with open(path) as file:
         results = json.load(file)
     return results if results["name"] == name else None
-
-
-def write_json(path: str, content: Any) -> None:
-    """Writes a JSON file that appears under its name only when it is complete."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_text(path: str, text: str) -> None:
-    """Writes a text file that appears under its name only when it is complete."""
-    with files.complete(path) as file:
-        file.write(text.encode())
 
 
 def _is_hashed(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epy
 
-from experiments.runs.directory import RunDirectory, write_text
+from experiments.runs.directory import RunDirectory
 from robust_sparse_tf import files
 from robust_sparse_tf.procedures import Rounds
 
@@ -31,7 +31,7 @@ class RunLog:
 
     def start(self, records: list[dict[str, Any]]) -> None:
         """Brings both files to the state of the checkpoint."""
-        write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in records))
+        files.write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in records))
         shutil.rmtree(self._events, ignore_errors=True)
         self._writer = tf.summary.create_file_writer(self._events)
         self._summarise(records)

@@ -4,11 +4,9 @@ import copy
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable
 from typing import Any
 
-from absl import flags
-
+from experiments.cli import flags
 from experiments.runs import procedure
 from experiments.runs.overfitting import MODES
 from robust_sparse_tf.attacks import BY_NAME as ATTACKS
@@ -16,8 +14,7 @@ from robust_sparse_tf.attacks import MIM, PGD, RFGSM, Ascent
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
-from robust_sparse_tf.options import allowed, check, default_of, kind, option
-from robust_sparse_tf.options import make as make
+from robust_sparse_tf.options import check, default_of, option
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
@@ -148,32 +145,7 @@ def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, 
     Raises:
         InputError: for an unknown flag, a value of the wrong kind, or a missing flagfile.
     """
-    return _parse(argv, fields(), repeated or {})
-
-
-def parse_group(argv: list[str], group: type) -> dict[str, Any]:
-    """The value of each flag of another command, whose options are one group; see `parse`."""
-    return _parse(argv, list(dataclasses.fields(group)), {})
-
-
-def _parse(
-    argv: list[str], known: list[dataclasses.Field], repeated: dict[str, str]
-) -> dict[str, Any]:
-    values = flags.FlagValues()
-    flags.DEFINE_string("flagfile", "", "file of flags, one a line", flag_values=values)
-    for field in known:
-        _define(field, values)
-    for name, meaning in repeated.items():
-        flags.DEFINE_multi_string(name, [], meaning, flag_values=values)
-    try:
-        rest = values(argv)[1:]
-    except flags.Error as error:
-        message = " ".join(str(error).split()).removeprefix("ERROR:: ")
-        raise InputError(f"{message}; --help lists all flags") from error
-    if rest:
-        raise InputError(f"{rest[0]}: is not a flag; flags start with --")
-    found = {field.name: _value(field, getattr(values, field.name)) for field in known}
-    return found | {name: getattr(values, name) for name in repeated}
+    return flags.parse(argv, fields(), repeated)
 
 
 def make_method(values: dict[str, Any]) -> Method | None:
@@ -240,34 +212,13 @@ def help_text() -> str:
         lines.append(f"{group.__name__}: {group.__doc__.strip().splitlines()[0]}")
         for field in dataclasses.fields(group):
             if field.name not in (*_NOT_FLAGS, *described):
-                lines += _describe(field)
+                lines += flags.describe(field)
                 described.add(field.name)
         lines.append("")
     lines.append("Methods: of those that have them")
     for field in _method_fields(described):
-        lines += _describe(field)
+        lines += flags.describe(field, _method_defaults(field.name))
     return "\n".join(lines)
-
-
-def describe(group: type, usage: str) -> str:
-    """The flags of another command, whose options are one group."""
-    lines = [f"{usage} [--flagfile=FILE] [--FLAG=VALUE ...]", "", group.__doc__.strip()]
-    for field in dataclasses.fields(group):
-        lines += _describe(field)
-    return "\n".join(lines)
-
-
-def _describe(field: dataclasses.Field) -> Iterable[str]:
-    default, unit = default_of(field), field.metadata["unit"]
-    shown = ",".join(default) if isinstance(default, list) else json.dumps(default)
-    if default is None:
-        shown = _method_defaults(field.name)
-    if field.metadata["shown"]:
-        shown = field.metadata["shown"]
-    detail = f"default: {shown}" + (f" {unit}" if unit else "")
-    rule = allowed(field)
-    yield f"  --{field.name}: {field.metadata['help']}"
-    yield f"      ({detail}{'' if rule == 'any value' else '; ' + rule})"
 
 
 def _method_defaults(name: str) -> str:
@@ -278,25 +229,3 @@ def _method_defaults(name: str) -> str:
             if field.name == name:
                 by_default.setdefault(json.dumps(default_of(field)), []).append(method)
     return ", ".join(f"{value} ({' '.join(own)})" for value, own in by_default.items())
-
-
-def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:
-    define = {
-        bool: flags.DEFINE_boolean,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-        dict: flags.DEFINE_string,
-        list: flags.DEFINE_list,
-    }[kind(field)]
-    define(field.name, default_of(field), field.metadata["help"], flag_values=values)
-
-
-def _value(field: dataclasses.Field, value: Any) -> Any:
-    """A flag's value as its option takes it."""
-    if kind(field) is not dict or value is None:
-        return value
-    try:
-        return dict(json.loads(value))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{field.name}={value}: must be a JSON object") from error

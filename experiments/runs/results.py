@@ -1,7 +1,8 @@
 """From the records of a run to its results: numbers and a table."""
 
-import statistics
 from typing import Any
+
+from robust_sparse_tf.texts import markdown_table, percent
 
 Record = dict[str, Any]
 
@@ -49,7 +50,7 @@ def table(results: dict[str, Any]) -> list[list[str]]:
         rows.append(
             [
                 str(entry["round"]),
-                _percent(entry["density"]),
+                percent(entry["density"]),
                 *_accuracies(entry["test"]),
                 str(early["iteration"]),
                 *_accuracies(early["test"]),
@@ -67,9 +68,9 @@ def cost_table(results: dict[str, Any]) -> list[list[str]]:
             [
                 str(entry["round"]),
                 f"{found['active']:,}",
-                _percent(found["exploration"]),
+                percent(found["exploration"]),
                 str(found["no_input"] + found["no_output"]),
-                "" if found["flops"] is None else _percent(found["flops"]),
+                "" if found["flops"] is None else percent(found["flops"]),
                 f"{found['bytes'] / 1000:.0f}",
                 f"{found['dense_bytes'] / 1000:.0f}",
             ]
@@ -107,17 +108,6 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def markdown_table(rows: list[list[str]]) -> list[str]:
-    """Lines of a table of right-aligned columns, the header first."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return [lines[0], "|" + " ---: |" * len(rows[0]), *lines[1:]]
-
-
-def deviation(values: list[float]) -> float | None:
-    """The standard deviation of a sample (n - 1); None for fewer than two values."""
-    return statistics.stdev(values) if len(values) > 1 else None
-
-
 def validation_loss(record: Record, attack: str) -> float:
     """Under the attack where it is measured, else on clean images."""
     figures = record["validation"]
@@ -133,10 +123,6 @@ def accuracy_gap(record: Record, attack: str) -> float:
 
 
 def _accuracies(figures: dict[str, Any]) -> list[str]:
-    return [_percent(figures["clean_accuracy"])] + [
-        _percent(value) for value in figures["robust_accuracy"].values()
+    return [percent(figures["clean_accuracy"])] + [
+        percent(value) for value in figures["robust_accuracy"].values()
     ]
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"

@@ -18,13 +18,14 @@ from experiments.cli.quiet import quiet_stderr
 from experiments.runs import figures
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
-from experiments.runs.directory import RunDirectory, write_json, write_text
+from experiments.runs.directory import RunDirectory
 from experiments.runs.log import RunLog
 from experiments.runs.overfitting import OverfittingWatch
 from experiments.runs.procedure import procedure_of
 from experiments.runs.results import accuracy_gap, markdown, summarise, validation_loss
 from robust_sparse_tf import attacks, data, evaluation, export, files, models, sparsity, training
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import make
 from robust_sparse_tf.procedures import CheckpointStore, write_npz
 from robust_sparse_tf.training import Mixed, OptimizerOptions, devices
 
@@ -64,14 +65,14 @@ class TrainingRun:
     def __init__(self, values: dict[str, Any]) -> None:
         self._begin = time.monotonic()
         self.values = values
-        self.options = flags.make(flags.RunOptions, values)
+        self.options = make(flags.RunOptions, values)
         self.network = _network(self.options)
-        self.data = flags.make(data.DataOptions, values)
+        self.data = make(data.DataOptions, values)
         self.method = flags.make_method(values)
         self.procedure = procedure_of(values).schedule(values)
         self._run_procedure = procedure_of(values).run(values)
-        self.optimizer = flags.make(OptimizerOptions, values)
-        self.objective = flags.make(Mixed, values)
+        self.optimizer = make(OptimizerOptions, values)
+        self.objective = make(Mixed, values)
         self.attack = _attack(self.options.attack, values)
         if self.attack and self.options.epsilon_std:
             std = self.options.epsilon_std
@@ -243,8 +244,8 @@ class TrainingRun:
         }
         with files.naming(directory.file("figures")):
             figures.draw(directory.file("figures"), records, results["rounds"])
-        write_text(directory.file("results.md"), markdown(results))
-        write_json(directory.file("results.json"), results)
+        files.write_text(directory.file("results.md"), markdown(results))
+        files.write_json(directory.file("results.json"), results)
         return results
 
 
@@ -259,7 +260,7 @@ def _network(options: flags.RunOptions) -> Callable[..., keras.Model]:
 
 
 def _attack(name: str, values: dict[str, Any]) -> attacks.Attack | None:
-    return None if name == "none" else flags.make(attacks.BY_NAME[name], values)
+    return None if name == "none" else make(attacks.BY_NAME[name], values)
 
 
 def _cores() -> int:

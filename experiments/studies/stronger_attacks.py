@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.evaluations.follow_up import evaluation
-from experiments.runs.results import markdown_table
+from robust_sparse_tf.texts import markdown_table
 
 _ILLUSION = 0.3  # of which FGSM leaves so much more is told
 

@@ -4,10 +4,12 @@ import itertools
 import json
 from typing import Any
 
+from experiments.cli.flags import as_flag
 from experiments.runs import options as flags
 from experiments.runs.procedure import BY_NAME as PROCEDURES
 from experiments.runs.procedure import DEFAULT
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import kind
 
 Values = dict[str, Any]
 
@@ -32,7 +34,7 @@ def parse_grid(text: str) -> dict[str, list[str]]:
         if not name or not word:
             raise InputError(f"grid={text}: must be like method=set,rigl,density=0.5,0.1")
         axes[name].append(word)
-    kinds = {field.name: flags.kind(field) for field in flags.fields()}
+    kinds = {field.name: kind(field) for field in flags.fields()}
     for name, words in axes.items():
         if name not in kinds:
             raise InputError(f"grid={text}: {name} is no flag of experiments.run")
@@ -61,15 +63,6 @@ def cells(shared: Values, grids: list[str]) -> list[Values]:
             values = flags.parse(["cell", *argv])
             found.setdefault(json.dumps(flags.different(values), sort_keys=True), values)
     return sorted(found.values(), key=lambda values: values["seed"])
-
-
-def as_flag(name: str, value: Any) -> str:
-    """A flag as a word of a command line."""
-    if isinstance(value, list):
-        value = ",".join(value)
-    elif isinstance(value, dict):
-        value = json.dumps(value)
-    return f"--{name}={value}"
 
 
 def _fits(name: str, method: str) -> bool:

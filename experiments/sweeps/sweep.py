@@ -10,13 +10,15 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from experiments.cli.digest import digest
+from experiments.cli.flags import as_flag
 from experiments.evaluations import follow_up
 from experiments.runs import options as flags
-from experiments.runs.directory import finished, run_name, write_json
+from experiments.runs.directory import finished, run_name
 from experiments.runs.training_run import TrainingRun
 from experiments.sweeps import chaining, scheduler
-from experiments.sweeps.grid import as_flag, cells
+from experiments.sweeps.grid import cells
 from experiments.sweeps.progress import SweepProgress
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, RunWarning
 
 _REPEATED = {
@@ -98,7 +100,7 @@ class Sweep:
             "measurements": [each.text for each in self._measurements],
             "study": self._study,
         }
-        write_json(os.path.join(self.folder, "sweep.json"), content)
+        files.write_json(os.path.join(self.folder, "sweep.json"), content)
         todo = [
             self._cell(name, commands)
             for name, values in zip(details, self.cells, strict=True)
@@ -153,7 +155,7 @@ class Sweep:
             own = each.of_cell(values)
             if own is None:
                 continue
-            files = own.files(cell)
-            if not files or not all(map(os.path.exists, files)) or values["overwrite"]:
+            made = own.files(cell)
+            if not made or not all(map(os.path.exists, made)) or values["overwrite"]:
                 commands.append(own.argv(cell, values["data_dir"]))
         return commands

@@ -25,6 +25,7 @@ from robust_sparse_tf.attacks import (
 )
 from robust_sparse_tf.evaluation.inputs import graph
 from robust_sparse_tf.evaluation.report import Outcome
+from robust_sparse_tf.texts import percent
 
 _EXAMPLES = 200
 _LEAKING_EXAMPLES = 1000
@@ -252,4 +253,4 @@ def _more(one: np.ndarray, other: np.ndarray, least: float = _LEAST) -> bool:
 
 
 def _percent(stands: np.ndarray) -> str:
-    return f"{100 * np.mean(stands):.1f} %"
+    return percent(np.mean(stands), digits=1) + " %"

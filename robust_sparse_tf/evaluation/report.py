@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from robust_sparse_tf.evaluation.intervals import wilson
+from robust_sparse_tf.texts import markdown_table, percent
 
 COLUMNS = (
     "attack",
@@ -179,7 +180,7 @@ class Report:
         over_draws = [f"over {draws} draws (%)"] if draws > 1 else []
         names = ["attack", "epsilon", "accuracy (%)", f"{100 * self.level:g} % interval"]
         names += [*over_draws, "mean distance", "queries", "seconds"]
-        lines = [f"| {' | '.join(names)} |", "| --- |" + " ---: |" * (len(names) - 1)]
+        table = [names]
         for row in self.rows():
             interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
             distance = "" if row["distance"] is None else f"{row['distance']:.4g} ({row['norm']})"
@@ -187,11 +188,11 @@ class Report:
                 "" if row[key] is None else f"{row[key]:{form}}"
                 for key, form in (("epsilon", "g"), ("queries", ".0f"), ("seconds", ".1f"))
             ]
-            cells = [row["attack"], numbers[0], f"{100 * row['accuracy']:.2f}", interval]
+            cells = [row["attack"], numbers[0], percent(row["accuracy"]), interval]
             if over_draws:
                 cells.append(_with_error(row["expected"], row["standard_error"]))
-            lines.append("| " + " | ".join([*cells, distance, *numbers[1:]]) + " |")
-        lines += ["", f"{len(self.labels)} examples."]
+            table.append([*cells, distance, *numbers[1:]])
+        lines = [*markdown_table(table, left=1), "", f"{len(self.labels)} examples."]
         lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
 
@@ -211,4 +212,4 @@ def _expected(judged: np.ndarray) -> dict[str, float]:
 
 
 def _with_error(mean: float | None, error: float | None) -> str:
-    return "" if mean is None else f"{100 * mean:.2f} ± {100 * error:.2f}"
+    return "" if mean is None else percent(mean, error)

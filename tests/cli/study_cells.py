@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from experiments import studies
+from experiments.cli.flags import as_flag
 from experiments.reports import sweep_report
 from experiments.runs import options as flags
 from experiments.runs.directory import run_name
 from experiments.runs.results import summarise
-from experiments.sweeps.grid import as_flag
 
 
 def sweep(folder: Path, study: str, cells: list[dict[str, Any] | None], **content: Any) -> Path:

@@ -16,7 +16,7 @@ from experiments.runs.training_run import TrainingRun
 from robust_sparse_tf import sparsity
 from robust_sparse_tf.attacks import FGSM, RandomIntensity
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import default_of
+from robust_sparse_tf.options import default_of, kind, make
 from robust_sparse_tf.procedures import LotteryTicket
 
 FIELDS = {field.name: field for field in flags.fields()}
@@ -32,7 +32,7 @@ def other_value(field: dataclasses.Field) -> Any:
     default = default_of(field)
     if default is None:  # an option of methods
         samples = {bool: True, int: 7, float: 0.125, str: "some", dict: {"logits": 1.0}}
-        return samples[flags.kind(field)]
+        return samples[kind(field)]
     if isinstance(default, list):
         return [*field.metadata["choices"]] or ["1", "7"]
     if isinstance(default, bool):
@@ -75,7 +75,7 @@ def test_each_flag(name):
     value = other_value(FIELDS[name])
     values = parse(as_flag(name, value))
     assert values == {**parse(), name: value}
-    assert type(values[name]) is flags.kind(FIELDS[name])
+    assert type(values[name]) is kind(FIELDS[name])
     assert json.loads(json.dumps(values)) == values
     hashed = name not in UNHASHED
     assert flags.different(values) == ({name: value} if hashed else {})
@@ -85,13 +85,13 @@ def test_each_flag(name):
 @pytest.mark.parametrize("group", flags.GROUPS)
 def test_make(group):
     """Each group of options takes its own flags and nothing else."""
-    made = flags.make(group, parse())
+    made = make(group, parse())
     for field in dataclasses.fields(group):
         assert getattr(made, field.name) == default_of(field)
 
 
 def test_make_takes_given_values():
-    made = flags.make(LotteryTicket, parse("--rounds=7", "--rewind_to=trained_dense"))
+    made = make(LotteryTicket, parse("--rounds=7", "--rewind_to=trained_dense"))
     assert made == LotteryTicket(rounds=7, rewind_to="trained_dense")
 
 

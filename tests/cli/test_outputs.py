@@ -14,8 +14,9 @@ from matplotlib import image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiments.runs import options as flags
-from experiments.runs.results import cost_table, markdown, markdown_table, table
+from experiments.runs.results import cost_table, markdown, table
 from robust_sparse_tf import export
+from robust_sparse_tf.texts import markdown_table
 
 # What is printed
 

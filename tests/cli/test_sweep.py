@@ -15,9 +15,10 @@ from study_cells import write_report
 from sweep_cells import GRID, SHARED
 
 from experiments import sweep
+from experiments.cli.flags import as_flag
 from experiments.runs import options as flags
 from experiments.runs.directory import run_name
-from experiments.sweeps.grid import as_flag, cells
+from experiments.sweeps.grid import cells
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 600  # seconds; a guard against a sweep that hangs

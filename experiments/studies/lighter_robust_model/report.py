@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 from experiments.reports import measures, published
-from experiments.runs.results import markdown_table
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import (
     Cell,
@@ -23,6 +22,7 @@ from experiments.studies.cells import (
 from experiments.studies.lighter_robust_model import figures
 from experiments.studies.lighter_robust_model import findings as held
 from robust_sparse_tf import models
+from robust_sparse_tf.texts import markdown_table
 
 STUDY = "lighter_robust_model"
 # The attack of training, and the study's table of it.

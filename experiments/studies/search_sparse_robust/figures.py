@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.cli.figures import panels, viridis
-from experiments.runs.results import deviation, validation_loss
+from experiments.cli.tables import deviation
+from experiments.runs.results import validation_loss
 from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
 from experiments.studies.search_sparse_robust.protocol import unlike_published
 from robust_sparse_tf import files

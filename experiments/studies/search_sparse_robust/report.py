@@ -6,7 +6,6 @@ Lottery tickets of LeNet-300-100 on digits and fashion, trained naturally, with 
 from typing import Any, NamedTuple
 
 from experiments.reports import published
-from experiments.runs.results import markdown_table
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import (
     Cell,
@@ -20,6 +19,7 @@ from experiments.studies.cells import (
 )
 from experiments.studies.search_sparse_robust import figures, findings, strategies
 from experiments.studies.search_sparse_robust.protocol import unlike_published
+from robust_sparse_tf.texts import markdown_table
 
 STUDY = "search_sparse_robust"
 DENSITIES = figures.DENSITIES

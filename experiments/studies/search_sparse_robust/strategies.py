@@ -3,10 +3,10 @@
 import statistics
 from typing import Any
 
-from experiments.runs.results import markdown_table
 from experiments.studies.cells import Cell, accuracy, flag, how, nearest_round, select, values_of
 from experiments.studies.search_sparse_robust.figures import DENSITIES
 from experiments.studies.search_sparse_robust.protocol import unlike_published
+from robust_sparse_tf.texts import markdown_table
 
 
 def compare(cells: list[Cell]) -> list[dict[str, Any]]:

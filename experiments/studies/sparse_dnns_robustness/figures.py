@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.cli.figures import panels
-from experiments.runs.results import deviation
+from experiments.cli.tables import deviation
 from robust_sparse_tf import files
 
 if TYPE_CHECKING:

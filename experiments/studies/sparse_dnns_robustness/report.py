@@ -7,11 +7,12 @@ import os
 import statistics
 from typing import Any
 
+from experiments.cli.tables import deviation
 from experiments.reports import measures, published
-from experiments.runs.results import deviation, markdown_table
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import Cell, flag, measurements, select
 from experiments.studies.sparse_dnns_robustness import figures
+from robust_sparse_tf.texts import markdown_table
 
 STUDY = "sparse_dnns_robustness"
 NETWORKS = figures.NETWORKS

@@ -11,6 +11,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import PGD, Attack, RandomIntensity
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, RunWarning
+from robust_sparse_tf.texts import percent
 
 _IMAGES = 200
 _LEAST = 0.1  # of 200 images, three standard deviations of a difference by chance
@@ -135,11 +136,13 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         now, best = history[-1], max(history, key=lambda check: check.accuracy)
         line = (
             f"catastrophic overfitting at step {now.step}: of {len(self._labels)} training images "
-            f"{_percent(now.own_accuracy)} stand {type(self._own).__name__}, which is "
-            f"trained on, but {_percent(now.accuracy)} {type(self._strong).__name__}"
+            f"{percent(now.own_accuracy, digits=1)} % stand {type(self._own).__name__}, which is "
+            f"trained on, but {percent(now.accuracy, digits=1)} % {type(self._strong).__name__}"
         )
         if best.accuracy > now.accuracy:
-            line += f", which at best, at step {best.step}, {_percent(best.accuracy)} did"
+            line += (
+                f", which at best, at step {best.step}, {percent(best.accuracy, digits=1)} % did"
+            )
         return line
 
     def _accuracies(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -178,7 +181,3 @@ def signs(history: Sequence[Check], fall: float = 0.5) -> list[int]:
             seen = True
         best = max(best, accuracy)
     return found
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"

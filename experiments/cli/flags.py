@@ -1,0 +1,114 @@
+"""Flags from the fields of option classes, and options from the flags."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from absl import flags
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import allowed, default_of, kind, make
+
+
+def parse(
+    argv: list[str],
+    fields: Iterable[dataclasses.Field],
+    repeated: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The value of each flag of a command.
+
+    Args:
+        argv: the command line, whose first word is the program's name.
+        fields: made by `option`; each is a flag of its name.
+        repeated: further flags that may be given several times, with their help; their values are
+            lists of strings.
+
+    Raises:
+        InputError: for an unknown flag, a value of the wrong kind, or a missing flagfile.
+    """
+    known, repeated = list(fields), repeated or {}
+    values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "file of flags, one a line", flag_values=values)
+    for field in known:
+        _define(field, values)
+    for name, meaning in repeated.items():
+        flags.DEFINE_multi_string(name, [], meaning, flag_values=values)
+    try:
+        rest = values(argv)[1:]
+    except flags.Error as error:
+        message = " ".join(str(error).split()).removeprefix("ERROR:: ")
+        raise InputError(f"{message}; --help lists all flags") from error
+    if rest:
+        raise InputError(f"{rest[0]}: is not a flag; flags start with --")
+    found = {field.name: _value(field, getattr(values, field.name)) for field in known}
+    return found | {name: getattr(values, name) for name in repeated}
+
+
+def parse_group(argv: list[str], group: type) -> Any:
+    """The options of a command whose flags are one option class.
+
+    Raises:
+        InputError: as `parse`, and for values that the class does not allow.
+    """
+    return make(group, parse(argv, dataclasses.fields(group)))
+
+
+def help_of_group(group: type, usage: str) -> str:
+    """All flags of a command whose flags are one option class."""
+    lines = [f"{usage} [--flagfile=FILE] [--FLAG=VALUE ...]", "", (group.__doc__ or "").strip()]
+    for field in dataclasses.fields(group):
+        lines += describe(field)
+    return "\n".join(lines)
+
+
+def describe(field: dataclasses.Field, default: str = "") -> list[str]:
+    """Two lines on a flag: its meaning, and its unit, default and allowed values.
+
+    Args:
+        field: made by `option`.
+        default: in words; "" for the field's own.
+    """
+    unit, rule = field.metadata["unit"], allowed(field)
+    shown = default or field.metadata["shown"] or _shown(default_of(field))
+    detail = [f"default: {shown}" + (f" {unit}" if unit and shown != "none" else "")]
+    if rule != "any value":
+        detail.append(rule)
+    return [f"  --{field.name}: {field.metadata['help']}", f"      ({'; '.join(detail)})"]
+
+
+def as_flag(name: str, value: Any) -> str:
+    """A flag and its value as a word of a command line."""
+    if isinstance(value, list):
+        value = ",".join(value)
+    elif isinstance(value, dict):
+        value = json.dumps(value)
+    return f"--{name}={value}"
+
+
+def _shown(default: Any) -> str:
+    if default is None or default in ("", []):
+        return "none"
+    return ",".join(default) if isinstance(default, list) else json.dumps(default)
+
+
+def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:
+    define = {
+        bool: flags.DEFINE_boolean,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        dict: flags.DEFINE_string,
+        list: flags.DEFINE_list,
+    }[kind(field)]
+    define(field.name, default_of(field), field.metadata["help"], flag_values=values)
+
+
+def _value(field: dataclasses.Field, value: Any) -> Any:
+    """A flag's value as its option takes it."""
+    if kind(field) is not dict or value is None:
+        return value
+    try:
+        return dict(json.loads(value))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{field.name}={value}: must be a JSON object") from error

@@ -25,7 +25,7 @@ def naming(path: str) -> Iterator[None]:
         yield
     except _refused() as error:
         # "PATH; reason [Op:NAME]", and sometimes more lines.
-        reason = error.message.splitlines()[0].rsplit("; ", 1)[-1].split(" [Op:")[0]
+        reason = str(error).splitlines()[0].rsplit("; ", 1)[-1].split(" [Op:")[0]
         raise WriteError(errno.EIO, reason, path) from error
     except OSError as error:
         raise WriteError(error.errno or errno.EIO, error.strerror or str(error), path) from error

@@ -59,12 +59,12 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def kind(field: dataclasses.Field) -> type:
+def kind(field: dataclasses.Field[Any]) -> type:
     """The type of an option's value, where it is given."""
     return field.metadata["kind"]
 
 
-def default_of(field: dataclasses.Field) -> Any:
+def default_of(field: dataclasses.Field[Any]) -> Any:
     """The default value of a field made by `option`."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
@@ -77,7 +77,7 @@ def make(cls: type, values: Mapping[str, Any]) -> Any:
     return cls(**{name: value for name, value in values.items() if name in names})
 
 
-def allowed(field: dataclasses.Field) -> str:
+def allowed(field: dataclasses.Field[Any]) -> str:
     """The values a field accepts, in words."""
     rule = field.metadata
     if rule["choices"]:

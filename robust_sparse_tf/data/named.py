@@ -18,7 +18,7 @@ def load(
     data_dir: str = "",
     validation_size: int = -1,
     test_size: int = 0,
-    classes: Sequence[int] = (),
+    classes: Sequence[int | str] = (),
     seed: int = 0,
 ) -> tuple[Split, Split, Split]:
     """Loads a named data set as (train, validation, test).
@@ -65,7 +65,9 @@ def load(
     )
 
 
-def load_test(dataset: str = "digits", *, data_dir: str = "", classes: Sequence[int] = ()) -> Split:
+def load_test(
+    dataset: str = "digits", *, data_dir: str = "", classes: Sequence[int | str] = ()
+) -> Split:
     """The test split of `load` alone, without reading the training images.
 
     Raises:
@@ -88,7 +90,7 @@ def _read(options: DataOptions, *parts: str) -> tuple[list[_Arrays], int]:
     return [_only(chosen, *part_of(part)) for part in parts], len(chosen)
 
 
-def _chosen(classes: list, num_classes: int) -> list[int]:
+def _chosen(classes: Sequence[str | int], num_classes: int) -> list[int]:
     """Classes as numbers, which as flags are words."""
     found = [int(word) if str(word).isdecimal() else -1 for word in classes]
     known = set(range(num_classes)) & set(found)

@@ -1,6 +1,7 @@
 """Which images, by name."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from robust_sparse_tf.options import check, option
 
@@ -25,7 +26,7 @@ class DataOptions:
     test_size: int = option(
         0, "first images of test that training's evaluations see (0: all)", unit="images", minimum=0
     )
-    classes: list = option(
+    classes: Sequence[str | int] = option(
         [],
         "only images of these classes, separated by commas, whose labels become 0, 1 and so on in "
         "this order (default: all)",

@@ -169,7 +169,7 @@ def resnet50(
 
 def _resnet(
     name: str,
-    first_layers: list,
+    first_layers: list[keras.layers.Layer],
     num_classes: int,
     width: float,
     filters: Sequence[int],

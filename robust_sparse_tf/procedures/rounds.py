@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +71,7 @@ class Rounds:
         minimum=0,
     )
     evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
-    evaluate_at: list = option(
+    evaluate_at: Sequence[str | int] = option(
         [], "further iterations after which to evaluate, separated by commas", unit="iterations"
     )
 
@@ -193,7 +193,9 @@ class _Run:
     def next_stop(self) -> int:
         return self.options.next_stop(self.round, self.iteration, self.between.stops)
 
-    def train_to(self, iteration: int, train: Split, callbacks: list) -> None:
+    def train_to(
+        self, iteration: int, train: Split, callbacks: list[keras.callbacks.Callback]
+    ) -> None:
         steps = iteration - self.iteration
         history = self.model.fit(
             train, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=callbacks

@@ -1,5 +1,7 @@
 """A tf_keras model whose own train step keeps and changes its masks."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +11,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import slots
-from robust_sparse_tf.sparsity.methods.base import Method
+from robust_sparse_tf.sparsity.methods.base import Batches, Method
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.wrapper import masked_weights, wrap
@@ -51,7 +53,7 @@ class SparseModel(keras.Model):
             for number, shape in enumerate(shapes if self.method.remembers else [])
         ]
 
-    def start(self, data: Iterable | None = None) -> None:
+    def start(self, data: Batches | None = None) -> None:
         """Lets the method choose the first masks."""
         self.method.start(self, data)
         for seen, entry in zip(self.ever_active, masked_weights(self), strict=False):
@@ -103,7 +105,7 @@ class SparseModel(keras.Model):
         return {"network": network.get_config(), "method": method}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SparseModel":
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
         """The inverse of `get_config`; the masks come with the weights."""
         network = keras.Model.from_config(config["network"], custom_objects)
         return cls(network.input, network.output, _method(config["method"]), network.name)
@@ -124,7 +126,7 @@ keras.saving.get_custom_objects()[SparseModel.__name__] = SparseModel
 
 
 def sparsify(
-    model: keras.Model, method: Method | None = None, *, data: Iterable | None = None
+    model: keras.Model, method: Method | None = None, *, data: Batches | None = None
 ) -> SparseModel:
     """A model with a mask on each prunable weight, made and kept sparse by a method.
 

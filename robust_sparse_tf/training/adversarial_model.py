@@ -1,6 +1,6 @@
 """Adversarial training as a tf_keras model with its own train step."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tf_keras as keras
@@ -13,6 +13,8 @@ from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.objectives import Mixed
 
+# A part of a batch: images, labels, and noise where the attack starts from some.
+_Part: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]
 # Layers whose output for one example depends on nothing but that example and the weights.
 _PURE_LAYERS = (
     keras.layers.InputLayer,
@@ -190,7 +192,7 @@ class AdversarialModel(keras.Model):
 
     def _gradients(
         self, attack: Ascent | None, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None
-    ) -> tuple:
+    ) -> tuple[list[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """Gradients of the objective summed over a part of the batch, and results of each example.
 
         Returns:
@@ -238,7 +240,7 @@ class AdversarialModel(keras.Model):
         weight = self.objective.clean_weight
         return weight * clean + (1 - weight) * robust
 
-    def _parts(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> list[tuple]:
+    def _parts(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> list[_Part]:
         """The batch cut into as many equal parts as there are branches, where that is possible."""
         count = self._branches
         if not x.shape[0] or x.shape[0] % count:

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from etils import epy
 
@@ -21,6 +21,9 @@ with epy.lazy_imports():
     import tf_keras as keras
 
     from robust_sparse_tf.sparsity import wrapper
+
+Batches: TypeAlias = "Iterable[tuple[tf.Tensor, tf.Tensor]]"
+"""Batches (images, labels)."""
 
 
 class LayerState(NamedTuple):
@@ -67,7 +70,7 @@ class Method:
     def __post_init__(self) -> None:
         check(self)
 
-    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+    def start(self, model: keras.Model, data: Batches | None = None) -> None:
         """Chooses the first masks of a model from `wrap`; by default all weights stay.
 
         Args:
@@ -261,7 +264,7 @@ class Pruner(Method, abc.ABC):
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
         """The masks, bool [inputs, outputs]; what is not active now stays away in any case."""
 
-    def prune(self, model: keras.Model, data: Iterable | None = None) -> None:
+    def prune(self, model: keras.Model, data: Batches | None = None) -> None:
         """Prunes a wrapped model: assigns the masks and stores the weights masked.
 
         Args:
@@ -273,7 +276,7 @@ class Pruner(Method, abc.ABC):
         pairs = zip(self.masks(layers), layers, strict=True)
         set_masks(model, [mask & layer.active for mask, layer in pairs])
 
-    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+    def start(self, model: keras.Model, data: Batches | None = None) -> None:
         """See `Method.start`."""
         self.prune(model)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterable
 
 from etils import epy
 
@@ -12,6 +11,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods import schedule
 from robust_sparse_tf.sparsity.methods.base import (
+    Batches,
     Change,
     LayerState,
     Scheduled,
@@ -63,7 +63,7 @@ class Dynamic(Targeted, Scheduled):
                 f"stop_step={self.stop_step}: must be above start_step={self.start_step}"
             )
 
-    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+    def start(self, model: keras.Model, data: Batches | None = None) -> None:
         """Draws random masks; a model that is sparse already keeps its own."""
         layers = layer_states(model)
         self.structures(layers)

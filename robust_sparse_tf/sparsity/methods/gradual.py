@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity.methods.base import (
+    Batches,
     Change,
     LayerState,
     Scheduled,
@@ -68,7 +68,7 @@ class GradualMagnitude(Targeted, Scheduled):
             **common,
         )
 
-    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+    def start(self, model: keras.Model, data: Batches | None = None) -> None:
         """Takes nothing away yet, and refuses what does not fit the layers."""
         layers = layer_states(model)
         self.keep(layers, magnitudes(layers))

@@ -27,7 +27,9 @@ class GraSP(LossSaliency):
     _: dataclasses.KW_ONLY
     temperature: float = option(200.0, "what the logits are divided by", above=0)
 
-    def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
+    def batch_scores(
+        self, model: keras.Model, batches: list[tuple[tf.Tensor, tf.Tensor]]
+    ) -> list[tf.Tensor]:
         """See `LossSaliency.batch_scores`."""
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
         with tf.GradientTape() as outer:

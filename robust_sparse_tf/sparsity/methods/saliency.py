@@ -6,14 +6,14 @@ import abc
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from etils import epy
 
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity import distribution
-from robust_sparse_tf.sparsity.methods.base import Targeted, layer_states, set_masks
+from robust_sparse_tf.sparsity.methods.base import Batches, Targeted, layer_states, set_masks
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -31,7 +31,7 @@ class Saliency(Targeted, abc.ABC):
         "global", "how density is spread", choices=(*distribution.NAMES, "global")
     )
 
-    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+    def start(self, model: keras.Model, data: Batches | None = None) -> None:
         """See `Method.start`.
 
         Raises:
@@ -39,9 +39,7 @@ class Saliency(Targeted, abc.ABC):
         """
         self.prune(model, data)
 
-    def prune(
-        self, model: keras.Model, data: Iterable | None = None, progress: float = 1.0
-    ) -> None:
+    def prune(self, model: keras.Model, data: Batches | None = None, progress: float = 1.0) -> None:
         """Scores the weights of a wrapped model and takes a share of those to take away."""
         layers = layer_states(model)
         entries = list(wrapper.masked_weights(model))
@@ -61,7 +59,7 @@ class Saliency(Targeted, abc.ABC):
         set_masks(model, [m & layer.active for m, layer in zip(masks, layers, strict=True)])
 
     @abc.abstractmethod
-    def scores(self, model: keras.Model, data: Iterable | None) -> list[tf.Tensor]:
+    def scores(self, model: keras.Model, data: Batches | None) -> list[tf.Tensor]:
         """The score of each weight: float32, shaped as the weights. No variable changes."""
 
 
@@ -74,7 +72,7 @@ class LossSaliency(Saliency):
         1, "batches over which the scores are added up", unit="batches", minimum=1
     )
 
-    def scores(self, model: keras.Model, data: Iterable | None) -> list[tf.Tensor]:
+    def scores(self, model: keras.Model, data: Batches | None) -> list[tf.Tensor]:
         """See `Saliency.scores`.
 
         Raises:
@@ -93,7 +91,9 @@ class LossSaliency(Saliency):
             return self.batch_scores(model, batches)
 
     @abc.abstractmethod
-    def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
+    def batch_scores(
+        self, model: keras.Model, batches: list[tuple[tf.Tensor, tf.Tensor]]
+    ) -> list[tf.Tensor]:
         """The scores from given batches; moving statistics may change."""
 
 

@@ -23,7 +23,9 @@ class SNIP(LossSaliency):
     equations 4 and 5.
     """
 
-    def batch_scores(self, model: keras.Model, batches: list[tuple]) -> list[tf.Tensor]:
+    def batch_scores(
+        self, model: keras.Model, batches: list[tuple[tf.Tensor, tf.Tensor]]
+    ) -> list[tf.Tensor]:
         """See `LossSaliency.batch_scores`."""
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
         with tf.GradientTape() as tape:

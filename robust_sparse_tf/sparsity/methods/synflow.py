@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 from etils import epy
 
 from robust_sparse_tf.options import option
+from robust_sparse_tf.sparsity.methods.base import Batches
 from robust_sparse_tf.sparsity.methods.saliency import Saliency, unchanged
 
 with epy.lazy_imports():
@@ -29,13 +29,13 @@ class SynFlow(Saliency):
     _: dataclasses.KW_ONLY
     prune_steps: int = option(100, "steps of pruning before training", unit="steps", minimum=1)
 
-    def start(self, model: keras.Model, data: Iterable | None = None) -> None:
+    def start(self, model: keras.Model, data: Batches | None = None) -> None:
         """See `Method.start`."""
         for iteration in range(1, self.prune_steps + 1):
             removed = 1 - self.density ** (iteration / self.prune_steps)
             self.prune(model, progress=removed / (1 - self.density) if removed else 1.0)
 
-    def scores(self, model: keras.Model, data: Iterable | None = None) -> list[tf.Tensor]:
+    def scores(self, model: keras.Model, data: Batches | None = None) -> list[tf.Tensor]:
         """See `Saliency.scores`."""
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
         ones = tf.ones([1, *model.input_shape[1:]])

@@ -111,7 +111,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
             steps=10,
         )
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Checks the model where that is due."""
         step = int(self.model.step.numpy())
         if step // self._every == self._last // self._every:

@@ -17,7 +17,7 @@ class FlyingBirdFeedback(keras.callbacks.Callback):
         self._losses: list[float] = []
         self._gaps: list[float] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks at the epoch's figures.
 
         Raises:

@@ -20,7 +20,7 @@ class MaskKeeper(keras.callbacks.Callback):
     With `steps_per_execution` above 1 that is after each execution.
     """
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Takes the masks over.
 
         Raises:
@@ -35,7 +35,7 @@ class MaskKeeper(keras.callbacks.Callback):
             self.model.make_train_function(force=True)  # an earlier fit has traced the schedule
         slots.build(self.model.optimizer, self.model.trainable_variables)
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stores the weights masked."""
         store_masked(self._network())
 

@@ -1,11 +1,14 @@
 """Dynamic sparsity at batch ends."""
 
-from collections.abc import Callable, Iterable, Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states
+from robust_sparse_tf.sparsity.methods.base import Batches
 from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -30,7 +33,7 @@ class Regrow(MaskKeeper):
     """
 
     def __init__(
-        self, method: Dynamic, data: Iterable | None = None, loss: Loss | None = None
+        self, method: Dynamic, data: Batches | None = None, loss: Loss | None = None
     ) -> None:
         super().__init__()
         name = type(method).__name__
@@ -41,9 +44,9 @@ class Regrow(MaskKeeper):
         if data is None and isinstance(method, RigL):
             raise InputError(f"method {name}: needs data, as it grows by gradients")
         self._method, self._data, self._loss = method, data, loss
-        self._batches: Iterator = iter(())
+        self._batches: Iterator[tuple[tf.Tensor, tf.Tensor]] = iter(())
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Draws the first masks, where the model is dense so far."""
         super().on_train_begin(logs)
         if self._data is not None and self._loss is None:
@@ -53,7 +56,7 @@ class Regrow(MaskKeeper):
             self._loss = type(self.model.compiled_loss)(self.model.loss)
         self._method.start(self._network())
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Changes the masks where they are due."""
         super().on_train_batch_end(batch, logs)
         steps = self.steps()
@@ -79,7 +82,7 @@ class Regrow(MaskKeeper):
         gradients = tape.gradient(value, [entry.weight for entry in entries])
         return {e.name: tf.convert_to_tensor(g) for e, g in zip(entries, gradients, strict=True)}
 
-    def _next_batch(self, data: Iterable) -> tuple[tf.Tensor, tf.Tensor]:
+    def _next_batch(self, data: Batches) -> tuple[tf.Tensor, tf.Tensor]:
         batch = next(self._batches, None)
         if batch is None:
             self._batches = iter(data)

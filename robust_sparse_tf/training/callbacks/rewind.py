@@ -41,7 +41,7 @@ class Rewind(MaskKeeper):
         self._optimizer: list[np.ndarray] = []
         self._first_step = 0
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Keeps the weights and the optimizer as they are."""
         super().on_train_begin(logs)
         self._weights, self._variables = None, strip(self._network()).weights
@@ -49,12 +49,12 @@ class Rewind(MaskKeeper):
         self._first_step = int(self.steps())
         self._keep()
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Keeps the weights of the rewind step."""
         super().on_train_batch_end(batch, logs)
         self._keep()
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Prunes and rewinds at the end of a round."""
         if (epoch + 1) % self._round_epochs or epoch + 1 == self.params["epochs"]:
             return

@@ -25,7 +25,7 @@ class SparsityLog(keras.callbacks.Callback):
         super().__init__()
         self._writer = tf.summary.create_file_writer(log_dir)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes one point of each scalar."""
         found = statistics(self.model)
         scalars = {k: v for k, v in found.items() if k in _OF_ALL and v is not None}

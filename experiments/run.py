@@ -46,7 +46,7 @@ def _show(path: str, results: dict[str, Any]) -> None:
             print(os.path.join(path, name))
 
 
-def _show_warning(message: Warning, category: type[Warning], *_: Any, **__: Any) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, RunWarning):
         print(f"warning: {message}", file=sys.stderr, flush=True)
 

@@ -113,9 +113,9 @@ def _saved_model(path: str) -> Logits:
     (exit_,) = serve.structured_outputs
 
     def logits(x: tf.Tensor) -> tf.Tensor:
-        return serve(**{entry: x})[exit_]
+        # By way of the object, whose variables live as long as it does.
+        return loaded.signatures["serving_default"](**{entry: x})[exit_]
 
-    logits.loaded = loaded  # whose variables live as long as it does
     return logits
 
 

@@ -18,7 +18,7 @@ from robust_sparse_tf.evaluation.inputs import batches
 
 # DeepFool's authors clip nothing, and the theorems on linear models speak of inputs of any value.
 # The study's r_2 of linear models are near the theorem's, and can only so be.
-_UNCLIPPED = {"low": -1e6, "high": 1e6}
+_LOW, _HIGH = -1e6, 1e6  # no bounds: far from where any image is
 _LIPSCHITZ_BATCH = 20  # images; each needs matrices of a layer's inputs by its outputs
 
 
@@ -34,7 +34,7 @@ def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> M
 
 
 def _deepfool(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
-    attack = DeepFool(steps=options.deepfool_steps, **_UNCLIPPED)
+    attack = DeepFool(steps=options.deepfool_steps, low=_LOW, high=_HIGH)
     return {"r_2_deepfool": evaluation.r_2(network, test, attack)}
 
 

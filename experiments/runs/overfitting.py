@@ -41,7 +41,8 @@ class OverfittingWatch:
         if mode != "ignore" and _takes_one_step(model.attack):
             self._watch = catastrophic_overfitting.CatastrophicOverfitting(train)
             self._watch.set_model(model)
-        self._round, self._history = 0, []
+        self._round = 0
+        self._history: list[catastrophic_overfitting.Check] = []
         self.warnings: list[str] = []
 
     def figures(self) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class OverfittingWatch:
             warnings.warn(self.warnings[-1], RunWarning, stacklevel=2)
 
     def _look(self, record: dict[str, Any]) -> bool:
-        if "overfitting" not in record:
+        if self._watch is None or "overfitting" not in record:
             return False
         if record["round"] != self._round:
             self._round, self._history = record["round"], []

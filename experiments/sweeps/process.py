@@ -53,14 +53,14 @@ def run(
         return 1, f"cannot be run: {error}"
 
 
-def _copy(child: subprocess.Popen, file: BinaryIO) -> str:
+def _copy(child: subprocess.Popen[bytes], file: BinaryIO) -> str:
     """Copies what a process prints to its end; returns the last line that is not blank.
 
     The log does not say which line that is, as another sweep may write there at the same time.
     """
     said = b""
     try:
-        for line in child.stdout:
+        for line in child.stdout or ():
             file.write(line)
             said = line.strip() or said
     except BaseException:

@@ -13,8 +13,6 @@ from rich.text import Text
 from experiments.sweeps.process import last_line
 from experiments.sweeps.scheduler import Cell, Event
 
-_PLAIN = dict(markup=False, highlight=False, soft_wrap=True)
-
 
 class SweepProgress:
     """Shows how many cells are done, and on a terminal what each that runs printed last.
@@ -61,13 +59,13 @@ class SweepProgress:
             self._say(f"{label} {self._details[cell.name]}")
         elif event is Event.AGAIN:
             del self._running[cell]
-            self._console.print(f"{label}: is tried again, {why}", **_PLAIN)
+            self._print(f"{label}: is tried again, {why}")
         elif event is Event.DONE:
             self._say(f"{label}: done in {self._count(cell):.0f} s")
         elif event is Event.FAILED:
             self._failed += 1
             self._count(cell)
-            self._console.print(f"{label}: failed, {why}", **_PLAIN)
+            self._print(f"{label}: failed, {why}")
 
     def _count(self, cell: Cell) -> float:
         """Counts an ended cell; returns the seconds that it took."""
@@ -78,8 +76,11 @@ class SweepProgress:
     def _say(self, line: str) -> None:
         """Prints what the display of a terminal shows by itself."""
         if not self._console.is_terminal:
-            self._console.print(line, **_PLAIN)
+            self._print(line)
             self._console.file.flush()
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> Group:
         """The bar, and a line for each cell that runs."""

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import functools
 import importlib.util
+import logging
 import os
 import secrets
 import signal
@@ -139,7 +140,7 @@ class _Job:
 
     cell: Cell
     earliest: float = 0.0  # next start, on the monotonic clock
-    ends: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    ends: collections.Counter[End] = dataclasses.field(default_factory=collections.Counter)
 
 
 class _Schedule:
@@ -258,19 +259,19 @@ class _Ray:
 
     def _connect(self, address: str | None) -> str:
         """Connects to a cluster, or starts Ray here; returns what a cluster said against it."""
-        quiet = dict(logging_level="ERROR", log_to_driver=False)
         if not address:
             self._ray.init(
                 "local",  # whatever RAY_ADDRESS says
                 num_cpus=cores(),
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE,
-                _temp_dir=self._files.name,
-                **quiet,
+                _temp_dir=self._files and self._files.name,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
             )
             return ""
         try:
-            self._ray.init(address, **quiet)
+            self._ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
         except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
             return str(error).strip().split("\n")[0] or type(error).__name__
         return ""

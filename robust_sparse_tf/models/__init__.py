@@ -1,5 +1,10 @@
 """The field's architectures: plain tf_keras models that return logits."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from robust_sparse_tf.models.capacity_cnn import binary_cnn, capacity_cnn
 from robust_sparse_tf.models.lenet import lenet5, lenet_300_100
 from robust_sparse_tf.models.linear import binary_linear, linear
@@ -9,7 +14,10 @@ from robust_sparse_tf.models.parts import CIFAR10_MEAN, CIFAR10_STD
 from robust_sparse_tf.models.resnet import resnet18, resnet20, resnet32, resnet34, resnet50
 from robust_sparse_tf.models.vgg import vgg16, vgg_like
 
-BY_NAME = {
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+BY_NAME: dict[str, Callable[..., keras.Model]] = {
     "lenet_300_100": lenet_300_100,
     "lenet5": lenet5,
     "linear": linear,

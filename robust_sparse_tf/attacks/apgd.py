@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from etils import epy
 
-from robust_sparse_tf.attacks import apgd_l1, norms
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.apgd_l1 import Sparse
+from robust_sparse_tf.attacks.apgd_rules import Climb, Halving, Rule
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
 from robust_sparse_tf.attacks.deepfool import likeliest_others
 from robust_sparse_tf.attacks.dlr import check_classes, dlr, targeted_dlr
@@ -19,9 +21,6 @@ from robust_sparse_tf.options import option
 
 with epy.lazy_imports():
     import tensorflow as tf
-
-MOMENTUM = 0.75  # share of the step itself in where an iterate goes
-RHO = 0.75  # share of steps that must raise the loss for the step size to stay
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,11 +98,11 @@ class APGD(Bounded):
 
         `targets` matter to `targeted_dlr` only.
         """
-        rule = (apgd_l1.Sparse if self.norm == "l1" else _Halving)(self, self.steps)
+        rule: Rule[Any] = (Sparse if self.norm == "l1" else Halving)(self, self.steps)
         start = rule.project(x, x + norms.uniform(tf.shape(x), self.norm, self.epsilon, seed))
 
         def step(number: tf.Tensor, state: _State) -> tuple[_State, tf.Tensor]:
-            now, before, x, pace = state.now, state.before, state.x, state.pace
+            x, now = state.x, state.now
 
             def loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
                 if self.loss == "targeted_dlr":
@@ -117,10 +116,11 @@ class APGD(Bounded):
             better = fooled | (worth > state.best.score)
             best = state.best.keep(better, now, worth)
             uphill = norms.select(better, gradient, state.uphill)
-            pace, again = rule.adapt(number, pace, worth, best.score, best.x - x)
+            climb = Climb(number, x, now, state.before, worth, best)
+            pace, again = rule.adapt(state.pace, climb)
             now = norms.select(again, best.x, now)
             gradient = norms.select(again, uphill, gradient)
-            after = rule.move(number, x, now, before, gradient, pace)
+            after = rule.move(pace, climb._replace(now=now), gradient)
             new = _State(x, state.labels, state.targets, after, now, best, uphill, fooled, pace)
             return new, fooled
 
@@ -145,86 +145,4 @@ class _State(NamedTuple):
     best: Best
     uphill: tf.Tensor  # gradient at best
     fooled: tf.Tensor
-    pace: _Pace | apgd_l1.Pace
-
-
-class _Pace(NamedTuple):
-    """What an example's next step depends on; [batch] each."""
-
-    size: tf.Tensor  # length of the step
-    halved: tf.Tensor  # bool, at the last checkpoint
-    most: tf.Tensor  # largest worth at the last checkpoint
-    last: tf.Tensor  # worth of the last iterate
-    rises: tf.Tensor  # steps since the last checkpoint that raised the worth
-
-
-class _Halving:
-    """Steps with momentum in linf and l2, of half the size where they do not help."""
-
-    def __init__(self, attack: Bounded, steps: int) -> None:
-        self.attack = attack
-        self.project = attack.project
-        # At each checkpoint the steps since the one before it, elsewhere 0.
-        self.since = [0] * (steps + 1)
-        points = checkpoints(steps)
-        for before, point in zip(points, points[1:], strict=False):
-            self.since[point] = point - before
-
-    def begin(self, x: tf.Tensor) -> _Pace:
-        """Twice epsilon: the whole ball."""
-        zeros = tf.zeros(tf.shape(x)[:1])
-        size = zeros + 2 * self.attack.epsilon
-        return _Pace(size, tf.zeros_like(zeros, tf.bool), _least(x), _least(x), zeros)
-
-    def adapt(
-        self, number: tf.Tensor, pace: _Pace, worth: tf.Tensor, most: tf.Tensor, change: tf.Tensor
-    ) -> tuple[_Pace, tf.Tensor]:
-        """At a checkpoint the paper's conditions 1 and 2, and where to go back to best."""
-        del change
-        since = tf.gather(tf.constant(self.since, tf.float32), number)
-        due = since > 0
-        start = number == 0
-        # The first iterate is no rise.
-        rises = tf.where(start, 0.0, pace.rises + tf.cast(worth > pace.last, tf.float32))
-        stuck = ~pace.halved & (most == pace.most)
-        halve = due & ((rises < RHO * since) | stuck)
-        new = _Pace(
-            tf.where(halve, pace.size / 2, pace.size),
-            tf.where(due, halve, pace.halved),
-            tf.where(due | start, most, pace.most),
-            tf.where(halve, most, worth),
-            tf.where(due, 0.0, rises),
-        )
-        return new, halve
-
-    def move(
-        self,
-        number: tf.Tensor,
-        x: tf.Tensor,
-        now: tf.Tensor,
-        before: tf.Tensor,
-        gradient: tf.Tensor,
-        pace: _Pace,
-    ) -> tf.Tensor:
-        """Algorithm 1; the first step is without momentum."""
-        if self.attack.norm == "l2":
-            # Gradients of a saturated loss are too small to be squared.
-            largest = norms.spread(tf.maximum(norms.distance(gradient, "linf"), 1e-37), gradient)
-            gradient = gradient / largest
-        stepped = norms.steepest(gradient, self.attack.norm, norms.spread(pace.size, x))
-        straight = self.project(x, now + stepped)
-        share = tf.where(number == 0, 1.0, MOMENTUM)
-        return self.project(x, now + share * (straight - now) + (1 - share) * (now - before))
-
-
-def checkpoints(steps: int) -> list[int]:
-    """The steps, from 0 on, at which step sizes may change: `w` of the paper."""
-    # In hundredths of all steps, which unlike fractions add up exactly.
-    shares = [0, 22]
-    while shares[-1] <= 100:
-        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 3, 6))
-    return sorted({-(-share * steps // 100) for share in shares[:-1]})
-
-
-def _least(x: tf.Tensor) -> tf.Tensor:
-    return tf.fill(tf.shape(x)[:1], tf.float32.min)
+    pace: Any  # the rule's own

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from etils import epy
 
 from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.attacks.apgd_rules import Climb
+from robust_sparse_tf.attacks.ball import Ball
 from robust_sparse_tf.attacks.base import Bounded
 
 with epy.lazy_imports():
@@ -19,31 +21,31 @@ with epy.lazy_imports():
 HALVINGS = 30  # of an interval, after which its ends are equal to float32's precision
 
 
-def project(
-    x: tf.Tensor, adversarial: tf.Tensor, epsilon: float, low: float, high: float
-) -> tf.Tensor:
+def project(x: tf.Tensor, adversarial: tf.Tensor, ball: Ball) -> tf.Tensor:
     """The nearest point within l1 distance epsilon of x and with entries from low to high.
 
-    Each entry moves by its difference less a common threshold, at most to the
-    clip range. The threshold is found by halving an interval, to float32's precision.
+    `Ball.project` clips after it has projected, which is not the nearest point in l1. Here each
+    entry moves by its difference less a common threshold, at most to the end of the range. The
+    threshold is found by halving an interval, to float32's precision.
 
     Args:
-        x: float32 [batch, ...], within the clip range.
+        x: the ball's middle: float32 [batch, ...] from low to high.
         adversarial: any points, shaped as x.
-        epsilon: radius of the ball.
-        low: least value of an entry.
-        high: largest value of an entry.
+        ball: of l1.
+
+    Returns:
+        float32, shaped as x.
     """
     difference = tf.reshape(adversarial - x, [tf.shape(x)[0], -1])
     flat = tf.reshape(x, tf.shape(difference))
     size = tf.abs(difference)
-    room = tf.where(difference > 0, high - flat, flat - low)
+    room = tf.where(difference > 0, ball.high - flat, flat - ball.low)
 
     def moved(threshold: tf.Tensor) -> tf.Tensor:
         return tf.maximum(tf.minimum(size - threshold, room), 0.0)
 
     def fits(threshold: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(moved(threshold), axis=1, keepdims=True) <= epsilon
+        return tf.reduce_sum(moved(threshold), axis=1, keepdims=True) <= ball.epsilon
 
     def halve(least: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = (least + most) / 2
@@ -58,7 +60,7 @@ def project(
     )
     shift = tf.reshape(tf.sign(difference) * moved(threshold), tf.shape(x))
     # x + (high - x) can round to above high.
-    return tf.clip_by_value(x + shift, low, high)
+    return ball.clip(x + shift)
 
 
 class Pace(NamedTuple):
@@ -71,56 +73,46 @@ class Pace(NamedTuple):
 class Sparse:
     """Steps along the largest entries of the gradient, as many as the best iterate suggests.
 
-    The paper's form with a single epsilon; without momentum.
+    The paper's form with a single epsilon; without momentum. An `apgd_rules.Rule`.
+
+    Args:
+        attack: the attack, of which the ball matters.
+        steps: how many there will be.
     """
 
     def __init__(self, attack: Bounded, steps: int) -> None:
-        self.attack = attack
+        self.ball = attack.ball
         self.every = max(math.ceil(0.04 * steps), 1)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
         """See the function of this name."""
-        attack = self.attack
-        return project(x, adversarial, attack.epsilon, attack.low, attack.high)
+        return project(x, adversarial, self.ball)
 
     def begin(self, x: tf.Tensor) -> Pace:
         """A fifth of the entries."""
         one = tf.ones(tf.shape(x)[:1])
         entries = tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float32)
-        return Pace(one * self.attack.epsilon, one * tf.maximum(tf.floor(entries / 5), 1.0))
+        return Pace(one * self.ball.epsilon, one * tf.maximum(tf.floor(entries / 5), 1.0))
 
-    def adapt(
-        self, number: tf.Tensor, pace: Pace, worth: tf.Tensor, most: tf.Tensor, change: tf.Tensor
-    ) -> tuple[Pace, tf.Tensor]:
-        """Fewer entries: back to the best iterate and long steps; otherwise shorter ones.
-
-        `change` is what the best iterate differs from x in.
-        """
-        del worth, most
-        due = (number > 0) & (number % self.every == 0)
+    def adapt(self, pace: Pace, climb: Climb) -> tuple[Pace, tf.Tensor]:
+        """Fewer entries: back to the best iterate and long steps; otherwise shorter ones."""
+        due = (climb.number > 0) & (climb.number % self.every == 0)
+        change = climb.best.x - climb.x
         changed = tf.math.count_nonzero(tf.reshape(change, [tf.shape(change)[0], -1]), axis=1)
         entries = tf.maximum(tf.floor(tf.cast(changed, tf.float32) / 1.5), 1.0)
         sparser = due & (entries <= 0.95 * pace.entries)
-        whole = self.attack.epsilon
+        whole = self.ball.epsilon
         size = tf.where(sparser, whole, tf.maximum(pace.size / 1.5, whole / 10))
         new = Pace(tf.where(due, size, pace.size), tf.where(due, entries, pace.entries))
         return new, sparser
 
-    def move(
-        self,
-        number: tf.Tensor,
-        x: tf.Tensor,
-        now: tf.Tensor,
-        before: tf.Tensor,
-        gradient: tf.Tensor,
-        pace: Pace,
-    ) -> tf.Tensor:
+    def move(self, pace: Pace, climb: Climb, gradient: tf.Tensor) -> tf.Tensor:
         """A step of equal size in the signs of the largest entries."""
-        del number, before
+        x = climb.x
         flat = tf.reshape(gradient, [tf.shape(x)[0], -1])
         ordered = tf.sort(tf.abs(flat), axis=1, direction="DESCENDING")
         last = tf.cast(pace.entries, tf.int32) - 1
         least = tf.gather(ordered, last[:, None], axis=1, batch_dims=1)
         signs = tf.reshape(tf.where(tf.abs(flat) >= least, tf.sign(flat), 0.0), tf.shape(x))
         length = tf.maximum(norms.distance(signs, "l1"), 1.0)
-        return self.project(x, now + norms.spread(pace.size / length, x) * signs)
+        return self.project(x, climb.now + norms.spread(pace.size / length, x) * signs)

@@ -9,7 +9,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Attack, Logits, MinimumNorm, Seed
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.losses import margin, value_and_gradient
 from robust_sparse_tf.options import option
 
@@ -55,8 +55,7 @@ class _State(NamedTuple):
     search: Search
     least: tf.Tensor  # loss of the present search
     before: tf.Tensor  # what `least` was at the last look
-    best: tf.Tensor
-    nearest: tf.Tensor  # squared distance of `best`
+    best: Best  # of squared distances
 
 
 def hinge(attack: Attack, logits: tf.Tensor, labels: tf.Tensor, confidence: float) -> tf.Tensor:
@@ -105,12 +104,11 @@ class CarliniWagner(MinimumNorm):
             search=Search.begin(self.initial_constant, batch),
             least=most,
             before=most,
-            best=x,
-            nearest=tf.where(fooled, 0.0, most),
+            best=Best.clean(x, fooled),
         )
         # The last step of a search only looks at where the one before it led.
         most_steps = self.binary_searches * (self.steps + 1)
-        return while_standing(lambda _, now: self._step(model, now), state, most_steps).best
+        return while_standing(lambda _, now: self._step(model, now), state, most_steps).best.x
 
     def _step(self, model: Logits, now: _State) -> tuple[_State, tf.Tensor]:
         width = self.high - self.low
@@ -125,7 +123,6 @@ class CarliniWagner(MinimumNorm):
         shift = (adversarial - now.x) / width
         distance = tf.reduce_sum(tf.square(shift), axis=range(1, shift.shape.rank))
         won = self.fools(logits, now.labels) & (gaps <= 0)
-        nearer = won & (distance < now.nearest)
         search = now.search._replace(found=now.search.found | won)
 
         constant = norms.spread(search.constant, now.x)
@@ -151,11 +148,10 @@ class CarliniWagner(MinimumNorm):
             search=search,
             least=least,
             before=before,
-            best=norms.select(nearer, adversarial, now.best),
-            nearest=tf.where(nearer, distance, now.nearest),
+            best=now.best.nearer(adversarial, distance, won),
         )
         new = tf.cond(tf.reduce_any(ended), lambda: self._restart(new, ended), lambda: new)
-        return new, (new.searches == self.binary_searches) | (new.nearest == 0)
+        return new, (new.searches == self.binary_searches) | (new.best.score == 0)
 
     def _restart(self, now: _State, ended: tf.Tensor) -> _State:
         """Begins the next search of the examples whose present one has ended."""

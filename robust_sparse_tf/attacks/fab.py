@@ -85,8 +85,8 @@ class FAB(MinimumNorm):
             best = self._attempt(flat_model, flat, labels, target, start, best)
             return (flat, labels, targets, best), best.score <= self.stop_within
 
-        least = tf.where(self.fools(logits, labels), 0.0, tf.float32.max)
-        first = (flat, labels, likeliest_others(logits, labels, goals), Best(flat, least))
+        clean = Best.clean(flat, self.fools(logits, labels))
+        first = (flat, labels, likeliest_others(logits, labels, goals), clean)
         best = while_standing(step, first, goals * self.restarts)[3].x
         return tf.reshape(self._nearer(flat_model, flat, labels, best), tf.shape(x))
 
@@ -115,7 +115,7 @@ class FAB(MinimumNorm):
             moved = self._move(model, x, labels, targets, now)
             distance = norms.distance(moved - x, self.norm)
             fooled = self.fools(model(moved), labels)
-            best = best.keep(fooled & (distance < best.score), moved, distance)
+            best = best.nearer(moved, distance, fooled)
             now = norms.select(fooled, (1 - self.beta) * x + self.beta * moved, moved)
             return (x, labels, targets, now, best), best.score <= self.stop_within
 
@@ -132,9 +132,8 @@ class FAB(MinimumNorm):
         """One step of the algorithm, without the step back."""
         gap, gradient = self._boundary(model, now, labels, targets)
         gap_of_x = gap + tf.reduce_sum(gradient * (now - x), axis=1)
-        bounds = (self.norm, self.low, self.high)
-        from_now = to_plane(now, gradient, gap, *bounds)
-        from_x = to_plane(x, gradient, gap_of_x, *bounds)
+        from_now = to_plane(now, gradient, gap, self.norm, self.limits)
+        from_x = to_plane(x, gradient, gap_of_x, self.norm, self.limits)
         length_now = norms.distance(from_now, self.norm)
         length_x = norms.distance(from_x, self.norm)
         alpha = tf.math.divide_no_nan(length_now, length_now + length_x)
@@ -180,9 +179,9 @@ class FAB(MinimumNorm):
 
 
 def to_plane(
-    x: tf.Tensor, gradient: tf.Tensor, gap: tf.Tensor, norm: str, low: float, high: float
+    x: tf.Tensor, gradient: tf.Tensor, gap: tf.Tensor, norm: str, limits: tuple[float, float]
 ) -> tf.Tensor:
-    """The smallest change that makes a linear function rise by a given gap within the clip range.
+    """The smallest change that makes a linear function rise by a given gap within the limits.
 
     Where the range is too small for that, the change is to its farthest corner. Exact, not
     iterated to a tolerance: in linf and l2 by Newton's method, of which each step takes up at least
@@ -190,13 +189,16 @@ def to_plane(
     coordinates takes four times as long); in l1 by sorting.
 
     Args:
-        x: float32 [batch, entries] in [low, high].
+        x: float32 [batch, entries] within the limits.
         gradient: of the linear functions: float32 [batch, entries].
         gap: by how much they shall rise, or fall if below 0: float32 [batch].
         norm: norm of the change.
-        low: least value of an entry.
-        high: largest value of an entry.
+        limits: least and largest value of an entry.
+
+    Returns:
+        float32 [batch, entries].
     """
+    low, high = limits
     uphill = gradient * tf.sign(gap)[:, None]
     gap = tf.abs(gap)
     slopes, room = tf.abs(uphill), tf.where(uphill > 0, high - x, x - low)

@@ -17,19 +17,31 @@ with epy.lazy_imports():
 
 
 class Best(NamedTuple):
-    """Of each example the best input so far."""
+    """Of each example the best input so far: that of the largest loss, or the nearest that fools.
+
+    In all methods `fooled` says, bool [batch], where inputs [batch, ...] fool the model.
+    """
 
     x: tf.Tensor  # [batch, ...]
-    score: tf.Tensor  # float32 [batch], what it was kept for
+    score: tf.Tensor  # float32 [batch], its loss or its distance
 
     @classmethod
     def start(cls, x: tf.Tensor) -> Best:
-        """Inputs to begin with, which any score beats."""
+        """Inputs to begin with, which any loss beats."""
         return cls(x, tf.fill(tf.shape(x)[:1], tf.float32.min))
 
-    def update(self, x: tf.Tensor, score: tf.Tensor, fooled: tf.Tensor) -> Best:
-        """With the candidates that fool, bool [batch], or else have a larger score."""
-        return self.keep(fooled | (score > self.score), x, score)
+    @classmethod
+    def clean(cls, x: tf.Tensor, fooled: tf.Tensor) -> Best:
+        """Clean inputs to begin with: at distance 0 where they fool, elsewhere any is nearer."""
+        return cls(x, tf.where(fooled, 0.0, tf.float32.max))
+
+    def update(self, x: tf.Tensor, loss: tf.Tensor, fooled: tf.Tensor) -> Best:
+        """With the candidates that fool, or else have a larger loss."""
+        return self.keep(fooled | (loss > self.score), x, loss)
+
+    def nearer(self, x: tf.Tensor, distance: tf.Tensor, fooled: tf.Tensor) -> Best:
+        """With the candidates that fool at a smaller distance."""
+        return self.keep(fooled & (distance < self.score), x, distance)
 
     def keep(self, better: tf.Tensor, x: tf.Tensor, score: tf.Tensor) -> Best:
         """With the candidates that are better, bool [batch]."""

@@ -6,10 +6,10 @@ import dataclasses
 
 from etils import epy
 
-from robust_sparse_tf.attacks import adam, norms
+from robust_sparse_tf.attacks import adam
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.carlini_wagner import Search, hinge
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import Best, while_standing
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
@@ -54,21 +54,19 @@ class ZOO(MinimumNorm):
         batch = tf.shape(x)[0]
 
         def search(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
-            x, labels, constants, best, nearest = state
-            found = self._search(model, state, changed, steps, fold(seed, number))
-            constants, best, nearest = found
-            return (x, labels, constants.next(), best, nearest), nearest == 0
+            x, labels, *_ = state
+            constants, best = self._search(model, state, changed, steps, fold(seed, number))
+            return (x, labels, constants.next(), best), best.score == 0
 
-        fooled = self.fools(model(x), labels)
-        nearest = tf.where(fooled, 0.0, tf.fill([batch], tf.float32.max))
-        state = (x, labels, Search.begin(self.initial_constant, batch), x, nearest)
-        return while_standing(search, state, self.binary_searches)[3]
+        clean = Best.clean(x, self.fools(model(x), labels))
+        state = (x, labels, Search.begin(self.initial_constant, batch), clean)
+        return while_standing(search, state, self.binary_searches)[3].x
 
     def _search(
         self, model: Logits, state: tuple, changed: int, steps: int, seed: tf.Tensor
-    ) -> tuple[Search, tf.Tensor, tf.Tensor]:
-        """One search: the constants, with what they found; the best examples; their distances."""
-        x, labels, constants, best, nearest = state
+    ) -> tuple[Search, Best]:
+        """One search: the constants, with what they found, and the nearest examples."""
+        x, labels, constants, best = state
         entries, width = _entries(x), self.high - self.low
         start = (tf.reshape(x, [-1, entries]) - self.low) / width
         twice = tf.concat([labels, labels], axis=0)
@@ -78,21 +76,16 @@ class ZOO(MinimumNorm):
             logits = model(tf.reshape(inner, [-1, *x.shape[1:]]))
             return hinge(self, logits, labels, self.confidence), self.fools(logits, labels)
 
-        def look(flat: tf.Tensor, best: tf.Tensor, nearest: tf.Tensor, found: tf.Tensor) -> tuple:
+        def look(flat: tf.Tensor, best: Best, found: tf.Tensor) -> tuple[Best, tf.Tensor]:
             gaps, fooled = margins(flat, labels)
             won = fooled & (gaps <= 0)
             distance = tf.reduce_sum(tf.square(flat - start), axis=1)
-            nearer = won & (distance < nearest)
             inner = tf.reshape(self.clip(self.low + width * flat), tf.shape(x))
-            return (
-                norms.select(nearer, inner, best),
-                tf.where(nearer, distance, nearest),
-                found | won,
-            )
+            return best.nearer(inner, distance, won), found | won
 
         def step(number: tf.Tensor, now: tuple) -> tuple[tuple, None]:
-            flat, mean, square, taken, *kept = now
-            kept = look(flat, *kept)
+            flat, mean, square, taken, best, found = now
+            best, found = look(flat, best, found)
             order = tf.random.stateless_uniform([entries], fold(seed, number), alg="philox")
             places = tf.math.top_k(order, changed).indices
 
@@ -114,13 +107,13 @@ class ZOO(MinimumNorm):
             new = adam.step(mean, square, whole, tf.maximum(taken, 1.0))
             mean, square = tf.where(chosen > 0, new[0], mean), tf.where(chosen > 0, new[1], square)
             moved = flat - self.learning_rate * chosen * new[2]
-            return (tf.clip_by_value(moved, 0.0, 1.0), mean, square, taken, *kept), None
+            return (tf.clip_by_value(moved, 0.0, 1.0), mean, square, taken, best, found), None
 
         zeros = tf.zeros_like(start)
-        now = (start, zeros, zeros, tf.zeros([entries]), best, nearest, constants.found)
-        flat, _, _, _, *kept = while_standing(step, now, steps, skip=False)
-        best, nearest, found = look(flat, *kept)
-        return constants._replace(found=found), best, nearest
+        now = (start, zeros, zeros, tf.zeros([entries]), best, constants.found)
+        flat, _, _, _, best, found = while_standing(step, now, steps, skip=False)
+        best, found = look(flat, best, found)
+        return constants._replace(found=found), best
 
 
 def _entries(x: tf.Tensor) -> int:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import apgd_l1, norms
-from robust_sparse_tf.attacks.apgd import APGD, _Halving, checkpoints
+from robust_sparse_tf.attacks import APGD, Ball, apgd_l1, norms
+from robust_sparse_tf.attacks.apgd_rules import Climb, Halving, checkpoints
+from robust_sparse_tf.attacks.loop import Best
 from robust_sparse_tf.errors import InputError
 
 EPSILON = {"linf": 0.1, "l2": 0.8, "l1": 3.0}
@@ -243,11 +244,12 @@ def test_checkpoints():
 
 def sizes(worths: list[float]) -> tuple[list[float], list[int]]:
     """Step sizes at the checkpoints of 100 steps, and where it went back to the best iterate."""
-    rule = _Halving(APGD(epsilon=0.5), 100)
-    pace, most, found, back = rule.begin(tf.zeros([1, 2])), tf.constant([-1e9]), [], []
+    rule, x = Halving(APGD(epsilon=0.5), 100), tf.zeros([1, 2])
+    pace, best, found, back = rule.begin(x), Best(x, tf.constant([-1e9])), [], []
     for number, worth in enumerate(worths):
-        most = tf.maximum(most, worth)
-        pace, again = rule.adapt(tf.constant(number), pace, tf.constant([worth]), most, None)
+        best = Best(x, tf.maximum(best.score, worth))
+        climb = Climb(tf.constant(number), x, x, x, tf.constant([worth]), best)
+        pace, again = rule.adapt(pace, climb)
         if rule.since[number]:
             found.append(float(pace.size[0]))
         if again[0]:
@@ -283,7 +285,7 @@ def test_l1_projection_is_the_nearest_point(epsilon, step, low, seed):
     x = random.uniform(0, 1, [8, 30]) * random.integers(0, 2, [8, 30])
     away = x + step * random.laplace(size=[8, 30]) / 10
     shifted = (np.float32(low + values) for values in (x, away))
-    projected = apgd_l1.project(*map(tf.constant, shifted), epsilon, low, low + 1) - low
+    projected = apgd_l1.project(*map(tf.constant, shifted), Ball("l1", epsilon, low, low + 1)) - low
     projected = np.asarray(projected, np.float64)
     assert projected.min() >= -1e-7 and projected.max() <= 1 + 1e-7
     assert np.abs(projected - x).sum(axis=1).max() <= epsilon * (1 + 1e-5) + 1e-5
@@ -296,25 +298,31 @@ def test_l1_projection_is_the_nearest_point(epsilon, step, low, seed):
 def test_l1_projection_leaves_points_of_the_set():
     x = np.float32([[0.2, 0.9, 0.0]])
     inside = np.float32([[0.3, 0.7, 0.1]])
-    np.testing.assert_allclose(apgd_l1.project(x, inside, 0.5, 0.0, 1.0), inside, atol=1e-7)
-    np.testing.assert_array_equal(apgd_l1.project(x, inside, 0.0, 0.0, 1.0), x)
+    np.testing.assert_allclose(apgd_l1.project(x, inside, Ball("l1", 0.5)), inside, atol=1e-7)
+    np.testing.assert_array_equal(apgd_l1.project(x, inside, Ball("l1", 0.0)), x)
 
 
 def test_l1_steps_grow_sparser():
     """Entries follow the best iterate's change; size and iterate are reset where they fall."""
     rule = apgd_l1.Sparse(APGD(norm="l1", epsilon=2.0), 100)
-    pace = rule.begin(tf.zeros([2, 100]))
+    x, worth = tf.zeros([2, 100]), tf.zeros([2])
+    pace = rule.begin(x)
     np.testing.assert_array_equal(pace.entries, [20, 20])
     change = np.zeros([2, 100], np.float32)
     change[0, :15], change[1, :60] = 1, 1
-    same, again = rule.adapt(tf.constant(3), pace, None, None, change)
+
+    def adapt(number, pace):
+        best = Best(tf.constant(change), worth)
+        return rule.adapt(pace, Climb(tf.constant(number), x, x, x, worth, best))
+
+    same, again = adapt(3, pace)
     assert not np.any(again) and np.all(same.entries == pace.entries)
-    new, again = rule.adapt(tf.constant(4), pace, None, None, change)
+    new, again = adapt(4, pace)
     np.testing.assert_array_equal(new.entries, [10, 40])
     np.testing.assert_array_equal(again, [True, False])
     np.testing.assert_allclose(new.size, [2, 2 / 1.5])
     for _ in range(10):
-        new, _ = rule.adapt(tf.constant(8), new, None, None, change)
+        new, _ = adapt(8, new)
     np.testing.assert_allclose(new.size, [0.2, 0.2])
 
 
@@ -323,5 +331,7 @@ def test_l1_steps_change_the_largest_entries():
     x = tf.fill([2, 5], 0.5)
     gradient = tf.constant([[1.0, -3, 2, 0, 0.5], [0.0, 0, 0, 0, 0]])
     pace = apgd_l1.Pace(tf.constant([0.4, 0.4]), tf.constant([2.0, 2.0]))
-    moved = rule.move(tf.constant(0), x, x, x, gradient, pace)
+    worth = tf.zeros([2])
+    climb = Climb(tf.constant(0), x, x, x, worth, Best(x, worth))
+    moved = rule.move(pace, climb, gradient)
     np.testing.assert_allclose(moved, [[0.5, 0.3, 0.7, 0.5, 0.5], [0.5] * 5], atol=1e-7)

@@ -80,7 +80,7 @@ def test_smallest_change_to_a_plane(norm, share, seed):
     gradient[:, 0] = 0
     reach = np.sum(gradient * np.where((gradient > 0) == (share > 0), 1 - x, -x), axis=1)
     gap = np.float32(abs(share) * reach)
-    change = to_plane(*map(tf.constant, (x, gradient, gap)), norm, 0.0, 1.0).numpy()
+    change = to_plane(*map(tf.constant, (x, gradient, gap)), norm, (0.0, 1.0)).numpy()
     assert np.all(x + change >= -1e-6) and np.all(x + change <= 1 + 1e-6)
     for i in range(3):
         size, goal = oracle(*(v[i].astype(np.float64) for v in (x, gradient, gap)), norm)
@@ -93,7 +93,7 @@ def test_smallest_change_to_a_plane(norm, share, seed):
 @pytest.mark.parametrize("gradient, gap", [(0.0, 1.0), (0.0, 0.0), (1.0, 0.0)])
 def test_no_change_without_gradient_or_gap(norm, gradient, gap):
     x = tf.fill([2, 3], 0.5)
-    change = to_plane(x, tf.fill([2, 3], gradient), tf.fill([2], gap), norm, 0.0, 1.0)
+    change = to_plane(x, tf.fill([2, 3], gradient), tf.fill([2], gap), norm, (0.0, 1.0))
     np.testing.assert_array_equal(change, tf.zeros_like(x))
 
 
@@ -117,7 +117,7 @@ def test_linear_models(norm, targets, bounds):
     for k in range(5):
         gradient = weights[:, [k]].T - weights.T[y.numpy()]
         gap = -tf.reduce_sum(gradient * x, axis=1)
-        change = to_plane(x, gradient, gap, norm, low, high).numpy()
+        change = to_plane(x, gradient, gap, norm, bounds).numpy()
         reached = np.sum(gradient * change, axis=1) > 0.9999 * gap - 1e-6
         lengths = np.linalg.norm(change, norms.ORDERS[norm], axis=1)
         exact = np.where((k != y) & reached, np.minimum(exact, lengths), exact)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import Best, while_standing
 
 GRAPH = pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
 
@@ -63,3 +63,21 @@ def test_batches_of_any_size():
 
     np.testing.assert_array_equal(run(tf.constant([3, 7])), [3, 5])
     np.testing.assert_array_equal(run(tf.constant([1, 2, 9])), [1, 2, 5])
+
+
+def test_best_is_what_fools_or_has_the_largest_loss():
+    best = Best.start(tf.zeros([3, 2]))
+    best = best.update(tf.fill([3, 2], 1.0), tf.constant([1.0, 1.0, -1e30]), tf.fill([3], False))
+    best = best.update(tf.fill([3, 2], 2.0), tf.constant([0.0, 2.0, 0.0]), tf.fill([3], False))
+    np.testing.assert_array_equal(best.x[:, 0], [1, 2, 2])
+    best = best.update(tf.fill([3, 2], 3.0), tf.zeros([3]), tf.constant([True, False, False]))
+    np.testing.assert_array_equal(best.x[:, 0], [3, 2, 2])
+    np.testing.assert_array_equal(best.score, [0, 2, 0])
+
+
+def test_best_is_the_nearest_that_fools():
+    best = Best.clean(tf.zeros([3, 2]), tf.constant([True, False, False]))
+    for value, distance, fooled in ((1.0, 0.5, [True, True, False]), (2.0, 0.7, [True] * 3)):
+        best = best.nearer(tf.fill([3, 2], value), tf.fill([3], distance), tf.constant(fooled))
+    np.testing.assert_array_equal(best.x[:, 0], [0, 1, 2])
+    np.testing.assert_allclose(best.score, [0, 0.5, 0.7])

@@ -143,6 +143,6 @@ def attack(name: str, within: attacks.Ball) -> attacks.Attack:
     if not issubclass(cls, attacks.Bounded):
         return cls(norm=within.norm)
     names = {field.name for field in dataclasses.fields(cls)}
-    # A step of 0 is refused, where epsilon is 0.
-    values = dataclasses.asdict(within) | {"step_size": max(0.125 * within.epsilon, 1e-8)}
+    # Without room, at epsilon 0, no step is given.
+    values = dataclasses.asdict(within) | {"step_size": 0.125 * within.epsilon or None}
     return cls(**{key: value for key, value in values.items() if key in names})

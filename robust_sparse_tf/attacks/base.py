@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import warnings
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from etils import epy
 
@@ -82,9 +82,9 @@ class Attack(abc.ABC):
             given = "without targets" if targets is None else "with targets"
             raise InputError(f"targeted={self.targeted}: must not be called {given}")
         x = checks.as_tensor("x", x, tf.float32)
-        name, given = ("targets", targets) if self.targeted else ("labels", y)
+        name = "targets" if self.targeted else "labels"
         predicted = not self.targeted and self.attack_labels == "predicted"
-        labels = None if predicted else checks.as_tensor(name, given)
+        labels = None if predicted else checks.as_tensor(name, targets if self.targeted else y)
         checks.check_call(model, x, labels, name, self.limits)
         labels = tf.argmax(model(x), axis=1) if predicted else tf.cast(labels, tf.int64)
         found = self.perturb(model, x, labels, seed)
@@ -101,6 +101,11 @@ class Attack(abc.ABC):
             labels: integers [batch] to move away from, or to if the attack is targeted.
             seed: two integers for everything random.
         """
+
+    @property
+    @abc.abstractmethod
+    def norm(self) -> str:
+        """The norm in which its changes are measured; "linf", "l2" or "l1"."""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -129,28 +134,15 @@ class Bounded(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_norm(self)
-        step_size = getattr(self, "step_size", None)
-        known = step_size is not None and not tf.is_tensor(self.epsilon)
-        if known and step_size > self.epsilon:
-            warnings.warn(
-                f"step_size={step_size} is above epsilon={self.epsilon}: each step leaves the ball "
-                "and is projected back",
-                RunWarning,
-                stacklevel=3,
-            )
 
     @property
     def ball(self) -> Ball:
         """The threat model."""
         return Ball(norm=self.norm, epsilon=self.epsilon, low=self.low, high=self.high)
 
-    def at(self, epsilon: float) -> Bounded:
+    def at(self, epsilon: float) -> Self:
         """The same attack in another ball, its steps in proportion."""
-        changed = {"epsilon": epsilon}
-        if getattr(self, "step_size", None) is not None and self.epsilon > 0:
-            # A step of 0 is refused, where epsilon is 0.
-            changed["step_size"] = max(self.step_size * epsilon / self.epsilon, 1e-8)
-        return dataclasses.replace(self, **changed)
+        return dataclasses.replace(self, epsilon=epsilon)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
         """See `Ball.project`."""
@@ -162,7 +154,7 @@ class Ascent(Bounded):
     """An attack that follows the gradient of the loss; training can run it, too."""
 
     can_target = True
-    allowed_norms = ("linf", "l2")
+    allowed_norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
@@ -237,6 +229,24 @@ class Stepwise(Ascent):
         shown="2.5 x epsilon / steps",
     )
     steps: int = option(10, "steps of the attack", unit="steps", minimum=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        size, epsilon = self.step_size, self.epsilon
+        if size is not None and not tf.is_tensor(epsilon) and size > epsilon:
+            warnings.warn(
+                f"step_size={size} is above epsilon={epsilon}: each step leaves the ball and is "
+                "projected back",
+                RunWarning,
+                stacklevel=3,
+            )
+
+    def at(self, epsilon: float) -> Self:
+        """See `Bounded.at`; where there is no room, the step is that of the rule: 0."""
+        size = self.step_size
+        if size is not None and self.epsilon > 0:
+            size = size * epsilon / self.epsilon or None
+        return dataclasses.replace(self, epsilon=epsilon, step_size=size)
 
     @property
     def step_length(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from etils import epy
 
-from robust_sparse_tf.attacks.base import Ascent, Bounded, Logits, Seed
+from robust_sparse_tf.attacks.base import Ascent, Bounded, Logits, Seed, Stepwise
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
@@ -56,7 +56,7 @@ class RandomIntensity(Bounded):
         """The attack of one batch, at the radius of a seed."""
         radius = tf.clip_by_value((self.distribution or self._half_normal)(seed), 0.0, self.epsilon)
         changed = {"epsilon": radius}
-        if getattr(self.attack, "step_size", None) is not None:
+        if isinstance(self.attack, Stepwise) and self.attack.step_size is not None:
             changed["step_size"] = self.attack.step_size / self.attack.epsilon * radius
         return dataclasses.replace(self.attack, **changed)
 

@@ -7,7 +7,7 @@ import dataclasses
 from etils import epy
 
 from robust_sparse_tf.attacks import norms
-from robust_sparse_tf.attacks.base import Attack, Logits, Seed
+from robust_sparse_tf.attacks.base import Attack, Bounded, Logits, Seed
 from robust_sparse_tf.errors import InputError
 
 with epy.lazy_imports():
@@ -44,7 +44,13 @@ class Transfer(Attack):
         return self.attack.norm
 
     def at(self, epsilon: float) -> Transfer:
-        """The same in another ball; for bounded attacks only."""
+        """The same in another ball.
+
+        Raises:
+            InputError: where the attack on the sources is not bounded.
+        """
+        if not isinstance(self.attack, Bounded):
+            raise InputError(f"attack={self.attack}: has no epsilon to be changed")
         return dataclasses.replace(self, attack=self.attack.at(epsilon))
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:

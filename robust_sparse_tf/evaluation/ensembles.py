@@ -47,9 +47,8 @@ def _quick(ball: dict, classes: int) -> Named:
     pgd = dict(random_start=True, stop_when_fooled=True, **ball)
     yield "fgsm", FGSM(**ball)
     yield "pgd_10", PGD(steps=10, **pgd)
-    # A step of 0 is refused, where epsilon is 0.
-    step_size = max(0.1 * ball["epsilon"], 1e-8)
-    yield "pgd_40", PGD(steps=40, step_size=step_size, restarts=5, **pgd)
+    # Without room, at epsilon 0, no step is given.
+    yield "pgd_40", PGD(steps=40, step_size=0.1 * ball["epsilon"] or None, restarts=5, **pgd)
 
 
 def _standard(ball: dict, classes: int) -> Named:

@@ -117,7 +117,7 @@ def _not_monotone(outcomes: list[Outcome], right: np.ndarray) -> Iterator[str]:
         if outcome.epsilon is not None and np.array_equal(outcome.tried, right):
             by_name.setdefault(outcome.attack, []).append(outcome)
     for name, group in by_name.items():
-        ordered = sorted(group, key=lambda outcome: outcome.epsilon)
+        ordered = sorted(group, key=lambda outcome: outcome.epsilon or 0.0)
         for small, large in zip(ordered, ordered[1:], strict=False):
             if _more(large.stands, small.stands):
                 yield (

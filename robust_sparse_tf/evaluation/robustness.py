@@ -15,6 +15,9 @@ from robust_sparse_tf.evaluation.report import Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner
 from robust_sparse_tf.evaluation.state import State
 
+Turn = tuple[str, Attack, float | None]
+"""The name of an attack, the attack, and its epsilon where it has one."""
+
 
 def evaluate(
     model: Any,
@@ -120,22 +123,21 @@ def _trained_ball(model: Any) -> Ball:
     return attack.ball
 
 
-def _one_by_one(attacks: Mapping[str, Attack], epsilons: Sequence[float]) -> list[tuple]:
+def _one_by_one(attacks: Mapping[str, Attack], epsilons: Sequence[float]) -> list[Turn]:
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError(
             f"attacks={attacks}: must be {', '.join(ensembles.NAMES)} or attacks by name, as in "
             "{'pgd': PGD()}"
         )
-    found = []
+    found: list[Turn] = []
     for name, attack in attacks.items():
         if not isinstance(attack, Attack) or attack.targeted:
             raise InputError(f"attacks[{name!r}]={attack}: must be an untargeted Attack")
         run = attack.attack if isinstance(attack, Transfer) else attack
-        if not isinstance(run, Bounded):
+        if isinstance(attack, Bounded | Transfer) and isinstance(run, Bounded):
+            found += [(name, attack.at(radius), radius) for radius in epsilons or [run.epsilon]]
+        else:
             found.append((name, attack, None))
-            continue
-        for epsilon in epsilons or [run.epsilon]:
-            found.append((name, attack.at(epsilon), epsilon))
     return found
 
 

@@ -97,8 +97,9 @@ class Runner:
         done, distance, after, seconds, queries = saved.get(key, judged)
         stands = mostly(judged)
         parts = self._parts(np.flatnonzero(stands & ~done))
-        attacked = self._attacked(attack) if parts else None  # as tracing takes seconds
+        attacked = None
         for part in parts:
+            attacked = attacked or self._attacked(attack)  # where needed, as it takes seconds
             start = time.perf_counter()
             self._queries.assign(0)
             x, y = self._images[part], self._labels[part]

@@ -54,4 +54,5 @@ class State:
         for name, value in zip(_NAMES, values, strict=True):
             self._arrays[f"{key}/{name}"] = value.copy()
         with files.complete(self._path) as file:
-            np.savez(file, identity=np.array(self._identity), **self._arrays)
+            arrays: dict[str, Any] = {"identity": np.array(self._identity), **self._arrays}
+            np.savez(file, **arrays)

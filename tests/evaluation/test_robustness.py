@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf import evaluate
-from robust_sparse_tf.attacks import FGSM, PGD, Attack, Bounded, DeepFool, Transfer
+from robust_sparse_tf import AdversarialModel, evaluate
+from robust_sparse_tf.attacks import FGSM, PGD, Attack, Ball, Bounded, DeepFool, Transfer
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
@@ -224,6 +224,21 @@ def test_the_whole_of_a_report(report, trained, digits):
     assert [row["attack"] for row in one.rows()] == ["clean", "fgsm", "pgd_10", "pgd_40", "worst"]
     with pytest.raises(KeyError, match="attack=pgd, epsilon=None: must be one of"):
         report.accuracy("pgd")
+
+
+def test_the_ball_of_an_ensemble(trained, digits):
+    """The one given; else, without epsilons, that of the attack in training, whatever its norm."""
+    small = Split(digits[2].images[:5], digits[2].labels[:5], num_classes=10, batch_size=5)
+    robust = AdversarialModel(trained.network, attack=FGSM(norm="l2", epsilon=0.25))
+    for model, told, norm, epsilons in (
+        (robust, dict(), "l2", {0.25}),
+        (robust, dict(epsilons=[0.1]), "linf", {0.1}),
+        (trained, dict(ball=Ball("l2", 0.5)), "l2", {0.5}),
+        (trained, dict(ball=Ball("l2", 0.5), epsilons=[0.1, 0.2]), "l2", {0.1, 0.2}),
+    ):
+        report = evaluate(model, small, "quick", check_masking=False, **told)
+        assert {outcome.norm for outcome in report.outcomes} == {norm}
+        assert {outcome.epsilon for outcome in report.outcomes} == epsilons
 
 
 class Noisy:

@@ -21,6 +21,8 @@ class Subclassed(keras.Model):
 
 
 class Shift(Attack):
+    norm = "linf"
+
     def perturb(self, model, x, labels, seed):
         return x + 0.1
 

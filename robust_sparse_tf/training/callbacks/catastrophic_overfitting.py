@@ -1,5 +1,6 @@
 """A watch over training against one-step attacks, which may learn the attack alone."""
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -102,14 +103,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         # CleverHans traces a graph for each callable it is given, and keeps it.
         self._logits = lambda inputs: network(inputs, training=False)
         self._measure = tf.function(self._accuracies)
-        self._strong = self._attack or PGD(
-            epsilon=own.epsilon,
-            norm=own.norm,
-            low=own.low,
-            high=own.high,
-            step_size=own.epsilon / 4,
-            steps=10,
-        )
+        self._strong = self._attack or PGD(steps=10, **dataclasses.asdict(own.ball))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Checks the model where that is due."""

@@ -91,7 +91,7 @@ class FAB(MinimumNorm):
         return tf.reshape(self._nearer(flat_model, flat, labels, best), tf.shape(x))
 
     def _start(
-        self, x: tf.Tensor, least: tf.Tensor, attempt: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
+        self, x: tf.Tensor, least: tf.Tensor, attempt: tf.Tensor, number: tf.Tensor, seed: Seed
     ) -> tf.Tensor:
         """The input itself at first, later a random point near it."""
         seed = fold(seed, number)

@@ -134,7 +134,7 @@ def restarted(
     model: Logits,
     x: tf.Tensor,
     labels: tf.Tensor,
-    seed: tf.Tensor,
+    seed: Seed,
     restarts: int,
 ) -> tf.Tensor:
     """The best of some attempts for each example: one that fools, else by its loss.

@@ -86,7 +86,7 @@ class Square(Bounded):
         side = tf.maximum(side, 3)
         return side + tf.cast(side % 2 == 0, tf.int32)
 
-    def _first(self, batch: tf.Tensor, image: list[int], seed: tf.Tensor) -> tf.Tensor:
+    def _first(self, batch: tf.Tensor, image: list[int], seed: Seed) -> tf.Tensor:
         """The perturbation to start from: vertical stripes in linf, a grid of bumps in l2."""
         height, width, channels = image
         if self.norm == "linf":
@@ -167,7 +167,7 @@ def _static(places: tf.Tensor) -> int:
     return places.shape[1:].num_elements() if places.shape.rank > 2 else places.shape.num_elements()
 
 
-def _signs(shape: list, seed: tf.Tensor) -> tf.Tensor:
+def _signs(shape: list, seed: Seed) -> tf.Tensor:
     return tf.where(tf.random.stateless_uniform(shape, seed, alg="philox") < 0.5, -1.0, 1.0)
 
 

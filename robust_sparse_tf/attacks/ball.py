@@ -41,7 +41,7 @@ class Ball:
         if self.norm not in norms.NAMES:
             raise InputError(f"norm={self.norm}: must be one of {', '.join(norms.NAMES)}")
         # Written so that NaN, which compares false with everything, is refused.
-        if not tf.is_tensor(self.epsilon) and not self.epsilon >= 0:
+        if isinstance(self.epsilon, int | float) and not self.epsilon >= 0:
             raise InputError(f"epsilon={self.epsilon}: must be at least 0")
         check_range(self.low, self.high)
 

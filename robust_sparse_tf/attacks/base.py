@@ -233,7 +233,7 @@ class Stepwise(Ascent):
     def __post_init__(self) -> None:
         super().__post_init__()
         size, epsilon = self.step_size, self.epsilon
-        if size is not None and not tf.is_tensor(epsilon) and size > epsilon:
+        if size is not None and isinstance(epsilon, int | float) and size > epsilon:
             warnings.warn(
                 f"step_size={size} is above epsilon={epsilon}: each step leaves the ball and is "
                 "projected back",

@@ -133,7 +133,9 @@ class Square(Bounded):
 class _Window:
     """A window of each example at a random place; `row`, `column` count from its corner."""
 
-    def __init__(self, x: tf.Tensor, down: tf.Tensor, across: tf.Tensor, high, wide) -> None:
+    def __init__(
+        self, x: tf.Tensor, down: tf.Tensor, across: tf.Tensor, high: tf.Tensor, wide: tf.Tensor
+    ) -> None:
         self.row = self._places(x.shape[1], down, high)[:, :, None]
         self.column = self._places(x.shape[2], across, wide)[:, None, :]
         rows, columns = (self.row >= 0) & (self.row < high), self.column >= 0

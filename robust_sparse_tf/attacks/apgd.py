@@ -13,7 +13,7 @@ from robust_sparse_tf.attacks.apgd_rules import Climb, Halving, Rule
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
 from robust_sparse_tf.attacks.deepfool import likeliest_others
 from robust_sparse_tf.attacks.dlr import check_classes, dlr, targeted_dlr
-from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
+from robust_sparse_tf.attacks.loop import Best, State, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
@@ -82,7 +82,7 @@ class APGD(Bounded):
         tried = min(self.target_classes, logits.shape[-1] - 1)
         targets = likeliest_others(logits, labels, tried)
 
-        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, targets, best = state
             target = tf.gather(targets, number, axis=1)
             folded = fold(seed, number)

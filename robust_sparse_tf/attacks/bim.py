@@ -1,6 +1,7 @@
 """BIM, the basic iterative method."""
 
 import dataclasses
+from typing import ClassVar
 
 from robust_sparse_tf.attacks.pgd import PGD
 from robust_sparse_tf.errors import InputError
@@ -13,7 +14,7 @@ class BIM(PGD):
     "Adversarial Examples in the Physical World" (Kurakin et al., 2017), section 2.2.
     """
 
-    allowed_norms = ("linf",)
+    allowed_norms: ClassVar[tuple[str, ...]] = ("linf",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

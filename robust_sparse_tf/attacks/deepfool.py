@@ -8,7 +8,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import State, while_standing
 from robust_sparse_tf.options import option
 
 with epy.lazy_imports():
@@ -40,7 +40,7 @@ class DeepFool(MinimumNorm):
         """See `Attack.perturb`; nothing is random."""
         del seed
 
-        def step(_: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(_: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             adversarial, labels, fooled = state
             gap, gradient, size = nearest_boundary(
                 model, adversarial, labels, self.candidates, self.norm

@@ -13,7 +13,7 @@ from robust_sparse_tf.attacks.deepfool import (
     likeliest_others,
     nearest_boundary,
 )
-from robust_sparse_tf.attacks.loop import Best, while_standing
+from robust_sparse_tf.attacks.loop import Best, State, while_standing
 from robust_sparse_tf.attacks.losses import margin, value_and_gradient
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
@@ -78,7 +78,7 @@ class FAB(MinimumNorm):
         logits = flat_model(flat)
         goals = min(max(self.target_classes, 1), logits.shape[-1] - 1)
 
-        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             flat, labels, targets, best = state
             start = self._start(flat, best.score, number // goals, number, seed)
             target = tf.gather(targets, number % goals, axis=1)
@@ -110,7 +110,7 @@ class FAB(MinimumNorm):
     ) -> Best:
         """The nearest adversarial examples so far, and their distances, after one attempt."""
 
-        def step(_: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(_: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, targets, now, best = state
             moved = self._move(model, x, labels, targets, now)
             distance = norms.distance(moved - x, self.norm)
@@ -165,7 +165,7 @@ class FAB(MinimumNorm):
         By more than rounding: what fools here still does so in another batch.
         """
 
-        def step(_: tf.Tensor, state: tuple) -> tuple[tuple, None]:
+        def step(_: tf.Tensor, state: State) -> tuple[State, None]:
             low, high = state
             middle = (low + high) / 2
             logits = model(self.clip(x + middle[:, None] * (found - x)))

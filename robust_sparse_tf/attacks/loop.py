@@ -48,11 +48,15 @@ class Best(NamedTuple):
         return Best(norms.select(better, x, self.x), tf.where(better, score, self.score))
 
 
+Tensors: TypeAlias = "list[tf.Tensor]"
+
 # Steps in the body of a loop. With one, convolutions run at one of two speeds, a fifth apart, by
 # the chance of a process; with five always at the higher.
 _UNROLLED = 5
 
 Step: TypeAlias = "Callable[[tf.Tensor, Any], tuple[Any, tf.Tensor]]"
+State: TypeAlias = tuple[Any, ...]
+"""Tensors [batch, ...], and tuples of them."""
 
 
 def while_standing(step: Step, state: Any, steps: int, *, skip: bool = True) -> Any:
@@ -77,15 +81,15 @@ def while_standing(step: Step, state: Any, steps: int, *, skip: bool = True) -> 
     def packed(values: Any) -> list[tf.Tensor]:
         return [tf.convert_to_tensor(value) for value in tf.nest.flatten(values)]
 
-    def store(whole: list, places: tf.Tensor, now: list) -> list:
+    def store(whole: Tensors, places: tf.Tensor, now: Tensors) -> Tensors:
         pairs = zip(whole, now, strict=True)
         return [tf.tensor_scatter_nd_update(w, places[:, None], n) for w, n in pairs]
 
-    def body(number: tf.Tensor, places: tf.Tensor, now: list, whole: list) -> tuple:
+    def body(number: tf.Tensor, places: tf.Tensor, now: Tensors, whole: Tensors) -> State:
         new, done = step(number, tf.nest.pack_sequence_as(state, now))
         new = packed(new)
 
-        def leave() -> tuple:
+        def leave() -> tuple[tf.Tensor, Tensors, Tensors]:
             rest = [tf.boolean_mask(value, ~done) for value in (places, *new)]
             return rest[0], rest[1:], store(whole, places, new)
 
@@ -144,7 +148,7 @@ def restarted(
     if restarts == 1:
         return attempt(model, x, labels, seed)
 
-    def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+    def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
         x, labels, best = state
         found = attempt(model, x, labels, tf.where(number == 0, as_seed(seed), fold(seed, number)))
         logits = model(found)

@@ -8,7 +8,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, Stepwise
-from robust_sparse_tf.attacks.loop import while_standing
+from robust_sparse_tf.attacks.loop import State, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
 
@@ -35,7 +35,7 @@ class MIM(Stepwise):
     ) -> tf.Tensor:
         """See `Ascent.ascend`."""
 
-        def step(_: tf.Tensor, state: tuple) -> tuple[tuple, None]:
+        def step(_: tf.Tensor, state: State) -> tuple[State, None]:
             adversarial, total = state
             _, _, gradient = value_and_gradient(cross_entropy, model, adversarial, labels)
             length = tf.maximum(norms.distance(gradient, "l1"), 1e-12)

@@ -9,7 +9,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
-from robust_sparse_tf.attacks.loop import Best, while_standing
+from robust_sparse_tf.attacks.loop import Best, State, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
@@ -34,7 +34,7 @@ class Noise(Bounded):
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
 
-        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, best, fooled = state
             drawn = self.draw(tf.shape(x), fold(seed, number))
             found = self.project(x, x + drawn)

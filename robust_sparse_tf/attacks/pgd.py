@@ -8,7 +8,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Logits, Seed, Stepwise
-from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
+from robust_sparse_tf.attacks.loop import Best, State, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
 
@@ -81,7 +81,7 @@ class PGD(Stepwise):
     ) -> tf.Tensor:
         """Of each example the first iterate that fools, otherwise that of the largest loss."""
 
-        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, adversarial, best = state
             losses, logits, gradient = self._gradient(model, adversarial, labels)
             fooled = self.fools(logits, labels)
@@ -93,5 +93,5 @@ class PGD(Stepwise):
         state = (x, labels, start, Best.start(start))
         return while_standing(step, state, self.steps + 1)[3].x
 
-    def _gradient(self, model: Logits, x: tf.Tensor, labels: tf.Tensor) -> tuple:
+    def _gradient(self, model: Logits, x: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return value_and_gradient(cross_entropy, model, x, labels, self.draws)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from etils import epy
 
@@ -20,7 +21,7 @@ class RFGSM(Ascent):
     "Ensemble Adversarial Training: Attacks and Defenses" (Tramèr et al., 2018), section 3.4.
     """
 
-    allowed_norms = ("linf",)
+    allowed_norms: ClassVar[tuple[str, ...]] = ("linf",)
 
     random_share: float = option(
         0.5, "share of epsilon that the random step takes", minimum=0, maximum=1

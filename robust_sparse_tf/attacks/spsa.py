@@ -8,7 +8,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import adam, norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
-from robust_sparse_tf.attacks.loop import Best, while_standing
+from robust_sparse_tf.attacks.loop import Best, State, while_standing
 from robust_sparse_tf.attacks.losses import margin
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
@@ -37,7 +37,7 @@ class SPSA(Bounded):
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
 
-        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, adversarial, mean, square, best = state
             logits = model(adversarial)
             losses, fooled = self._loss(logits, labels), self.fools(logits, labels)

@@ -9,7 +9,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
-from robust_sparse_tf.attacks.loop import Best, restarted, while_standing
+from robust_sparse_tf.attacks.loop import Best, State, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, margin
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.options import option
@@ -58,7 +58,7 @@ class Square(Bounded):
             losses = (cross_entropy if self.targeted else margin)(logits, labels)
             return losses, self.fools(logits, labels)
 
-        def step(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, place, best, fooled = state
             # Drawn for the whole batch, so that no example's luck depends on which others stand.
             fresh = fold(seed, number + 1)
@@ -169,7 +169,7 @@ def _static(places: tf.Tensor) -> int:
     return places.shape[1:].num_elements() if places.shape.rank > 2 else places.shape.num_elements()
 
 
-def _signs(shape: list, seed: Seed) -> tf.Tensor:
+def _signs(shape: list[int], seed: Seed) -> tf.Tensor:
     return tf.where(tf.random.stateless_uniform(shape, seed, alg="philox") < 0.5, -1.0, 1.0)
 
 

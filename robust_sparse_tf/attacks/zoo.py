@@ -9,7 +9,7 @@ from etils import epy
 from robust_sparse_tf.attacks import adam
 from robust_sparse_tf.attacks.base import Logits, MinimumNorm, Seed
 from robust_sparse_tf.attacks.carlini_wagner import Search, hinge
-from robust_sparse_tf.attacks.loop import Best, while_standing
+from robust_sparse_tf.attacks.loop import Best, State, while_standing
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
@@ -53,7 +53,7 @@ class ZOO(MinimumNorm):
             raise InputError(f"queries={self.queries}: must be at least {least} here")
         batch = tf.shape(x)[0]
 
-        def search(number: tf.Tensor, state: tuple) -> tuple[tuple, tf.Tensor]:
+        def search(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, *_ = state
             constants, best = self._search(model, state, changed, steps, fold(seed, number))
             return (x, labels, constants.next(), best), best.score == 0
@@ -63,7 +63,7 @@ class ZOO(MinimumNorm):
         return while_standing(search, state, self.binary_searches)[3].x
 
     def _search(
-        self, model: Logits, state: tuple, changed: int, steps: int, seed: tf.Tensor
+        self, model: Logits, state: State, changed: int, steps: int, seed: tf.Tensor
     ) -> tuple[Search, Best]:
         """One search: the constants, with what they found, and the nearest examples."""
         x, labels, constants, best = state
@@ -83,7 +83,7 @@ class ZOO(MinimumNorm):
             inner = tf.reshape(self.clip(self.low + width * flat), tf.shape(x))
             return best.nearer(inner, distance, won), found | won
 
-        def step(number: tf.Tensor, now: tuple) -> tuple[tuple, None]:
+        def step(number: tf.Tensor, now: State) -> tuple[State, None]:
             flat, mean, square, taken, best, found = now
             best, found = look(flat, best, found)
             order = tf.random.stateless_uniform([entries], fold(seed, number), alg="philox")

@@ -3,7 +3,7 @@
 from etils import epy
 
 with epy.lazy_api_imports(globals()):
-    from robust_sparse_tf.evaluation.accuracy import Evaluator
+    from robust_sparse_tf.evaluation.accuracy import Evaluator, Figures
     from robust_sparse_tf.evaluation.activations import activation_sparsity
     from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
     from robust_sparse_tf.evaluation.clever_score import clever
@@ -12,15 +12,17 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.evaluation.intervals import wilson
     from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
     from robust_sparse_tf.evaluation.margins import r_2, r_inf
-    from robust_sparse_tf.evaluation.report import Outcome, Report
+    from robust_sparse_tf.evaluation.report import Outcome, Report, Row
     from robust_sparse_tf.evaluation.robustness import evaluate
     from robust_sparse_tf.evaluation.saving import save
 
 
 __all__ = [
     "Evaluator",
+    "Figures",
     "Outcome",
     "Report",
+    "Row",
     "Usefulness",
     "activation_sparsity",
     "binary_bounds",

@@ -1,7 +1,7 @@
 """Accuracy and loss of a model on clean and on attacked images."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import tensorflow as tf
 
@@ -11,6 +11,15 @@ from robust_sparse_tf.evaluation.inputs import as_logits, graph
 from robust_sparse_tf.training.objectives import Mixed
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
+
+
+class Figures(TypedDict):
+    """Measures of one split: means over its images; accuracies are fractions."""
+
+    clean_loss: float
+    clean_accuracy: float
+    robust_loss: dict[str, float]
+    robust_accuracy: dict[str, float]
 
 
 class Evaluator:
@@ -40,7 +49,7 @@ class Evaluator:
         self._branches = branches
         self._sums = graph(self._measure)
 
-    def __call__(self, split: Split) -> dict[str, Any]:
+    def __call__(self, split: Split) -> Figures:
         """Clean and robust figures of a split.
 
         Returns:
@@ -51,12 +60,12 @@ class Evaluator:
         sums = self._sums(numbers, split.gather).numpy() / split.size
         clean, *robust = sums.tolist()
         names = list(self._attacks)
-        return {
-            "clean_loss": clean[0],
-            "clean_accuracy": clean[1],
-            "robust_loss": {name: row[0] for name, row in zip(names, robust, strict=True)},
-            "robust_accuracy": {name: row[1] for name, row in zip(names, robust, strict=True)},
-        }
+        return Figures(
+            clean_loss=clean[0],
+            clean_accuracy=clean[1],
+            robust_loss={name: row[0] for name, row in zip(names, robust, strict=True)},
+            robust_accuracy={name: row[1] for name, row in zip(names, robust, strict=True)},
+        )
 
     def _measure(self, numbers: tf.Tensor, gather: Any) -> tf.Tensor:
         """Sums of loss and of correct predictions: float64 [1 + attacks, 2]."""

@@ -101,7 +101,9 @@ def endpoint(maxima: np.ndarray) -> float:
     return float(top + max(end, 0.0) * spread)
 
 
-def _penalized(function: Callable, start: np.ndarray, args: tuple = (), disp: int = 0) -> Any:
+def _penalized(
+    function: Callable[..., float], start: np.ndarray, args: tuple[Any, ...] = (), disp: int = 0
+) -> np.ndarray:
     del disp
     return optimize.fmin(
         lambda theta, *rest: function(theta, *rest) + 0.01 * theta[0] ** 2,

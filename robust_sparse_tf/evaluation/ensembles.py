@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from robust_sparse_tf.attacks import APGD, FAB, FGSM, PGD, Attack, Ball, Square
 from robust_sparse_tf.errors import InputError
@@ -28,7 +29,7 @@ def make(name: str, ball: Ball, classes: int) -> dict[str, Attack]:
     if name not in NAMES:
         raise InputError(f"attacks={name}: must be one of {', '.join(NAMES)}")
     members = {"quick": _quick, "standard": _standard, "rand": _rand}[name]
-    return dict(members(dataclasses.asdict(ball), classes))
+    return dict(members(ball, classes))
 
 
 def notes(name: str, classes: int) -> list[str]:
@@ -39,31 +40,34 @@ def notes(name: str, classes: int) -> list[str]:
     return [f"{name} with {classes} classes: {loss}; cross-entropy took their place"]
 
 
-Named = Iterator[tuple[str, Attack]]
+Named: TypeAlias = Iterator[tuple[str, Attack]]
 
 
-def _quick(ball: dict, classes: int) -> Named:
+def _quick(ball: Ball, classes: int) -> Named:
     del classes
-    pgd = dict(random_start=True, stop_when_fooled=True, **ball)
-    yield "fgsm", FGSM(**ball)
+    same = dataclasses.asdict(ball)
+    pgd = dict(random_start=True, stop_when_fooled=True, **same)
+    yield "fgsm", FGSM(**same)
     yield "pgd_10", PGD(steps=10, **pgd)
     # Without room, at epsilon 0, no step is given.
-    yield "pgd_40", PGD(steps=40, step_size=0.1 * ball["epsilon"] or None, restarts=5, **pgd)
+    yield "pgd_40", PGD(steps=40, step_size=0.1 * ball.epsilon or None, restarts=5, **pgd)
 
 
-def _standard(ball: dict, classes: int) -> Named:
-    yield "apgd_ce", APGD(loss="ce", restarts=1 if classes >= 4 else 5, **ball)
+def _standard(ball: Ball, classes: int) -> Named:
+    same = dataclasses.asdict(ball)
+    yield "apgd_ce", APGD(loss="ce", restarts=1 if classes >= 4 else 5, **same)
     if classes == 3:
-        yield "apgd_dlr", APGD(loss="dlr", **ball)
+        yield "apgd_dlr", APGD(loss="dlr", **same)
     others = min(9, classes - 1)
     if classes >= 4:
-        yield "apgd_t", APGD(loss="targeted_dlr", target_classes=others, **ball)
-    yield "fab_t", FAB(target_classes=others, stop_within=ball["epsilon"], **ball)
-    if ball["norm"] != "l1":
-        yield "square", Square(queries=5000, **ball)
+        yield "apgd_t", APGD(loss="targeted_dlr", target_classes=others, **same)
+    yield "fab_t", FAB(target_classes=others, stop_within=ball.epsilon, **same)
+    if ball.norm != "l1":
+        yield "square", Square(queries=5000, **same)
 
 
-def _rand(ball: dict, classes: int) -> Named:
-    yield "apgd_ce", APGD(loss="ce", draws=20, **ball)
+def _rand(ball: Ball, classes: int) -> Named:
+    same = dataclasses.asdict(ball)
+    yield "apgd_ce", APGD(loss="ce", draws=20, **same)
     if classes >= 3:
-        yield "apgd_dlr", APGD(loss="dlr", draws=20, **ball)
+        yield "apgd_dlr", APGD(loss="dlr", draws=20, **same)

@@ -17,14 +17,15 @@ def draw_accuracy(report: Report, path: str) -> None:
     clean = next(row for row in rows if row["attack"] == "clean")
     figure = Figure(figsize=(6, 4))
     axis = figure.subplots()
-    for name in dict.fromkeys(row["attack"] for row in rows if row["epsilon"] is not None):
-        own = [row for row in rows if row["attack"] == name and row["epsilon"] is not None]
-        own = [{**clean, "epsilon": 0.0}, *sorted(own, key=lambda row: row["epsilon"])]
-        radii, values = ([row[key] for row in own] for key in ("epsilon", "accuracy"))
-        style = dict(color="black", linewidth=2) if name == "worst" else dict(marker="o")
-        axis.plot(radii, values, label=name, **style)
-        lows, highs = ([row[key] for row in own] for key in ("low", "high"))
-        axis.fill_between(radii, lows, highs, alpha=0.1, color=style.get("color"))
+    bound = [(row["attack"], row["epsilon"], row) for row in rows if row["epsilon"] is not None]
+    for name in dict.fromkeys(attack for attack, _, _ in bound):
+        points = sorted(((r, row) for a, r, row in bound if a == name), key=lambda pair: pair[0])
+        radii, own = zip((0.0, clean), *points, strict=True)
+        color, width, marker = ("black", 2.0, "") if name == "worst" else (None, None, "o")
+        values = [row["accuracy"] for row in own]
+        axis.plot(radii, values, label=name, color=color, linewidth=width, marker=marker)
+        lows, highs = [row["low"] for row in own], [row["high"] for row in own]
+        axis.fill_between(radii, lows, highs, alpha=0.1, color=color)
     axis.set_ylim(0, 1)
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.set_xlabel("epsilon")

@@ -9,13 +9,14 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import checks
+from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import require_tf_keras, strip
 
 
-def as_logits(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+def as_logits(model: Any) -> Logits:
     """One callable from inputs to logits, at inference.
 
     Raises:
@@ -32,7 +33,7 @@ def as_logits(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     return _with_autograph(network)
 
 
-def graph(function: Callable) -> tf.types.experimental.PolymorphicFunction:
+def graph(function: Callable[..., Any]) -> tf.types.experimental.PolymorphicFunction:
     """As `tf.function`, for attacks, which branch by TensorFlow's operations alone.
 
     AutoGraph's rewriting of them would take longer than they take on small networks.
@@ -40,15 +41,13 @@ def graph(function: Callable) -> tf.types.experimental.PolymorphicFunction:
     return tf.function(function, autograph=False)
 
 
-def _with_autograph(logits: Callable) -> Callable:
+def _with_autograph(logits: Logits) -> Logits:
     """For the code of others, which may branch by Python's `if`: AutoGraph inside of `graph`."""
     autograph = tf.__internal__.autograph  # as Keras has it for its layers
     return autograph.tf_convert(logits, autograph.control_status_ctx())
 
 
-def connected(
-    logits: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray
-) -> tuple[Callable[[tf.Tensor], tf.Tensor], bool]:
+def connected(logits: Logits, images: np.ndarray) -> tuple[Logits, bool]:
     """A model with a gradient, if only of zeros, so that attacks run; and whether it had one."""
     x = tf.constant(images[:2])
     with tf.GradientTape() as tape:
@@ -59,7 +58,7 @@ def connected(
     return lambda x: logits(x) + 0 * tf.reduce_sum(x), False
 
 
-def is_noisy(logits: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray) -> bool:
+def is_noisy(logits: Logits, images: np.ndarray) -> bool:
     """Whether the same images give other logits each time."""
     few = tf.constant(images[:32])
     first, second = logits(few).numpy(), logits(few).numpy()

@@ -5,8 +5,9 @@ After "Obfuscated Gradients Give a False Sense of Security" (Athalye et al., 201
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,7 @@ from robust_sparse_tf.attacks import (
     losses,
     norms,
 )
+from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.evaluation.inputs import graph
 from robust_sparse_tf.evaluation.report import Outcome
 from robust_sparse_tf.texts import percent
@@ -36,13 +38,13 @@ _FEWEST = 10
 
 
 def find(
-    logits: Callable[[tf.Tensor], tf.Tensor],
+    logits: Logits,
     images: np.ndarray,
     labels: np.ndarray,
     right: np.ndarray,
     ball: Ball,
     seed: int,
-    sources: Sequence[Callable[[tf.Tensor], tf.Tensor]] = (),
+    sources: Sequence[Logits] = (),
 ) -> list[str]:
     """Probes a model on some of the examples, most of the probes on those that it has right.
 
@@ -112,17 +114,17 @@ def in_outcomes(
 
 
 def _not_monotone(outcomes: list[Outcome], right: np.ndarray) -> Iterator[str]:
-    by_name: dict[str, list[Outcome]] = {}
+    by_name: dict[str, list[tuple[float, Outcome]]] = {}
     for outcome in outcomes:
         if outcome.epsilon is not None and np.array_equal(outcome.tried, right):
-            by_name.setdefault(outcome.attack, []).append(outcome)
+            by_name.setdefault(outcome.attack, []).append((outcome.epsilon, outcome))
     for name, group in by_name.items():
-        ordered = sorted(group, key=lambda outcome: outcome.epsilon or 0.0)
-        for small, large in zip(ordered, ordered[1:], strict=False):
+        ordered = sorted(group, key=lambda pair: pair[0])
+        for (near, small), (far, large) in itertools.pairwise(ordered):
             if _more(large.stands, small.stands):
                 yield (
                     f"not monotone in epsilon: {name} leaves {_percent(small.stands)} at "
-                    f"{small.epsilon:g} and {_percent(large.stands)} at {large.epsilon:g}"
+                    f"{near:g} and {_percent(large.stands)} at {far:g}"
                 )
 
 
@@ -153,7 +155,7 @@ def _of_black_boxes(black: list[Outcome], white: list[Outcome], right: np.ndarra
             )
 
 
-def _of_gradients(logits: Callable, x: tf.Tensor, y: tf.Tensor) -> Iterator[str]:
+def _of_gradients(logits: Logits, x: tf.Tensor, y: tf.Tensor) -> Iterator[str]:
     _, _, gradient = losses.value_and_gradient(losses.cross_entropy, logits, x, y)
     flat = norms.flat(gradient)
     broken = int(tf.math.count_nonzero(~tf.reduce_all(tf.math.is_finite(flat), axis=1)))
@@ -164,12 +166,12 @@ def _of_gradients(logits: Callable, x: tf.Tensor, y: tf.Tensor) -> Iterator[str]
 
 
 def _of_attacks(
-    logits: Callable,
+    logits: Logits,
     x: tf.Tensor,
     y: tf.Tensor,
     ball: Ball,
     seed: int,
-    sources: Sequence[Callable],
+    sources: Sequence[Logits],
 ) -> Iterator[str]:
     same = dataclasses.asdict(ball)
     steps = dict(steps=20, random_start=True, **same)
@@ -220,7 +222,7 @@ def _of_attacks(
 
 
 def _of_labels(
-    logits: Callable, one_step: Attack, x: tf.Tensor, y: tf.Tensor, right: np.ndarray
+    logits: Logits, one_step: Attack, x: tf.Tensor, y: tf.Tensor, right: np.ndarray
 ) -> Iterator[str]:
     """Of a model that has learnt to read the label from the perturbation.
 
@@ -235,7 +237,7 @@ def _of_labels(
         )
 
 
-def _stands(logits: Callable, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: int) -> np.ndarray:
+def _stands(logits: Logits, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: int) -> np.ndarray:
     def run(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return tf.equal(tf.argmax(logits(attack(logits, x, y, seed=(seed, 0))), axis=1), y)
 

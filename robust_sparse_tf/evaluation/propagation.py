@@ -5,7 +5,7 @@ al., 2018), section 3. All bounds hold up to the rounding of float32.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 import tf_keras as keras
@@ -17,6 +17,7 @@ from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 DUAL = {norm: norms.ORDERS[dual] for norm, dual in norms.DUAL.items()}
 """Orders of the dual norms."""
 
+Apply: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 AFFINE = (keras.layers.Dense, keras.layers.Conv2D)
 """Layers with a kernel, and perhaps an activation."""
 
@@ -118,7 +119,7 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
     return sorted(steps, key=lambda step: step.output is last)
 
 
-def affine_parts(layer: keras.layers.Layer) -> tuple[Callable, Callable]:
+def affine_parts(layer: keras.layers.Layer) -> tuple[Apply, Callable[[tf.Tensor], tf.Tensor]]:
     """Of a dense layer or convolution: (inputs, kernel) -> outputs without bias, and adding it."""
     if isinstance(layer, keras.layers.Dense):
         apply = tf.linalg.matmul
@@ -230,7 +231,7 @@ def _affine(layer: keras.layers.Layer, box: Box) -> Box:
     return Box(activation(low), activation(high))
 
 
-def _dual_lengths(apply: Callable, kernel: tf.Tensor, ball: BallImage) -> tf.Tensor:
+def _dual_lengths(apply: Apply, kernel: tf.Tensor, ball: BallImage) -> tf.Tensor:
     """Of each output the dual norm of its weights; for l1 at least that."""
     if ball.norm == "l2":
         return tf.sqrt(apply(tf.square(ball.scale), tf.square(kernel)))

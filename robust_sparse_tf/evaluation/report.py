@@ -4,26 +4,45 @@ import csv
 import dataclasses
 import io
 import json
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from robust_sparse_tf.evaluation.intervals import wilson
 from robust_sparse_tf.texts import markdown_table, percent
 
-COLUMNS = (
-    "attack",
-    "norm",
-    "epsilon",
-    "accuracy",
-    "low",
-    "high",
-    "expected",
-    "standard_error",
-    "distance",
-    "queries",
-    "seconds",
-)
+
+class Row(TypedDict):
+    """A line of the table: of the clean examples, an attack at one epsilon, or the worst case.
+
+    `low` and `high` bound the accuracy; `expected` is its mean over draws, and has its
+    `standard_error` where there are several; `distance` and `queries` are means over the examples
+    that were tried. None stands for what a line does not have.
+    """
+
+    attack: str
+    norm: str | None
+    epsilon: float | None
+    accuracy: float
+    low: float
+    high: float
+    expected: float | None
+    standard_error: float | None
+    distance: float | None
+    queries: float | None
+    seconds: float | None
+
+
+class Picture(NamedTuple):
+    """An image before and after an attack: floats of the image's shape."""
+
+    label: int
+    prediction: int  # under attack
+    clean: np.ndarray
+    adversarial: np.ndarray
+
+
+COLUMNS = tuple(Row.__annotations__)
 _OF_EXAMPLES = ("tried", "stands", "distance", "queries", "seconds")
 
 
@@ -83,7 +102,7 @@ class Report:
         judged: bool [n, draws], by which draws each clean example is right.
         outcomes: one an attack and epsilon, in the order in which they were run.
         warnings: why the figures may say too much.
-        pictures: by attack a few (label, prediction under attack, clean, adversarial).
+        pictures: a few by attack.
         level: of the intervals.
     """
 
@@ -92,7 +111,7 @@ class Report:
     judged: np.ndarray
     outcomes: list[Outcome]
     warnings: list[str]
-    pictures: dict[str, list[tuple]]
+    pictures: dict[str, list[Picture]]
     level: float = 0.95
 
     @property
@@ -127,21 +146,24 @@ class Report:
         stands = [o.stands for o in self.outcomes if (o.norm, o.epsilon) == ball]
         return np.logical_and.reduce([self.right, *stands])
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """The table: clean, each attack, and for each epsilon the worst case; see `COLUMNS`."""
-        rows = [self._row("clean", self.right, **_expected(self.judged))]
+        expected, error = _expected(self.judged)
+        rows = [self._row("clean", self.right, expected=expected, standard_error=error)]
         for outcome in self.outcomes:
             tried = outcome.tried
+            expected, error = _expected(outcome.judged)
             rows.append(
                 self._row(
                     outcome.attack,
                     outcome.stands,
                     norm=outcome.norm,
                     epsilon=outcome.epsilon,
+                    expected=expected,
+                    standard_error=error,
                     distance=float(outcome.distance[tried].mean()) if tried.any() else None,
                     queries=float(outcome.queries[tried].mean()) if tried.any() else 0.0,
                     seconds=float(outcome.seconds.sum()),
-                    **_expected(outcome.judged),
                 )
             )
         for norm, epsilon in dict.fromkeys((o.norm, o.epsilon) for o in self.outcomes):
@@ -184,32 +206,61 @@ class Report:
         for row in self.rows():
             interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
             distance = "" if row["distance"] is None else f"{row['distance']:.4g} ({row['norm']})"
-            numbers = [
-                "" if row[key] is None else f"{row[key]:{form}}"
-                for key, form in (("epsilon", "g"), ("queries", ".0f"), ("seconds", ".1f"))
+            cells = [
+                row["attack"],
+                _number(row["epsilon"], "g"),
+                percent(row["accuracy"]),
+                interval,
             ]
-            cells = [row["attack"], numbers[0], percent(row["accuracy"]), interval]
             if over_draws:
                 cells.append(_with_error(row["expected"], row["standard_error"]))
-            table.append([*cells, distance, *numbers[1:]])
+            cells += [distance, _number(row["queries"], ".0f"), _number(row["seconds"], ".1f")]
+            table.append(cells)
         lines = [*markdown_table(table, left=1), "", f"{len(self.labels)} examples."]
         lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
 
-    def _row(self, attack: str, stands: np.ndarray, **values: Any) -> dict[str, Any]:
+    def _row(
+        self,
+        attack: str,
+        stands: np.ndarray,
+        *,
+        norm: str | None = None,
+        epsilon: float | None = None,
+        expected: float | None = None,
+        standard_error: float | None = None,
+        distance: float | None = None,
+        queries: float | None = None,
+        seconds: float | None = None,
+    ) -> Row:
         low, high = wilson(int(stands.sum()), len(stands), self.level)
-        found = {"attack": attack, "accuracy": float(stands.mean()), "low": low, "high": high}
-        return {name: None for name in COLUMNS} | found | values
+        return Row(
+            attack=attack,
+            norm=norm,
+            epsilon=epsilon,
+            accuracy=float(stands.mean()),
+            low=low,
+            high=high,
+            expected=expected,
+            standard_error=standard_error,
+            distance=distance,
+            queries=queries,
+            seconds=seconds,
+        )
 
 
-def _expected(judged: np.ndarray) -> dict[str, float]:
+def _expected(judged: np.ndarray) -> tuple[float, float | None]:
     """The mean accuracy over draws and, of several, its standard error."""
     accuracies, draws = judged.mean(axis=0), judged.shape[1]
     if draws == 1:
-        return {"expected": float(accuracies[0])}
+        return float(accuracies[0]), None
     error = accuracies.std(ddof=1) / np.sqrt(draws)
-    return {"expected": float(accuracies.mean()), "standard_error": float(error)}
+    return float(accuracies.mean()), float(error)
 
 
 def _with_error(mean: float | None, error: float | None) -> str:
     return "" if mean is None else percent(mean, error)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else f"{value:{form}}"

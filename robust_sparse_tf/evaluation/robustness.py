@@ -12,11 +12,8 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
 from robust_sparse_tf.evaluation.inputs import images_and_labels
 from robust_sparse_tf.evaluation.report import Report, mostly
-from robust_sparse_tf.evaluation.runner import Runner
+from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
-
-Turn = tuple[str, Attack, float | None]
-"""The name of an attack, the attack, and its epsilon where it has one."""
 
 
 def evaluate(
@@ -106,7 +103,7 @@ def _turns(
     epsilons: Sequence[float],
     ball: Ball | None,
     classes: int,
-) -> list[tuple[float | None, dict[str, Attack]]]:
+) -> Turns:
     """(epsilon, attacks that take turns), each pair over all examples that the model has right."""
     if not isinstance(attacks, str):
         return [(epsilon, {name: a}) for name, a, epsilon in _one_by_one(attacks, epsilons)]
@@ -123,13 +120,15 @@ def _trained_ball(model: Any) -> Ball:
     return attack.ball
 
 
-def _one_by_one(attacks: Mapping[str, Attack], epsilons: Sequence[float]) -> list[Turn]:
+def _one_by_one(
+    attacks: Mapping[str, Attack], epsilons: Sequence[float]
+) -> list[tuple[str, Attack, float | None]]:
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError(
             f"attacks={attacks}: must be {', '.join(ensembles.NAMES)} or attacks by name, as in "
             "{'pgd': PGD()}"
         )
-    found: list[Turn] = []
+    found: list[tuple[str, Attack, float | None]] = []
     for name, attack in attacks.items():
         if not isinstance(attack, Attack) or attack.targeted:
             raise InputError(f"attacks[{name!r}]={attack}: must be an untargeted Attack")
@@ -141,6 +140,6 @@ def _one_by_one(attacks: Mapping[str, Attack], epsilons: Sequence[float]) -> lis
     return found
 
 
-def _identity(turns: list, seed: int, draws: int, examples: str) -> dict[str, Any]:
+def _identity(turns: Turns, seed: int, draws: int, examples: str) -> dict[str, object]:
     members = [[epsilon, {n: repr(a) for n, a in named.items()}] for epsilon, named in turns]
     return {"attacks": members, "seed": seed, "draws": draws, "examples": examples}

@@ -2,15 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack, MinimumNorm, norms
+from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import graph
-from robust_sparse_tf.evaluation.report import Outcome, mostly, reach
+from robust_sparse_tf.evaluation.report import Outcome, Picture, mostly, reach
 from robust_sparse_tf.evaluation.state import State
+
+Turns: TypeAlias = Sequence[tuple[float | None, dict[str, Attack]]]
+"""(epsilon, attacks by name); each turn begins with the clean examples anew."""
 
 _PICTURES = 8
 
@@ -28,24 +33,24 @@ class Runner:
         on_batch: told of progress: (name, examples done, examples in all).
 
     Attributes:
-        pictures: by attack a few (label, prediction under attack, clean, adversarial).
+        pictures: a few by attack.
     """
 
     def __init__(
         self,
-        logits: Callable,
+        logits: Logits,
         images: np.ndarray,
         labels: np.ndarray,
         batch_size: int,
         draws: int,
         seed: int,
-        on_batch: Callable,
+        on_batch: Callable[[str, int, int], None],
     ) -> None:
         self._images, self._labels = images, labels
         self._batch_size, self._draws = batch_size, draws
         self._seed, self._on_batch = seed, on_batch
         self._queries = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.pictures: dict[str, list[tuple]] = {}
+        self.pictures: dict[str, list[Picture]] = {}
 
         def counted(x: tf.Tensor) -> tf.Tensor:
             self._queries.assign_add(tf.shape(x, tf.int64)[0])
@@ -61,7 +66,7 @@ class Runner:
         return np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
 
     def run_all(
-        self, turns: list, clean: np.ndarray, epsilons: Sequence[float], saved: State
+        self, turns: Turns, clean: np.ndarray, epsilons: Sequence[float], saved: State
     ) -> Iterator[Outcome]:
         """The outcomes of attacks that take turns, from those of the clean examples.
 
@@ -99,7 +104,8 @@ class Runner:
         parts = self._parts(np.flatnonzero(stands & ~done))
         attacked = None
         for part in parts:
-            attacked = attacked or self._attacked(attack)  # where needed, as it takes seconds
+            if attacked is None:  # not where there is nothing to do, as tracing takes seconds
+                attacked = self._attacked(attack)
             start = time.perf_counter()
             self._queries.assign(0)
             x, y = self._images[part], self._labels[part]
@@ -137,7 +143,7 @@ class Runner:
         )
         return tf.transpose(drawn)
 
-    def _attacked(self, attack: Attack) -> Callable:
+    def _attacked(self, attack: Attack) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         def run(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             adversarial = attack(self._counted, x, y, seed=seed)
             return adversarial, self._classes(adversarial)
@@ -163,10 +169,17 @@ class Runner:
                 f"[{attack.low}, {attack.high}]"
             )
 
-    def _keep(self, name: str, y: np.ndarray, found: np.ndarray, *images: np.ndarray) -> None:
+    def _keep(
+        self,
+        name: str,
+        y: np.ndarray,
+        found: np.ndarray,
+        clean: np.ndarray,
+        adversarial: np.ndarray,
+    ) -> None:
         kept = self.pictures[name]
         for row in range(min(len(y), _PICTURES - len(kept))):
-            kept.append((int(y[row]), int(found[row]), *(image[row] for image in images)))
+            kept.append(Picture(int(y[row]), int(found[row]), clean[row], adversarial[row]))
 
     def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
         size = self._batch_size

@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class State:
         InputError: for a file of another evaluation, or none at all.
     """
 
-    def __init__(self, path: str | None, identity: dict[str, Any]) -> None:
+    def __init__(self, path: str | None, identity: Mapping[str, object]) -> None:
         self._path, self._identity = path, json.dumps(identity, sort_keys=True)
         self._arrays: dict[str, np.ndarray] = {}
         if path is None or not os.path.exists(path):
@@ -54,5 +54,5 @@ class State:
         for name, value in zip(_NAMES, values, strict=True):
             self._arrays[f"{key}/{name}"] = value.copy()
         with files.complete(self._path) as file:
-            arrays: dict[str, Any] = {"identity": np.array(self._identity), **self._arrays}
-            np.savez(file, **arrays)
+            identity = np.array(self._identity)
+            np.savez(file, allow_pickle=False, identity=identity, **self._arrays)

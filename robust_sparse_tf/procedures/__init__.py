@@ -3,14 +3,13 @@
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore, write_npz
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.procedures.lottery_ticket import LotteryTicket
-from robust_sparse_tf.procedures.records import Figures, Measured, Record, Standing
+from robust_sparse_tf.procedures.records import Measured, Record, Standing
 from robust_sparse_tf.procedures.rounds import BetweenRounds, Rounds
 
 __all__ = [
     "BetweenRounds",
     "CheckpointStore",
     "FeaturePruning",
-    "Figures",
     "LotteryTicket",
     "Measured",
     "Record",

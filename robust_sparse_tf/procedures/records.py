@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from robust_sparse_tf.evaluation.accuracy import Figures
     from robust_sparse_tf.sparsity.counting import Statistics
-
-
-class Figures(TypedDict):
-    """Measures of one split: means over its images; accuracies are fractions."""
-
-    clean_loss: float
-    clean_accuracy: float
-    robust_loss: dict[str, float]
-    robust_accuracy: dict[str, float]
 
 
 class Measured(TypedDict, total=False):

@@ -16,7 +16,7 @@ with epy.lazy_imports():
 
 
 def panels(
-    rows: int, columns: int, size: tuple[float, float], layout: str | None = None
+    rows: int, columns: int, size: tuple[float, float], constrained: bool = False
 ) -> tuple[Figure, np.ndarray]:
     """A figure and its axes, [rows, columns].
 
@@ -24,9 +24,10 @@ def panels(
         rows: panels from top to bottom.
         columns: panels from left to right.
         size: width and height of the figure in inches.
-        layout: matplotlib's layout engine; None for a tight layout when the figure is written.
+        constrained: whether matplotlib lays it out at once, for what lies over several panels;
+            otherwise it is laid out tightly when it is written.
     """
-    made = figure.Figure(figsize=size, layout=layout)
+    made = figure.Figure(figsize=size, layout="constrained" if constrained else None)
     return made, made.subplots(rows, columns, squeeze=False)
 
 

@@ -13,7 +13,7 @@ from robust_sparse_tf.options import allowed, default_of, kind, make
 
 def parse(
     argv: list[str],
-    fields: Iterable[dataclasses.Field],
+    fields: Iterable[dataclasses.Field[Any]],
     repeated: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The value of each flag of a command.
@@ -62,7 +62,7 @@ def help_of_group(group: type, usage: str) -> str:
     return "\n".join(lines)
 
 
-def describe(field: dataclasses.Field, default: str = "") -> list[str]:
+def describe(field: dataclasses.Field[Any], default: str = "") -> list[str]:
     """Two lines on a flag: its meaning, and its unit, default and allowed values.
 
     Args:
@@ -92,7 +92,7 @@ def _shown(default: Any) -> str:
     return ",".join(default) if isinstance(default, list) else json.dumps(default)
 
 
-def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:
+def _define(field: dataclasses.Field[Any], values: flags.FlagValues) -> None:
     define = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
@@ -104,7 +104,7 @@ def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:
     define(field.name, default_of(field), field.metadata["help"], flag_values=values)
 
 
-def _value(field: dataclasses.Field, value: Any) -> Any:
+def _value(field: dataclasses.Field[Any], value: Any) -> Any:
     """A flag's value as its option takes it."""
     if kind(field) is not dict or value is None:
         return value

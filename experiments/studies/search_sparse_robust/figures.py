@@ -233,4 +233,4 @@ def _masks(folder: str, cell: Cell, number: int) -> dict[str, np.ndarray]:
 
 def _axes(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     size = (3.5 * columns, 2.5 * rows + 0.5)
-    return panels(rows, columns, size, layout="constrained")
+    return panels(rows, columns, size, constrained=True)

@@ -8,8 +8,7 @@ from etils import epy
 
 from experiments.cli import command, flags
 from experiments.cli.quiet import load_tensorflow
-from experiments.evaluations import measure_options
-from robust_sparse_tf import files
+from experiments.evaluations import measure_options, stored
 from robust_sparse_tf.errors import InputError
 
 with epy.lazy_imports():
@@ -42,7 +41,7 @@ def _measure(argv: list[str]) -> int:
     test = loading.images(options.model, "", options.data_dir, options.examples)
     for path in found:
         if not os.path.exists(path):
-            files.write_json(path, measuring.of_round(os.path.dirname(path), test, options))
+            stored.write_measures(path, measuring.of_round(os.path.dirname(path), test, options))
         print(path, flush=True)
     return 0
 

@@ -10,7 +10,7 @@ from experiments.cli import command
 from experiments.cli.quiet import load_tensorflow
 from experiments.cli.tables import print_table
 from experiments.runs import options as flags
-from experiments.runs.results import table
+from experiments.runs.results import RunResults, table
 from experiments.runs.training_run import TrainingRun
 from robust_sparse_tf.errors import RunWarning
 
@@ -37,7 +37,7 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def _show(path: str, results: dict[str, Any]) -> None:
+def _show(path: str, results: RunResults) -> None:
     print_table(table(results))
     agreement = 100 * results["export"]["agreement"]
     print(f"model.tflite predicts what Keras predicts on {agreement:.2f} % of the test images")

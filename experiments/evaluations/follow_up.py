@@ -1,11 +1,14 @@
 """Evaluations and measurements that a sweep runs on each finished cell."""
 
+import abc
 import dataclasses
 import functools
 import os
 import shlex
-from typing import Any
+from collections.abc import Callable
+from typing import ClassVar, Self, TypeVar
 
+from experiments.cli.values import Values
 from experiments.evaluations import attack_options, measure_options
 from experiments.evaluations.attack_options import EvaluateOptions
 from experiments.evaluations.measure_options import MeasureOptions
@@ -13,23 +16,32 @@ from experiments.runs.procedure import procedure_of
 from robust_sparse_tf.errors import InputError
 
 _SET_BY_SWEEP = ("model", "output")
+_Options = TypeVar("_Options", EvaluateOptions, MeasureOptions)
 
 
 @dataclasses.dataclass(frozen=True)
-class FollowUp:
-    """A command of `experiments` and its options, but for the cell that it is run on.
+class FollowUp(abc.ABC):
+    """A command of `experiments` and its options, but for the run that it looks at.
 
     Attributes:
-        command: "evaluate" or "measure".
         text: the flags as given, such as "--attacks=standard --epsilons=0.1".
         options: the same, parsed.
     """
 
-    command: str
+    command: ClassVar[str]
+    """The command's name."""
     text: str
     options: EvaluateOptions | MeasureOptions
 
-    def of_cell(self, values: dict[str, Any]) -> "FollowUp | None":
+    @abc.abstractmethod
+    def files(self, run: str) -> list[str]:
+        """The files that it makes for a run, one a network, whether they are there or not.
+
+        Args:
+            run: its directory.
+        """
+
+    def of_cell(self, values: Values) -> Self | None:
         """The same with the rounds that a cell has; None where it has none of those asked for.
 
         Args:
@@ -41,29 +53,41 @@ class FollowUp:
             return None
         return dataclasses.replace(self, options=dataclasses.replace(self.options, rounds=rounds))
 
-    def files(self, cell: str) -> list[str]:
-        """The files that it makes for a cell, one a network, whether they are there or not.
-
-        Args:
-            cell: the directory of the cell.
-        """
-        if isinstance(self.options, MeasureOptions):
-            return measure_options.paths(cell, self.options)
-        folders = [
-            attack_options.folder(target, self.options)
-            for target in attack_options.targets(cell, self.options)
-        ]
-        return [os.path.join(folder, "report.json") for folder in folders]
-
-    def argv(self, cell: str, data_dir: str) -> list[str]:
-        """The command line for a cell, beginning with the command's name."""
+    def argv(self, run: str, data_dir: str) -> list[str]:
+        """The command line for a run, beginning with the command's name."""
         rounds = [f"--rounds={','.join(self.options.rounds)}"] if self.options.rounds else []
-        where = [f"--model={cell}", f"--data_dir={data_dir}"]
+        where = [f"--model={run}", f"--data_dir={data_dir}"]
         return [self.command, *where, *shlex.split(self.text), *rounds]
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluation(FollowUp):
+    """Attacks on the last network of a run, or on those of some rounds."""
+
+    command = "evaluate"
+    options: EvaluateOptions
+
+    def files(self, run: str) -> list[str]:
+        folders = [
+            attack_options.folder(target, self.options)
+            for target in attack_options.targets(run, self.options)
+        ]
+        return [os.path.join(folder, "report.json") for folder in folders]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement(FollowUp):
+    """Measures of the networks of a run's rounds."""
+
+    command = "measure"
+    options: MeasureOptions
+
+    def files(self, run: str) -> list[str]:
+        return measure_options.paths(run, self.options)
+
+
 @functools.cache
-def evaluation(text: str) -> FollowUp:
+def evaluation(text: str) -> Evaluation:
     """An evaluation, from flags such as "--attacks=standard --epsilons=0.1".
 
     Raises:
@@ -71,20 +95,20 @@ def evaluation(text: str) -> FollowUp:
     """
     options = _parse("evaluate", text, attack_options.parse)
     attack_options.attacks_of(options)
-    return FollowUp("evaluate", text, options)
+    return Evaluation(text, options)
 
 
 @functools.cache
-def measurement(text: str) -> FollowUp:
+def measurement(text: str) -> Measurement:
     """A measurement, from flags such as "--measures=clever --rounds=0,8".
 
     Raises:
         InputError: for what `experiments.measure` would refuse, and for a model.
     """
-    return FollowUp("measure", text, _parse("measure", text, measure_options.parse))
+    return Measurement(text, _parse("measure", text, measure_options.parse))
 
 
-def _parse(command: str, text: str, options_of: Any) -> Any:
+def _parse(command: str, text: str, options_of: Callable[[list[str]], _Options]) -> _Options:
     try:
         options = options_of([command, *shlex.split(text)])
     except ValueError as error:

@@ -1,10 +1,8 @@
 """Models to evaluate: a run's or a round's, a SavedModel, a `.keras` or a `.tflite` file."""
 
 import functools
-import json
 import os
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -13,6 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 # Files name layers and models of these, which tf_keras knows once they are imported.
 import robust_sparse_tf.models.layers
 import robust_sparse_tf.sparsity.sparse_model  # noqa: F401
+from experiments.cli.values import Values
+from experiments.runs import config
 from robust_sparse_tf import data, export
 from robust_sparse_tf.errors import InputError
 
@@ -54,13 +54,11 @@ def network(folder: str) -> keras.Model:
         raise _unreadable(path, error) from error
 
 
-def flags_of(path: str) -> dict[str, Any]:
+def flags_of(path: str) -> Values:
     """The flags of a run's directory, or of a round in it; none for other paths."""
     for folder in (path, os.path.join(path, "..", "..")):
-        config = os.path.join(folder, "config.json")
-        if os.path.exists(config):
-            with open(config) as file:
-                return json.load(file)["flags"]
+        if config.exists(folder):
+            return config.read(folder)["flags"]
     return {}
 
 
@@ -113,7 +111,7 @@ def _saved_model(path: str) -> Logits:
     (exit_,) = serve.structured_outputs
 
     def logits(x: tf.Tensor) -> tf.Tensor:
-        # By way of the object, whose variables live as long as it does.
+        # From `loaded`, whose variables live as long as it does.
         return loaded.signatures["serving_default"](**{entry: x})[exit_]
 
     return logits

@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tf_keras as keras
@@ -11,6 +10,7 @@ import tf_keras as keras
 from experiments.cli.quiet import quiet_stderr
 from experiments.evaluations import loading
 from experiments.evaluations.measure_options import MeasureOptions, asked
+from experiments.evaluations.stored import Measures, Usefulness
 from robust_sparse_tf import data, evaluation
 from robust_sparse_tf.attacks import FGSM, RFGSM, Ball, CarliniWagner, DeepFool
 from robust_sparse_tf.errors import InputError, RunWarning
@@ -21,11 +21,11 @@ from robust_sparse_tf.evaluation.inputs import batches
 _LOW, _HIGH = -1e6, 1e6  # no bounds: far from where any image is
 _LIPSCHITZ_BATCH = 20  # images; each needs matrices of a layer's inputs by its outputs
 
+Numbers = dict[str, float]
+"""Measures by their names."""
 
-Measures = dict[str, Any]
 
-
-def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     """By FGS and rFGS, and the accuracy; see `evaluation.r_inf`, which takes one attack."""
     attacks = {"fgsm": FGSM(epsilon=options.epsilon), "rfgsm": RFGSM(epsilon=options.epsilon)}
     found = evaluation.Evaluator(network, attacks, seed=options.seed)(test)
@@ -33,12 +33,12 @@ def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> M
     return {"accuracy": found["clean_accuracy"], **robust}
 
 
-def _deepfool(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+def _deepfool(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     attack = DeepFool(steps=options.deepfool_steps, low=_LOW, high=_HIGH)
     return {"r_2_deepfool": evaluation.r_2(network, test, attack)}
 
 
-def _carlini_wagner(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+def _carlini_wagner(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     attack = CarliniWagner(
         binary_searches=options.cw_searches,
         steps=options.cw_steps,
@@ -47,7 +47,7 @@ def _carlini_wagner(network: keras.Model, test: data.Split, options: MeasureOpti
     return {"r_2_carlini_wagner": evaluation.r_2(network, test.first(options.cw_examples), attack)}
 
 
-def _clever(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+def _clever(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     """The mean score; a misclassified example counts 0, as in r_2."""
     few = test.first(options.clever_examples)
     ((_, x, y),) = batches(few, few.size)
@@ -63,7 +63,7 @@ def _clever(network: keras.Model, test: data.Split, options: MeasureOptions) -> 
     return {"clever": float(np.mean(np.where(correct, scores, 0)))}
 
 
-def _bounds(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+def _bounds(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     """As the theorems state them, and exact: each class by its share, and with its bias."""
     binary = test.num_classes == 2
     bounds = evaluation.binary_bounds if binary else evaluation.multiclass_bounds
@@ -77,7 +77,7 @@ def _bounds(network: keras.Model, test: data.Split, options: MeasureOptions) -> 
     }
 
 
-def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
+def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     """Of each example the largest constant of all classes; their mean."""
     found = {}
     for norm in ("l2", "linf"):
@@ -92,20 +92,26 @@ def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) 
 
 def _activation_sparsity(
     network: keras.Model, test: data.Split, options: MeasureOptions
-) -> Measures:
+) -> Numbers:
     """Of the layer that feeds the last one."""
     *_, last = evaluation.activation_sparsity(network, test).values()
     return {"activation_sparsity": last}
 
 
-def _usefulness(network: keras.Model, test: data.Split, options: MeasureOptions) -> Measures:
-    """Of each feature, lists by name; see `evaluation.Usefulness`."""
-    del options
-    found = vars(evaluation.usefulness(network, test))
-    return {"usefulness": {name: values.tolist() for name, values in found.items()}}
+def _usefulness(network: keras.Model, test: data.Split) -> Usefulness:
+    found = evaluation.usefulness(network, test)
+    return Usefulness(
+        weights=found.weights.tolist(),
+        raw=found.raw.tolist(),
+        raw_robust=found.raw_robust.tolist(),
+        weighted=found.weighted.tolist(),
+        weighted_robust=found.weighted_robust.tolist(),
+        normalised=found.normalised.tolist(),
+        normalised_robust=found.normalised_robust.tolist(),
+    )
 
 
-_MEASURES: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Measures]] = {
+_NUMBERS: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Numbers]] = {
     "r_inf": _r_inf,
     "deepfool": _deepfool,
     "carlini_wagner": _carlini_wagner,
@@ -113,28 +119,32 @@ _MEASURES: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Measure
     "bounds": _bounds,
     "lipschitz": _lipschitz,
     "activation_sparsity": _activation_sparsity,
-    "usefulness": _usefulness,
 }
 
 
-def of_round(folder: str, test: data.Split, options: MeasureOptions) -> dict[str, Any]:
-    """The measures of a network, None for one that cannot be taken, and why it cannot."""
+def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures:
+    """The measures of a round's network that can be taken, and why the others cannot."""
     begin = time.monotonic()
     network = loading.network(folder)
-    measures: Measures = {}
+    numbers: Numbers = {}
+    usefulness: Usefulness | None = None
     missing: dict[str, str] = {}
     with warnings.catch_warnings(record=True) as told, quiet_stderr():
         warnings.simplefilter("always", RunWarning)
         for name in options.measures:
             try:
-                measures |= _MEASURES[name](network, test, options)
+                if name == "usefulness":
+                    usefulness = _usefulness(network, test)
+                else:
+                    numbers |= _NUMBERS[name](network, test, options)
             except InputError as error:
                 missing[name] = str(error)
-    return {
-        "options": asked(options),
-        "images": test.size,
-        "measures": measures,
-        "missing": missing,
-        "warnings": [str(each.message) for each in told if issubclass(each.category, RunWarning)],
-        "seconds": time.monotonic() - begin,
-    }
+    return Measures(
+        options=asked(options),
+        images=test.size,
+        numbers=numbers,
+        usefulness=usefulness,
+        missing=missing,
+        warnings=[str(each.message) for each in told if issubclass(each.category, RunWarning)],
+        seconds=time.monotonic() - begin,
+    )

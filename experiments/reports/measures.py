@@ -1,10 +1,10 @@
 """What a sweep's `--measure` found of the rounds of its cells."""
 
-import json
 import os
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from experiments.evaluations.follow_up import measurement
+from experiments.evaluations import stored
+from experiments.evaluations.follow_up import Measurement
 
 # Measures that have a number of images of their own, and the option that gives it.
 _OWN_IMAGES = {
@@ -14,26 +14,35 @@ _OWN_IMAGES = {
 }
 
 
-def of_rounds(run: str, texts: list[str]) -> dict[int, dict[str, float]]:
+def of_rounds(run: str, measurements: Sequence[Measurement]) -> dict[int, dict[str, float]]:
     """The measures of each round of a run that has any, of all measurements together.
 
     Args:
         run: its directory.
-        texts: see `follow_up.measurement`.
+        measurements: of the sweep.
+
+    Returns:
+        By round the numbers by the names of the measures.
     """
     found: dict[int, dict[str, float]] = {}
-    for text in texts:
-        for path in measurement(text).files(run):
-            if os.path.exists(path):
-                found.setdefault(_round(path), {}).update(_read(path)["measures"])
+    for number, measures in _stored(run, measurements):
+        found.setdefault(number, {}).update(measures.numbers)
     return dict(sorted(found.items()))
 
 
-def images(texts: list[str]) -> str:
+def usefulness(run: str, measurements: Sequence[Measurement]) -> dict[int, stored.Usefulness]:
+    """The usefulness of features by the rounds of which it was measured; see `of_rounds`."""
+    return {
+        number: measures.usefulness
+        for number, measures in _stored(run, measurements)
+        if measures.usefulness
+    }
+
+
+def images(measurements: Sequence[Measurement]) -> str:
     """A sentence that says of how many test images each measure is."""
     counts: dict[int, list[str]] = {}
-    for text in texts:
-        options = measurement(text).options
+    for options in (each.options for each in measurements):
         for name in options.measures:
             own = getattr(options, _OWN_IMAGES.get(name, "examples"))
             counts.setdefault(own, []).append(name)
@@ -42,21 +51,17 @@ def images(texts: list[str]) -> str:
     return f"Measured on the first test images: {'; '.join(parts)}." if parts else ""
 
 
-def warnings(run: str, texts: list[str]) -> list[str]:
+def warnings(run: str, measurements: Sequence[Measurement]) -> list[str]:
     """What the measurements of a run's rounds warned of, and could not take, round by round."""
     found = []
-    for text in texts:
-        for path in filter(os.path.exists, measurement(text).files(run)):
-            content = _read(path)
-            found += content["warnings"]
-            found += [f"{name} not measured: {why}" for name, why in content["missing"].items()]
+    for _, measures in _stored(run, measurements):
+        found += measures.warnings
+        found += [f"{name} not measured: {why}" for name, why in measures.missing.items()]
     return found
 
 
-def _round(path: str) -> int:
-    return int(os.path.basename(os.path.dirname(path)))
-
-
-def _read(path: str) -> dict[str, Any]:
-    with open(path) as file:
-        return json.load(file)
+def _stored(run: str, measurements: Sequence[Measurement]) -> Iterator[tuple[int, stored.Measures]]:
+    """The rounds of each measurement that are measured, in their order."""
+    for measurement in measurements:
+        for path in filter(os.path.exists, measurement.files(run)):
+            yield int(os.path.basename(os.path.dirname(path))), stored.read_measures(path)

@@ -1,33 +1,61 @@
 """The table and the figure of a sweep by method and density."""
 
+import dataclasses
 import json
 import statistics
-from typing import Any
+from collections.abc import Sequence
 
 from experiments.cli.figures import panels, percent_ticks
 from experiments.cli.tables import deviation
 from experiments.runs.procedure import DEFAULT
+from experiments.runs.results import RunResults
 from robust_sparse_tf import files
 from robust_sparse_tf.texts import markdown_table, percent
 
-Row = dict[str, Any]
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A mean over seeds, and the standard deviation of the sample (n - 1), None for one seed."""
+
+    mean: float
+    std: float | None
 
 
-def summarise(results: list[dict[str, Any]]) -> list[Row]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """The accuracies of a method at a density.
+
+    Attributes:
+        method: its name.
+        density: the mean over the seeds.
+        seeds: how many there are.
+        measures: accuracies (fractions) on clean images and under each attack, by "clean" and the
+            attack's name.
+    """
+
+    method: str
+    density: float
+    seeds: int
+    measures: dict[str, Spread]
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return dataclasses.asdict(self)
+
+
+def rows_of(results: Sequence[RunResults]) -> list[Row]:
     """One row for each method and density: means and standard deviations over seeds.
 
     Args:
-        results: the `results.json` of each finished cell, with its flags.
+        results: of each finished cell.
 
     Returns:
-        Rows by method and falling density: `method`, `density` (mean over the seeds), `seeds`, and
-        by measure ("clean" and each attack) `mean` and `std`, fractions; `std` (of the sample, n -
-        1) is None for one seed.
+        Rows by method and falling density.
     """
-    groups: dict[tuple, list[dict[str, Any]]] = {}
+    groups: dict[str, list[RunResults]] = {}
     for result in results:
         varied = {k: v for k, v in result["flags"].items() if k != "seed"}
-        groups.setdefault((json.dumps(varied, sort_keys=True)), []).append(result)
+        groups.setdefault(json.dumps(varied, sort_keys=True), []).append(result)
     rows = []
     for group in groups.values():
         last = [result["rounds"][-1] for result in group]
@@ -35,59 +63,59 @@ def summarise(results: list[dict[str, Any]]) -> list[Row]:
         for attack in last[0]["test"]["robust_accuracy"]:
             measures[attack] = [entry["test"]["robust_accuracy"][attack] for entry in last]
         rows.append(
-            {
-                "method": group[0]["flags"].get("method", DEFAULT),
-                "density": statistics.fmean(entry["density"] for entry in last),
-                "seeds": len(group),
-                "measures": {name: _spread(values) for name, values in measures.items()},
-            }
+            Row(
+                method=group[0]["flags"].get("method", DEFAULT),
+                density=statistics.fmean(entry["density"] for entry in last),
+                seeds=len(group),
+                measures={name: _spread(values) for name, values in measures.items()},
+            )
         )
-    order = list(dict.fromkeys(row["method"] for row in rows))
-    return sorted(rows, key=lambda row: (order.index(row["method"]), -row["density"]))
+    order = list(dict.fromkeys(row.method for row in rows))
+    return sorted(rows, key=lambda row: (order.index(row.method), -row.density))
 
 
-def markdown(rows: list[Row]) -> str:
+def markdown(rows: Sequence[Row]) -> str:
     """Test accuracies in percent, mean ± standard deviation."""
     names = _measures(rows)
     table = [["method", "density", *names, "seeds"]]
     for row in rows:
-        shown = [_measured(row["measures"].get(name)) for name in names]
-        density = percent(row["density"], digits=1)
-        table.append([row["method"], density, *shown, str(row["seeds"])])
+        shown = [_measured(row.measures.get(name)) for name in names]
+        table.append([row.method, percent(row.density, digits=1), *shown, str(row.seeds)])
     title = "# Test accuracy (%) by method and density"
     return "\n".join([title, "", *markdown_table(table, left=1), ""])
 
 
-def _spread(values: list[float]) -> dict[str, float | None]:
-    return {"mean": statistics.fmean(values), "std": deviation(values)}
+def _spread(values: list[float]) -> Spread:
+    return Spread(statistics.fmean(values), deviation(values))
 
 
-def _measures(rows: list[Row]) -> list[str]:
+def _measures(rows: Sequence[Row]) -> list[str]:
     """The measures of any row; cells may differ in the attacks that they evaluate."""
-    return list(dict.fromkeys(name for row in rows for name in row["measures"]))
+    return list(dict.fromkeys(name for row in rows for name in row.measures))
 
 
-def _measured(measure: dict[str, float | None] | None) -> str:
-    return "" if measure is None else percent(measure["mean"], measure["std"])
+def _measured(measure: Spread | None) -> str:
+    return "" if measure is None else percent(measure.mean, measure.std)
 
 
-def draw(path: str, rows: list[Row]) -> None:
+def draw(path: str, rows: Sequence[Row]) -> None:
+    """Draws accuracies against density, a panel for each measure, a line for each method."""
     names = _measures(rows)
     figure, axes = panels(1, len(names), (5 * len(names), 4))
     for axis, name in zip(axes[0], names, strict=True):
-        measured = [row for row in rows if name in row["measures"]]
-        for method in dict.fromkeys(row["method"] for row in measured):
-            own = [row for row in measured if row["method"] == method]
-            means = [row["measures"][name]["mean"] for row in own]
-            stds = [row["measures"][name]["std"] or 0 for row in own]
-            densities = [row["density"] for row in own]
+        measured = [row for row in rows if name in row.measures]
+        for method in dict.fromkeys(row.method for row in measured):
+            own = [row for row in measured if row.method == method]
+            means = [row.measures[name].mean for row in own]
+            stds = [row.measures[name].std or 0 for row in own]
+            densities = [row.density for row in own]
             if method == "dense":
                 axis.axhline(means[0], color="black", linestyle="--", label=method)
             else:
                 axis.errorbar(densities, means, stds, marker="o", capsize=3, label=method)
         axis.set_xscale("log")
         axis.invert_xaxis()
-        ticks = sorted({float(f"{r['density']:.2g}") for r in rows if r["method"] != "dense"})
+        ticks = sorted({float(f"{r.density:.2g}") for r in rows if r.method != "dense"})
         axis.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
         axis.minorticks_off()
         axis.yaxis.set_major_formatter(percent_ticks())

@@ -1,19 +1,55 @@
 """The papers' published numbers, stored with each study, and ours beside them."""
 
+import dataclasses
 import json
 import os
 import statistics
-from collections.abc import Hashable, Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 from experiments.cli.tables import deviation
 from robust_sparse_tf.errors import InputError
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "studies")
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Figure(TypedDict):
+    """A published mean, with its standard deviation where the paper gives one."""
+
+    mean: float
+    std: NotRequired[float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Our trials against a published figure, in its unit; None for what cannot be said.
+
+    Attributes:
+        mean: of our trials.
+        std: of our trials (of the sample, n - 1); None for one trial.
+        trials: how many there are.
+        published: the figure.
+        difference: our mean less the published one.
+        deviations: the difference in published standard deviations.
+    """
+
+    mean: float | None
+    std: float | None
+    trials: int
+    published: Figure | None
+    difference: float | None = None
+    deviations: float | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return dataclasses.asdict(self)
+
 
 def load(study: str) -> dict[str, Any]:
-    """What a study published.
+    """What a study published, as its file has it; the study's own `published` gives it types.
 
     Raises:
         InputError: for a file that is missing or cannot be read.
@@ -26,58 +62,48 @@ def load(study: str) -> dict[str, Any]:
         raise InputError(f"{path}: no published numbers can be read ({error})") from error
 
 
-def aligned(keys: Iterable[Hashable], values: Iterable[Any]) -> dict[Hashable, Any]:
+def aligned(keys: Iterable[_Key], values: Iterable[_Value]) -> dict[_Key, _Value]:
     """Published values by what they belong to, which the file gives by their places alone.
 
     Returns:
         {} where there are fewer or more values than keys: a lost one would shift the others.
     """
-    keys, values = list(keys), list(values)
-    return dict(zip(keys, values, strict=True)) if len(keys) == len(values) else {}
+    known, found = list(keys), list(values)
+    return dict(zip(known, found, strict=True)) if len(known) == len(found) else {}
 
 
-def compare(ours: list[float], published: dict[str, float] | None) -> dict[str, Any]:
-    """Our trials against a published figure, in its unit.
+def compare(ours: Sequence[float], published: Figure | None) -> Comparison:
+    """Our trials against a published figure.
 
     Args:
         ours: one figure a trial; empty where none is finished.
-        published: `mean` and `std`; None where the study gives none.
-
-    Returns:
-        `mean`, `std` (of the sample, n - 1; None for one trial), `trials`, `published`,
-        `difference` of the means and `deviations`, the difference in published standard deviations;
-        None for what cannot be said.
+        published: None where the study gives none.
     """
-    mean = statistics.fmean(ours) if ours else None
-    found = {
-        "mean": mean,
-        "std": deviation(ours),
-        "trials": len(ours),
-        "published": published,
-        "difference": None,
-        "deviations": None,
-    }
-    if ours and published:
-        found["difference"] = mean - published["mean"]
-        if published.get("std"):
-            found["deviations"] = found["difference"] / published["std"]
-    return found
+    if not ours:
+        return Comparison(mean=None, std=None, trials=0, published=published)
+    mean = statistics.fmean(ours)
+    difference = mean - published["mean"] if published else None
+    std = published.get("std") if published else None
+    return Comparison(
+        mean=mean,
+        std=deviation(list(ours)),
+        trials=len(ours),
+        published=published,
+        difference=difference,
+        deviations=difference / std if difference is not None and std else None,
+    )
 
 
-def beside(found: dict[str, Any], digits: int = 2) -> str:
-    """A cell of a table: ours, and in brackets what was published, if it was, and how far it is."""
-    if found["mean"] is None:
-        text = "-"
-    else:
-        text = f"{found['mean']:.{digits}f}"
-        if found["std"] is not None:
-            text += f" ± {found['std']:.{digits}f}"
-    published = found["published"]
-    if not published:
+def beside(found: Comparison, digits: int = 2) -> str:
+    """A table's words: ours, and in brackets what was published, if it was, and how far it is."""
+    text = "-" if found.mean is None else _with_std(found.mean, found.std, digits)
+    if not found.published:
         return text
-    inner = f"{published['mean']:.{digits}f}"
-    if published.get("std") is not None:
-        inner += f" ± {published['std']:.{digits}f}"
-    if found["deviations"] is not None:
-        inner += f"; {found['deviations']:+.1f} σ"
+    inner = _with_std(found.published["mean"], found.published.get("std"), digits)
+    if found.deviations is not None:
+        inner += f"; {found.deviations:+.1f} σ"
     return f"{text} ({inner})"
+
+
+def _with_std(mean: float, std: float | None, digits: int) -> str:
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")

@@ -1,73 +1,109 @@
 """The part of a sweep's report that tells of attacks on its finished cells."""
 
-import json
+import dataclasses
 import os
 import statistics
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from experiments.cli.tables import deviation
-from experiments.evaluations.follow_up import evaluation
-from experiments.runs import options as flags
+from experiments.evaluations import stored
+from experiments.evaluations.follow_up import Evaluation
+from experiments.evaluations.stored import AttackReport, AttackRow
+from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table, percent
 
 # The flags whose values name a network in a report, where they differ in it.
-_NAMING = ("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to")
-_NAMING += ("activity_l1", "attack_labels", "label_smoothing", "random_start")
+_NAMING = (
+    *("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to"),
+    *("activity_l1", "attack_labels", "label_smoothing", "random_start"),
+)
 
 
-def summarise(folder: str, evaluations: list[str], cells: list[dict[str, Any]]) -> list[dict]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeanRow:
+    """What one attack left, in the mean over seeds; see `stored.AttackRow`.
+
+    `std` is that of the accuracy (of the sample, n - 1); None for one seed.
+    """
+
+    attack: str
+    norm: str | None
+    epsilon: float | None
+    accuracy: float
+    distance: float | None
+    seconds: float | None
+    std: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackedNetwork:
+    """What one evaluation left of a network of which there may be several seeds.
+
+    Attributes:
+        evaluation: what was asked.
+        network: its name, see `network`.
+        round: its number; -1 for the last.
+        seeds: how many there are.
+        rows: one an attack and epsilon, the same of all seeds.
+        warnings: those of any seed.
+    """
+
+    evaluation: Evaluation
+    network: str
+    round: int
+    seeds: int
+    rows: list[MeanRow]
+    warnings: list[str]
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        return vars(self) | {"evaluation": self.evaluation.text, "rows": rows}
+
+
+def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[AttackedNetwork]:
     """What stood which attacks, for each evaluation and network: means over seeds.
 
     Args:
-        folder: of the sweep.
-        evaluations: see `follow_up.evaluation`.
-        cells: the `results.json` of the finished cells, with their names.
-
-    Returns:
-        A dict for each evaluation and network: `evaluation`, `network`, `round`, `seeds`, `rows` (a
-        list of `attack`, `norm`, `epsilon`, and the means `accuracy`, `distance` and `seconds`,
-        with `std` of the accuracy, None for one seed) and `warnings`, those of any seed.
+        evaluations: of the sweep.
+        cells: that are finished.
     """
     found = []
-    for text in evaluations:
-        groups: dict[tuple[str, int], list[dict]] = {}
-        asked = evaluation(text)
-        rounds = [int(word) for word in asked.options.rounds] or [-1]
+    for evaluation in evaluations:
+        groups: dict[tuple[str, int], list[AttackReport]] = {}
+        rounds = [int(word) for word in evaluation.options.rounds] or [-1]
         for cell in cells:
-            paths = asked.files(os.path.join(folder, cell["name"]))
-            for number, path in zip(rounds, paths, strict=True):
+            for number, path in zip(rounds, evaluation.files(cell.path), strict=True):
                 if os.path.exists(path):
-                    with open(path) as file:
-                        name = network(cell, cells, number)
-                        groups.setdefault((name, number), []).append(json.load(file))
+                    name = network(cell, cells, number)
+                    groups.setdefault((name, number), []).append(stored.read_attacks(path))
         for (name, number), reports in groups.items():
+            rows = zip(*(report["rows"] for report in reports), strict=True)
             found.append(
-                {
-                    "evaluation": text,
-                    "network": name,
-                    "round": number,
-                    "seeds": len(reports),
-                    "rows": [
-                        _mean(rows) for rows in zip(*(r["rows"] for r in reports), strict=True)
-                    ],
-                    "warnings": list(dict.fromkeys(w for r in reports for w in r["warnings"])),
-                }
+                AttackedNetwork(
+                    evaluation=evaluation,
+                    network=name,
+                    round=number,
+                    seeds=len(reports),
+                    rows=[_mean_row(same) for same in rows],
+                    warnings=list(dict.fromkeys(w for r in reports for w in r["warnings"])),
+                )
             )
     return found
 
 
-def of_training(cells: list[dict[str, Any]]) -> str:
+def of_training(cells: Sequence[Cell]) -> str:
     """What training warned of, a line for each network with the first of its warnings; "" for none.
 
     Args:
-        cells: the `results.json` of the finished cells.
+        cells: that are finished.
     """
     told: dict[str, list[str]] = {}
     for cell in cells:
-        name = ", ".join([_method(cell), *_differences(cell, cells)])
-        if len(cell["rounds"]) == 1:
+        name = ", ".join([cell.flag("method"), *_differences(cell, cells)])
+        if len(cell.rounds) == 1:
             name = network(cell, cells)
-        told.setdefault(name, []).extend(cell.get("warnings", []))
+        told.setdefault(name, []).extend(cell.results.get("warnings", []))
     lines = [
         f"\n**Warning**, {name}: {own[0]}" + (f" (first of {len(own)} such)" if own[1:] else "")
         for name, own in told.items()
@@ -76,55 +112,61 @@ def of_training(cells: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""]) if lines else ""
 
 
-def network(cell: dict[str, Any], cells: list[dict[str, Any]], number: int = -1) -> str:
+def network(cell: Cell, cells: Sequence[Cell], number: int = -1) -> str:
     """What a round's network is called: method, density and whatever differs between cells."""
-    density = cell["rounds"][number]["density"]
-    return ", ".join([f"{_method(cell)} {100 * density:.3g} %", *_differences(cell, cells)])
+    density = cell.rounds[number]["density"]
+    return ", ".join([f"{cell.flag('method')} {100 * density:.3g} %", *_differences(cell, cells)])
 
 
-def _method(cell: dict[str, Any]) -> str:
-    return flags.value_of(cell["flags"], "method")
-
-
-def _differences(cell: dict[str, Any], cells: list[dict[str, Any]]) -> list[str]:
+def _differences(cell: Cell, cells: Sequence[Cell]) -> list[str]:
     words = []
-    names = _NAMING + (("prune_measure",) if cell["flags"].get("prune") == "features" else ())
+    names = _NAMING + (("prune_measure",) if cell.flag("prune") == "features" else ())
     for name in names:
-        own, *others = [flags.value_of(each["flags"], name) for each in (cell, *cells)]
+        own, *others = [each.flag(name) for each in (cell, *cells)]
         if set(others) != {own}:
             words.append(f"{name}={own:g}" if isinstance(own, float) else f"{name}={own}")
     return words
 
 
-def markdown(found: list[dict]) -> str:
+def markdown(found: Sequence[AttackedNetwork]) -> str:
     """A table for each evaluation, attacks by networks, and the warnings; "" for none."""
     lines: list[str] = []
-    for text in dict.fromkeys(entry["evaluation"] for entry in found):
-        entries = [entry for entry in found if entry["evaluation"] == text]
+    for text in dict.fromkeys(each.evaluation.text for each in found):
+        networks = [each for each in found if each.evaluation.text == text]
         lines += ["", f"## Under attack: `{text}`", ""]
-        table = [["attack", "epsilon", *(entry["network"] for entry in entries)]]
-        for number, row in enumerate(entries[0]["rows"]):
-            epsilon = "" if row["epsilon"] is None else f"{row['epsilon']:g} ({row['norm']})"
-            cells = [_cell(entry["rows"][number]) for entry in entries]
-            table.append([row["attack"], epsilon, *cells])
+        table = [["attack", "epsilon", *(each.network for each in networks)]]
+        for number, row in enumerate(networks[0].rows):
+            epsilon = "" if row.epsilon is None else f"{row.epsilon:g} ({row.norm})"
+            words = [_words(each.rows[number]) for each in networks]
+            table.append([row.attack, epsilon, *words])
         lines += markdown_table(table, left=1)
         lines += ["", "Accuracy in percent, and seconds; distances of attacks without an epsilon."]
-        for entry in entries:
-            lines += [f"\n**Warning**, {entry['network']}: {line}" for line in entry["warnings"]]
+        for each in networks:
+            lines += [f"\n**Warning**, {each.network}: {line}" for line in each.warnings]
     return "\n".join([*lines, ""]) if lines else ""
 
 
-def _mean(rows: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    found = {key: rows[0][key] for key in ("attack", "norm", "epsilon")}
-    for key in ("accuracy", "distance", "seconds"):
-        values = [row[key] for row in rows if row[key] is not None]
-        found[key] = statistics.fmean(values) if values else None
-    found["std"] = deviation([row["accuracy"] for row in rows])
-    return found
+def _mean_row(rows: Sequence[AttackRow]) -> MeanRow:
+    accuracies = [row["accuracy"] for row in rows]
+    return MeanRow(
+        attack=rows[0]["attack"],
+        norm=rows[0]["norm"],
+        epsilon=rows[0]["epsilon"],
+        accuracy=statistics.fmean(accuracies),
+        distance=_mean(row["distance"] for row in rows),
+        seconds=_mean(row["seconds"] for row in rows),
+        std=deviation(accuracies),
+    )
 
 
-def _cell(row: dict[str, Any]) -> str:
-    text = percent(row["accuracy"], row["std"], digits=1)
-    if row["norm"] and row["epsilon"] is None and row["distance"] is not None:
-        text = f"{row['norm']} {row['distance']:.3g}"
-    return text if row["seconds"] is None else f"{text} ({row['seconds']:.0f} s)"
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are there."""
+    found = [value for value in values if value is not None]
+    return statistics.fmean(found) if found else None
+
+
+def _words(row: MeanRow) -> str:
+    text = percent(row.accuracy, row.std, digits=1)
+    if row.norm and row.epsilon is None and row.distance is not None:
+        text = f"{row.norm} {row.distance:.3g}"
+    return text if row.seconds is None else f"{text} ({row.seconds:.0f} s)"

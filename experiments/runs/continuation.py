@@ -3,8 +3,9 @@
 import json
 import os
 import shutil
-from typing import Any
 
+from experiments.cli.values import Values
+from experiments.runs import results
 from experiments.runs.directory import RunDirectory
 from experiments.runs.options import different, value_of
 from experiments.runs.procedure import procedure_of
@@ -26,12 +27,12 @@ class Continuation:
             continue: other flags differ than the one that makes it longer, or it is not longer.
     """
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self._folder, self._procedure = values["continue_from"], procedure_of(values)
+    def __init__(self, values: Values) -> None:
+        self._folder, self._chosen = values["continue_from"], procedure_of(values)
         if values["distribute"] == "multiworker":
             raise self._refused("cannot be used with distribute=multiworker")
         stored = self._flags()
-        longer, now = self._procedure.longer, json.loads(json.dumps(different(values)))
+        longer, now = self._chosen.longer, json.loads(json.dumps(different(values)))
         for name in sorted({*stored, *now} - {longer}):
             before, wanted = value_of(stored, name), value_of(now, name)
             if before != wanted:
@@ -39,7 +40,7 @@ class Continuation:
         before, wanted = value_of(stored, longer), value_of(now, longer)
         if wanted <= before:
             raise self._refused(f"has {longer}={before}; {longer}={wanted} must be more")
-        self._schedule = self._procedure.schedule(values)
+        self._schedule = self._chosen.schedule(values)
 
     def copy(self, directory: RunDirectory) -> None:
         """Puts the newest checkpoint that the longer run makes too, and the rounds, in place.
@@ -56,7 +57,7 @@ class Continuation:
         fitting = [] if not os.path.isdir(source) else self._fitting(CheckpointStore(source))
         if not fitting:
             raise self._refused(
-                f"has no checkpoint that a run with more {self._procedure.longer} makes too; "
+                f"has no checkpoint that a run with more {self._chosen.longer} makes too; "
                 "a last evaluation at a multiple of --evaluate_every would be one"
             )
         with files.naming(directory.path):
@@ -73,13 +74,15 @@ class Continuation:
             if self._schedule.is_evaluated(meta["round"], meta["iteration"])
         ]
 
-    def _flags(self) -> dict[str, Any]:
+    def _flags(self) -> Values:
         """The flags of the finished run that differ from their defaults."""
         try:
-            with open(os.path.join(self._folder, "results.json")) as file:
-                return dict(json.load(file)["flags"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = results.read(self._folder)
+        except (InputError, OSError) as error:
             raise self._refused("is not the directory of a finished run") from error
+        if found is None:
+            raise self._refused("is not the directory of a finished run")
+        return found["flags"]
 
     def _refused(self, reason: str) -> InputError:
         return InputError(f"continue_from={self._folder}: {reason}")

@@ -4,16 +4,16 @@ import fcntl
 import json
 import os
 import shutil
-from typing import Any
 
 from experiments.cli.command import BusyError
 from experiments.cli.digest import digest
-from experiments.runs.options import different
+from experiments.cli.values import Values
+from experiments.runs import config, results
+from experiments.runs.options import different, fields
 from experiments.runs.procedure import kind_of
-from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 
-_LOCK, _CONFIG, _RESULTS = ".lock", "config.json", "results.json"
+_LOCK = ".lock"
 
 
 class RunDirectory:
@@ -28,7 +28,7 @@ class RunDirectory:
             with other flags.
     """
 
-    def __init__(self, values: dict[str, Any], *, owner: bool = True) -> None:
+    def __init__(self, values: Values, *, owner: bool = True) -> None:
         self.path = os.path.join(values["output_dir"], run_name(values))
         self._values = values
         if not owner:
@@ -51,30 +51,24 @@ class RunDirectory:
         """A path inside; its folder is not made."""
         return os.path.join(self.path, *names)
 
-    def start(self, record: dict[str, Any]) -> None:
+    def start(self, made_by: config.Config) -> None:
         """Writes config.json, after emptying the directory where that was asked for."""
         if self._values["overwrite"]:
             for name in os.listdir(self.path):
                 if name != _LOCK:
                     _remove(self.file(name))
-        if not os.path.exists(self.file(_CONFIG)):
-            files.write_json(self.file(_CONFIG), record)
+        config.write(self.path, made_by)
 
-    def results(self) -> dict[str, Any] | None:
+    def finished(self) -> results.RunResults | None:
         """The stored results of a finished run."""
-        path = self.file(_RESULTS)
-        if self._values["overwrite"] or not os.path.exists(path):
-            return None
-        with open(path) as file:
-            return json.load(file)
+        return None if self._values["overwrite"] else results.read(self.path)
 
     def _check(self) -> None:
         others = [name for name in os.listdir(self.path) if name != _LOCK]
         if not others:
             return
         try:
-            with open(self.file(_CONFIG)) as file:
-                stored = dict(json.load(file)["flags"])
+            stored = dict(config.read(self.path)["flags"])
             if not set(stored) & set(self._values):
                 raise KeyError("flags")
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -98,25 +92,19 @@ class RunDirectory:
             )
 
 
-def run_name(values: dict[str, Any]) -> str:
+def run_name(values: Values) -> str:
     """A readable prefix and a hash of the flags that differ from the defaults."""
     kind = kind_of(values)
     return f"{values['dataset']}-{values['attack']}-{kind}-{digest(different(values))}"
 
 
-def finished(folder: str, name: str) -> dict[str, Any] | None:
+def finished(folder: str, name: str) -> results.RunResults | None:
     """The results of a run in a folder; None where they are missing, or those of another run."""
-    path = os.path.join(folder, name, _RESULTS)
-    if not os.path.exists(path):
-        return None
-    with open(path) as file:
-        results = json.load(file)
-    return results if results["name"] == name else None
+    found = results.read(os.path.join(folder, name))
+    return found if found and found["name"] == name else None
 
 
 def _is_hashed(name: str) -> bool:
-    from experiments.runs.options import fields
-
     return any(field.name == name and field.metadata["hashed"] for field in fields())
 
 

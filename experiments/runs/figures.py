@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.cli.figures import panels, percent_ticks, viridis
+from experiments.runs.results import RoundResult
 from robust_sparse_tf import files
+from robust_sparse_tf.procedures.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from robust_sparse_tf.evaluation import Figures
 
-def draw(folder: str, records: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> None:
-    """Draws all figures of a run."""
+
+def draw(folder: str, records: list[Record], rounds: list[RoundResult]) -> None:
+    """Draws all figures of a run into a folder."""
     os.makedirs(folder, exist_ok=True)
     attacks = list(rounds[0]["test"]["robust_accuracy"])
     _against_iteration(os.path.join(folder, "accuracy.png"), records, attacks)
     _early_stopping(os.path.join(folder, "early_stopping.png"), rounds, attacks)
 
 
-def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[str]) -> None:
+def _against_iteration(path: str, records: list[Record], attacks: list[str]) -> None:
     figure, ((*axes,),) = panels(1, 1 + len(attacks), (5 * (1 + len(attacks)), 4))
     numbers = sorted({record["round"] for record in records})
     for number in numbers:
@@ -37,7 +41,7 @@ def _against_iteration(path: str, records: list[dict[str, Any]], attacks: list[s
     files.write_figure(figure, path, dpi=110)
 
 
-def _early_stopping(path: str, rounds: list[dict[str, Any]], attacks: list[str]) -> None:
+def _early_stopping(path: str, rounds: list[RoundResult], attacks: list[str]) -> None:
     figure, ((*axes,),) = panels(1, 2, (10, 4))
     densities = [100 * entry["density"] for entry in rounds]
     early = [entry["early_stopping"] for entry in rounds]
@@ -57,7 +61,7 @@ def _early_stopping(path: str, rounds: list[dict[str, Any]], attacks: list[str])
     files.write_figure(figure, path, dpi=110)
 
 
-def _accuracy(figures: dict[str, Any], attack: str | None) -> float:
+def _accuracy(figures: Figures, attack: str | None) -> float:
     return figures["robust_accuracy"][attack] if attack else figures["clean_accuracy"]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etils import epy
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.errors import RunWarning, TrainingError
+from robust_sparse_tf.procedures.records import Measured, Record
 
 with epy.lazy_imports():
     from robust_sparse_tf.training.callbacks import catastrophic_overfitting
@@ -45,14 +46,14 @@ class OverfittingWatch:
         self._history: list[catastrophic_overfitting.Check] = []
         self.warnings: list[str] = []
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Measured:
         """What a record needs to hold, measured now."""
         if self._watch is None:
             return {}
         check = self._watch.check()
         return {"overfitting": {"pgd": check.accuracy, "own": check.own_accuracy}}
 
-    def start(self, records: list[dict[str, Any]]) -> None:
+    def start(self, records: list[Record]) -> None:
         """Looks at the records of an earlier process, of which it has warned.
 
         Raises:
@@ -61,7 +62,7 @@ class OverfittingWatch:
         for record in records:
             self._look(record)
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, record: Record) -> None:
         """Looks at a new record, and warns.
 
         Raises:
@@ -70,7 +71,7 @@ class OverfittingWatch:
         if self._look(record):
             warnings.warn(self.warnings[-1], RunWarning, stacklevel=2)
 
-    def _look(self, record: dict[str, Any]) -> bool:
+    def _look(self, record: Record) -> bool:
         if self._watch is None or "overfitting" not in record:
             return False
         if record["round"] != self._round:

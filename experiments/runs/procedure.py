@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from experiments.cli.values import Values
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket, Record, Rounds
@@ -26,19 +27,19 @@ class Procedure(abc.ABC):
     """The flag that makes a run longer and changes nothing of what comes before."""
 
     @abc.abstractmethod
-    def kind(self, values: dict[str, Any]) -> str:
+    def kind(self, values: Values) -> str:
         """What a run's name says of it."""
 
     @abc.abstractmethod
-    def rounds(self, values: dict[str, Any]) -> int:
+    def rounds(self, values: Values) -> int:
         """How many rounds a run of given flags has."""
 
     @abc.abstractmethod
-    def method(self, seed: int, given: dict[str, Any]) -> Method | None:
+    def method(self, seed: int, given: Values) -> Method | None:
         """What changes the masks in training, of given options; None for nothing."""
 
     @abc.abstractmethod
-    def schedule(self, values: dict[str, Any]) -> Rounds:
+    def schedule(self, values: Values) -> Rounds:
         """The trainings of a run of given flags.
 
         Raises:
@@ -46,27 +47,27 @@ class Procedure(abc.ABC):
         """
 
     @abc.abstractmethod
-    def run(self, values: dict[str, Any]) -> Callable[..., list[Record]]:
+    def run(self, values: Values) -> Callable[..., list[Record]]:
         """What trains, with the arguments of `Rounds.run`; raises as `schedule` does."""
 
 
 class _Lottery(Procedure):
     name, longer = "lottery", "rounds"
 
-    def kind(self, values: dict[str, Any]) -> str:
+    def kind(self, values: Values) -> str:
         return values["strategy"]
 
-    def rounds(self, values: dict[str, Any]) -> int:
+    def rounds(self, values: Values) -> int:
         return values["rounds"]
 
-    def method(self, seed: int, given: dict[str, Any]) -> Method | None:
+    def method(self, seed: int, given: Values) -> Method | None:
         del seed, given
         return None
 
-    def schedule(self, values: dict[str, Any]) -> LotteryTicket:
+    def schedule(self, values: Values) -> LotteryTicket:
         return make(LotteryTicket, values)
 
-    def run(self, values: dict[str, Any]) -> Callable[..., list[Record]]:
+    def run(self, values: Values) -> Callable[..., list[Record]]:
         pruner = _pruners(values)[values["prune"]]
         return functools.partial(self.schedule(values).run, pruner=pruner, seed=values["seed"])
 
@@ -78,22 +79,22 @@ class _TrainOnce(Procedure):
         self.name, self._method = name, method
         self.options = tuple(field.name for field in dataclasses.fields(method))
 
-    def kind(self, values: dict[str, Any]) -> str:
+    def kind(self, values: Values) -> str:
         del values
         return self.name
 
-    def rounds(self, values: dict[str, Any]) -> int:
+    def rounds(self, values: Values) -> int:
         del values
         return 1
 
-    def method(self, seed: int, given: dict[str, Any]) -> Method | None:
+    def method(self, seed: int, given: Values) -> Method | None:
         return self._method(seed=seed, **given)
 
-    def schedule(self, values: dict[str, Any]) -> Rounds:
+    def schedule(self, values: Values) -> Rounds:
         make(LotteryTicket, values)  # flags that have no effect are checked all the same
         return make(Rounds, values | dict(rounds=1, dense_iterations=0))
 
-    def run(self, values: dict[str, Any]) -> Callable[..., list[Record]]:
+    def run(self, values: Values) -> Callable[..., list[Record]]:
         _pruners(values)
         return self.schedule(values).run
 
@@ -105,7 +106,7 @@ BY_NAME: dict[str, Procedure] = {
 DEFAULT = "lottery"
 
 
-def procedure_of(values: dict[str, Any]) -> Procedure:
+def procedure_of(values: Values) -> Procedure:
     """The procedure of a run's flags; those at their defaults may be missing.
 
     Raises:
@@ -117,12 +118,12 @@ def procedure_of(values: dict[str, Any]) -> Procedure:
     return BY_NAME[name]
 
 
-def kind_of(values: dict[str, Any]) -> str:
+def kind_of(values: Values) -> str:
     """What a run's name says of its procedure; a name that is none stands for itself."""
     name = values["method"]
     return BY_NAME[name].kind(values) if name in BY_NAME else name
 
 
-def _pruners(values: dict[str, Any]) -> dict[str, Any]:
+def _pruners(values: Values) -> dict[str, Any]:
     """What may go after a round, all of them, so that the flags of each are checked."""
     return {name: make(pruner, values) for name, pruner in PRUNERS.items()}

@@ -7,7 +7,7 @@ import tf_keras as keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from robust_sparse_tf.procedures import Rounds
+from robust_sparse_tf.procedures import Record, Rounds
 
 
 class RunProgress(keras.callbacks.Callback):
@@ -52,7 +52,7 @@ class RunProgress(keras.callbacks.Callback):
         if self._console.is_terminal:
             self._bar.stop()
 
-    def on_start(self, records: list[dict[str, Any]]) -> None:
+    def on_start(self, records: list[Record]) -> None:
         """Says where a resumed run goes on."""
         if records:
             last = records[-1]
@@ -79,7 +79,7 @@ class RunProgress(keras.callbacks.Callback):
             loss=(logs or {}).get("loss", float("nan")),
         )
 
-    def on_record(self, record: dict[str, Any]) -> None:
+    def on_record(self, record: Record) -> None:
         """Shows the figures of an evaluation."""
         test = record["test"]
         figures = f"clean {100 * test['clean_accuracy']:.1f} %"

@@ -1,13 +1,94 @@
-"""From the records of a run to its results: numbers and a table."""
+"""The results of a run: made of its records, written, read, and shown as tables."""
 
-from typing import Any
+from __future__ import annotations
 
+import json
+import os
+from typing import TYPE_CHECKING, TypedDict
+
+from experiments.cli.values import Values
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.texts import markdown_table, percent
 
-Record = dict[str, Any]
+if TYPE_CHECKING:  # who reads results needs no TensorFlow
+    from robust_sparse_tf.evaluation import Figures
+    from robust_sparse_tf.procedures.records import Record
+    from robust_sparse_tf.sparsity.counting import Statistics
+
+_FILE = "results.json"
 
 
-def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
+class EarlyStopping(TypedDict):
+    """The evaluation of a round at which the validation loss was least."""
+
+    iteration: int
+    validation_loss: float
+    validation: Figures
+    test: Figures
+
+
+class RoundResult(TypedDict):
+    """A round as it ended, with the same names as in a `Record`."""
+
+    round: int
+    density: float
+    layers: dict[str, float]
+    sparsity: Statistics
+    iteration: int
+    validation: Figures
+    test: Figures
+    early_stopping: EarlyStopping
+
+
+class Export(TypedDict):
+    """The exported model.tflite: its size, and on which fraction of the test images it agrees."""
+
+    tflite_bytes: int
+    agreement: float
+
+
+class RunResults(TypedDict):
+    """What results.json holds of a finished run.
+
+    `flags` are those that differ from their defaults; `seconds` are those of the last process, and
+    `resumed` says whether there were others before it.
+    """
+
+    name: str
+    flags: Values
+    rounds: list[RoundResult]
+    export: Export
+    seconds: float
+    warnings: list[str]
+    resumed: bool
+
+
+def read(folder: str) -> RunResults | None:
+    """The results in a run's directory; None where there are none, as the run is not finished.
+
+    Raises:
+        InputError: for a file that holds no results.
+    """
+    path = os.path.join(folder, _FILE)
+    if not os.path.exists(path):
+        return None
+    try:
+        with open(path) as file:
+            found: RunResults = json.load(file)
+        if not {"name", "flags", "rounds"} <= found.keys():
+            raise ValueError("name, flags or rounds are missing")
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path}: holds no results of a run") from error
+    return found
+
+
+def write(folder: str, results: RunResults) -> None:
+    """Writes results.json, which marks the end of a run."""
+    files.write_json(os.path.join(folder, _FILE), results)
+
+
+def of_rounds(records: list[Record], attack: str) -> list[RoundResult]:
     """One entry a round: densities, the last figures, and those at early stopping.
 
     Args:
@@ -20,7 +101,7 @@ def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
         own = [record for record in records if record["round"] == number]
         best, last = min(own, key=lambda record: validation_loss(record, attack)), own[-1]
         rounds.append(
-            dict(
+            RoundResult(
                 round=number,
                 density=last["density"],
                 layers=last["layers"],
@@ -28,7 +109,7 @@ def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
                 iteration=last["iteration"],
                 validation=last["validation"],
                 test=last["test"],
-                early_stopping=dict(
+                early_stopping=EarlyStopping(
                     iteration=best["iteration"],
                     validation_loss=validation_loss(best, attack),
                     validation=best["validation"],
@@ -39,7 +120,7 @@ def summarise(records: list[Record], attack: str) -> list[dict[str, Any]]:
     return rounds
 
 
-def table(results: dict[str, Any]) -> list[list[str]]:
+def table(results: RunResults) -> list[list[str]]:
     """The rows of the results' table, the header first; accuracies in percent."""
     attacks = list(results["rounds"][0]["test"]["robust_accuracy"])
     header = ["round", "density", "clean", *attacks]
@@ -59,7 +140,7 @@ def table(results: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def cost_table(results: dict[str, Any]) -> list[list[str]]:
+def cost_table(results: RunResults) -> list[list[str]]:
     """What each round's network costs, the header first; shares in percent."""
     rows = [["round", "weights", "explored", "units cut off", "multiply-adds", "KB", "KB dense"]]
     for entry in results["rounds"]:
@@ -78,7 +159,7 @@ def cost_table(results: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def markdown(results: dict[str, Any]) -> str:
+def markdown(results: RunResults) -> str:
     """results.md: the table, what made it, and the exported model."""
     lines = [
         f"# {results['name']}",
@@ -122,7 +203,7 @@ def accuracy_gap(record: Record, attack: str) -> float:
     return record["train"]["robust_accuracy"] - robust
 
 
-def _accuracies(figures: dict[str, Any]) -> list[str]:
+def _accuracies(figures: Figures) -> list[str]:
     return [percent(figures["clean_accuracy"])] + [
         percent(value) for value in figures["robust_accuracy"].values()
     ]

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import inspect
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etils import epy
 
+from experiments.cli.cores import cores
 from experiments.cli.quiet import quiet_stderr
-from experiments.runs import figures
+from experiments.cli.values import Values
+from experiments.runs import config, figures, results
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
 from experiments.runs.directory import RunDirectory
 from experiments.runs.log import RunLog
 from experiments.runs.overfitting import OverfittingWatch
 from experiments.runs.procedure import procedure_of
-from experiments.runs.results import accuracy_gap, markdown, summarise, validation_loss
+from experiments.runs.results import Export, RunResults
 from robust_sparse_tf import attacks, data, evaluation, export, files, models, sparsity, training
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
 from robust_sparse_tf.procedures import CheckpointStore, write_npz
+from robust_sparse_tf.procedures.records import Measured, Record
 from robust_sparse_tf.training import Mixed, OptimizerOptions, devices
 
 if TYPE_CHECKING:
@@ -39,18 +39,6 @@ with epy.lazy_imports():
     from experiments.runs import progress
     from robust_sparse_tf.evaluation import feature_usefulness
 
-_PACKAGES = (
-    "tensorflow",
-    "tf_keras",
-    "tensorflow-model-optimization",
-    "cleverhans",
-    "tensorflow-datasets",
-    "keras",
-    "ai-edge-litert",
-    "numpy",
-    "scikit-learn",
-)
-
 
 class TrainingRun:
     """A run of given flags.
@@ -62,7 +50,7 @@ class TrainingRun:
         InputError: for values that are not allowed or do not fit together.
     """
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: Values) -> None:
         self._begin = time.monotonic()
         self.values = values
         self.options = make(flags.RunOptions, values)
@@ -70,7 +58,7 @@ class TrainingRun:
         self.data = make(data.DataOptions, values)
         self.method = flags.make_method(values)
         self.procedure = procedure_of(values).schedule(values)
-        self._run_procedure = procedure_of(values).run(values)
+        self._train_rounds = procedure_of(values).run(values)
         self.optimizer = make(OptimizerOptions, values)
         self.objective = make(Mixed, values)
         self.attack = _attack(self.options.attack, values)
@@ -79,7 +67,7 @@ class TrainingRun:
             self.attack = attacks.RandomIntensity(attack=self.attack, std=std)
         self.eval_attacks = {name: _attack(name, values) for name in self.options.eval_attacks}
 
-    def execute(self) -> tuple[str, dict[str, Any] | None]:
+    def execute(self) -> tuple[str, RunResults | None]:
         """Runs or resumes, or finds the run finished.
 
         Returns:
@@ -95,7 +83,7 @@ class TrainingRun:
         strategy = self._devices()
         chief = self.options.distribute != "multiworker" or devices.is_chief()
         directory = RunDirectory(self.values, owner=chief)
-        if chief and (stored := directory.results()):
+        if chief and (stored := directory.finished()):
             return directory.path, stored
         splits = data.load(**vars(self.data), seed=self.options.seed)
         model = self._model(strategy, splits[0])
@@ -103,25 +91,26 @@ class TrainingRun:
         if not chief:
             store = CheckpointStore(directory.file("checkpoints"), read_only=True)
             told = dict(on_start=watch.start, on_record=watch.add)
-            self._run_procedure(model, splits[0], watch.figures, store=store, **told)
+            self._train_rounds(model, splits[0], watch.figures, store=store, **told)
             return directory.path, None
-        directory.start(_config(self.values))
+        directory.start(config.of_values(self.values))
         if continuation:
             continuation.copy(directory)
         records, resumed = self._train(model, splits, directory, watch)
-        made = {"warnings": watch.warnings, "resumed": resumed}
-        return directory.path, self._finish(model, splits[2], directory, records, made)
+        return directory.path, self._finish(
+            model, splits[2], directory, records, warnings=watch.warnings, resumed=resumed
+        )
 
     @functools.cached_property
     def branches(self) -> int:
         """Parts of a batch side by side: halves were fastest on a CPU; a GPU wants whole ones."""
-        two = _cores() > 1 and not tf.config.list_physical_devices("GPU")
+        two = cores() > 1 and not tf.config.list_physical_devices("GPU")
         return self.options.branches or (2 if two else 1)
 
     def _devices(self) -> tf.distribute.Strategy:
         devices.configure(
             logical_cpus=self.options.logical_cpus,
-            intra_op_threads=self.options.intra_op_threads or max(1, _cores() // self.branches),
+            intra_op_threads=self.options.intra_op_threads or max(1, cores() // self.branches),
             inter_op_threads=self.branches,
         )
         strategy = devices.strategy(self.options.distribute)
@@ -160,10 +149,10 @@ class TrainingRun:
     def _train(
         self,
         model: AdversarialModel,
-        splits: tuple,
+        splits: tuple[data.Split, data.Split, data.Split],
         directory: RunDirectory,
         watch: OverfittingWatch,
-    ) -> tuple[list[dict[str, Any]], bool]:
+    ) -> tuple[list[Record], bool]:
         """The records of the whole run, and whether some are of an earlier process."""
         train, validation, test = splits
         measure = evaluation.Evaluator(
@@ -174,11 +163,11 @@ class TrainingRun:
             branches=self.branches,
         )
         log = RunLog(directory, self.procedure)
-        seen: list[dict[str, Any]] = []
+        seen: list[Record] = []
         resumed = False
         with progress.RunProgress(self.procedure) as shown:
 
-            def on_start(records: list[dict[str, Any]]) -> None:
+            def on_start(records: list[Record]) -> None:
                 log.start(records)
                 shown.on_start(records)
                 nonlocal resumed
@@ -187,18 +176,17 @@ class TrainingRun:
                 self._tell(model, seen)
                 watch.start(records)
 
-            def on_record(record: dict[str, Any]) -> None:
+            def on_record(record: Record) -> None:
                 seen.append(record)
                 log.add(record)
                 shown.on_record(record)
                 self._tell(model, seen)
                 watch.add(record)
 
-            def evaluate() -> dict[str, Any]:
-                figures = {"validation": measure(validation), "test": measure(test)}
-                return figures | watch.figures()
+            def evaluate() -> Measured:
+                return {"validation": measure(validation), "test": measure(test), **watch.figures()}
 
-            records = self._run_procedure(
+            records = self._train_rounds(
                 model,
                 train,
                 evaluate,
@@ -210,11 +198,11 @@ class TrainingRun:
             )
         return records, resumed
 
-    def _tell(self, model: AdversarialModel, records: list[dict[str, Any]]) -> None:
+    def _tell(self, model: AdversarialModel, records: list[Record]) -> None:
         """Tells the method of the evaluations so far."""
         name = self.options.attack
-        losses = [validation_loss(record, name) for record in records]
-        gaps = [accuracy_gap(record, name) for record in records]
+        losses = [results.validation_loss(record, name) for record in records]
+        gaps = [results.accuracy_gap(record, name) for record in records]
         model.network.tell(losses, gaps)
 
     def _finish(
@@ -222,9 +210,11 @@ class TrainingRun:
         model: AdversarialModel,
         test: data.Split,
         directory: RunDirectory,
-        records: list[dict[str, Any]],
-        made: dict[str, Any],
-    ) -> dict[str, Any]:
+        records: list[Record],
+        *,
+        warnings: list[str],
+        resumed: bool,
+    ) -> RunResults:
         """Writes models, figures and results; results.json, written last, marks the end.
 
         Args:
@@ -232,21 +222,23 @@ class TrainingRun:
             test: the test images.
             directory: the run's.
             records: of the whole run.
-            made: what the results say of how they were made: `warnings`, `resumed`.
+            warnings: what the run warned of.
+            resumed: whether some of the records are of an earlier process.
         """
-        results = {
-            "name": os.path.basename(directory.path),
-            "flags": flags.different(self.values),
-            "rounds": summarise(records, self.options.attack),
-            "export": _export(directory, model, test),
-            "seconds": time.monotonic() - self._begin,
-            **made,
-        }
+        found = RunResults(
+            name=os.path.basename(directory.path),
+            flags=flags.different(self.values),
+            rounds=results.of_rounds(records, self.options.attack),
+            export=_export(directory, model, test),
+            seconds=time.monotonic() - self._begin,
+            warnings=warnings,
+            resumed=resumed,
+        )
         with files.naming(directory.file("figures")):
-            figures.draw(directory.file("figures"), records, results["rounds"])
-        files.write_text(directory.file("results.md"), markdown(results))
-        files.write_json(directory.file("results.json"), results)
-        return results
+            figures.draw(directory.file("figures"), records, found["rounds"])
+        files.write_text(directory.file("results.md"), results.markdown(found))
+        results.write(directory.path, found)
+        return found
 
 
 def _network(options: flags.RunOptions) -> Callable[..., keras.Model]:
@@ -259,28 +251,8 @@ def _network(options: flags.RunOptions) -> Callable[..., keras.Model]:
     return functools.partial(build, width=options.width)
 
 
-def _attack(name: str, values: dict[str, Any]) -> attacks.Attack | None:
+def _attack(name: str, values: Values) -> attacks.Attack | None:
     return None if name == "none" else make(attacks.BY_NAME[name], values)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-def _config(values: dict[str, Any]) -> dict[str, Any]:
-    revision = subprocess.run(
-        ["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {
-        "flags": values,
-        "seed": values["seed"],
-        "git_revision": revision.stdout.strip() or "unknown",
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-    }
 
 
 def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:
@@ -298,7 +270,7 @@ def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -
     write_npz(os.path.join(folder, "masks.npz"), masks)
 
 
-def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) -> dict[str, Any]:
+def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) -> Export:
     path = directory.file("model.tflite")
     with quiet_stderr():
         export.to_saved_model(model, directory.file("saved_model"))

@@ -1,8 +1,8 @@
 """Reports of the studies: of a sweep's finished cells, beside what was published.
 
-Each study has `report(folder, cells, attacked)`: `folder` is the sweep's, `cells` the
-`results.json` of each finished cell, `attacked` what `reports.robustness.summarise` returns. It
-draws into `folder`, and returns Markdown and the same numbers for report.json.
+Each study has `report(folder, cells, attacked)`: `folder` is the sweep's, `cells` are its finished
+cells (`sweeps.directory.Cell`), `attacked` is what `reports.robustness.attacked` returns. It draws
+into `folder`, and returns Markdown and the same numbers for report.json.
 """
 
 from experiments.reports.sweep_report import StudyReport

@@ -1,72 +1,87 @@
 """What a study could not say: its networks under stronger attacks, with the warnings they earn."""
 
-from typing import Any
+import dataclasses
+from collections.abc import Sequence
 
-from experiments.evaluations.follow_up import evaluation
+from experiments.reports.robustness import AttackedNetwork, MeanRow
 from robust_sparse_tf.texts import markdown_table
 
 _ILLUSION = 0.3  # of which FGSM leaves so much more is told
 
 
-def table(attacked: list[dict]) -> tuple[str, list[dict[str, Any]]]:
+@dataclasses.dataclass(frozen=True)
+class Strength:
+    """What all attacks left of a network.
+
+    Attributes:
+        network: its name.
+        accuracies: fractions, by attack and epsilon.
+        warnings: of all evaluations.
+    """
+
+    network: str
+    accuracies: dict[str, float]
+    warnings: list[str]
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return dataclasses.asdict(self)
+
+
+def table(attacked: Sequence[AttackedNetwork]) -> tuple[str, list[Strength]]:
     """Each network under each attack of the sweep's `--evaluate`, side by side.
 
     Args:
-        attacked: see `robustness.summarise`.
+        attacked: see `robustness.attacked`.
 
     Returns:
-        Markdown ("" where nothing was attacked), and a dict for each network: `network`,
-        `accuracies` by attack and epsilon (fractions), `warnings`.
+        Markdown ("" where nothing was attacked), and what was left of each network.
     """
-    networks: dict[str, dict[str, Any]] = {}
-    for entry in attacked:
-        empty = {"network": entry["network"], "accuracies": {}, "warnings": []}
-        own = networks.setdefault(entry["network"], empty)
-        for row in filter(_is_column, entry["rows"]):
-            own["accuracies"].setdefault(_title(entry, row), row["accuracy"])
-        own["warnings"] += [w for w in entry["warnings"] if w not in own["warnings"]]
+    networks: dict[str, Strength] = {}
+    for each in attacked:
+        own = networks.setdefault(each.network, Strength(each.network, {}, []))
+        for row in filter(_is_column, each.rows):
+            own.accuracies.setdefault(_title(each, row), row.accuracy)
+        own.warnings.extend(w for w in each.warnings if w not in own.warnings)
     found = list(networks.values())
     if not found:
         return "", []
     titles = _titles(attacked)
     rows = [["network", *titles, "warnings"]]
     for own in found:
-        shown = [own["accuracies"].get(title) for title in titles]
+        shown = [own.accuracies.get(title) for title in titles]
         words = ["" if value is None else f"{100 * value:.1f}" for value in shown]
-        rows.append([own["network"], *words, str(len(own["warnings"]))])
+        rows.append([own.network, *words, str(len(own.warnings))])
     lines = ["## Beyond the study: stronger attacks", "", _note(attacked), ""]
     lines += [*markdown_table(rows), "", _illusions(found), ""]
-    lines += [
-        f"**Warning**, {own['network']}: {text}\n" for own in found for text in own["warnings"]
-    ]
+    lines += [f"**Warning**, {own.network}: {text}\n" for own in found for text in own.warnings]
     return "\n".join(lines), found
 
 
-def _titles(attacked: list[dict]) -> list[str]:
+def _titles(attacked: Sequence[AttackedNetwork]) -> list[str]:
     """Of all columns, in the order in which an evaluation's attacks take their turns.
 
     Networks may lack one of them, as two classes are too few for some.
     """
     titles: dict[str, None] = {}
-    for text in dict.fromkeys(entry["evaluation"] for entry in attacked):
+    for text in dict.fromkeys(each.evaluation.text for each in attacked):
         places: dict[str, int] = {}
-        for entry in (entry for entry in attacked if entry["evaluation"] == text):
-            for place, row in enumerate(filter(_is_column, entry["rows"])):
-                title = _title(entry, row)
+        for each in (each for each in attacked if each.evaluation.text == text):
+            for place, row in enumerate(filter(_is_column, each.rows)):
+                title = _title(each, row)
                 places[title] = max(place, places.get(title, 0))
         titles |= dict.fromkeys(sorted(places, key=places.__getitem__))
     return list(titles)
 
 
-def _is_column(row: dict[str, Any]) -> bool:
-    return row["epsilon"] is not None or row["attack"] == "clean"
+def _is_column(row: MeanRow) -> bool:
+    return row.epsilon is not None or row.attack == "clean"
 
 
-def _note(attacked: list[dict]) -> str:
+def _note(attacked: Sequence[AttackedNetwork]) -> str:
     """On how many images, and that an attack in an ensemble has help from those before it."""
     counts = {}
-    for entry in attacked:
-        options = evaluation(entry["evaluation"]).options
+    for options in (each.evaluation.options for each in attacked):
         counts[", ".join(options.attacks)] = options.examples
     words = [f"{name}: {f'{count:,}' if count else 'all'}" for name, count in counts.items()]
     return (
@@ -75,27 +90,25 @@ def _note(attacked: list[dict]) -> str:
     )
 
 
-def _title(entry: dict[str, Any], row: dict[str, Any]) -> str:
+def _title(attacked: AttackedNetwork, row: MeanRow) -> str:
     """The attack with its radius; the worst case by the name of the ensemble, or "worst"."""
-    name = row["attack"]
-    if name == "clean":
-        return name
-    if name == "worst":
-        ensemble = evaluation(entry["evaluation"]).options.attacks
-        name = ensemble[0] if len(ensemble) == 1 else name
-    return f"{name} {row['epsilon']:g}"
+    if row.attack == "clean":
+        return row.attack
+    ensemble = attacked.evaluation.options.attacks
+    name = ensemble[0] if row.attack == "worst" and len(ensemble) == 1 else row.attack
+    return f"{name} {row.epsilon:g}"
 
 
-def _illusions(found: list[dict[str, Any]]) -> str:
+def _illusions(found: Sequence[Strength]) -> str:
     """The networks of which FGSM leaves far more than the strongest attack does."""
     seen, far = 0, []
     for own in found:
-        single = [value for title, value in own["accuracies"].items() if title.startswith("fgsm ")]
+        single = [value for title, value in own.accuracies.items() if title.startswith("fgsm ")]
         if single:
             seen += 1
-            least = min(own["accuracies"].values())
+            least = min(own.accuracies.values())
             if single[0] - least >= _ILLUSION:
-                far.append(f"{own['network']} ({100 * single[0]:.1f} and {100 * least:.1f})")
+                far.append(f"{own.network} ({100 * single[0]:.1f} and {100 * least:.1f})")
     if not seen:
         return ""
     text = (

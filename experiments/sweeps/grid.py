@@ -2,16 +2,14 @@
 
 import itertools
 import json
-from typing import Any
 
 from experiments.cli.flags import as_flag
+from experiments.cli.values import Values
 from experiments.runs import options as flags
 from experiments.runs.procedure import BY_NAME as PROCEDURES
 from experiments.runs.procedure import DEFAULT
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import kind
-
-Values = dict[str, Any]
 
 
 def parse_grid(text: str) -> dict[str, list[str]]:

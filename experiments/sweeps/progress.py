@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from experiments.sweeps.process import last_line
-from experiments.sweeps.scheduler import Cell, Event
+from experiments.sweeps.scheduler import Event, Job
 
 
 class SweepProgress:
@@ -27,7 +27,7 @@ class SweepProgress:
         self, details: Mapping[str, str], done: int, console: Console | None = None
     ) -> None:
         self._details = details
-        self._running: dict[Cell, float] = {}  # since when, on the monotonic clock
+        self._running: dict[Job, float] = {}  # since when, on the monotonic clock
         self._failed = 0
         self._console = console or Console()
         self._bar = Progress(
@@ -50,28 +50,28 @@ class SweepProgress:
         if self._console.is_terminal:
             self._live.stop()
 
-    def show(self, cell: Cell, event: Event, why: str) -> None:
-        """Shows what happens to a cell; see `engine.run`."""
-        place = list(self._details).index(cell.name) + 1
-        label = f"cell {place}/{len(self._details)} {cell.name}"
+    def show(self, job: Job, event: Event, why: str) -> None:
+        """Shows what happens to a cell's job; see `scheduler.run`."""
+        place = list(self._details).index(job.name) + 1
+        label = f"cell {place}/{len(self._details)} {job.name}"
         if event is Event.STARTED:
-            self._running[cell] = time.monotonic()
-            self._say(f"{label} {self._details[cell.name]}")
+            self._running[job] = time.monotonic()
+            self._say(f"{label} {self._details[job.name]}")
         elif event is Event.AGAIN:
-            del self._running[cell]
+            del self._running[job]
             self._print(f"{label}: is tried again, {why}")
         elif event is Event.DONE:
-            self._say(f"{label}: done in {self._count(cell):.0f} s")
+            self._say(f"{label}: done in {self._count(job):.0f} s")
         elif event is Event.FAILED:
             self._failed += 1
-            self._count(cell)
+            self._count(job)
             self._print(f"{label}: failed, {why}")
 
-    def _count(self, cell: Cell) -> float:
-        """Counts an ended cell; returns the seconds that it took."""
+    def _count(self, job: Job) -> float:
+        """Counts an ended job; returns the seconds that it took."""
         failed = f"{self._failed} failed" if self._failed else ""
         self._bar.update(self._task, advance=1, failed=failed)
-        return time.monotonic() - self._running.pop(cell)
+        return time.monotonic() - self._running.pop(job)
 
     def _say(self, line: str) -> None:
         """Prints what the display of a terminal shows by itself."""
@@ -84,10 +84,10 @@ class SweepProgress:
 
     def _render(self) -> Group:
         """The bar, and a line for each cell that runs."""
-        lines = [Text(f"{cell.name}  {_said(cell)}", no_wrap=True) for cell in list(self._running)]
+        lines = [Text(f"{job.name}  {_said(job)}", no_wrap=True) for job in list(self._running)]
         return Group(*lines, self._bar)
 
 
-def _said(cell: Cell) -> str:
-    """What a cell printed last."""
-    return last_line(cell.log) if os.path.exists(cell.log) else ""
+def _said(job: Job) -> str:
+    """What a job printed last."""
+    return last_line(job.log) if os.path.exists(job.log) else ""

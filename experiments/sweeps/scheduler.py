@@ -1,4 +1,4 @@
-"""Runs the commands of a sweep's cells: one a core by Ray, or one after the other."""
+"""Runs the jobs of a sweep: one a core by Ray, or one after the other."""
 
 import collections
 import contextlib
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from experiments.cli import command
+from experiments.cli.cores import cores
 from experiments.cli.quiet import quiet_stderr
 from experiments.sweeps import process
 from robust_sparse_tf.errors import InputError
@@ -30,7 +31,7 @@ _OBJECT_STORE = 80 * 2**20  # bytes; Ray's least is 75 MiB, and nothing is store
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Job:
     """A command, and the file that gets what it prints."""
 
     name: str
@@ -39,7 +40,7 @@ class Cell:
 
 
 class Event(enum.Enum):
-    """What happens to a cell."""
+    """What happens to a job."""
 
     STARTED = "started"
     DONE = "done"
@@ -53,14 +54,14 @@ class End(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     REFUSED = "refused"  # its flags
-    BUSY = "busy"  # another process runs the cell
+    BUSY = "busy"  # another process runs the job
     LOST = "lost"  # with the node that ran it
 
 
 # By exit code, see `cli.command`; any other is a failure.
 _ENDS = {2: End.REFUSED, command.BUSY: End.BUSY}
 
-# How often a command is tried again, and after how many seconds. What runs a busy cell may be what
+# How often a command is tried again, and after how many seconds. What runs a busy job may be what
 # a lost node left, which ends soon; that a node is lost is no fault of the command.
 _AGAIN = {
     End.FAILED: (1, 0.0),
@@ -77,32 +78,27 @@ class Outcome(NamedTuple):
     said: str
 
 
-Tell = Callable[[Cell, Event, str], None]
+Tell = Callable[[Job, Event, str], None]
 
 
-def run(cells: Sequence[Cell], tell: Tell, address: str | None = None) -> dict[str, str]:
-    """Runs cells, as many at a time as there are cores.
+def run(jobs: Sequence[Job], tell: Tell, address: str | None = None) -> dict[str, str]:
+    """Runs jobs, as many at a time as there are cores.
 
     Args:
-        cells: what is to be run, the most urgent first.
-        tell: called with a cell, what happens to it, and for a failure the line that says why.
+        jobs: what is to be run, the most urgent first.
+        tell: called with a job, what happens to it, and for a failure the line that says why.
         address: "HOST:PORT" of a Ray cluster whose nodes see the same files; None for this machine.
 
     Returns:
-        For each failed cell, by its name, the last line that it printed.
+        For each failed job, by its name, the last line that it printed.
 
     Raises:
         InputError: for an address that cannot be reached.
     """
-    if not cells and not address:
+    if not jobs and not address:
         return {}
-    with contextlib.closing(_place(len(cells), address)) as place, _terminable():
-        return _Schedule(cells, place, tell).run()
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    with contextlib.closing(_place(len(jobs), address)) as place, _terminable():
+        return _Schedule(jobs, place, tell).run()
 
 
 @contextlib.contextmanager
@@ -135,20 +131,20 @@ class _Place(Protocol):
 
 
 @dataclasses.dataclass
-class _Job:
-    """A cell on its way, and how its command ended where it did not end well."""
+class _Pending:
+    """A job on its way, and how its command ended where it did not end well."""
 
-    cell: Cell
+    job: Job
     earliest: float = 0.0  # next start, on the monotonic clock
     ends: collections.Counter[End] = dataclasses.field(default_factory=collections.Counter)
 
 
 class _Schedule:
-    """Which cell is run next."""
+    """Which job is run next."""
 
-    def __init__(self, cells: Sequence[Cell], place: _Place, tell: Tell) -> None:
-        self._waiting = collections.deque(map(_Job, cells))
-        self._running: dict[Any, _Job] = {}
+    def __init__(self, jobs: Sequence[Job], place: _Place, tell: Tell) -> None:
+        self._waiting = collections.deque(map(_Pending, jobs))
+        self._running: dict[Any, _Pending] = {}
         self._place, self._tell = place, tell
         self._failed: dict[str, str] = {}
 
@@ -160,7 +156,7 @@ class _Schedule:
                 for started, outcome in self._place.wait(list(self._running), seconds=1.0):
                     self._end(self._running.pop(started), outcome)
             else:
-                first = min(job.earliest for job in self._waiting)
+                first = min(pending.earliest for pending in self._waiting)
                 time.sleep(max(0.0, first - time.monotonic()))
         return self._failed
 
@@ -168,29 +164,30 @@ class _Schedule:
         """Starts what may be started, in order, while there are free cores."""
         free = self._place.slots() - len(self._running)
         now = time.monotonic()
-        for job in [job for job in self._waiting if job.earliest <= now][: max(0, free)]:
-            self._waiting.remove(job)
-            self._tell(job.cell, Event.STARTED, "")
-            self._running[self._place.start(job.cell.command, job.cell.log)] = job
+        ready = [pending for pending in self._waiting if pending.earliest <= now]
+        for pending in ready[: max(0, free)]:
+            self._waiting.remove(pending)
+            self._tell(pending.job, Event.STARTED, "")
+            self._running[self._place.start(pending.job.command, pending.job.log)] = pending
 
-    def _end(self, job: _Job, outcome: Outcome) -> None:
-        """Ends a cell, tries again, or gives it up."""
+    def _end(self, pending: _Pending, outcome: Outcome) -> None:
+        """Ends a job, tries again, or gives it up."""
         if outcome.end is End.DONE:
-            self._tell(job.cell, Event.DONE, "")
+            self._tell(pending.job, Event.DONE, "")
             return
-        job.ends[outcome.end] += 1
+        pending.ends[outcome.end] += 1
         most, pause = _AGAIN[outcome.end]
-        if job.ends[outcome.end] <= most:
-            job.earliest = time.monotonic() + pause
-            self._waiting.append(job)
-            self._tell(job.cell, Event.AGAIN, outcome.said)
+        if pending.ends[outcome.end] <= most:
+            pending.earliest = time.monotonic() + pause
+            self._waiting.append(pending)
+            self._tell(pending.job, Event.AGAIN, outcome.said)
         else:
-            self._failed[job.cell.name] = outcome.said
-            self._tell(job.cell, Event.FAILED, outcome.said)
+            self._failed[pending.job.name] = outcome.said
+            self._tell(pending.job, Event.FAILED, outcome.said)
 
 
 def _place(size: int, address: str | None) -> _Place:
-    """Where a number of cells is run; says why they are run one after the other."""
+    """Where a number of jobs is run; says why they are run one after the other."""
     there = importlib.util.find_spec("ray") is not None
     if address:
         if not there:

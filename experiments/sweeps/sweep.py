@@ -11,14 +11,14 @@ from typing import Any
 
 from experiments.cli.digest import digest
 from experiments.cli.flags import as_flag
+from experiments.cli.values import Values
 from experiments.evaluations import follow_up
 from experiments.runs import options as flags
 from experiments.runs.directory import finished, run_name
 from experiments.runs.training_run import TrainingRun
-from experiments.sweeps import chaining, scheduler
+from experiments.sweeps import chaining, directory, scheduler
 from experiments.sweeps.grid import cells
 from experiments.sweeps.progress import SweepProgress
-from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, RunWarning
 
 _REPEATED = {
@@ -93,26 +93,26 @@ class Sweep:
             place = os.path.dirname(self.folder)
             raise InputError(f"output_dir={place}: cannot be written ({error.strerror})") from error
         details = {run_name(values): str(flags.different(values)) for values in self.cells}
-        content = {
-            "command": self._command,
-            "cells": list(details),
-            "evaluations": [each.text for each in self._evaluations],
-            "measurements": [each.text for each in self._measurements],
-            "study": self._study,
-        }
-        files.write_json(os.path.join(self.folder, "sweep.json"), content)
+        contents = directory.Contents(
+            command=self._command,
+            cells=list(details),
+            evaluations=self._evaluations,
+            measurements=self._measurements,
+            study=self._study,
+        )
+        directory.write(self.folder, contents)
         todo = [
-            self._cell(name, commands)
+            self._job(name, commands)
             for name, values in zip(details, self.cells, strict=True)
             if (commands := [*self._training(name, values), *self._follow_ups(name, values)])
         ]
-        left = {cell.name for cell in todo}
+        left = {job.name for job in todo}
         with SweepProgress(details, len(details) - len(todo)) as progress:
 
-            def tell(cell: scheduler.Cell, event: scheduler.Event, why: str) -> None:
-                progress.show(cell, event, why)
+            def tell(job: scheduler.Job, event: scheduler.Event, why: str) -> None:
+                progress.show(job, event, why)
                 if event in (scheduler.Event.DONE, scheduler.Event.FAILED):
-                    left.remove(cell.name)
+                    left.remove(job.name)
                     if left:  # after the last the whole report is written anyway
                         self._report()
 
@@ -135,27 +135,27 @@ class Sweep:
         end = time.monotonic()
         self._next_report = end + _REPORT_STAYS * (end - begin)
 
-    def _cell(self, name: str, commands: list[list[str]]) -> scheduler.Cell:
-        """A cell of what is left to do of it."""
+    def _job(self, name: str, commands: list[list[str]]) -> scheduler.Job:
+        """What is left to do of a cell."""
         command = (sys.executable, "-m", "experiments.chain", *chaining.join(commands))
-        return scheduler.Cell(name, command, self.log(name))
+        return scheduler.Job(name, command, self.log(name))
 
-    def _training(self, name: str, values: dict) -> list[list[str]]:
+    def _training(self, name: str, values: Values) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""
         if finished(self.folder, name) and not values["overwrite"]:
             return []
         given = flags.given(values | {"output_dir": self.folder})
         return [["run", *(as_flag(key, value) for key, value in given.items())]]
 
-    def _follow_ups(self, name: str, values: dict) -> list[list[str]]:
+    def _follow_ups(self, name: str, values: Values) -> list[list[str]]:
         """The commands that attack and measure a cell, except those whose files are there."""
-        cell = os.path.join(self.folder, name)
+        run = os.path.join(self.folder, name)
         commands = []
         for each in (*self._evaluations, *self._measurements):
             own = each.of_cell(values)
             if own is None:
                 continue
-            made = own.files(cell)
-            if not made or not all(map(os.path.exists, made)) or values["overwrite"]:
-                commands.append(own.argv(cell, values["data_dir"]))
+            files = own.files(run)
+            if not files or not all(map(os.path.exists, files)) or values["overwrite"]:
+                commands.append(own.argv(run, values["data_dir"]))
         return commands

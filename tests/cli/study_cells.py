@@ -8,10 +8,11 @@ import numpy as np
 
 from experiments import studies
 from experiments.cli.flags import as_flag
+from experiments.evaluations import stored
 from experiments.reports import sweep_report
 from experiments.runs import options as flags
 from experiments.runs.directory import run_name
-from experiments.runs.results import summarise
+from experiments.runs.results import of_rounds
 
 
 def sweep(folder: Path, study: str, cells: list[dict[str, Any] | None], **content: Any) -> Path:
@@ -48,7 +49,7 @@ def cell(
     results = {
         "name": run_name(values),
         "flags": flags.different(values),
-        "rounds": summarise(records, values["attack"]),
+        "rounds": of_rounds(records, values["attack"]),
         "seconds": 1.0,
     }
     place = folder / results["name"]
@@ -61,6 +62,12 @@ def cell(
         masks = {name: np.random.default_rng(0).random((8, 4)) < density for name in "ab"}
         np.savez(place / "rounds" / str(number) / "masks.npz", **masks)
     return results
+
+
+def measures(path: str, **given: Any) -> None:
+    """Writes what a measurement leaves of a round."""
+    content = dict(options={}, images=1, numbers={}, usefulness=None, missing={}, warnings=[])
+    stored.write_measures(path, stored.Measures(**content | given, seconds=1.0))
 
 
 def row(text: str, first: str, title: str = "") -> list[str]:

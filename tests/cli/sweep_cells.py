@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.evaluations import attack_options, measure_options
+from experiments.evaluations import attack_options, measure_options, stored
 from experiments.runs import options as flags
 from experiments.runs.directory import run_name
 from experiments.sweeps import chaining
@@ -77,9 +77,16 @@ class Cells:
         options = measure_options.parse(command)
         self.measured.append(command)
         for path in map(Path, measure_options.paths(options.model, options)):
-            path.write_text(
-                json.dumps({"measures": {"accuracy": 0.5}, "warnings": ["few"], "missing": {}})
+            found = stored.Measures(
+                options={},
+                images=1,
+                numbers={"accuracy": 0.5},
+                usefulness=None,
+                missing={},
+                warnings=["few"],
+                seconds=1.0,
             )
+            stored.write_measures(str(path), found)
         return 0, "some line"
 
     @property

@@ -1,12 +1,27 @@
 """What reports of studies say of stronger attacks."""
 
+from experiments.evaluations.follow_up import evaluation
+from experiments.reports.robustness import AttackedNetwork, MeanRow
 from experiments.studies import stronger_attacks
 
 
-def entry(network: str, evaluation: str, **accuracies: float) -> dict:
-    rows = [dict(attack="clean", epsilon=None, accuracy=0.9)]
-    rows += [dict(attack=a, epsilon=0.3, accuracy=value) for a, value in accuracies.items()]
-    return {"network": network, "evaluation": evaluation, "rows": rows, "warnings": []}
+def row(attack: str, epsilon: float | None, accuracy: float) -> MeanRow:
+    return MeanRow(
+        attack=attack,
+        norm="linf",
+        epsilon=epsilon,
+        accuracy=accuracy,
+        distance=None,
+        seconds=None,
+        std=None,
+    )
+
+
+def attacked(network: str, asked: str, **accuracies: float) -> AttackedNetwork:
+    rows = [row("clean", None, 0.9), *(row(name, 0.3, own) for name, own in accuracies.items())]
+    return AttackedNetwork(
+        evaluation=evaluation(asked), network=network, round=-1, seeds=1, rows=rows, warnings=[]
+    )
 
 
 def test_columns_are_in_the_order_of_the_attacks():
@@ -14,9 +29,9 @@ def test_columns_are_in_the_order_of_the_attacks():
     standard = "--attacks=standard --epsilons=0.3"
     text, _ = stronger_attacks.table(
         [
-            entry("binary", standard, apgd_ce=0.5, square=0.4, worst=0.4),
-            entry("all", standard, apgd_ce=0.6, apgd_t=0.5, square=0.3, worst=0.3),
-            entry("all", "--attacks=quick --epsilons=0.3", fgsm=0.8, worst=0.7),
+            attacked("binary", standard, apgd_ce=0.5, square=0.4, worst=0.4),
+            attacked("all", standard, apgd_ce=0.6, apgd_t=0.5, square=0.3, worst=0.3),
+            attacked("all", "--attacks=quick --epsilons=0.3", fgsm=0.8, worst=0.7),
         ]
     )
     titles = "clean | apgd_ce 0.3 | apgd_t 0.3 | square 0.3 | standard 0.3 | fgsm 0.3 | quick 0.3"

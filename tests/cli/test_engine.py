@@ -18,7 +18,7 @@ from experiments.cli import command
 from experiments.runs import options as flags
 from experiments.runs.directory import RunDirectory
 from experiments.sweeps import process, scheduler
-from experiments.sweeps.scheduler import Cell, End, Event, Outcome
+from experiments.sweeps.scheduler import End, Event, Job, Outcome
 from robust_sparse_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,12 +33,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def make(tmp_path) -> Callable[..., Cell]:
+def make(tmp_path) -> Callable[..., Job]:
     """Makes a cell of a Python program."""
 
-    def cell(name: str, program: str) -> Cell:
+    def cell(name: str, program: str) -> Job:
         command = (sys.executable, "-I", "-c", program)
-        return Cell(name, command, str(tmp_path / "logs" / f"{name}.log"))
+        return Job(name, command, str(tmp_path / "logs" / f"{name}.log"))
 
     return cell
 
@@ -48,7 +48,7 @@ def run(monkeypatch) -> Callable[..., tuple[dict[str, str], list[tuple[str, Even
     """Runs cells on a machine of one core; gives those that failed, and what was told."""
     monkeypatch.setattr(scheduler, "cores", lambda: 1)
 
-    def go(*cells: Cell) -> tuple[dict[str, str], list[tuple[str, Event]]]:
+    def go(*cells: Job) -> tuple[dict[str, str], list[tuple[str, Event]]]:
         told: list[tuple[str, Event]] = []
         failed = scheduler.run(cells, lambda cell, event, _: told.append((cell.name, event)))
         return failed, told
@@ -276,7 +276,7 @@ def test_ray_runs_a_cell_a_core(make, tmp_path, capfd):
     cells = [make("a", meet.format(names)), make("b", meet.format(names[::-1]))]
     heard: set[str] = set()
 
-    def listen(cell: Cell, event: Event, why: str) -> None:
+    def listen(cell: Job, event: Event, why: str) -> None:
         for child in [psutil.Process(), *psutil.Process().children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
                 for connection in child.net_connections("inet"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
-from study_cells import cell, row, sweep, write_report
+from study_cells import cell, measures, row, sweep, write_report
 
 from experiments import measure, report
 from experiments.evaluations.follow_up import measurement
@@ -16,8 +16,12 @@ from experiments.reports.robustness import network
 from experiments.runs import options as flags
 from experiments.runs.training_run import TrainingRun
 from experiments.studies.lighter_robust_model import findings as held
+from experiments.studies.lighter_robust_model.numbers import Pruned
+from experiments.studies.lighter_robust_model.protocol import SCALES, parameters, units
+from experiments.sweeps.directory import Cell
 from experiments.sweeps.grid import cells as grid_cells
 from experiments.sweeps.sweep import _REPEATED
+from robust_sparse_tf import models
 
 STUDY = "lighter_robust_model"
 TEXT = "--measures=usefulness --rounds=0"
@@ -45,8 +49,7 @@ def binary(folder, attack, prune_measure, *, measured=True):
         use = {name: [0.5, 0.25, -0.25] for name in names}
         use |= {f"{name}_robust": [0.25, -0.5, -0.5] for name in names}
         (path,) = measurement(TEXT).files(str(folder / made["name"]))
-        content = {"measures": {"usefulness": use}, "warnings": [], "missing": {}}
-        Path(path).write_text(json.dumps(content))
+        measures(path, usefulness=use)
     return made
 
 
@@ -206,19 +209,34 @@ def test_published_numbers_may_be_missing(whole, monkeypatch):
     assert "(published: none)" in text
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_sizes_are_those_of_the_networks(scale):
+    network = models.capacity_cnn(width=2**scale)
+    kernels = [weight.shape[-1] for weight in network.weights if "kernel" in weight.name]
+    assert (*units(scale), 10) == tuple(kernels)
+    assert parameters(scale) == network.count_params()
+
+
 def test_accuracy_is_kept_down_to_the_first_round_that_loses_it():
     entries = [
-        dict(trained="none", measure="usefulness", features=left, none=accuracy)
-        for left, accuracy in ((100, 98.0), (70, 97.5), (49, 90.0), (34, 98.0))
+        Pruned(
+            trained="none",
+            measure="usefulness",
+            round=number,
+            features=left,
+            accuracies={"none": accuracy},
+        )
+        for number, (left, accuracy) in enumerate(((100, 98.0), (70, 97.5), (49, 90.0), (34, 98.0)))
     ]
     (line,) = held.pruning(entries)
     assert line.endswith("of all 100 features down to 70 (clean).")
 
 
 def test_networks_of_each_scale_are_named(tmp_path):
-    cells = [capacity(tmp_path, width, "pgd", 0.9, 0.5, 0.4) for width in (1, 2)]
+    runs = [capacity(tmp_path, width, "pgd", 0.9, 0.5, 0.4) for width in (1, 2)]
+    cells = [Cell("somewhere", run) for run in runs]
     assert len({network(each, cells) for each in cells}) == 2
-    pruned = binary(tmp_path, "none", "usefulness", measured=False)
+    pruned = Cell("somewhere", binary(tmp_path, "none", "usefulness", measured=False))
     assert "prune_measure" not in network(cells[0], [*cells, pruned])
     assert "prune_measure=usefulness" in network(pruned, [*cells, pruned])
 

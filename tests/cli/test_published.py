@@ -39,5 +39,5 @@ def test_a_file_that_cannot_be_read_is_named(content, tmp_path, monkeypatch):
 def test_beside(ours, theirs, text):
     found = published.compare(ours, theirs)
     assert published.beside(found) == text
-    assert found["trials"] == len(ours)
-    json.dumps(found)
+    assert found.trials == len(ours)
+    json.dumps(found.as_json())

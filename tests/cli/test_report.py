@@ -78,28 +78,28 @@ SEEDS = [
 
 
 def test_mean_and_sample_deviation():
-    (row,) = method_table.summarise(SEEDS)
-    assert (row["method"], row["density"], row["seeds"]) == ("rigl", pytest.approx(0.1), 3)
-    assert list(row["measures"]) == ["clean", "fgsm", "pgd"]
+    (row,) = method_table.rows_of(SEEDS)
+    assert (row.method, row.density, row.seeds) == ("rigl", pytest.approx(0.1), 3)
+    assert list(row.measures) == ["clean", "fgsm", "pgd"]
     columns = {"clean": (0.9, 0.8, 0.7), "fgsm": (0.5, 0.6, 0.4), "pgd": (0.25, 0.5, 0.25)}
     for name, values in columns.items():
-        assert row["measures"][name]["mean"] == pytest.approx(sum(values) / 3)
-        assert row["measures"][name]["std"] == pytest.approx(np.std(values, ddof=1))
-    assert row["measures"]["clean"]["std"] == pytest.approx(0.1)  # by hand
+        assert row.measures[name].mean == pytest.approx(sum(values) / 3)
+        assert row.measures[name].std == pytest.approx(np.std(values, ddof=1))
+    assert row.measures["clean"].std == pytest.approx(0.1)  # by hand
 
 
 def test_one_seed_has_no_deviation():
-    (row,) = method_table.summarise(SEEDS[:1])
-    assert row["measures"]["pgd"] == {"mean": 0.25, "std": None}
-    assert row["seeds"] == 1
+    (row,) = method_table.rows_of(SEEDS[:1])
+    assert row.measures["pgd"] == method_table.Spread(0.25, None)
+    assert row.seeds == 1
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_seeds_may_come_in_any_order(order):
-    (row,) = method_table.summarise([SEEDS[k] for k in order])
-    (expected,) = method_table.summarise(SEEDS)
-    for name, measure in expected["measures"].items():
-        assert row["measures"][name] == pytest.approx(measure)
+    (row,) = method_table.rows_of([SEEDS[k] for k in order])
+    (expected,) = method_table.rows_of(SEEDS)
+    for name, measure in expected.measures.items():
+        assert vars(row.measures[name]) == pytest.approx(vars(measure))
 
 
 def test_density_is_the_mean_over_seeds():
@@ -107,8 +107,8 @@ def test_density_is_the_mean_over_seeds():
     results = [result("flying_bird_plus", d, s) for s, d in enumerate((0.1, 0.14))]
     for entry in results:
         entry["flags"]["density"] = 0.1
-    (row,) = method_table.summarise(results)
-    assert (row["density"], row["seeds"]) == (pytest.approx(0.12), 2)
+    (row,) = method_table.rows_of(results)
+    assert (row.density, row.seeds) == (pytest.approx(0.12), 2)
 
 
 def test_order_and_groups():
@@ -123,8 +123,8 @@ def test_order_and_groups():
         result("set", 0.1, 1),
         result("set", 0.2),
     ]
-    rows = method_table.summarise(results)
-    places = [(row["method"], row["density"], row["seeds"]) for row in rows]
+    rows = method_table.rows_of(results)
+    places = [(row.method, row.density, row.seeds) for row in rows]
     assert places == [
         ("set", 0.5, 2),
         ("set", 0.2, 1),
@@ -136,20 +136,20 @@ def test_order_and_groups():
 
 
 def test_other_flags_are_other_rows():
-    rows = method_table.summarise([result("set", 0.1), result("set", 0.1, 1, learning_rate=0.5)])
-    assert [row["seeds"] for row in rows] == [1, 1]
+    rows = method_table.rows_of([result("set", 0.1), result("set", 0.1, 1, learning_rate=0.5)])
+    assert [row.seeds for row in rows] == [1, 1]
 
 
 def test_last_round_counts():
     """Of a lottery ticket's rounds; the first one of these is 0 % everywhere."""
-    (row,) = method_table.summarise([result(None, 0.3)])
-    assert row["density"] == 0.3
-    assert row["measures"]["clean"]["mean"] == 0.9
+    (row,) = method_table.rows_of([result(None, 0.3)])
+    assert row.density == 0.3
+    assert row.measures["clean"].mean == 0.9
 
 
 def test_markdown():
     results = [*SEEDS, result("dense", 1.0, 0, (0.95, 0.125, 0.0))]
-    header, rule, *rows = table_of(method_table.markdown(method_table.summarise(results)))
+    header, rule, *rows = table_of(method_table.markdown(method_table.rows_of(results)))
     assert header == ["method", "density", "clean", "fgsm", "pgd", "seeds"]
     assert rule == ["---", *["---:"] * 5]
     std = 100 * statistics.stdev([0.25, 0.5, 0.25])
@@ -162,7 +162,7 @@ def test_markdown():
 def test_cells_may_differ_in_their_attacks():
     results = [result("set", 0.1, 0, (0.9, 0.5)), result("dense", 1.0, 0, (0.9, 0.25, 0.125))]
     results.append(result("static", 0.1, 0, (0.75,)))
-    header, _, *rows = table_of(method_table.markdown(method_table.summarise(results)))
+    header, _, *rows = table_of(method_table.markdown(method_table.rows_of(results)))
     found = {row[0]: dict(zip(header[2:-1], row[2:-1], strict=True)) for row in rows}
     assert found == {
         "set": {"clean": "90.00", "pgd": "50.00", "fgsm": ""},
@@ -191,7 +191,7 @@ def test_write(tmp_path, name):
     assert (folder / "report.md").read_text() == text
     assert f"{len(DRAWN[name])} of {len(DRAWN[name]) + 2} cells" in text
     stored = json.loads((folder / "report.json").read_text())
-    assert stored["rows"] == method_table.summarise(DRAWN[name])
+    assert stored["rows"] == [row.as_json() for row in method_table.rows_of(DRAWN[name])]
     assert stored["command"] == "python -m experiments.sweep --grid=seed=0,1"
     count = len(DRAWN[name])
     assert stored["revisions"] == [f"revision of cell-{k}" for k in range(1, count + 1)]

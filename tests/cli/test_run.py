@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from experiments.runs.results import summarise
+from experiments.runs.results import of_rounds
 from robust_sparse_tf import data
 
 SIZES = {"hidden_1": 64 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}
@@ -196,7 +196,7 @@ def test_early_stopping_follows_the_attack(attack, iteration):
         }
         for k in range(4)
     ]
-    (entry,) = summarise(records, attack)
+    (entry,) = of_rounds(records, attack)
     assert entry["early_stopping"]["iteration"] == iteration
     assert entry["early_stopping"]["validation_loss"] == 1
     assert entry["iteration"] == 40

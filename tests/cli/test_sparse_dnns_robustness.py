@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib import image
-from study_cells import cell, row, sweep, write_report
+from study_cells import cell, measures, row, sweep, write_report
 
 from experiments import studies
 from experiments.evaluations.follow_up import measurement
@@ -42,9 +42,8 @@ def network(folder, model="mlp", seed=0, *, shift=0.0, rounds=4, **given):
         )
         for text, own in zip(TEXTS, found, strict=True):
             path = measurement(text).files(str(folder / made["name"]))[number]
-            with open(path, "w") as file:
-                told = ["few were found"] if number == 3 and text == TEXTS[1] else []
-                json.dump({"measures": own, "warnings": told, "missing": {}}, file)
+            told = ["few were found"] if number == 3 and text == TEXTS[1] else []
+            measures(path, numbers=own, warnings=told)
     return made
 
 
@@ -126,8 +125,7 @@ def test_a_gain_within_the_spread_is_called_so(tmp_path):
     for made, dense in zip(cells, (0.39, 0.41), strict=True):
         first, second = measurement(TEXTS[0]).files(str(tmp_path / made["name"]))
         for path, value in ((first, dense), (second, dense + 0.005)):
-            content = {"measures": {"r_inf_fgsm": value}, "warnings": [], "missing": {}}
-            Path(path).write_text(json.dumps(content))
+            measures(path, numbers={"r_inf_fgsm": value})
     assert (
         "pruned networks were more robust, by less than references are apart, than the dense one "
         "(0.4000): at best 0.4050"
@@ -139,8 +137,7 @@ def test_references_gain_over_themselves(tmp_path):
     first, second = (network(tmp_path, seed=seed, rounds=2) for seed in (0, 1))
     files = [measurement(TEXTS[0]).files(str(tmp_path / made["name"])) for made in (first, second)]
     os.remove(files[0][1])
-    dense = {"measures": {"r_inf_fgsm": 0.45}, "warnings": [], "missing": {}}
-    Path(files[1][0]).write_text(json.dumps(dense))
+    measures(files[1][0], numbers={"r_inf_fgsm": 0.45})
     text = written(tmp_path, [first, second])
     assert "(0.3750): at best 0.4000 with 33.30 % pruned (0 of 1 references gain)" in text
 
@@ -181,8 +178,7 @@ def test_what_could_not_be_measured_is_told(tmp_path):
     made = network(tmp_path, rounds=3)
     for number, why in enumerate(("no ReLU", "no ReLU", "one class")):
         path = measurement(TEXTS[0]).files(str(tmp_path / made["name"]))[number]
-        content = {"measures": {}, "warnings": [], "missing": {"bounds": why}}
-        Path(path).write_text(json.dumps(content))
+        measures(path, missing={"bounds": why})
     text = written(tmp_path, [made])
     assert "**Note:** bounds not measured: no ReLU (the first of 2 such)" in text
     assert "**Note:** bounds not measured: one class\n" in text

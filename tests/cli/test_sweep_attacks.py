@@ -8,6 +8,7 @@ from study_cells import write_report
 from sweep_cells import GRID
 
 from experiments.evaluations import attack_options, measure_options
+from experiments.evaluations.follow_up import measurement
 from experiments.reports import measures
 
 ATTACKS = "--evaluate=--attacks=fgsm --epsilons=0.1"
@@ -45,10 +46,11 @@ def test_finished_cells_are_measured_once(call_sweep, made_up):
     assert measure_options.parse(made_up.measured[0]) == measure_options.parse(
         ["measure", f"--model={first}", "--measures=r_inf"]
     )
-    own = measures.of_rounds(str(first), texts)
+    asked_of = [measurement(text) for text in texts]
+    own = measures.of_rounds(str(first), asked_of)
     assert own == dict.fromkeys(range(3), {"accuracy": 0.5})
-    assert list(measures.of_rounds(str(first), texts[1:])) == [1]
-    assert measures.warnings(str(first), texts) == ["few"] * 4
+    assert list(measures.of_rounds(str(first), asked_of[1:])) == [1]
+    assert measures.warnings(str(first), asked_of) == ["few"] * 4
     call_sweep(grid, *asked)
     assert len(made_up.measured) == 6
     (lost,) = (first / "rounds" / "0").glob("measures*")

@@ -8,17 +8,17 @@ import pytest
 from rich.console import Console
 
 from experiments.sweeps.progress import SweepProgress
-from experiments.sweeps.scheduler import Cell, Event
+from experiments.sweeps.scheduler import Event, Job
 
 DETAILS = {"one": "{'seed': 0}", "two": "{'seed': 1}", "three": "{'seed': 2}"}
 
 
 @pytest.fixture
-def cells(tmp_path) -> list[Cell]:
-    return [Cell(name, (), str(tmp_path / name)) for name in DETAILS]
+def cells(tmp_path) -> list[Job]:
+    return [Job(name, (), str(tmp_path / name)) for name in DETAILS]
 
 
-def shown(cells: list[Cell], events: list[tuple[int, Event, str]], *, terminal: bool) -> str:
+def shown(cells: list[Job], events: list[tuple[int, Event, str]], *, terminal: bool) -> str:
     """All that is written of some events, after which the display looks once more.
 
     Colours are left out, and how long a cell took.

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.cli.figures import panels, viridis
 from experiments.cli.tables import deviation
-from experiments.runs.results import validation_loss
-from experiments.studies.cells import Cell, accuracy, flag, nearest_round, select, values_of
-from experiments.studies.search_sparse_robust.protocol import unlike_published
+from experiments.runs.results import EarlyStopping, validation_loss
+from experiments.studies.cells import accuracy, nearest_round, select, values_of
+from experiments.studies.search_sparse_robust.protocol import DENSITIES, unlike_published
+from experiments.studies.search_sparse_robust.tables import Histories
+from experiments.sweeps.directory import Cell
 from robust_sparse_tf import files
 from robust_sparse_tf.procedures import CheckpointStore
+from robust_sparse_tf.procedures.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Histories = dict[str, list[dict[str, Any]]]
 
-DENSITIES = (100.0, 51.3, 16.9, 8.7, 3.6, 1.8)  # percent; those of the study's tables
 _STRATEGIES = {"original": "-", "random": "--", "continued": ":"}
 
 
-def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
+def draw(folder: str, cells: Sequence[Cell], histories: Histories) -> list[str]:
     """Draws all figures into `folder/figures`; returns Markdown that shows them."""
     os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
     lines = ["## Figures", ""]
@@ -51,14 +53,14 @@ def draw(folder: str, cells: list[Cell], histories: Histories) -> list[str]:
             ),
         ):
             path = os.path.join("figures", f"{dataset}_{name}.png")
-            if figure := plot(folder, own, histories):
+            if figure := plot(own, histories):
                 figure.suptitle(f"{dataset}: {title}", wrap=True)
                 files.write_figure(figure, os.path.join(folder, path), dpi=70)
                 lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
     return lines
 
 
-def _trials(cells: list[Cell]) -> list[list[Cell]]:
+def _trials(cells: Sequence[Cell]) -> list[list[Cell]]:
     """The cells of each way of training and pruning, which differ in nothing but their seeds."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -67,10 +69,10 @@ def _trials(cells: list[Cell]) -> list[list[Cell]]:
 
 
 def _title(cell: Cell) -> str:
-    attack, strategy = flag(cell, "attack"), flag(cell, "strategy")
+    attack, strategy = cell.flag("attack"), cell.flag("strategy")
     trained = "natural" if attack == "none" else attack.upper()
-    rewound = f" ({flag(cell, 'rewind_to')})" if strategy == "original" else ""
-    words = (trained, f"{strategy}{rewound}", f"{flag(cell, 'iterations'):,}")
+    rewound = f" ({cell.flag('rewind_to')})" if strategy == "original" else ""
+    words = (trained, f"{strategy}{rewound}", f"{cell.flag('iterations'):,}")
     return "\n".join((", ".join(words), *unlike_published(cell)))
 
 
@@ -85,14 +87,14 @@ def _curves(
     axis: Axes,
     trials: list[Cell],
     histories: Histories,
-    value: Callable[[dict], float | None],
+    value: Callable[[Record], float | None],
 ) -> None:
     """A line for each density over the iterations of its round: the mean of trials, and a band."""
     for place, percent in enumerate(DENSITIES):
         points: dict[float, list[float]] = {}
         for cell in trials:
             number = nearest_round(cell, percent)
-            for record in histories[cell["name"]]:
+            for record in histories[cell.name]:
                 if record["round"] == number and (y := value(record)) is not None:
                     points.setdefault(record["iteration"], []).append(y)
         if points:
@@ -107,11 +109,15 @@ def _curves(
         axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)
 
 
+def _accuracy_under(attack: str) -> Callable[[Record], float | None]:
+    return lambda record: accuracy(record["test"], attack)
+
+
 def _attacks(cell: Cell) -> Iterable[str]:
-    return cell["rounds"][-1]["test"]["robust_accuracy"]
+    return cell.rounds[-1]["test"]["robust_accuracy"]
 
 
-def _iterations(folder: str, cells: list[Cell], histories: Histories) -> Figure:
+def _iterations(cells: Sequence[Cell], histories: Histories) -> Figure:
     """Figures 1, 2, 5, 6, 9, 10, and the loss that early stopping looks at, which is of training.
 
     A row for each training, a column for clean images, each attack and the loss. Rows of one
@@ -122,14 +128,14 @@ def _iterations(folder: str, cells: list[Cell], histories: Histories) -> Figure:
     figure, axes = _axes(len(nets), len(names) + 1)
     firsts: dict[str, np.ndarray] = {}
     for row, trials in zip(axes, nets, strict=True):
-        first = firsts.setdefault(flag(trials[0], "attack"), row)
+        first = firsts.setdefault(trials[0].flag("attack"), row)
         for axis, other in zip(row, first, strict=True):
             if axis is not other:
                 axis.sharey(other)
         for axis, name in zip(row[:-1], names, strict=True):
-            _curves(axis, trials, histories, lambda r, name=name: accuracy(r["test"], name))
-        attack = flag(trials[0], "attack")
-        _curves(row[-1], trials, histories, lambda r, attack=attack: validation_loss(r, attack))
+            _curves(axis, trials, histories, _accuracy_under(name))
+        attack = trials[0].flag("attack")
+        _curves(row[-1], trials, histories, functools.partial(validation_loss, attack=attack))
         row[0].set_ylabel(_title(trials[0]), fontsize="small")
     for axis, name in zip(axes[0][:-1], names, strict=True):
         axis.set_title("test accuracy (%)" + ("" if name == "none" else f", {name}"))
@@ -138,7 +144,7 @@ def _iterations(folder: str, cells: list[Cell], histories: Histories) -> Figure:
     return figure
 
 
-def _strategies(folder: str, cells: list[Cell], histories: Histories) -> Figure:
+def _strategies(cells: Sequence[Cell], histories: Histories) -> Figure:
     """Figures 3, 4, 7, 8, 11, 12: iteration and accuracies at early stopping."""
     attacks = values_of(cells, "attack")
     figure, axes = _axes(3, len(attacks))
@@ -152,7 +158,7 @@ def _strategies(folder: str, cells: list[Cell], histories: Histories) -> Figure:
                 lambda early: accuracy(early["test"], "none"),
                 lambda early, robust=robust: accuracy(early["test"], robust),
             )
-            style = _STRATEGIES[flag(trials[0], "strategy")]
+            style = _STRATEGIES[trials[0].flag("strategy")]
             for axis, value in zip(axes[:, column], measures, strict=True):
                 points = _by_density(trials, value)
                 dot = "." if len(points) == 1 else ""
@@ -174,22 +180,22 @@ def _strategies(folder: str, cells: list[Cell], histories: Histories) -> Figure:
 
 
 def _by_density(
-    trials: list[Cell], value: Callable[[dict], float | None]
+    trials: list[Cell], value: Callable[[EarlyStopping], float | None]
 ) -> dict[float, list[float]]:
     """By the weights that remain (percent), the trials' values at early stopping, where any."""
     found: dict[float, list[float]] = {}
     for cell in trials:
-        for entry in cell["rounds"]:
+        for entry in cell.rounds:
             y = value(entry["early_stopping"])
             if y is not None:
                 found.setdefault(round(100 * entry["density"], 3), []).append(y)
     return found
 
 
-def _tickets(folder: str, cells: list[Cell], histories: Histories) -> Figure | None:
+def _tickets(cells: Sequence[Cell], histories: Histories) -> Figure | None:
     """Figures 13 to 15: the distribution of the weights that each density is rewound to."""
     nets = [trials[0] for trials in _trials(select(cells, strategy="original"))]
-    found = [(cell, kernels) for cell in nets if (kernels := _rewound(folder, cell))]
+    found = [(cell, kernels) for cell in nets if (kernels := _rewound(cell))]
     if not found:
         return None
     layers = list(found[0][1])
@@ -200,7 +206,7 @@ def _tickets(folder: str, cells: list[Cell], histories: Histories) -> Figure | N
             for place, percent in enumerate(DENSITIES):
                 number = nearest_round(cell, percent)
                 if number is not None:
-                    mask = _masks(folder, cell, number)[layer]
+                    mask = _masks(cell, number)[layer]
                     axis.hist(
                         kernels[layer][mask],
                         bins=80,
@@ -215,19 +221,19 @@ def _tickets(folder: str, cells: list[Cell], histories: Histories) -> Figure | N
     return figure
 
 
-def _rewound(folder: str, cell: Cell) -> dict[str, np.ndarray]:
+def _rewound(cell: Cell) -> dict[str, np.ndarray]:
     """The kernels by layer that rounds are rewound to; {} where no checkpoint is left."""
-    path = os.path.join(folder, cell["name"], "checkpoints")
+    path = os.path.join(cell.path, "checkpoints")
     stored = CheckpointStore(path, read_only=True).load() if os.path.isdir(path) else None
     if stored is None:
         return {}
     arrays = [stored[0][name] for name in sorted(stored[0]) if name.startswith("rewind/")]
     kernels = [array for array in arrays if array.ndim > 1]
-    return dict(zip(_masks(folder, cell, 0), kernels, strict=True))
+    return dict(zip(_masks(cell, 0), kernels, strict=True))
 
 
-def _masks(folder: str, cell: Cell, number: int) -> dict[str, np.ndarray]:
-    with np.load(os.path.join(folder, cell["name"], "rounds", str(number), "masks.npz")) as file:
+def _masks(cell: Cell, number: int) -> dict[str, np.ndarray]:
+    with np.load(os.path.join(cell.path, "rounds", str(number), "masks.npz")) as file:
         return {name: file[name] for name in file.files}
 
 

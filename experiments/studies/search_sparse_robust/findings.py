@@ -1,8 +1,10 @@
 """What held of "The Search for Sparse, Robust Neural Networks": sentences made of the numbers."""
 
 import itertools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from experiments.studies.search_sparse_robust.tables import Row
 
 _NEAR = 1.0  # points that a pruned network may lose
 
@@ -10,19 +12,18 @@ Points = dict[float, float]
 """Accuracies (percent) by the share of weights left (percent), from the dense network on."""
 
 
-def sentences(rows: list[dict[str, Any]]) -> list[str]:
+def sentences(rows: Sequence[Row]) -> list[str]:
     """Whether pruning makes robust, what it costs, and how naturally trained networks stand.
 
     Args:
-        rows: of one table: dicts of `density` (falling), `attack`, `trained` ("normally" or
-            "adversarially"), and `natural` and `robust` (see `published.compare`).
+        rows: of one table, their densities falling.
 
     Returns:
         A sentence for each attack and question of which there are a dense and a pruned network.
     """
     lines = []
-    for attack in dict.fromkeys(row["attack"] for row in rows):
-        own = [row for row in rows if row["attack"] == attack]
+    for attack in dict.fromkeys(row.attack for row in rows):
+        own = [row for row in rows if row.attack == attack]
         name = attack.upper()
         lines += _said(f"Trained with {name}, networks stand {name} best", own, "robust", _best)
         kept = f"Trained with {name}, natural accuracy is within {_NEAR:g} point of the dense one's"
@@ -34,16 +35,15 @@ def sentences(rows: list[dict[str, Any]]) -> list[str]:
 
 def _said(
     start: str,
-    rows: list[dict[str, Any]],
-    kind: str,
+    rows: Sequence[Row],
+    kind: Literal["natural", "robust"],
     words: Callable[[Points], str],
     trained: str = "adversarially",
 ) -> list[str]:
     """A sentence about our networks, and the same about the published; [] without ours."""
-    own = {row["density"]: row[kind] for row in rows if row["trained"] == trained}
-    ours = {key: found["mean"] for key, found in own.items() if found["mean"] is not None}
-    known = {key: found["published"] for key, found in own.items() if found["published"]}
-    theirs = {key: found["mean"] for key, found in known.items() if "mean" in found}
+    own = {row.density: row.kinds[kind] for row in rows if row.trained == trained}
+    ours = {key: found.mean for key, found in own.items() if found.mean is not None}
+    theirs = {key: found.published["mean"] for key, found in own.items() if found.published}
     if not _has_both(ours):
         return []
     published = f" (published: {words(theirs)})" if _has_both(theirs) else ""

@@ -1,22 +1,44 @@
 """The strategies of "The Search for Sparse, Robust Neural Networks" (2019) beside each other."""
 
+import dataclasses
 import statistics
-from typing import Any
+from collections.abc import Sequence
 
-from experiments.studies.cells import Cell, accuracy, flag, how, nearest_round, select, values_of
-from experiments.studies.search_sparse_robust.figures import DENSITIES
-from experiments.studies.search_sparse_robust.protocol import unlike_published
+from experiments.studies.cells import accuracy, how, nearest_round, select, values_of
+from experiments.studies.search_sparse_robust.protocol import DENSITIES, unlike_published
+from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table
 
 
-def compare(cells: list[Cell]) -> list[dict[str, Any]]:
-    """One entry a data set, way of training, strategy and density: accuracies at a round's end.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A strategy at a density, on a data set and after one way of training.
 
-    Returns:
-        Dicts of `dataset`, `trained` (its attack, "none" for none), `strategy` (with what it
-        rewinds to, where it does, and how it is unlike the published), `density`, and by attack
-        (the clean images' is "none") the mean accuracy over trials, percent. Nothing of training
-        by but one strategy.
+    Attributes:
+        dataset: the flag.
+        trained: the attack of training, "none" for none.
+        strategy: with what it rewinds to, where it does, and how it is unlike the published.
+        density: percent of the weights that are left.
+        accuracies: at the end of a round by attack ("none" for clean images), the mean over trials
+            in percent.
+    """
+
+    dataset: str
+    trained: str
+    strategy: str
+    density: float
+    accuracies: dict[str, float]
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        own = {name: value for name, value in vars(self).items() if name != "accuracies"}
+        return own | self.accuracies
+
+
+def compare(cells: Sequence[Cell]) -> list[Entry]:
+    """One entry a data set, way of training, strategy and density that some cell has.
+
+    There are none of training by but one strategy.
     """
     found = []
     for dataset in values_of(cells, "dataset"):
@@ -27,16 +49,23 @@ def compare(cells: list[Cell]) -> list[dict[str, Any]]:
                 trials = [cell for cell in nets if _name(cell) == strategy]
                 for percent in DENSITIES:
                     if means := _means(trials, percent):
-                        entry = dict(dataset=dataset, trained=trained, strategy=strategy)
-                        found.append(entry | {"density": percent} | means)
+                        found.append(
+                            Entry(
+                                dataset=dataset,
+                                trained=trained,
+                                strategy=strategy,
+                                density=percent,
+                                accuracies=means,
+                            )
+                        )
     return found
 
 
-def markdown(found: list[dict[str, Any]]) -> list[str]:
+def markdown(found: Sequence[Entry]) -> list[str]:
     """A table for each data set and way of training, and whether drawing anew is as good."""
     lines = []
-    for dataset, trained in dict.fromkeys((e["dataset"], e["trained"]) for e in found):
-        own = [e for e in found if (e["dataset"], e["trained"]) == (dataset, trained)]
+    for dataset, trained in dict.fromkeys((e.dataset, e.trained) for e in found):
+        own = [e for e in found if (e.dataset, e.trained) == (dataset, trained)]
         lines += [f"## {dataset}, trained {how(trained)}: strategies", ""]
         lines += ["Test accuracy in percent at the end of a round.", ""]
         lines += [*markdown_table(_table(own, trained)), "", *_held(own, trained)]
@@ -44,15 +73,15 @@ def markdown(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _name(cell: Cell) -> str:
-    strategy = flag(cell, "strategy")
-    rewound = f" ({flag(cell, 'rewind_to')})" if strategy == "original" else ""
+    strategy = cell.flag("strategy")
+    rewound = f" ({cell.flag('rewind_to')})" if strategy == "original" else ""
     return ", ".join((f"{strategy}{rewound}", *unlike_published(cell)))
 
 
-def _means(trials: list[Cell], percent: float) -> dict[str, float]:
+def _means(trials: Sequence[Cell], percent: float) -> dict[str, float]:
     """The mean accuracy over trials by attack; {} where none has such a density."""
     tests = [
-        cell["rounds"][number]["test"]
+        cell.rounds[number]["test"]
         for cell in trials
         if (number := nearest_round(cell, percent)) is not None
     ]
@@ -64,8 +93,8 @@ def _means(trials: list[Cell], percent: float) -> dict[str, float]:
     }
 
 
-def _table(own: list[dict[str, Any]], trained: str) -> list[list[str]]:
-    strategies = list(dict.fromkeys(entry["strategy"] for entry in own))
+def _table(own: Sequence[Entry], trained: str) -> list[list[str]]:
+    strategies = list(dict.fromkeys(entry.strategy for entry in own))
     attacks = dict.fromkeys(("none", trained))
     titles = [
         ("natural" if attack == "none" else f"under {attack.upper()}") + f": {strategy}"
@@ -73,26 +102,27 @@ def _table(own: list[dict[str, Any]], trained: str) -> list[list[str]]:
         for strategy in strategies
     ]
     rows = [["weights (%)", *titles]]
-    for percent in dict.fromkeys(entry["density"] for entry in own):
-        at = {entry["strategy"]: entry for entry in own if entry["density"] == percent}
-        values = [at.get(strategy, {}).get(attack) for attack in attacks for strategy in strategies]
+    for percent in dict.fromkeys(entry.density for entry in own):
+        at = {entry.strategy: entry for entry in own if entry.density == percent}
+        accuracies = {strategy: entry.accuracies for strategy, entry in at.items()}
+        values = [accuracies.get(name, {}).get(attack) for attack in attacks for name in strategies]
         words = ["-" if value is None else f"{value:.2f}" for value in values]
         rows.append([f"{percent:g}", *words])
     return rows
 
 
-def _held(own: list[dict[str, Any]], trained: str) -> list[str]:
+def _held(own: Sequence[Entry], trained: str) -> list[str]:
     """By how much each strategy is better than `random`, over the densities that are pruned."""
-    drawn = {e["density"]: e[trained] for e in own if e["strategy"] == "random" and trained in e}
+    measured = [entry for entry in own if trained in entry.accuracies]
+    drawn = {e.density: e.accuracies[trained] for e in measured if e.strategy == "random"}
     words = []
-    for strategy in dict.fromkeys(entry["strategy"] for entry in own):
+    for strategy in dict.fromkeys(entry.strategy for entry in own):
         gains = [
-            entry[trained] - drawn[entry["density"]]
-            for entry in own
-            if entry["strategy"] == strategy != "random"
-            and trained in entry
-            and entry["density"] in drawn
-            and entry["density"] < DENSITIES[0]
+            entry.accuracies[trained] - drawn[entry.density]
+            for entry in measured
+            if entry.strategy == strategy != "random"
+            and entry.density in drawn
+            and entry.density < DENSITIES[0]
         ]
         if gains:
             better = sum(gain > 0 for gain in gains)

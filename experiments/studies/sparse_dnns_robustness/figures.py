@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.cli.figures import panels
 from experiments.cli.tables import deviation
+from experiments.studies.sparse_dnns_robustness.numbers import Series
+from experiments.studies.sparse_dnns_robustness.protocol import NETWORKS
 from robust_sparse_tf import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Series = list[dict[str, Any]]
-
-NETWORKS = {
-    "binary_linear": "linear, 1 against 7",
-    "linear": "linear, 10 classes",
-    "mlp": "LeNet-300-100",
-    "lenet5": "LeNet-5",
-}
-"""What a model of ours is called in the study."""
 
 # For each figure its title and its panels: a title, and the measures by their labels.
 _R_INF = {"FGS": "r_inf_fgsm", "rFGS": "r_inf_rfgsm"}
@@ -53,12 +47,12 @@ _FIGURES = {
 }
 
 
-def draw(folder: str, found: dict[str, Series]) -> list[str]:
+def draw(folder: str, found: Mapping[str, Series]) -> list[str]:
     """Draws the figures of the networks that are there; returns Markdown that shows them.
 
     Args:
         folder: the sweep's; figures go to `figures` in it.
-        found: see `sparse_dnns_robustness.series`, by model.
+        found: see `numbers.series`, by model.
     """
     os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
     lines = ["## Figures", "", "A mark is a round that was measured; lines only join marks.", ""]
@@ -82,10 +76,10 @@ def draw(folder: str, found: dict[str, Series]) -> list[str]:
 def _panel(axis: Axes, title: str, curves: dict[str, str], series: Series) -> None:
     """Means over references with their spread; remaining weights on a logarithmic axis."""
     for label, name in curves.items():
-        own = [entry for entry in series if name in entry["trials"]]
+        own = [entry for entry in series if name in entry.trials]
         if own:
-            remaining = [100 * (1 - entry["sparsity"]) for entry in own]
-            trials = [[*entry["trials"][name].values()] for entry in own]
+            remaining = [100 * (1 - entry.sparsity) for entry in own]
+            trials = [entry.values(name) for entry in own]
             means = [np.mean(values) for values in trials]
             stds = [deviation(values) or 0 for values in trials]
             bound = name.startswith("bound")

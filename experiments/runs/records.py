@@ -1,0 +1,37 @@
+"""The evaluations of a run, in metrics.jsonl: a line of JSON each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from robust_sparse_tf import files
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.procedures.records import Record
+
+_FILE = "metrics.jsonl"
+
+
+def read(folder: str) -> list[Record]:
+    """The records in a run's directory, in the order in which they were made."""
+    with open(os.path.join(folder, _FILE)) as file:
+        return [json.loads(line) for line in file]
+
+
+def write(folder: str, records: Iterable[Record]) -> None:
+    """Writes the file anew."""
+    files.write_text(os.path.join(folder, _FILE), "".join(map(_line, records)))
+
+
+def append(folder: str, record: Record) -> None:
+    """Appends a record."""
+    path = os.path.join(folder, _FILE)
+    with files.naming(path), open(path, "a") as file:
+        file.write(_line(record))
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"

@@ -1,0 +1,170 @@
+"""The numbers of "Towards lighter adversarially robust model", of our runs.
+
+Accuracies are in percent, by attack, "none" for clean images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from experiments.evaluations.follow_up import Measurement
+from experiments.evaluations.stored import Usefulness
+from experiments.reports import measures
+from experiments.reports.published import Comparison, compare
+from experiments.studies.cells import accuracy, select, values_of
+from experiments.studies.lighter_robust_model.protocol import ATTACKS, FEATURES, SCALES, TABLES
+from experiments.studies.lighter_robust_model.published import Published
+from experiments.sweeps.directory import Cell
+from robust_sparse_tf.attacks import PGD
+from robust_sparse_tf.options import make
+
+Accuracies = dict[str, float | None]
+"""By attack the mean over trials; None where none has measured it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A scale of capacity that was trained with an attack, beside the published numbers."""
+
+    trained: str
+    scale: int
+    accuracies: dict[str, Comparison]
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        accuracies = {attack: found.as_json() for attack, found in self.accuracies.items()}
+        return {"trained": self.trained, "scale": self.scale} | accuracies
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Features:
+    """The binary network that was trained with an attack, before any of its features go."""
+
+    trained: str
+    accuracies: Accuracies
+    usefulness: Usefulness | None
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return {"trained": self.trained} | self.accuracies | {"usefulness": self.usefulness}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """A round of a binary network that loses its features, and how many are left."""
+
+    trained: str
+    measure: str
+    round: int
+    features: int
+    accuracies: Accuracies
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return _flat(self) | self.accuracies
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ticket:
+    """A round of lottery tickets, and how many weights (percent) are left."""
+
+    trained: str
+    strategy: str
+    round: int
+    weights: float
+    accuracies: Accuracies
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return _flat(self) | self.accuracies
+
+
+def scales(cells: Sequence[Cell], known: Published) -> list[Scale]:
+    """Each scale by way of training, whether it was run or not."""
+    found = []
+    for trained in TABLES:
+        for scale in SCALES:
+            tests = [cell.rounds[0]["test"] for cell in of_scale(cells, scale, attack=trained)]
+            accuracies = {}
+            for attack in ATTACKS:
+                ours = [own for test in tests if (own := accuracy(test, attack)) is not None]
+                accuracies[attack] = compare(ours, known.accuracies.get((trained, attack, scale)))
+            found.append(Scale(trained=trained, scale=scale, accuracies=accuracies))
+    return found
+
+
+def of_scale(cells: Sequence[Cell], scale: int, **values: str) -> list[Cell]:
+    """The cells whose networks have a scale, and whose flags these values."""
+    return select(cells, width=float(2**scale), **values)
+
+
+def features(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[Features]:
+    """Each way of training of the binary networks, whose features may have been measured."""
+    found = []
+    for trained in values_of(cells, "attack"):
+        own = select(cells, attack=trained)
+        measured = [measures.usefulness(cell.path, measurements).get(0) for cell in own]
+        use = next((each for each in measured if each), None)
+        found.append(Features(trained=trained, accuracies=_mean(own, 0), usefulness=use))
+    return found
+
+
+def pruned(cells: Sequence[Cell]) -> list[Pruned]:
+    """Each round of the binary networks that lose features."""
+    found = []
+    for trained in values_of(cells, "attack"):
+        for measure in values_of(cells, "prune_measure"):
+            own = select(cells, attack=trained, prune_measure=measure, prune="features")
+            for entry in own[0].rounds if own else []:
+                share = entry["layers"].get("output", 1.0)
+                found.append(
+                    Pruned(
+                        trained=trained,
+                        measure=measure,
+                        round=entry["round"],
+                        features=round(share * FEATURES * own[0].flag("width")),
+                        accuracies=_mean(own, entry["round"]),
+                    )
+                )
+    return found
+
+
+def tickets(cells: Sequence[Cell], known: Published) -> list[Ticket]:
+    """Each round of lottery tickets that the study draws."""
+    found = []
+    for trained in values_of(cells, "attack"):
+        for strategy in values_of(cells, "strategy"):
+            own = select(cells, attack=trained, strategy=strategy)
+            for entry in own[0].rounds[: known.rounds_drawn] if own else []:
+                found.append(
+                    Ticket(
+                        trained=trained,
+                        strategy=strategy,
+                        round=entry["round"],
+                        weights=100 * entry["density"],
+                        accuracies=_mean(own, entry["round"]),
+                    )
+                )
+    return found
+
+
+def step_size(cell: Cell) -> float:
+    """The length of a step of PGD, whether it was given or is its default."""
+    names = ("epsilon", "step_size", "steps")
+    attack: PGD = make(PGD, {name: cell.flag(name) for name in names})
+    return attack.step_length
+
+
+def _mean(cells: Sequence[Cell], number: int) -> Accuracies:
+    """The accuracies of a round over the trials that have it."""
+    tests = [cell.rounds[number]["test"] for cell in cells if number < len(cell.rounds)]
+    means: Accuracies = {}
+    for attack in ATTACKS:
+        found = [own for test in tests if (own := accuracy(test, attack)) is not None]
+        means[attack] = sum(found) / len(found) if found else None
+    return means
+
+
+def _flat(entry: Pruned | Ticket) -> dict[str, object]:
+    return {name: value for name, value in vars(entry).items() if name != "accuracies"}

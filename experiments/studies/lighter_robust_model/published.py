@@ -1,0 +1,52 @@
+"""The published numbers of "Towards lighter adversarially robust model"."""
+
+import dataclasses
+
+from experiments.reports import published
+from experiments.reports.published import Figure
+from experiments.studies.lighter_robust_model.protocol import ATTACKS, SCALES, STUDY
+
+_TABLES = {"pgd": "table_2_pgd_trained", "fgsm": "table_3_fgsm_trained"}
+_ROUNDS_DRAWN = 20  # where the file does not say it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Published:
+    """What the study printed, as far as it is known.
+
+    Attributes:
+        title: of the study.
+        parameters: counts of parameters by scale.
+        accuracies: in percent, by the attack of training, that of the test ("none" for clean
+            images) and the scale.
+        rounds_drawn: rounds of lottery tickets that its figures show.
+    """
+
+    title: str
+    parameters: dict[int, str]
+    accuracies: dict[tuple[str, str, int], Figure]
+    rounds_drawn: int
+
+
+def read() -> Published:
+    """The numbers of published.json.
+
+    Raises:
+        InputError: for a file that is missing or cannot be read.
+    """
+    content = published.load(STUDY)
+    accuracies: dict[tuple[str, str, int], Figure] = {}
+    for trained, name in _TABLES.items():
+        table = content.get(name, {})
+        for attack, title in ATTACKS.items():
+            means = published.aligned(table.get("scales", []), table.get(title.lower(), []))
+            for scale, mean in means.items():
+                if mean is not None:
+                    accuracies[trained, attack, scale] = {"mean": mean}
+    known = content.get("capacity_scales", {}).get("parameters", [])
+    return Published(
+        title=content.get("study", STUDY),
+        parameters=published.aligned(SCALES, known),
+        accuracies=accuracies,
+        rounds_drawn=content.get("lottery", {}).get("rounds_drawn", _ROUNDS_DRAWN),
+    )

@@ -1,0 +1,137 @@
+"""The numbers of the tables of "The Search for Sparse, Robust Neural Networks", of our runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from experiments.reports.published import Comparison, compare
+from experiments.studies.cells import accuracy, nearest_round, select, values_of
+from experiments.studies.search_sparse_robust.protocol import (
+    ATTACKS,
+    DENSITIES,
+    ITERATIONS,
+    unlike_published,
+)
+from experiments.studies.search_sparse_robust.published import Place, Published
+from experiments.sweeps.directory import Cell
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.procedures.records import Record
+
+Histories = Mapping[str, Sequence["Record"]]
+"""The evaluations of each cell, by its name."""
+
+_TRAINED = {"normally": "none", "adversarially": ""}  # the attack of training; "" for the test's
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """Networks of one density and one way of training, on clean images and under one attack.
+
+    Attributes:
+        density: percent of the weights that are left.
+        attack: of the test, and of training where that is adversarial.
+        trained: "normally" or "adversarially".
+        natural: accuracies on clean images, percent.
+        robust: accuracies under the attack, percent.
+    """
+
+    density: float
+    attack: str
+    trained: str
+    natural: Comparison
+    robust: Comparison
+
+    @property
+    def kinds(self) -> dict[str, Comparison]:
+        """Both accuracies by what they are called."""
+        return {"natural": self.natural, "robust": self.robust}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """The networks of a data set that are rewound and trained alike.
+
+    Attributes:
+        dataset: the flag.
+        rewind_to: the flag.
+        unlike_published: see `protocol.unlike_published`.
+        iteration: of each round, after which they were tested.
+        rows: one a density (falling), attack and way of training.
+    """
+
+    dataset: str
+    rewind_to: str
+    unlike_published: tuple[str, ...]
+    iteration: int
+    rows: list[Row]
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return dataclasses.asdict(self)
+
+
+def tables(cells: Sequence[Cell], histories: Histories, known: Published) -> list[Table]:
+    """A table for each data set, kind of cells and iteration at which they may be compared."""
+    found = []
+    for dataset in values_of(cells, "dataset"):
+        own = select(cells, dataset=dataset, strategy="original")
+        for (rewind_to, unlike), alike in _alike(own).items():
+            for iteration in _iterations(alike, histories):
+                found.append(
+                    Table(
+                        dataset=dataset,
+                        rewind_to=rewind_to,
+                        unlike_published=unlike,
+                        iteration=iteration,
+                        rows=_rows(alike, histories, iteration, dataset, known),
+                    )
+                )
+    return found
+
+
+def _alike(cells: Sequence[Cell]) -> dict[tuple[str, tuple[str, ...]], list[Cell]]:
+    found: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
+    for cell in cells:
+        kind = (cell.flag("rewind_to"), unlike_published(cell))
+        found.setdefault(kind, []).append(cell)
+    return found
+
+
+def _iterations(cells: Sequence[Cell], histories: Histories) -> list[int]:
+    """The study's iterations that were evaluated, or else the last one of all."""
+    seen = {record["iteration"] for cell in cells for record in histories[cell.name]}
+    return [iteration for iteration in ITERATIONS if iteration in seen] or [max(seen)]
+
+
+def _rows(
+    cells: Sequence[Cell], histories: Histories, iteration: int, dataset: str, known: Published
+) -> list[Row]:
+    found = []
+    for density in DENSITIES:
+        for attack in ATTACKS:
+            for trained, training in _TRAINED.items():
+                nets = select(cells, attack=training or attack)
+                at = _at(nets, histories, iteration, density)
+                compared = {}
+                for kind, tested in (("natural", "none"), ("robust", attack)):
+                    ours = [own for r in at if (own := accuracy(r["test"], tested)) is not None]
+                    place = Place(dataset, density, attack, trained, kind)
+                    compared[kind] = compare(ours, known.accuracies.get(place))
+                found.append(Row(density=density, attack=attack, trained=trained, **compared))
+    return found
+
+
+def _at(
+    cells: Sequence[Cell], histories: Histories, iteration: int, percent: float
+) -> list[Record]:
+    """The record of each cell at a density and an iteration, where there is one."""
+    return [
+        record
+        for cell in cells
+        for number in [nearest_round(cell, percent)]
+        for record in histories[cell.name]
+        if (record["round"], record["iteration"]) == (number, iteration)
+    ]

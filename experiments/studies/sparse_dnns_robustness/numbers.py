@@ -1,0 +1,163 @@
+"""The numbers of "Sparse DNNs with Improved Adversarial Robustness" (2018), of our runs."""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+
+from experiments.cli.tables import deviation
+from experiments.evaluations.follow_up import Measurement
+from experiments.reports import measures
+from experiments.reports.published import Comparison, Figure, compare
+from experiments.studies.cells import select
+from experiments.studies.sparse_dnns_robustness.protocol import (
+    DEEP,
+    L1,
+    NETWORKS,
+    PERCENT,
+    TABLE_1,
+    TABLE_2,
+)
+from experiments.studies.sparse_dnns_robustness.published import Published
+from experiments.sweeps.directory import Cell
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """A round of networks that differ in nothing but their seeds, the references.
+
+    Attributes:
+        round: its number.
+        sparsity: the fraction of weights that are pruned.
+        trials: of each measure, in the unit of its table, by the name of the reference's cell.
+    """
+
+    round: int
+    sparsity: float
+    trials: dict[str, dict[str, float]]
+
+    def values(self, measure: str) -> list[float]:
+        """A measure, one number a reference; none where it is not measured."""
+        return list(self.trials.get(measure, {}).values())
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        spreads = {
+            name: {
+                "mean": statistics.fmean(self.values(name)),
+                "std": deviation(self.values(name)),
+                "references": len(self.values(name)),
+            }
+            for name in self.trials
+        }
+        return {"round": self.round, "sparsity": self.sparsity, "measures": spreads}
+
+
+Series = list[Round]
+"""The rounds of a network that any reference has measured."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of a table: our trials of some measures against published figures.
+
+    `sparsity` is a fraction; None where the network is not measured.
+    """
+
+    network: str
+    sparsity: float | None
+    measures: dict[str, Comparison]
+
+    def as_json(self) -> dict[str, object]:
+        """Its entry of report.json."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class PenalisedRow(Row):
+    """A row of table 1, with the weight of the l1 norm of activations."""
+
+    model: str
+    activity_l1: float
+
+
+def series(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> Series:
+    """The measures of each round of networks that differ in nothing but their seeds.
+
+    The accuracy is the run's own, of all test images.
+
+    Args:
+        cells: of the references; rounds that none of them has measured are left out.
+        measurements: of the sweep.
+    """
+    found: dict[int, Round] = {}
+    for cell in cells:
+        for number, own in measures.of_rounds(cell.path, measurements).items():
+            trained = cell.rounds[number]
+            entry = found.setdefault(number, Round(number, 1 - trained["density"], {}))
+            for name, value in (own | {"accuracy": trained["test"]["clean_accuracy"]}).items():
+                shown = 100 * value if name in PERCENT else value
+                entry.trials.setdefault(name, {})[cell.name] = shown
+    return [found[number] for number in sorted(found)]
+
+
+def dense(found: dict[str, Series], known: Published) -> list[Row]:
+    """The numbers that the study's text has of dense networks, and of one round of pruning."""
+    places = [("binary_linear", 0, "accuracy"), ("linear", 0, "accuracy")]
+    for measure in ("r_2_deepfool", "r_2_carlini_wagner"):
+        places += [("binary_linear", number, measure) for number in (0, 1)]
+    places += [(model, 0, "accuracy") for model in DEEP]
+    rows = []
+    for model, number, measure in places:
+        own = next((each for each in found.get(model, []) if each.round == number), None)
+        name = NETWORKS[model] + (f", round {number}" if number else "")
+        theirs = known.dense.get((model, number, measure))
+        rows.append(Row(name, own.sparsity if own else None, _compared(own, {measure: theirs})))
+    return rows
+
+
+def table_1(
+    cells: Sequence[Cell], measurements: Sequence[Measurement], known: Published
+) -> list[PenalisedRow]:
+    """Dense networks by the weight of their activations' norm."""
+    rows = []
+    for model in DEEP:
+        nets = select(cells, model=model)
+        for weight in sorted({*L1[model], *(cell.flag("activity_l1") for cell in nets)}):
+            own = series(select(nets, activity_l1=weight), measurements)
+            first = own[0] if own and own[0].round == 0 else None
+            theirs = {name: known.table_1.get((model, weight, name)) for name in TABLE_1}
+            network = f"{NETWORKS[model]}, l1 {weight:g}"
+            compared = _compared(first, theirs)
+            rows.append(
+                PenalisedRow(network, first.sparsity if first else None, compared, model, weight)
+            )
+    return rows
+
+
+def table_2(found: dict[str, Series], known: Published) -> list[Row]:
+    """Dense networks, and those pruned nearly as far as the study's over-pruned ones."""
+    rows = []
+    for model in DEEP:
+        for kind in ("dense", "sparse"):
+            theirs = known.table_2[model, kind]
+            percent = 0.0 if kind == "dense" else theirs.pruned
+            own = _nearest(found.get(model, []), percent)
+            pruned = "-" if percent is None else f"{percent:g} %"
+            network = f"{NETWORKS[model]}, {kind} (published: {pruned} pruned)"
+            figures = {name: theirs.measures.get(name) for name in TABLE_2}
+            rows.append(Row(network, own.sparsity if own else None, _compared(own, figures)))
+    return rows
+
+
+def _compared(own: Round | None, theirs: dict[str, Figure | None]) -> dict[str, Comparison]:
+    """Our trials of some measures against published figures."""
+    return {
+        name: compare(own.values(name) if own else [], figure) for name, figure in theirs.items()
+    }
+
+
+def _nearest(own: Series, percent: float | None) -> Round | None:
+    """The round with about this share of its weights pruned; None where there is none."""
+    if percent is None or not own:
+        return None
+    return min(own, key=lambda entry: abs(100 * entry.sparsity - percent))

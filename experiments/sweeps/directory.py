@@ -1,0 +1,117 @@
+"""The directory of a sweep: sweep.json, and the finished runs of its cells."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from experiments.evaluations import follow_up
+from experiments.evaluations.follow_up import Evaluation, Measurement
+from experiments.runs import config, directory, options, records
+from experiments.runs.config import Config
+from experiments.runs.results import RoundResult, RunResults
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.procedures.records import Record
+
+_FILE = "sweep.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What sweep.json says of a sweep.
+
+    Attributes:
+        command: that made it.
+        cells: the names of the runs of all its cells, finished or not.
+        evaluations: attacks on each finished run.
+        measurements: measures of each finished run's rounds.
+        study: the paper that its report compares with; "" for none.
+    """
+
+    command: str
+    cells: list[str]
+    evaluations: list[Evaluation]
+    measurements: list[Measurement]
+    study: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A finished cell of a sweep's grid.
+
+    Attributes:
+        path: the directory of its run.
+        results: of its run.
+    """
+
+    path: str
+    results: RunResults
+
+    @property
+    def name(self) -> str:
+        """The name of its run."""
+        return self.results["name"]
+
+    @property
+    def rounds(self) -> list[RoundResult]:
+        """What each round ended with."""
+        return self.results["rounds"]
+
+    def flag(self, name: str) -> Any:
+        """The value of a flag."""
+        return options.value_of(self.results["flags"], name)
+
+    def config(self) -> Config:
+        """What made its run."""
+        return config.read(self.path)
+
+    def records(self) -> list[Record]:
+        """The evaluations of its run, in the order in which they were made."""
+        return records.read(self.path)
+
+
+def write(folder: str, contents: Contents) -> None:
+    """Writes sweep.json."""
+    content = {
+        "command": contents.command,
+        "cells": contents.cells,
+        "evaluations": [each.text for each in contents.evaluations],
+        "measurements": [each.text for each in contents.measurements],
+        "study": contents.study,
+    }
+    files.write_json(os.path.join(folder, _FILE), content)
+
+
+def read(folder: str) -> Contents:
+    """What sweep.json says.
+
+    Raises:
+        InputError: for a folder that holds no sweep.
+    """
+    try:
+        with open(os.path.join(folder, _FILE)) as file:
+            content = json.load(file)
+        names, command = list(content["cells"]), str(content["command"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: holds no sweep (no readable sweep.json)") from error
+    return Contents(
+        command=command,
+        cells=names,
+        evaluations=[follow_up.evaluation(text) for text in content.get("evaluations", [])],
+        measurements=[follow_up.measurement(text) for text in content.get("measurements", [])],
+        study=content.get("study", ""),
+    )
+
+
+def finished(folder: str, names: list[str]) -> list[Cell]:
+    """The finished cells of a sweep, of those named."""
+    return [
+        Cell(os.path.join(folder, name), found)
+        for name in names
+        if (found := directory.finished(folder, name))
+    ]

@@ -123,13 +123,15 @@ def _repeated(step: Step, state: Any, steps: int) -> Any:
         return body
 
     whole = steps // _UNROLLED
-    looped = tf.while_loop(
-        lambda number, _: number < whole * _UNROLLED,
-        several(_UNROLLED),
-        (tf.constant(0), state),
-        maximum_iterations=whole,
-    )
-    return several(steps % _UNROLLED)(*looped)[1]
+    reached = (tf.constant(0), state)
+    if whole:  # TensorFlow would trace a loop that is never entered, too
+        reached = tf.while_loop(
+            lambda number, _: number < whole * _UNROLLED,
+            several(_UNROLLED),
+            reached,
+            maximum_iterations=whole,
+        )
+    return several(steps % _UNROLLED)(*reached)[1]
 
 
 def restarted(

@@ -134,8 +134,11 @@ class AdversarialModel(keras.Model):
                     f"{name}={kwargs[name]}: the loss is the model's objective; must not be given"
                 )
         super().compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
+        # A train step that made variables would be traced a second time.
         with self.distribute_strategy.scope():
             slots.build(self.optimizer, self.trainable_variables)
+            logits = tf.zeros([1, *self.network.output_shape[1:]])
+            self.compiled_metrics.build(logits, tf.zeros([1], tf.int64))
         # XLA cannot reach the variables of several devices.
         single = self.distribute_strategy.num_replicas_in_sync == 1
         if jit_update is None:

@@ -92,12 +92,12 @@ class RunOptions:
         check(self)
 
 
+# The options that most attacks share are shown as PGD's.
+_OF_ATTACKS = dict.fromkeys([PGD, RFGSM, MIM, *(ATTACKS[name] for name in _ASCENTS)])
 GROUPS = (
     RunOptions,
     DataOptions,
-    PGD,
-    RFGSM,
-    MIM,
+    *_OF_ATTACKS,
     Mixed,
     OptimizerOptions,
     LayerRates,
@@ -209,11 +209,14 @@ def help_text() -> str:
     lines = ["python -m experiments.run [--flagfile=FILE] [--FLAG=VALUE ...]", ""]
     described: set[str] = set()
     for group in GROUPS:
+        known = {*_NOT_FLAGS, *described}
+        own = [field for field in dataclasses.fields(group) if field.name not in known]
+        if not own:
+            continue
         lines.append(f"{group.__name__}: {group.__doc__.strip().splitlines()[0]}")
-        for field in dataclasses.fields(group):
-            if field.name not in (*_NOT_FLAGS, *described):
-                lines += flags.describe(field)
-                described.add(field.name)
+        for field in own:
+            lines += flags.describe(field)
+            described.add(field.name)
         lines.append("")
     lines.append("Methods: of those that have them")
     for field in _method_fields(described):

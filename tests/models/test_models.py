@@ -11,6 +11,9 @@ from robust_sparse_tf.sparsity import densities
 from robust_sparse_tf.training import AdversarialModel
 
 SHAPE = (28, 28, 3)
+# More of the blocks of another one; test_resnet.py and test_vgg.py look at how many.
+DEEPER = {"resnet32", "resnet34", "vgg16"}
+NORMALIZED = ["linear", "lenet5", "resnet20"]
 CLASSES = dict.fromkeys(models.BY_NAME, 7) | {"binary_linear": 2, "binary_cnn": 2}
 
 
@@ -23,16 +26,16 @@ def build(name: str, **options) -> keras.Model:
     return builder(SHAPE, CLASSES[name], **options)
 
 
-@pytest.fixture(scope="module", params=models.BY_NAME)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in DEEPER else ())
+        for name in models.BY_NAME
+    ],
+)
 def model(request) -> keras.Model:
     """A model of each architecture. Not to be changed by a test."""
     return build(request.param)
-
-
-@pytest.fixture(scope="module")
-def normalized(model) -> keras.Model:
-    """The same with a normalization in front. Not to be changed by a test."""
-    return build(model.name, mean=models.CIFAR10_MEAN, std=models.CIFAR10_STD)
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +46,6 @@ def x() -> np.ndarray:
 @pytest.fixture(scope="module")
 def outputs(model, x) -> np.ndarray:
     return model(x).numpy()
-
-
-@pytest.fixture(scope="module")
-def normalized_outputs(normalized, x) -> np.ndarray:
-    return normalized(x).numpy()
 
 
 def test_all_models_are_exported():
@@ -80,35 +78,54 @@ def test_layers_are_ordinary(model):
     assert not any("OpLambda" in type(layer).__name__ for layer in model.layers)
 
 
-def test_names_are_unique_and_stable(model, normalized):
+def test_names_are_unique(model):
     names = [layer.name for layer in model.layers]
     assert len(set(names)) == len(names)
     weighted = [layer.name for layer in model.layers if layer.weights]
-    assert weighted == [layer.name for layer in normalized.layers if layer.weights]
     assert all("/" not in name and name.islower() for name in weighted)
 
 
-def test_normalize_is_what_one_does_by_hand(model, normalized, normalized_outputs, x):
+@pytest.mark.parametrize("name", models.BY_NAME)
+def test_passes_mean_and_std_on(name, monkeypatch):
+    """To the layers in front, before it makes any other."""
+    given = []
+
+    def normalized_input(input_shape, mean, std, **_) -> None:
+        given.extend([input_shape, mean, std])
+        raise StopIteration
+
+    builder = models.BY_NAME[name]
+    monkeypatch.setattr(inspect.getmodule(builder), "normalized_input", normalized_input)
+    with pytest.raises(StopIteration):
+        builder(SHAPE, CLASSES[name], mean=0.5, std=0.25)
+    assert given == [SHAPE, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_normalize_is_what_one_does_by_hand(name, x):
+    plain, normalized = build(name), build(name, mean=models.CIFAR10_MEAN, std=models.CIFAR10_STD)
     assert "normalize" in [layer.name for layer in normalized.layers[:2]]
-    assert "normalize" not in [layer.name for layer in model.layers]
+    assert "normalize" not in [layer.name for layer in plain.layers]
+    weighted = [[layer.name for layer in m.layers if layer.weights] for m in (plain, normalized)]
+    assert weighted[0] == weighted[1]
     by_hand = (x - np.float32(models.CIFAR10_MEAN)) / np.float32(models.CIFAR10_STD)
     # The weights are equal, as both models began with one seed.
-    np.testing.assert_allclose(normalized_outputs, model(by_hand), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(normalized(x), plain(by_hand), rtol=1e-4, atol=1e-4)
 
 
-def test_every_kernel_gets_a_mask(normalized, normalized_outputs, x):
-    kernels = {layer.name for layer in normalized.layers if hasattr(layer, "kernel")}
-    sparse = sparsify(normalized)
+def test_every_kernel_gets_a_mask(model, outputs, x):
+    kernels = {layer.name for layer in model.layers if hasattr(layer, "kernel")}
+    sparse = sparsify(model)
     assert set(densities(sparse)[1]) == kernels
-    np.testing.assert_array_equal(sparse(x), normalized_outputs)
-    np.testing.assert_array_equal(strip(sparse)(x), normalized_outputs)
+    np.testing.assert_array_equal(sparse(x), outputs)
+    np.testing.assert_array_equal(strip(sparse)(x), outputs)
 
 
 def test_adversarial_model_takes_it(model, outputs, x):
     np.testing.assert_array_equal(AdversarialModel(model, None)(x), outputs)
 
 
-@pytest.mark.parametrize("name", ["lenet5", "madry_mnist_cnn", "resnet20", "vgg_like"])
+@pytest.mark.parametrize("name", ["lenet5", "madry_mnist_cnn", "resnet20"])
 def test_width_multiplies_all_hidden_channels(name):
     def sizes(width: float) -> np.ndarray:
         kernels = [w for w in build(name, width=width).weights if "kernel" in w.name]

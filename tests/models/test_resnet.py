@@ -10,10 +10,14 @@ from robust_sparse_tf.training import AdversarialModel
 
 
 @pytest.fixture(scope="module")
-def resnet20() -> keras.Model:
-    """ResNet-20 with moving statistics and shifts that matter. Not to be changed by a test."""
+def short() -> keras.Model:
+    """Two stages of a thin block each, with statistics and shifts that matter.
+
+    Not to be changed by a test.
+    """
     keras.utils.set_random_seed(0)
-    model = models.resnet20(mean=models.CIFAR10_MEAN, std=models.CIFAR10_STD)
+    inputs = normalized_input((32, 32, 3), models.CIFAR10_MEAN, models.CIFAR10_STD)
+    model = resnet._resnet("short", inputs, 10, 1.0, (16, 32), (1, 1), resnet._thin_block)
     draw = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -27,38 +31,24 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "name, num_classes, weights",
+    "name, num_classes, weights, depths, filters",
     [
-        ("resnet18", 10, 11_173_962),
-        ("resnet20", 10, 269_722),
-        ("resnet32", 10, 464_154),
-        ("resnet34", 100, 21_328_292),
-        ("resnet50", 10, 23_520_842),
+        ("resnet18", 10, 11_173_962, (2, 2, 2, 2), (64, 128, 256, 512)),
+        ("resnet20", 10, 269_722, (3, 3, 3), (16, 32, 64)),
+        ("resnet32", 10, 464_154, (5, 5, 5), (16, 32, 64)),
+        ("resnet34", 100, 21_328_292, (3, 4, 6, 3), (64, 128, 256, 512)),
+        ("resnet50", 10, 23_520_842, (3, 4, 6, 3), (64, 128, 256, 512)),
     ],
 )
-def test_trainable_weights(name, num_classes, weights):
-    model = models.BY_NAME[name]((32, 32, 3), num_classes)
+def test_weights_and_stages(name, num_classes, weights, depths, filters):
+    """Each stage after the first halves the sides, rounded up, in its first block."""
+    side = 27
+    model = models.BY_NAME[name]((side, side, 3), num_classes)
     assert model.output_shape == (None, num_classes)
     assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == weights
     biases = [layer.name for layer in model.layers if getattr(layer, "bias", None) is not None]
     assert biases == ["logits"]
-
-
-@pytest.mark.parametrize(
-    "name, input_shape, depths, filters",
-    [
-        ("resnet18", (28, 28, 1), (2, 2, 2, 2), (8, 16, 32, 64)),
-        ("resnet20", (32, 32, 3), (3, 3, 3), (2, 4, 8)),
-        ("resnet32", (28, 28, 1), (5, 5, 5), (2, 4, 8)),
-        ("resnet34", (8, 8, 1), (3, 4, 6, 3), (8, 16, 32, 64)),
-        ("resnet50", (28, 28, 1), (3, 4, 6, 3), (8, 16, 32, 64)),
-    ],
-)
-def test_stages(name, input_shape, depths, filters):
-    """Each stage after the first halves the sides, rounded up, in its first block."""
-    model = models.BY_NAME[name](input_shape, width=0.125)
     expansion = 4 if name == "resnet50" else 1
-    side = input_shape[0]
     assert model.get_layer("stem_relu").output_shape == (None, side, side, filters[0])
     for stage, (depth, channels) in enumerate(zip(depths, filters, strict=True), 1):
         side = side if stage == 1 else -(-side // 2)
@@ -74,6 +64,12 @@ def test_stages(name, input_shape, depths, filters):
     assert len(main) == int(name.removeprefix("resnet"))
 
 
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "resnet32", "resnet34", "resnet50"])
+def test_passes_its_width_on(name, monkeypatch):
+    monkeypatch.setattr(resnet, "_resnet", lambda name, inputs, classes, width, *_: (name, width))
+    assert models.BY_NAME[name](width=0.25) == (name, 0.25)
+
+
 def convolve(x: np.ndarray, kernel: np.ndarray, strides: int) -> np.ndarray:
     """A 3x3 convolution with one pixel of zeros around."""
     padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
@@ -81,16 +77,16 @@ def convolve(x: np.ndarray, kernel: np.ndarray, strides: int) -> np.ndarray:
     return np.einsum("bhwcij,ijcf->bhwf", windows[:, ::strides, ::strides], kernel)
 
 
-def test_option_a_block_by_hand(resnet20, images):
+def test_option_a_block_by_hand(short, images):
     prefix = "stage_2_block_1_"
-    before = resnet20.get_layer("stage_1_block_3_relu").output
-    after = resnet20.get_layer(prefix + "relu").output
-    x, found = keras.Model(resnet20.input, [before, after])(images)
+    before = short.get_layer("stage_1_block_1_relu").output
+    after = short.get_layer(prefix + "relu").output
+    x, found = keras.Model(short.input, [before, after])(images)
     x = np.asarray(x)
 
     def convolution(x: np.ndarray, number: int, strides: int) -> np.ndarray:
-        (kernel,) = resnet20.get_layer(f"{prefix}conv_{number}").get_weights()
-        norm = resnet20.get_layer(f"{prefix}norm_{number}")
+        (kernel,) = short.get_layer(f"{prefix}conv_{number}").get_weights()
+        norm = short.get_layer(f"{prefix}norm_{number}")
         gamma, beta, mean, variance = norm.get_weights()
         return gamma * (convolve(x, kernel, strides) - mean) / np.sqrt(variance + 1e-5) + beta
 
@@ -116,19 +112,19 @@ def test_projection_shortcut_by_hand():
     np.testing.assert_allclose(main, convolve(before, kernel, 2), atol=1e-5)
 
 
-def test_clone_computes_the_same(resnet20, images):
-    clone = keras.models.clone_model(resnet20)
-    clone.set_weights(resnet20.get_weights())
-    np.testing.assert_array_equal(clone(images), resnet20(images))
+def test_clone_computes_the_same(short, images):
+    clone = keras.models.clone_model(short)
+    clone.set_weights(short.get_weights())
+    np.testing.assert_array_equal(clone(images), short(images))
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
-def test_saved_model_computes_the_same(resnet20, images, tmp_path, suffix):
+def test_saved_model_computes_the_same(short, images, tmp_path, suffix):
     path = tmp_path / f"model.{suffix}"
-    resnet20.save(path)
+    short.save(path)
     loaded = keras.models.load_model(path)
-    np.testing.assert_array_equal(loaded(images), resnet20(images))
+    np.testing.assert_array_equal(loaded(images), short(images))
 
 
 def test_trains_with_an_attack():

@@ -22,6 +22,10 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+# As many threads as runs on two cores have: in both, a run in this process has the same bits.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(2)
+
 hypothesis.settings.register_profile(
     "tests", max_examples=25, deadline=None, derandomize=True, database=None
 )

@@ -1,9 +1,8 @@
-"""Runs of the command in processes of their own, made once for all tests and test workers."""
+"""Runs of the command, and what looks at their files."""
 
 import fcntl
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import in_process
 import numpy as np
 import pytest
 from sweep_cells import SHARED, Cells
@@ -19,15 +19,8 @@ from experiments import sweep
 from experiments.sweeps import scheduler
 
 ROOT = Path(__file__).resolve().parents[2]
+_NOTHING: Mapping[str, str] = {}
 _TIMEOUT = 600  # seconds a command; a guard against what hangs, far above what any takes
-
-
-class Case(NamedTuple):
-    """One run of the command: its flags, its own variables, and the most bytes a file may have."""
-
-    argv: Iterable[str]
-    env: Mapping[str, str] = {}
-    fsize: int | None = None
 
 
 class Outcome(NamedTuple):
@@ -52,7 +45,7 @@ class Outcome(NamedTuple):
 
 
 class Cli:
-    """Starts the command, as a user would or many at a time."""
+    """Runs the command: in a process of its own, as a user would, or in that of the tests."""
 
     # Two attacks, several evaluations a round, and a rate at which the loss also rises.
     base_argv = (
@@ -63,28 +56,21 @@ class Cli:
         "--learning_rate=0.05",
         "--epsilon=0.1",
         "--step_size=0.03",
+        "--steps=2",
         "--eval_attacks=fgsm,pgd",
     )
-    case = Case
 
-    def __init__(self, shared_folder: Path) -> None:
-        self._shared = shared_folder
-
-    def start(self, *case: Any) -> subprocess.Popen:
-        """Starts the command; the arguments are those of `Case`."""
-        argv, env, fsize = Case(*case)
-
-        def limit() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (fsize, fsize))
-
+    def start(self, argv: Iterable[str], env: Mapping[str, str] = _NOTHING) -> subprocess.Popen:
+        """Starts a process of the command, with these variables added to those of a shell."""
+        hidden = ("TF_CPP_", "TF_CONFIG")  # what other tests set for TensorFlow
+        shell = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         return subprocess.Popen(
             [sys.executable, "-m", "experiments.run", *argv],
             cwd=ROOT,
-            env=_environment(env),
+            env={**shell, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=limit if fsize else None,
         )
 
     def wait(self, process: subprocess.Popen) -> Outcome:
@@ -95,44 +81,19 @@ class Cli:
             process.kill()
         return Outcome(process.returncode, out, err)
 
-    def run(self, *case: Any) -> Outcome:
-        """Runs the command to its end."""
-        return self.wait(self.start(*case))
+    def run(self, argv: Iterable[str], env: Mapping[str, str] = _NOTHING) -> Outcome:
+        """Runs a process of the command to its end."""
+        return self.wait(self.start(argv, env))
 
-    def many(self, cases: Mapping[str, Case], folder: Path) -> dict[str, Outcome]:
-        """Runs several commands one after the other in one process."""
-        given, gained = folder / "cases.json", folder / "outcomes.json"
-        given.write_text(
-            json.dumps({k: [list(c.argv), dict(c.env), c.fsize] for k, c in cases.items()})
-        )
-        subprocess.run(
-            [sys.executable, "-m", "tests.cli.many", given, gained],
-            cwd=ROOT,
-            env=_environment({}),
-            check=True,
-            timeout=_TIMEOUT * len(cases),
-        )
-        return {name: Outcome(*outcome) for name, outcome in json.loads(gained.read_text()).items()}
-
-    def shared(self, name: str, make: Callable[[Path], Any]) -> Any:
-        """What `make` returned in the worker that came first; it has to be JSON."""
-        folder = self._shared / f"cli-{name}"
-        folder.mkdir(exist_ok=True)
-        with open(folder / "made.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            made = folder / "made.json"
-            if not made.exists():
-                work = folder / "work"
-                shutil.rmtree(work, ignore_errors=True)
-                work.mkdir()
-                made.write_text(json.dumps(make(work)))
-            return json.loads(made.read_text())
-
-    def shared_outcomes(
-        self, name: str, make: Callable[[Path], dict[str, Outcome]]
-    ) -> dict[str, Outcome]:
-        """As `shared`, for outcomes by name."""
-        return {key: Outcome(*value) for key, value in self.shared(name, make).items()}
+    def call(
+        self,
+        argv: Iterable[str],
+        env: Mapping[str, str] = _NOTHING,
+        fsize: int | None = None,
+        light: bool = False,
+    ) -> Outcome:
+        """Runs the command in this process; the arguments are those of `in_process.call`."""
+        return Outcome(*in_process.call(argv, env, fsize, light))
 
 
 class Files:
@@ -144,9 +105,9 @@ class Files:
         path = output_dir / finished.name
         shutil.copytree(finished, path)
         for name in ("results.json", "results.md", "model.tflite"):
-            (path / name).unlink()
+            (path / name).unlink(missing_ok=True)
         for name in ("figures", "saved_model"):
-            shutil.rmtree(path / name)
+            shutil.rmtree(path / name, ignore_errors=True)
         return path
 
     @staticmethod
@@ -187,9 +148,8 @@ class Files:
 
 
 @pytest.fixture(scope="session")
-def cli(tmp_path_factory) -> Cli:
-    base = tmp_path_factory.getbasetemp()
-    return Cli(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+def cli() -> Cli:
+    return Cli()
 
 
 @pytest.fixture(scope="session")
@@ -198,21 +158,23 @@ def files() -> Files:
 
 
 @pytest.fixture(scope="session")
-def base(cli) -> Outcome:
-    """A finished run of `cli.base_argv`, undisturbed. Not to be changed by a test."""
+def base(cli, tmp_path_factory) -> Outcome:
+    """A finished process of `cli.base_argv`, undisturbed. Not to be changed by a test.
 
-    def make(folder: Path) -> dict[str, Outcome]:
-        return {"base": cli.run([*cli.base_argv, f"--output_dir={folder}"])}
-
-    outcome = cli.shared_outcomes("base", make)["base"]
+    It is run once for all workers of the tests; those that come later wait for it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cli-base"
+    folder.mkdir(exist_ok=True)
+    made = folder / "outcome.json"
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            outcome = cli.run([*cli.base_argv, f"--output_dir={folder / 'runs'}"])
+            made.write_text(json.dumps(outcome))
+    outcome = Outcome(*json.loads(made.read_text()))
     assert outcome.code == 0, outcome.err
     return outcome
-
-
-def _environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a fresh shell: without what other tests set for TensorFlow."""
-    hidden = ("TF_CPP_", "TF_CONFIG")
-    return {k: v for k, v in os.environ.items() if not k.startswith(hidden)} | dict(env)
 
 
 @pytest.fixture

@@ -1,25 +1,17 @@
 """Wrong input ends in one line that names it and says what is allowed; training that fails too."""
 
-import dataclasses
 import json
-import logging
 import re
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import tensorflow_datasets as tfds
+from bad_input import SHORT, assert_one_error
 
-from experiments import run
 from experiments.runs import options as flags
 from experiments.runs.directory import run_name
-from robust_sparse_tf import sparsity
-from robust_sparse_tf.attacks import PGD
-from robust_sparse_tf.options import default_of
-from robust_sparse_tf.training import OptimizerOptions, devices
 
-SHORT = ["--rounds=1", "--iterations=2", "--evaluate_every=1", "--branches=1"]
-SHORT += ["--width=0.1", "--steps=1"]
 HERE = "{here}"  # an empty folder, another for each case
 
 # Flags, what the line has to name, and what it has to say is allowed.
@@ -111,7 +103,7 @@ BAD_VARIABLES = {
     "RST_DATA_DIR": ({"RST_DATA_DIR": "nowhere/at/all"}, ["--dataset=mnist"], "nowhere/at/all"),
 }
 # Those of the table that a process of the command is started with, too.
-ON_THE_COMMAND_LINE = ["unknown flag", "no flagfile", "epsilon below", "output_dir a file"]
+ON_THE_COMMAND_LINE = ["unknown flag"]
 FOREIGN = {
     "a file of something else": {"notes.txt": "mine"},
     "no JSON": {"config.json": "{"},
@@ -121,219 +113,50 @@ FOREIGN = {
     "flags in a list": {"config.json": '{"flags": ["seed"]}'},
     "checkpoints alone": {"checkpoints/0000000001.npz": ""},
 }
-CLEAN = ["--attack=none", "--eval_attacks=fgsm"]  # whose graphs are small
-PIECEWISE = "--learning_rate_schedule=PiecewiseConstantDecay"
-# The rate from which all is lost counts from one iteration after the boundary on; the loss of the
-# iteration after that is the first to show it.
-DIVERGING = {
-    "at once": (["--optimizer=sgd", "--learning_rate=1e30", "--evaluate_every=2"], 2, []),
-    "after an evaluation": (
-        [
-            *CLEAN,
-            "--optimizer=sgd",
-            "--iterations=20",
-            "--evaluate_every=10",
-            PIECEWISE,
-            '--learning_rate_arguments={"boundaries": [13], "values": [0.01, 1e30]}',
-        ],
-        16,
-        ["0000000010.npz"],
-    ),
-    "before an evaluation": (
-        [
-            *CLEAN,
-            "--optimizer=sgd",
-            "--iterations=20",
-            "--evaluate_every=5",
-            PIECEWISE,
-            '--learning_rate_arguments={"boundaries": [8], "values": [0.01, 1e30]}',
-        ],
-        10,
-        ["0000000005.npz"],
-    ),
-    "before the end": (
-        [
-            *CLEAN,
-            "--optimizer=sgd",
-            "--iterations=10",
-            "--evaluate_every=5",
-            PIECEWISE,
-            '--learning_rate_arguments={"boundaries": [8], "values": [0.01, 1e30]}',
-        ],
-        10,
-        ["0000000005.npz"],
-    ),
-}
 
 
-@pytest.fixture(scope="session")
-def outcomes(cli) -> dict:
-    """The outcome of each case of this file, by name; of those that diverge also what they left."""
+@pytest.fixture
+def call(cli, tmp_path):
+    """Calls the command on few steps, with an output folder of this test's."""
 
-    def make(folder: Path) -> dict:
-        cases = {"help": cli.case(["--help"]), "help among others": cli.case(["--x", "--help"])}
+    def call(*argv: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        argv = [*SHORT, f"--output_dir={tmp_path / 'runs'}", *argv]
+        return cli.call(argv, env or {}, light=True)
 
-        def add(name: str, argv: list[str], env: dict | None = None) -> Path:
-            here = folder / name.replace(" ", "_")
-            here.mkdir()
-            (here / "file").write_text("not a folder")
-            argv = [word.replace(HERE, str(here)) for word in argv]
-            argv = [*SHORT, f"--output_dir={here / 'runs'}", *argv]
-            cases[name] = cli.case(argv, env or {})
-            return here / "runs" / run_name(flags.parse(["run", *SHORT]))
-
-        for name in ON_THE_COMMAND_LINE:
-            add(name, BAD_FLAGS[name][0])
-        for name, (env, argv, _) in BAD_VARIABLES.items():
-            add(name, argv, env)
-        values = flags.parse(["run", *SHORT, "--learning_rate=0.5"])
-        path = add("other flags overwritten", ["--overwrite"])
-        path.mkdir(parents=True)
-        (path / "config.json").write_text(json.dumps({"flags": values}))
-        for name, (argv, *_) in DIVERGING.items():
-            add(f"diverging {name}", argv)
-        name = "diverging after an evaluation"
-        cases[f"{name} again"] = cases[name]
-        add("step_size above epsilon", ["--step_size=0.4"])
-        cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
-        stray = {"cluster": cluster, "task": {"type": "worker", "index": 1}}
-        add("variable of another run", CLEAN, {"TF_CONFIG": json.dumps(stray)})
-        results = cli.many(cases, folder)
-        left = {
-            name: [
-                file.name
-                for file in sorted(
-                    (folder / f"diverging_{name.replace(' ', '_')}").glob("runs/*/checkpoints/*")
-                )
-            ]
-            for name in DIVERGING
-        }
-        return {**results, "left": left}
-
-    return cli.shared("bad_input", make)
-
-
-def assert_one_error(outcome: tuple[int, str, str], *words: str, code: int = 2) -> None:
-    assert outcome[0] == code, outcome[2]
-    line = outcome[2]
-    assert line.startswith("error: ") and line.endswith("\n") and line.count("\n") == 1, line
-    assert line.count("error: ") == 1 and "ERROR" not in line and "Traceback" not in line
-    for word in words:
-        assert word in line, line
+    return call
 
 
 @pytest.mark.parametrize("name", ON_THE_COMMAND_LINE)
-def test_bad_flags_on_the_command_line(outcomes, name):
-    _, culprit, allowed = BAD_FLAGS[name]
-    assert_one_error(outcomes[name], culprit, allowed)
-    assert outcomes[name][1] == ""
+def test_bad_flags_on_the_command_line(cli, tmp_path, name):
+    """In a process of its own."""
+    argv, culprit, allowed = BAD_FLAGS[name]
+    outcome = cli.run([*SHORT, f"--output_dir={tmp_path}", *argv])
+    assert_one_error(outcome, culprit, allowed)
+    assert outcome.out == ""
 
 
 @pytest.mark.parametrize("name", BAD_VARIABLES)
-def test_bad_variables(outcomes, name):
-    assert_one_error(outcomes[name], BAD_VARIABLES[name][2])
+def test_bad_variables(call, name):
+    env, argv, words = BAD_VARIABLES[name]
+    assert_one_error(call(*argv, env=env), words)
 
 
-def test_other_flags_can_be_overwritten(outcomes):
-    code, out, err = outcomes["other flags overwritten"]
-    assert (code, err) == (0, "")
-    config = json.loads((Path(out.splitlines()[-1]) / "config.json").read_text())
-    assert config["flags"]["learning_rate"] == 0.0012
-
-
-def test_large_step_is_a_warning(outcomes):
+def test_large_step_is_a_warning(call):
     """Said once, though two attacks are made of these flags."""
-    code, out, err = outcomes["step_size above epsilon"]
+    code, out, err = call("--step_size=0.4")
     assert code == 0
     assert err.startswith("warning: ") and err.count("\n") == 1
     assert "step_size=0.4" in err and "epsilon=0.3" in err
 
 
-def test_cluster_counts_only_where_asked_for(outcomes):
+def test_cluster_counts_only_where_asked_for(call):
     """With --distribute=none every process is its own run, whatever TF_CONFIG says."""
-    code, out, err = outcomes["variable of another run"]
+    cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    stray = {"cluster": cluster, "task": {"type": "worker", "index": 1}}
+    argv = ["--attack=none", "--eval_attacks=fgsm"]
+    code, out, err = call(*argv, env={"TF_CONFIG": json.dumps(stray)})
     assert (code, err) == (0, "")
     assert (Path(out.splitlines()[-1]) / "results.json").exists()
-
-
-@pytest.mark.parametrize("name", DIVERGING)
-def test_loss_that_is_not_finite(outcomes, name):
-    """The iteration is said, and what was good before it is kept for the next try."""
-    _, iteration, kept = DIVERGING[name]
-    outcome = outcomes[f"diverging {name}"]
-    assert_one_error(outcome, f"not finite at iteration {iteration} of round 0", code=1)
-    assert ("last good checkpoint is kept" in outcome[2]) == bool(kept)
-    assert outcomes["left"][name] == kept
-
-
-def test_loss_that_is_not_finite_again(outcomes):
-    """The same command goes on from what was kept, and ends alike."""
-    name = "diverging after an evaluation"
-    assert outcomes[f"{name} again"][::2] == outcomes[name][::2]
-    assert "going on after round 0 iteration 10" in outcomes[f"{name} again"][1]
-
-
-def test_help(outcomes):
-    """Names each flag with its meaning, default, unit and allowed values."""
-    code, out, err = outcomes["help"]
-    assert (code, err) == (0, "")
-    lines = out.splitlines()
-    for field in flags.fields():
-        (place,) = [k for k, line in enumerate(lines) if line.startswith(f"  --{field.name}: ")]
-        text = " ".join(lines[place : place + 2])
-        default, rule = default_of(field), field.metadata
-        shown = [",".join(default) if isinstance(default, list) else json.dumps(default)]
-        if default is None:  # an option of methods, each with its own default
-            shown = method_defaults(field.name)
-        assert rule["help"] in text and "default: " in text
-        assert all(value in text for value in shown)
-        assert rule["unit"] in text
-        assert all(str(choice) in text for choice in rule["choices"])
-    assert "--flagfile" in out
-    assert outcomes["help among others"] == [0, out, ""]
-
-
-def method_defaults(name: str) -> list[str]:
-    found = []
-    for method, cls in sparsity.BY_NAME.items():
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        if name in fields:
-            found += [method, json.dumps(default_of(fields[name]))]
-    assert found
-    return found
-
-
-@pytest.mark.parametrize(
-    ("owner", "names"),
-    [
-        (PGD, ["epsilon", "step_size", "steps"]),
-        (OptimizerOptions, ["learning_rate"]),
-        (flags.RunOptions, ["seed", "output_dir"]),
-    ],
-)
-def test_help_is_by_group(outcomes, owner, names):
-    _, out, _ = outcomes["help"]
-    group = re.split(r"\n\n", out[out.index(f"\n{owner.__name__}: ") :].lstrip())[0]
-    assert all(f"--{name}:" in group for name in names)
-
-
-# In this process, where more can be arranged
-
-
-@pytest.fixture
-def call(monkeypatch, capfd, tmp_path):
-    """Calls the command in this process, whose devices are set already, and gives its outcome."""
-    monkeypatch.setattr(devices, "configure", lambda **_: None)
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    levels = {name: logging.getLogger(name).level for name in ("tensorflow", "absl")}
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = run.main(["run", *SHORT, f"--output_dir={tmp_path / 'runs'}", *argv])
-        return code, *capfd.readouterr()
-
-    yield call
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.mark.parametrize("name", BAD_FLAGS)
@@ -369,10 +192,16 @@ def test_file_for_the_run(call, run_folder):
 
 
 def test_other_flags(call, run_folder):
+    """They are named, and can be overwritten."""
     run_folder.mkdir(parents=True)
     values = flags.parse(["run", *SHORT, "--learning_rate=0.5"])
     (run_folder / "config.json").write_text(json.dumps({"flags": values}))
     assert_one_error(call(), "learning_rate=0.5, now 0.0012", "--overwrite")
+    code, out, err = call("--overwrite")
+    assert (code, err) == (0, "")
+    assert Path(out.splitlines()[-1]) == run_folder
+    config = json.loads((run_folder / "config.json").read_text())
+    assert config["flags"]["learning_rate"] == 0.0012
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])

@@ -1,7 +1,6 @@
 """Finished runs that are continued, and then are those made as long at once."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ SHARED = (
     "--evaluate_every=2",
     "--eval_attacks=pgd",
     "--steps=2",
+    "--branches=1",
+    "--steps_per_execution=1",
 )
 LOTTERY, SET = (), ("--method=set", "--update_interval=2")
 # A second evaluation that the longer run does not make: it goes on from the one before.
@@ -50,35 +51,35 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="session")
-def continued(cli) -> dict:
+@pytest.fixture(scope="module")
+def continued(cli, tmp_path_factory) -> dict:
     """By kind "short KIND", "long KIND" and "continued KIND", and what was refused."""
+    folder = tmp_path_factory.mktemp("continued")
 
-    def make(folder: Path) -> dict:
-        def case(place: str, *argv: str):
-            return cli.case([*SHARED, *argv, f"--output_dir={folder / place}"])
+    def call(place: str, *argv: str):
+        return cli.call([*SHARED, *argv, f"--output_dir={folder / place}"], light=True)
 
-        shorts = cli.many({k: case("short", *short) for k, (short, _) in KINDS.items()}, folder)
-        paths = {kind: str(outcome.path) for kind, outcome in shorts.items()}
-        paths |= {"nowhere": str(folder), "emptied": str(folder / "emptied")}
-        shutil.copytree(paths["rounds"], paths["emptied"])
-        shutil.rmtree(folder / "emptied" / "checkpoints")
-        cases = {f"long {kind}": case("long", *long) for kind, (_, long) in KINDS.items()}
-        for kind, (_, long) in KINDS.items():
-            cases[f"continued {kind}"] = case(
-                f"continued {kind}", *long, f"--continue_from={paths[kind]}"
-            )
-        for name, (source, argv, _) in REFUSED.items():
-            cases[name] = case("refused", *argv, f"--continue_from={paths[source]}")
-        return {"paths": paths, **cli.many(cases, folder)}
-
-    return cli.shared("continued", make)
+    outcomes, paths = {}, {}
+    for kind, (short, long) in KINDS.items():
+        outcomes[f"short {kind}"] = call("short", *short)
+        paths[kind] = outcomes[f"short {kind}"].path
+        if kind != "uneven":
+            outcomes[f"long {kind}"] = call("long", *long)
+        source = f"--continue_from={paths[kind]}"
+        outcomes[f"continued {kind}"] = call(f"continued {kind}", *long, source)
+    outcomes["long uneven"] = outcomes["long iterations"]  # with the same flags
+    paths |= {"nowhere": folder, "emptied": folder / "emptied"}
+    shutil.copytree(paths["rounds"], paths["emptied"])
+    shutil.rmtree(folder / "emptied" / "checkpoints")
+    for name, (source, argv, _) in REFUSED.items():
+        outcomes[name] = call("refused", *argv, f"--continue_from={paths[source]}")
+    return {"paths": paths, **outcomes}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_continued_run_is_the_longer_one(kind, continued):
     """To the bit: its evaluations, masks, weights, optimizer and name."""
-    long, again = (_outcome(continued[f"{name} {kind}"]) for name in ("long", "continued"))
+    long, again = (continued[f"{name} {kind}"].path for name in ("long", "continued"))
     assert long.name == again.name
     assert (again / "metrics.jsonl").read_bytes() == (long / "metrics.jsonl").read_bytes()
     rounds = sorted(path.name for path in (long / "rounds").iterdir())
@@ -111,9 +112,3 @@ def test_refused(name, continued):
     assert code != 0
     assert err.startswith(f"error: continue_from={path}: {words}")
     assert err.count("\n") == 1
-
-
-def _outcome(outcome: tuple[int, str, str]) -> Path:
-    code, out, err = outcome
-    assert code == 0, err
-    return Path(out.splitlines()[-1])

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ from experiments import measure
 from robust_sparse_tf import data, evaluation, models
 from robust_sparse_tf.attacks import FGSM, CarliniWagner
 
-ROOT = Path(__file__).resolve().parents[2]
 ALL = "r_inf,deepfool,carlini_wagner,clever,bounds,lipschitz,activation_sparsity"
 SMALL = [
     "--examples=30",
@@ -147,25 +144,18 @@ def test_what_an_attack_did_not_find_is_told(tmp_path, call):
     assert len(found["warnings"]) == 1 and "found no adversarial example" in found["warnings"][0]
 
 
-def test_command_measures_a_real_run(base):
-    """In a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.measure", f"--model={base.path}", *SMALL]
-        + ["--rounds=1", "--measures=r_inf,activation_sparsity", "--seed=3"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    (found,) = read(done.stdout)
+def test_command_measures_a_real_run(base, call):
+    asked = ["--rounds=1", "--measures=r_inf,activation_sparsity", "--seed=3"]
+    code, out, err = call(f"--model={base.path}", *asked)
+    assert (code, err) == (0, "")
+    (found,) = read(out)
     assert set(found["measures"]) == {
         "accuracy",
         "r_inf_fgsm",
         "r_inf_rfgsm",
         "activation_sparsity",
     }
-    os.remove(done.stdout.strip())  # the run is others', too
+    os.remove(out.strip())  # the run is others', too
 
 
 @pytest.mark.parametrize(

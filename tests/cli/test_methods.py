@@ -143,51 +143,29 @@ BAD = {
     ),
 }
 RESUMED = ["rigl", "flying_bird_plus"]
+EXPORTED = {"rigl"}  # whose models are written at the end, too
 
 
-@pytest.fixture(scope="session")
-def runs(cli) -> dict:
+@pytest.fixture(scope="module")
+def runs(cli, tmp_path_factory) -> dict:
     """The outcome of the flagfiles not slow, and of RigL's again and with another seed."""
     argvs = {name: argv_of(name) for name in FILES if name not in SLOW}
     argvs |= {"again": argv_of("rigl"), "other seed": [*argv_of("rigl"), "--seed=1"]}
-    return outcomes(cli, "methods", argvs)
+    return outcomes(cli, tmp_path_factory.mktemp("methods"), argvs)
 
 
-@pytest.fixture(scope="session")
-def slow_runs(cli) -> dict:
+@pytest.fixture(scope="module")
+def slow_runs(cli, tmp_path_factory) -> dict:
     """The outcome of the other flagfiles."""
-    return outcomes(cli, "slow_methods", {name: argv_of(name) for name in sorted(SLOW)})
+    argvs = {name: argv_of(name) for name in sorted(SLOW)}
+    return outcomes(cli, tmp_path_factory.mktemp("slow"), argvs)
 
 
-def outcomes(cli, name: str, argvs: dict) -> dict:
-    def make(folder: Path) -> dict:
-        cases = {
-            name: cli.case([*argv, f"--output_dir={folder / name.replace(' ', '_')}"])
-            for name, argv in argvs.items()
-        }
-        return cli.many(cases, folder)
-
-    return cli.shared_outcomes(name, make)
-
-
-@pytest.fixture(scope="session")
-def others(cli, runs, files) -> dict:
-    """The outcomes of runs that were killed half-way and gone on with, and of wrong flags."""
-
-    def make(folder: Path) -> dict:
-        cases = {}
-        for name in RESUMED:
-            path = files.unfinished(runs[name].path, folder / name)
-            shutil.rmtree(path / "rounds")
-            files.checkpoints(path)[-1].unlink()
-            with open(path / "metrics.jsonl", "a") as file:
-                file.write('{"round": 0, "iter')  # a kill while it was written
-            cases[name] = cli.case([*argv_of(name), f"--output_dir={folder / name}"])
-        for name, (argv, *_) in BAD.items():
-            cases[name] = cli.case([*SHORT, f"--output_dir={folder / 'bad'}", *argv])
-        return cli.many(cases, folder)
-
-    return cli.shared_outcomes("methods-others", make)
+def outcomes(cli, folder: Path, argvs: dict) -> dict:
+    return {
+        name: cli.call([*argv, f"--output_dir={folder / name}"], light=name not in EXPORTED)
+        for name, argv in argvs.items()
+    }
 
 
 @pytest.fixture(
@@ -332,9 +310,15 @@ def test_other_seed_differs(runs, files):
 
 
 @pytest.mark.parametrize("name", RESUMED)
-def test_same_bits_after_a_kill(runs, others, files, name):
+def test_same_bits_after_a_kill(cli, runs, files, name, tmp_path):
     """Masks, memory, feedback and what has ever been active go on where they were."""
-    outcome = others[name]
+    path = files.unfinished(runs[name].path, tmp_path)
+    shutil.rmtree(path / "rounds")
+    files.checkpoints(path)[-1].unlink()
+    with open(path / "metrics.jsonl", "a") as file:
+        file.write('{"round": 0, "iter')  # a kill while it was written
+    argv = [*argv_of(name), f"--output_dir={tmp_path}"]
+    outcome = cli.call(argv, light=name not in EXPORTED)
     assert (outcome.code, outcome.err) == (0, "")
     assert "going on after round 0 iteration 8" in outcome.out
     files.assert_same_bits(outcome.path, runs[name].path)
@@ -346,10 +330,10 @@ def test_same_bits_after_a_kill(runs, others, files, name):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_refuses(others, name):
+def test_refuses(cli, name, tmp_path):
     """In one line that names flag, value and what is allowed."""
-    _, culprit, allowed = BAD[name]
-    code, out, err = others[name]
+    argv, culprit, allowed = BAD[name]
+    code, out, err = cli.call([*SHORT, f"--output_dir={tmp_path}", *argv])
     assert code == 2, err
     assert out == ""
     assert err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1

@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import pytest
 
@@ -17,22 +16,19 @@ ARGV = ["--epsilon=0.5", "--clean_weight=0", "--learning_rate=0.004", "--branche
 ARGV += ["--rounds=1", "--iterations=600", "--evaluate_every=100", "--eval_attacks="]
 
 
-@pytest.fixture(scope="session")
-def outcomes(cli) -> dict:
+@pytest.fixture(scope="module")
+def outcomes(cli, tmp_path_factory) -> dict:
     """By what is asked for; "stop again" is the same command once more."""
+    folder = tmp_path_factory.mktemp("overfitting")
 
-    def make(folder: Path) -> dict:
-        cases = {
-            name: cli.case([*ARGV, "--attack=fgsm", f"--overfitting={name}", where])
-            for name in ("warn", "ignore", "stop")
-            for where in [f"--output_dir={folder / name}"]
-        }
-        cases["stop again"] = cases["stop"]
-        few = ["--attack=pgd", "--steps=2", "--iterations=2", "--overfitting=stop"]
-        cases["pgd"] = cli.case([*ARGV, *few, f"--output_dir={folder / 'pgd'}"])
-        return cli.many(cases, folder)
+    def call(mode: str, *argv: str):
+        place = [f"--overfitting={mode}", f"--output_dir={folder / mode}"]
+        return cli.call([*ARGV, "--attack=fgsm", *place, *argv], light=True)
 
-    return cli.shared_outcomes("overfitting", make)
+    found = {mode: call(mode) for mode in ("warn", "ignore", "stop")}
+    found["stop again"] = call("stop")
+    found["pgd"] = call("stop", "--attack=pgd", "--steps=2", "--iterations=2")
+    return found
 
 
 def test_warns_at_once(outcomes):

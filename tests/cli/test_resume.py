@@ -17,95 +17,85 @@ from robust_sparse_tf.procedures import CheckpointStore
 _PATIENCE = 600  # seconds; a guard against a run that hangs
 
 
-@pytest.fixture(scope="session")
-def killed(cli, base) -> dict:
+@pytest.fixture(scope="module")
+def killed(cli, base, tmp_path_factory) -> dict:
     """A run killed in its first round, after an evaluation, at pruning and at export.
 
-    Returns, by moment, how its process ended; "interrupted" got SIGINT instead, "second" is a
-    process that was started beside one, and "end" the one that reached the end.
+    Returns, by moment, how its process ended; "interrupted" got SIGINT instead, "second" was
+    called while one was stopped, and "end" reached the end. Both are calls in this process.
     """
 
-    def make(folder: Path) -> dict:
-        argv = [*cli.base_argv, f"--output_dir={folder}"]
-        path = folder / base.path.name
-        draw = random.Random(0)
+    folder = tmp_path_factory.mktemp("killed")
+    argv = [*cli.base_argv, f"--output_dir={folder}"]
+    path = folder / base.path.name
+    draw = random.Random(0)
 
-        def reach(process, moment: Callable[[], bool], delay: float) -> None:
-            deadline = time.monotonic() + _PATIENCE
-            while not moment():
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.002)
-            time.sleep(draw.uniform(0, delay))
+    def reach(process, moment: Callable[[], bool], delay: float) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not moment():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, delay))
 
-        def stop(moment: Callable[[], bool], delay: float, number: int):
-            process = cli.start(argv)
-            try:
-                reach(process, moment, delay)
-                process.send_signal(number)
-            except BaseException:
-                process.kill()
-                raise
-            return cli.wait(process)
-
-        def lines() -> int:
-            metrics = path / "metrics.jsonl"
-            return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
-
-        outcomes = {}
-        first = cli.start(argv)
+    def stop(moment: Callable[[], bool], delay: float, number: int):
+        process = cli.start(argv)
         try:
-            reach(first, (path / "config.json").exists, 0)
-            first.send_signal(signal.SIGSTOP)
-            outcomes["second"] = cli.run(argv)
-        finally:
-            first.kill()
-        outcomes["first round"] = cli.wait(first)
-        outcomes["evaluated"] = stop(lambda: lines() >= 2, 0.05, signal.SIGKILL)
-        outcomes["pruning"] = stop(
-            lambda: any(path.glob("rounds/0/masks.npz*")), 0.02, signal.SIGKILL
-        )
-        outcomes["interrupted"] = stop(lambda: lines() >= 7, 0.05, signal.SIGINT)
-        outcomes["export"] = stop(
-            lambda: any(path.glob("*/model")) or any(path.glob("saved_model*")), 0, signal.SIGKILL
-        )
-        outcomes["end"] = cli.run(argv)
-        return outcomes
+            reach(process, moment, delay)
+            process.send_signal(number)
+        except BaseException:
+            process.kill()
+            raise
+        return cli.wait(process)
 
-    return cli.shared("killed", make)
+    def lines() -> int:
+        metrics = path / "metrics.jsonl"
+        return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+    outcomes = {}
+    first = cli.start(argv)
+    try:
+        reach(first, (path / "config.json").exists, 0)
+        first.send_signal(signal.SIGSTOP)
+        outcomes["second"] = cli.call(argv)
+    finally:
+        first.kill()
+    outcomes["first round"] = cli.wait(first)
+    outcomes["evaluated"] = stop(lambda: lines() >= 2, 0.05, signal.SIGKILL)
+    outcomes["pruning"] = stop(lambda: any(path.glob("rounds/0/masks.npz*")), 0.02, signal.SIGKILL)
+    outcomes["interrupted"] = stop(lambda: lines() >= 7, 0.05, signal.SIGINT)
+    outcomes["export"] = stop(
+        lambda: any(path.glob("*/model")) or any(path.glob("saved_model*")), 0, signal.SIGKILL
+    )
+    outcomes["end"] = cli.call(argv)
+    return outcomes
 
 
-@pytest.fixture(scope="session")
-def damaged(cli, base, files) -> dict:
+@pytest.fixture(scope="module")
+def damaged(cli, base, files, tmp_path_factory) -> dict:
     """Unfinished runs, whose last checkpoints or disk are not as they should be, gone on with.
 
     Those named "... again" are gone on with once more, on a disk that has room.
     """
+    folder = tmp_path_factory.mktemp("damaged")
 
-    def make(folder: Path) -> dict:
-        def case(name: str, fsize: int | None = None):
-            return cli.case([*cli.base_argv, f"--output_dir={folder / name}"], {}, fsize)
+    def call(name: str, fsize: int | None = None):
+        return cli.call([*cli.base_argv, f"--output_dir={folder / name}"], fsize=fsize)
 
-        cases = {}
-        for name, damage in DAMAGES.items():
+    outcomes = {}
+    for name, damage in DAMAGES.items():
+        path = files.unfinished(base.path, folder / name)
+        damage(files.checkpoints(path))
+        with open(path / "metrics.jsonl", "a") as file:
+            file.write('{"round": 2, "iter')  # a kill while it was written
+        outcomes[name] = call(name)
+    for name, (file, limit) in FULL.items():
+        if name != "full at start":
             path = files.unfinished(base.path, folder / name)
-            damage(files.checkpoints(path))
-            with open(path / "metrics.jsonl", "a") as file:
-                file.write('{"round": 2, "iter')  # a kill while it was written
-            cases[name] = case(name)
-        for name, (_, limit) in FULL.items():
-            if name != "full at start":
-                path = files.unfinished(base.path, folder / name)
-            cases[name] = case(name, limit)
-        name = "full at a checkpoint"  # the last one; in a process of its own
-        path = folder / name / base.path.name
-        files.checkpoints(path)[-1].unlink()
-        outcomes = {name: cli.run(*cases.pop(name))}
-        left = [file.name for file in files.checkpoints(path)]
-        cases |= {f"{name} again": case(name) for name in GONE_ON_WITH}
-        return {**outcomes, **cli.many(cases, folder), "left": left}
-
-    return cli.shared("damaged", make)
+            (path / "checkpoints" / file).unlink(missing_ok=True)
+        outcomes[name] = call(name, limit)
+        outcomes[f"{name} left"] = [kept.name for kept in files.checkpoints(folder / name)]
+    return outcomes | {f"{name} again": call(name) for name in GONE_ON_WITH}
 
 
 def _truncate(path: Path) -> None:
@@ -275,7 +265,7 @@ def test_full_disk(damaged, base, name):
 
 
 def test_full_disk_keeps_what_was_there(damaged):
-    assert damaged["left"] == ["0000000110.npz"]
+    assert damaged["full at a checkpoint left"] == ["0000000110.npz"]
 
 
 @pytest.mark.parametrize("name", GONE_ON_WITH)

@@ -14,9 +14,9 @@ from robust_sparse_tf import data
 SIZES = {"hidden_1": 64 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}
 RATES = {"hidden_1": 0.2, "hidden_2": 0.2, "logits": 0.1}
 
-# Half the threads of the default, as that halves the time in which TensorFlow traces the graph.
+# Few steps, calls and threads, as TensorFlow takes longer to trace the graph than to run it.
 SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10", "--branches=1"]
-SHORT += ["--epsilon=0.1", "--step_size=0.03"]
+SHORT += ["--epsilon=0.1", "--step_size=0.03", "--steps=2", "--steps_per_execution=1"]
 
 VARIANTS = {
     "plain": [],
@@ -62,27 +62,23 @@ COPIES = {
 TABLE = {**VARIANTS, **COPIES}
 
 
-def outcomes(cli, name: str, table: dict) -> dict:
-    def make(folder: Path) -> dict:
-        cases = {
-            name: cli.case([*SHORT, *argv, f"--output_dir={folder / name}"])
-            for name, argv in table.items()
-        }
-        return cli.many(cases, folder)
-
-    return cli.shared_outcomes(name, make)
-
-
-@pytest.fixture(scope="session")
-def runs(cli) -> dict:
+@pytest.fixture(scope="module")
+def runs(cli, tmp_path_factory) -> dict:
     """The outcome of each run in `TABLE` that is not slow."""
-    return outcomes(cli, "runs", {k: argv for k, argv in TABLE.items() if k not in SLOW})
+    return outcomes(cli, tmp_path_factory.mktemp("runs"), [k for k in TABLE if k not in SLOW])
 
 
-@pytest.fixture(scope="session")
-def slow_runs(cli) -> dict:
+@pytest.fixture(scope="module")
+def slow_runs(cli, tmp_path_factory) -> dict:
     """The outcome of the others."""
-    return outcomes(cli, "slow_runs", {name: TABLE[name] for name in TABLE if name in SLOW})
+    return outcomes(cli, tmp_path_factory.mktemp("slow"), [k for k in TABLE if k in SLOW])
+
+
+def outcomes(cli, folder: Path, names: list[str]) -> dict:
+    return {
+        name: cli.call([*SHORT, *TABLE[name], f"--output_dir={folder / name}"], light=True)
+        for name in names
+    }
 
 
 @pytest.fixture(
@@ -94,34 +90,6 @@ def variant(request) -> tuple[str, object]:
     outcome = group[request.param]
     assert outcome.code == 0, outcome.err
     return request.param, outcome
-
-
-@pytest.fixture(scope="session")
-def finished(cli, base) -> dict:
-    """The command given again for a finished run, as it is and with --overwrite.
-
-    Of "again" there is the state of each file before and after.
-    """
-
-    def state(folder: Path) -> dict:
-        files = (file for file in folder.rglob("*") if file.is_file() and file.name != ".lock")
-        return {str(file): [file.stat().st_mtime_ns, file.stat().st_size] for file in files}
-
-    def make(folder: Path) -> dict:
-        for name in ("again", "overwrite"):
-            shutil.copytree(base.path, folder / name / base.path.name)
-        (folder / "overwrite" / base.path.name / "left.txt").write_text("of the earlier run")
-        before = state(folder / "again")
-        cases = {
-            "again": cli.case([*cli.base_argv, f"--output_dir={folder / 'again'}"]),
-            "overwrite": cli.case(
-                [*cli.base_argv, f"--output_dir={folder / 'overwrite'}", "--overwrite"]
-            ),
-        }
-        outcomes = cli.many(cases, folder)
-        return {**outcomes, "before": before, "after": state(folder / "again")}
-
-    return cli.shared("finished", make)
 
 
 def expected_densities(number: int) -> dict[str, float]:
@@ -323,10 +291,17 @@ def test_schedule_ends_training(runs):
 # Finished runs
 
 
-def test_again_shows_and_trains_nothing(finished, base):
-    code, out, err = finished["again"]
+def state(folder: Path) -> dict:
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != ".lock")
+    return {file: (file.stat().st_mtime_ns, file.stat().st_size) for file in files}
+
+
+def test_again_shows_and_trains_nothing(cli, base, tmp_path):
+    shutil.copytree(base.path, tmp_path / base.path.name)
+    before = state(tmp_path)
+    code, out, err = cli.call([*cli.base_argv, f"--output_dir={tmp_path}"])
     assert (code, err) == (0, "")
-    assert finished["after"] == finished["before"]
+    assert state(tmp_path) == before
     printed, first = out.splitlines(), base.out.splitlines()
     shown = [line for line in first if not line.startswith(("round ", str(base.path.parent)))]
     assert [line for line in shown if line] == [line for line in printed if line][: len(shown)]
@@ -334,8 +309,10 @@ def test_again_shows_and_trains_nothing(finished, base):
     assert Path(printed[-1]).name == base.path.name
 
 
-def test_overwrite_starts_again(finished, base, files):
-    code, out, err = finished["overwrite"]
+def test_overwrite_starts_again(cli, base, files, tmp_path):
+    shutil.copytree(base.path, tmp_path / base.path.name)
+    (tmp_path / base.path.name / "left.txt").write_text("of the earlier run")
+    code, out, err = cli.call([*cli.base_argv, f"--output_dir={tmp_path}", "--overwrite"])
     assert (code, err) == (0, "")
     assert out.count("steps/s") == len(base.records)
     path = Path(out.splitlines()[-1])

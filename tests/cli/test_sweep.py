@@ -244,8 +244,8 @@ REAL = [
 ]
 
 
-@pytest.fixture(scope="session")
-def real(cli) -> dict:
+@pytest.fixture(scope="module")
+def real(cli, tmp_path_factory) -> dict:
     """A sweep killed after its first cell and started again, and its cells as runs by themselves.
 
     `killed` and `again` are (exit code, stdout, stderr); `state` is that of the first cell's files
@@ -269,37 +269,34 @@ def real(cli) -> dict:
             process.kill()
         return [process.returncode, out, err]
 
-    def make(folder: Path) -> dict:
-        shared = flags.given(flags.parse(["run", *ONE_CORE, *REAL[:-2]]))
-        values = cells(shared, [grid.removeprefix("--grid=") for grid in REAL[-2:]])
-        first = run_name(values[0])
+    folder = tmp_path_factory.mktemp("sweep")
+    shared = flags.given(flags.parse(["run", *ONE_CORE, *REAL[:-2]]))
+    values = cells(shared, [grid.removeprefix("--grid=") for grid in REAL[-2:]])
+    first = run_name(values[0])
 
-        def state() -> dict[str, int]:
-            (path,) = folder.glob(f"sweep-*/{first}")
-            return {file.name: file.stat().st_mtime_ns for file in path.glob("*.*")}
+    def state() -> dict[str, int]:
+        (path,) = folder.glob(f"sweep-*/{first}")
+        return {file.name: file.stat().st_mtime_ns for file in path.glob("*.*")}
 
-        process, deadline = start(folder), time.monotonic() + _PATIENCE
-        try:
-            while not any(folder.glob(f"sweep-*/{first}/results.json")):
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-        killed, before = end(process), state()
-        again = end(start(folder))
-        alone = folder / "alone"
-        alone.mkdir()
-        cases = {}
-        for cell in values:
-            given = flags.given(cell | {"output_dir": str(alone)})
-            cases[run_name(cell)] = cli.case([as_flag(k, v) for k, v in given.items()])
-        codes = {name: outcome.code for name, outcome in cli.many(cases, folder).items()}
-        return dict(
-            killed=killed, again=again, before=before, after=state(), alone=str(alone), codes=codes
-        )
-
-    return cli.shared("sweep", make)
+    process, deadline = start(folder), time.monotonic() + _PATIENCE
+    try:
+        while not any(folder.glob(f"sweep-*/{first}/results.json")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    killed, before = end(process), state()
+    again = end(start(folder))
+    alone = folder / "alone"
+    alone.mkdir()
+    codes = {}
+    for cell in values:
+        given = flags.given(cell | {"output_dir": str(alone)})
+        codes[run_name(cell)] = cli.call([as_flag(k, v) for k, v in given.items()]).code
+    return dict(
+        killed=killed, again=again, before=before, after=state(), alone=str(alone), codes=codes
+    )
 
 
 @pytest.mark.slow

@@ -1,0 +1,67 @@
+"""What the command says of its flags."""
+
+import dataclasses
+import json
+
+import pytest
+
+from experiments.runs import options as flags
+from robust_sparse_tf import sparsity
+from robust_sparse_tf.attacks import PGD
+from robust_sparse_tf.options import default_of
+from robust_sparse_tf.training import OptimizerOptions
+
+
+@pytest.fixture(scope="module")
+def shown(cli) -> str:
+    code, out, err = cli.call(["--help"])
+    assert (code, err) == (0, "")
+    return out
+
+
+def test_help(shown):
+    """Names each flag with its meaning, default, unit and allowed values."""
+    lines = shown.splitlines()
+    for field in flags.fields():
+        (place,) = [k for k, line in enumerate(lines) if line.startswith(f"  --{field.name}: ")]
+        text = " ".join(lines[place : place + 2])
+        default, rule = default_of(field), field.metadata
+        values = [",".join(default) if isinstance(default, list) else json.dumps(default)]
+        if default == "":
+            values = ["default: none"]
+        elif default is None and rule["shown"]:
+            values = [rule["shown"]]
+        elif default is None:  # an option of methods, each with its own default
+            values = method_defaults(field.name)
+        assert rule["help"] in text and "default: " in text
+        assert all(value in text for value in values)
+        assert rule["unit"] in text
+        assert all(str(choice) in text for choice in rule["choices"])
+    assert "--flagfile" in shown
+
+
+def test_help_among_others(cli, shown):
+    assert cli.call(["--x", "--help"]) == (0, shown, "")
+
+
+def method_defaults(name: str) -> list[str]:
+    found = []
+    for method, cls in sparsity.BY_NAME.items():
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        if name in fields:
+            found += [method, json.dumps(default_of(fields[name]))]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [
+        (PGD, ["epsilon", "step_size", "steps"]),
+        (OptimizerOptions, ["learning_rate"]),
+        (flags.RunOptions, ["seed", "output_dir"]),
+    ],
+)
+def test_help_is_by_group(shown, owner, names):
+    group = shown[shown.index(f"\n{owner.__name__}: ") :].lstrip().split("\n\n")[0]
+    assert all(f"--{name}:" in group for name in names)

@@ -9,7 +9,7 @@ from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import check, make, option
 
 _SCORES = ("square", "spsa", "zoo", "uniform_noise", "gaussian_noise")
 
@@ -141,8 +141,7 @@ def attack(name: str, within: attacks.Ball) -> attacks.Attack:
     """An attack with its defaults, its steps in proportion to epsilon."""
     cls = attacks.BY_NAME[name]
     if not issubclass(cls, attacks.Bounded):
-        return cls(norm=within.norm)
-    names = {field.name for field in dataclasses.fields(cls)}
+        return make(cls, {"norm": within.norm})
     # Without room, at epsilon 0, no step is given.
     values = dataclasses.asdict(within) | {"step_size": 0.125 * within.epsilon or None}
-    return cls(**{key: value for key, value in values.items() if key in names})
+    return make(cls, values)

@@ -94,7 +94,7 @@ class RunOptions:
 
 # The options that most attacks share are shown as PGD's.
 _OF_ATTACKS = dict.fromkeys([PGD, RFGSM, MIM, *(ATTACKS[name] for name in _ASCENTS)])
-GROUPS = (
+GROUPS: tuple[type, ...] = (
     RunOptions,
     DataOptions,
     *_OF_ATTACKS,
@@ -110,7 +110,7 @@ _NOT_FLAGS = ("low", "high", "targeted")
 
 def fields() -> list[dataclasses.Field]:
     """The fields that are flags: group by group, then those of the methods."""
-    found = {}
+    found: dict[str, dataclasses.Field] = {}
     for group in GROUPS:
         for field in dataclasses.fields(group):
             if field.name not in _NOT_FLAGS:
@@ -213,7 +213,7 @@ def help_text() -> str:
         own = [field for field in dataclasses.fields(group) if field.name not in known]
         if not own:
             continue
-        lines.append(f"{group.__name__}: {group.__doc__.strip().splitlines()[0]}")
+        lines.append(f"{group.__name__}: {(group.__doc__ or '').strip().splitlines()[0]}")
         for field in own:
             lines += flags.describe(field)
             described.add(field.name)

@@ -60,11 +60,11 @@ class RunProgress(keras.callbacks.Callback):
                 f"going on after round {last['round']} iteration {last['iteration']}"
             )
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock of the speed, so that evaluations do not count."""
         self._mark = (int(self.model.step.numpy()), time.monotonic())
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Moves the bar; called once every `steps_per_execution` steps."""
         step, (first, start) = int(self.model.step.numpy()), self._mark
         self._speed = (step - first) / max(time.monotonic() - start, 1e-9)

@@ -61,10 +61,10 @@ class TrainingRun:
         self._train_rounds = procedure_of(values).run(values)
         self.optimizer = make(OptimizerOptions, values)
         self.objective = make(Mixed, values)
-        self.attack = _attack(self.options.attack, values)
-        if self.attack and self.options.epsilon_std:
-            std = self.options.epsilon_std
-            self.attack = attacks.RandomIntensity(attack=self.attack, std=std)
+        self.attack: attacks.Ascent | attacks.RandomIntensity | None = None
+        if self.options.attack != "none":
+            attack, std = _attack(self.options.attack, values), self.options.epsilon_std
+            self.attack = attacks.RandomIntensity(attack=attack, std=std) if std else attack
         self.eval_attacks = {name: _attack(name, values) for name in self.options.eval_attacks}
 
     def execute(self) -> tuple[str, RunResults | None]:
@@ -251,8 +251,8 @@ def _network(options: flags.RunOptions) -> Callable[..., keras.Model]:
     return functools.partial(build, width=options.width)
 
 
-def _attack(name: str, values: Values) -> attacks.Attack | None:
-    return None if name == "none" else make(attacks.BY_NAME[name], values)
+def _attack(name: str, values: Values) -> attacks.Ascent:
+    return make(attacks.BY_NAME[name], values)
 
 
 def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:

@@ -93,11 +93,11 @@ class RunOptions:
 
 
 # The options that most attacks share are shown as PGD's.
-_OF_ATTACKS = dict.fromkeys([PGD, RFGSM, MIM, *(ATTACKS[name] for name in _ASCENTS)])
+_OF_ATTACKS: list[type] = [PGD, RFGSM, MIM, *(ATTACKS[name] for name in _ASCENTS)]
 GROUPS: tuple[type, ...] = (
     RunOptions,
     DataOptions,
-    *_OF_ATTACKS,
+    *dict.fromkeys(_OF_ATTACKS),
     Mixed,
     OptimizerOptions,
     LayerRates,

@@ -17,6 +17,11 @@ def as_seed(seed: Seed) -> tf.Tensor:
     return tf.cast(seed, tf.int64)
 
 
+def seed_of(seed: int, number: int | tf.Tensor) -> tf.Tensor:
+    """The seed of a batch or a step: int64 [2], the run's seed beside the number."""
+    return tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
+
+
 def fold(seed: Seed, number: int | tf.Tensor) -> tf.Tensor:
     """The seed of a number, such as that of a step: int64 [2], another for each number."""
     return as_seed(tf.random.experimental.stateless_fold_in(as_seed(seed), number))

@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack
+from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.evaluation.inputs import as_logits, graph
 from robust_sparse_tf.training.objectives import Mixed
@@ -79,7 +80,7 @@ class Evaluator:
 
         def batch(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             x, y = gather(numbers[first : tf.minimum(first + _BATCH, end)])
-            seed = tf.stack([tf.constant(self._seed, tf.int64), numbers[first]])
+            seed = seed_of(self._seed, numbers[first])
             rows = [self._row(x, y)]
             for attack in self._attacks.values():
                 rows.append(self._row(attack(self._logits, x, y, seed=seed), y))

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack, Bounded, MinimumNorm, norms
+from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.evaluation.accuracy import Evaluator
@@ -55,8 +56,7 @@ def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> floa
 
     @tf.function(autograph=False, reduce_retracing=True)  # see `inputs.graph`
     def measure(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seeds = tf.stack([tf.constant(seed, tf.int64), first])
-        adversarial = attack(logits, x, y, seed=seeds)
+        adversarial = attack(logits, x, y, seed=seed_of(seed, first))
         correct = tf.equal(tf.argmax(logits(x), axis=1), y)
         distance = tf.where(correct, norms.distance(adversarial - x, "l2"), 0.0)
         missed = correct & tf.equal(tf.argmax(logits(adversarial), axis=1), y)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack, MinimumNorm, norms
 from robust_sparse_tf.attacks.base import Logits
+from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import graph
 from robust_sparse_tf.evaluation.report import Outcome, Picture, mostly, reach
@@ -109,8 +110,9 @@ class Runner:
             start = time.perf_counter()
             self._queries.assign(0)
             x, y = self._images[part], self._labels[part]
-            seed = np.array([self._seed, part[0]], np.int64)
-            adversarial, found = (v.numpy() for v in attacked(*map(tf.constant, (x, y, seed))))
+            seed = seed_of(self._seed, part[0])
+            given = tf.constant(x), tf.constant(y), seed
+            adversarial, found = (v.numpy() for v in attacked(*given))
             distance[part] = norms.distance(adversarial - x, attack.norm)
             self._check(name, attack, epsilon, adversarial, distance[part])
             far = distance[part] > reach(epsilon)

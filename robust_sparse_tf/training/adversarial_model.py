@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
+from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.layers import BinaryLogits
@@ -258,7 +259,7 @@ class AdversarialModel(keras.Model):
         context, size = tf.distribute.get_replica_context(), tf.shape(x)[0]
         replicas = context.num_replicas_in_sync
         shape = tf.concat([[size * replicas], tf.shape(x)[1:]], 0)
-        seed = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(self.step, tf.int64)])
+        seed = seed_of(self.seed, self.step)
         attack = self.attack.drawn(seed)
         noise = attack.noise(shape, seed)
         if noise is None:

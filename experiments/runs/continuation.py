@@ -12,6 +12,7 @@ from experiments.runs.procedure import procedure_of
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.procedures import CheckpointStore
+from robust_sparse_tf.procedures.checkpoint import Checkpoint
 
 
 class Continuation:
@@ -64,12 +65,13 @@ class Continuation:
             rounds = os.path.join(self._folder, "rounds")
             if os.path.isdir(rounds):
                 shutil.copytree(rounds, directory.file("rounds"), dirs_exist_ok=True)
-        store.save(*fitting[0])  # last, as it marks that all is there
+        arrays, meta = fitting[0]
+        store.save(meta["step"], arrays, meta)  # last, as it marks that all is there
 
-    def _fitting(self, store: CheckpointStore) -> list[tuple]:
+    def _fitting(self, store: CheckpointStore) -> list[Checkpoint]:
         """The checkpoints, the newest first, of places where the longer run is evaluated too."""
         return [
-            (meta["step"], arrays, meta)
+            (arrays, meta)
             for arrays, meta in store.all()
             if self._schedule.is_evaluated(meta["round"], meta["iteration"])
         ]

@@ -4,7 +4,6 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from experiments.cli.values import Values
 from robust_sparse_tf.errors import InputError
@@ -124,6 +123,6 @@ def kind_of(values: Values) -> str:
     return BY_NAME[name].kind(values) if name in BY_NAME else name
 
 
-def _pruners(values: Values) -> dict[str, Any]:
+def _pruners(values: Values) -> dict[str, LayerRates | FeaturePruning]:
     """What may go after a round, all of them, so that the flags of each are checked."""
     return {name: make(pruner, values) for name, pruner in PRUNERS.items()}

@@ -1,31 +1,21 @@
 """What evaluations and measurements leave in a run's directory, as their files hold it."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from robust_sparse_tf import files
 
-
-class AttackRow(TypedDict):
-    """A row of an evaluation's report.json, as far as reports on sweeps look at it.
-
-    `attack` is "clean" for clean images and "worst" for the worst case of an ensemble. `accuracy`
-    is a fraction, `distance` the mean in the units of the input, each None where there is none.
-    """
-
-    attack: str
-    norm: str | None
-    epsilon: float | None
-    accuracy: float
-    distance: float | None
-    seconds: float | None
+if TYPE_CHECKING:
+    from robust_sparse_tf.evaluation.report import Row
 
 
 class AttackReport(TypedDict):
-    """An evaluation's report.json; see `evaluation.Report.to_json`, which writes it."""
+    """What sweeps read of an evaluation's report.json; `evaluation.Report.to_json` writes it."""
 
-    rows: list[AttackRow]
+    rows: list[Row]
     warnings: list[str]
 
 

@@ -1,16 +1,22 @@
 """The part of a sweep's report that tells of attacks on its finished cells."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import statistics
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from experiments.cli.tables import deviation
 from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Evaluation
-from experiments.evaluations.stored import AttackReport, AttackRow
+from experiments.evaluations.stored import AttackReport
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table, percent
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.evaluation.report import Row
 
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = (
@@ -21,7 +27,7 @@ _NAMING = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeanRow:
-    """What one attack left, in the mean over seeds; see `stored.AttackRow`.
+    """What one attack left, in the mean over seeds; see `evaluation.report.Row`.
 
     `std` is that of the accuracy (of the sample, n - 1); None for one seed.
     """
@@ -146,7 +152,7 @@ def markdown(found: Sequence[AttackedNetwork]) -> str:
     return "\n".join([*lines, ""]) if lines else ""
 
 
-def _mean_row(rows: Sequence[AttackRow]) -> MeanRow:
+def _mean_row(rows: Sequence[Row]) -> MeanRow:
     accuracies = [row["accuracy"] for row in rows]
     return MeanRow(
         attack=rows[0]["attack"],

@@ -81,3 +81,17 @@ def test_best_is_the_nearest_that_fools():
         best = best.nearer(tf.fill([3, 2], value), tf.fill([3], distance), tf.constant(fooled))
     np.testing.assert_array_equal(best.x[:, 0], [0, 1, 2])
     np.testing.assert_allclose(best.score, [0, 0.5, 0.7])
+
+
+@pytest.mark.parametrize(("steps", "traced"), [(0, 0), (3, 3), (5, 5), (12, 5 + 2)])
+def test_no_step_is_traced_in_vain(steps, traced):
+    """Each of a few steps once; of many, those of the loop's body once."""
+    seen = []
+
+    def step(number: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seen.append(number)
+        return x + 1, x > 0
+
+    run = tf.function(lambda x: while_standing(step, x, steps, skip=False))
+    np.testing.assert_array_equal(run(tf.zeros([2])), [steps, steps])
+    assert len(seen) == traced

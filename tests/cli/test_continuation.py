@@ -12,11 +12,12 @@ SHARED = (
     "--iterations=6",
     "--evaluate_every=2",
     "--eval_attacks=pgd",
-    "--steps=2",
+    "--steps=1",
     "--branches=1",
     "--steps_per_execution=1",
 )
-LOTTERY, SET = (), ("--method=set", "--update_interval=2")
+LOTTERY = ()
+SET = ("--method=set", "--update_interval=2", "--attack=none", "--eval_attacks=")
 # A second evaluation that the longer run does not make: it goes on from the one before.
 UNEVEN = (*SET, "--iterations=5")
 KINDS = {

@@ -71,30 +71,46 @@ def killed(cli, base, tmp_path_factory) -> dict:
     return outcomes
 
 
-@pytest.fixture(scope="module")
-def damaged(cli, base, files, tmp_path_factory) -> dict:
-    """Unfinished runs, whose last checkpoints or disk are not as they should be, gone on with.
-
-    Those named "... again" are gone on with once more, on a disk that has room.
-    """
+@pytest.fixture(
+    scope="module",
+    params=[
+        "flipped",
+        "both",
+        # Others like the first; tests of CheckpointStore look at them each time.
+        pytest.param("truncated", marks=pytest.mark.slow),
+        pytest.param("gone", marks=pytest.mark.slow),
+    ],
+)
+def damaged(request, cli, base, files, tmp_path_factory):
+    """A damage by name, and how an unfinished run with it ended when it was gone on with."""
     folder = tmp_path_factory.mktemp("damaged")
+    path = files.unfinished(base.path, folder)
+    DAMAGES[request.param](files.checkpoints(path))
+    with open(path / "metrics.jsonl", "a") as file:
+        file.write('{"round": 2, "iter')  # a kill while it was written
+    return request.param, cli.call([*cli.base_argv, f"--output_dir={folder}"])
+
+
+@pytest.fixture(scope="module")
+def full(cli, base, files, tmp_path_factory) -> dict:
+    """Unfinished runs gone on with where a disk is full.
+
+    Those named "... again" are gone on with once more, on a disk that has room; "... left" are the
+    checkpoints that were kept.
+    """
+    folder = tmp_path_factory.mktemp("full")
 
     def call(name: str, fsize: int | None = None):
         return cli.call([*cli.base_argv, f"--output_dir={folder / name}"], fsize=fsize)
 
     outcomes = {}
-    for name, damage in DAMAGES.items():
-        path = files.unfinished(base.path, folder / name)
-        damage(files.checkpoints(path))
-        with open(path / "metrics.jsonl", "a") as file:
-            file.write('{"round": 2, "iter')  # a kill while it was written
-        outcomes[name] = call(name)
     for name, (file, limit) in FULL.items():
         if name != "full at start":
             path = files.unfinished(base.path, folder / name)
             (path / "checkpoints" / file).unlink(missing_ok=True)
         outcomes[name] = call(name, limit)
-        outcomes[f"{name} left"] = [kept.name for kept in files.checkpoints(folder / name)]
+        left = files.checkpoints(folder / name / base.path.name)
+        outcomes[f"{name} left"] = [kept.name for kept in left]
     return outcomes | {f"{name} again": call(name) for name in GONE_ON_WITH}
 
 
@@ -194,26 +210,25 @@ def test_many_random_kills(cli, base, files, tmp_path, seed):
 # Damage
 
 
-@pytest.mark.parametrize("name", DAMAGES)
-def test_same_bits_after_damage(damaged, base, files, name):
-    code, out, err = damaged[name]
-    assert code == 0, err
-    path = Path(out.splitlines()[-1])
-    files.assert_same_bits(path, base.path)
-    assert files.listing(path) == files.listing(base.path)
+def test_same_bits_after_damage(damaged, base, files):
+    _, outcome = damaged
+    assert outcome.code == 0, outcome.err
+    files.assert_same_bits(outcome.path, base.path)
+    assert files.listing(outcome.path) == files.listing(base.path)
 
 
-@pytest.mark.parametrize(
-    ("name", "warnings", "place"),
-    [
-        ("truncated", ["0000000120"], "round 2 iteration 30"),
-        ("flipped", ["0000000120"], "round 2 iteration 30"),
-        ("gone", [], "round 2 iteration 30"),
-        ("both", ["0000000120", "0000000110"], None),
-    ],
-)
-def test_damage_is_said(damaged, name, warnings, place):
-    code, out, err = damaged[name]
+# The checkpoints that are warned of, and where the run goes on.
+SAID = {
+    "truncated": (["0000000120"], "round 2 iteration 30"),
+    "flipped": (["0000000120"], "round 2 iteration 30"),
+    "gone": ([], "round 2 iteration 30"),
+    "both": (["0000000120", "0000000110"], None),
+}
+
+
+def test_damage_is_said(damaged):
+    name, (_, out, err) = damaged
+    warnings, place = SAID[name]
     lines = err.splitlines()
     assert len(lines) == len(warnings)
     for line, warning in zip(lines, warnings, strict=True):
@@ -257,20 +272,20 @@ def test_damage_without_another_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_full_disk(damaged, base, name):
-    code, out, err = damaged[name]
+def test_full_disk(full, base, name):
+    code, out, err = full[name]
     assert code == 1, err
     assert err.startswith("error: cannot write ") and err.count("\n") == 1
     assert base.path.name in err and FULL[name][0] in err
 
 
-def test_full_disk_keeps_what_was_there(damaged):
-    assert damaged["full at a checkpoint left"] == ["0000000110.npz"]
+def test_full_disk_keeps_what_was_there(full):
+    assert full["full at a checkpoint left"] == ["0000000110.npz"]
 
 
 @pytest.mark.parametrize("name", GONE_ON_WITH)
-def test_same_bits_after_a_full_disk(damaged, base, files, name):
-    code, out, err = damaged[f"{name} again"]
+def test_same_bits_after_a_full_disk(full, base, files, name):
+    code, out, err = full[f"{name} again"]
     assert (code, err) == (0, "")
     path = Path(out.splitlines()[-1])
     files.assert_same_bits(path, base.path)
@@ -278,9 +293,9 @@ def test_same_bits_after_a_full_disk(damaged, base, files, name):
     assert "going on" in out
 
 
-def test_resumed_is_said(damaged, base):
+def test_resumed_is_said(full, base):
     """In the results, as their seconds are then not those of the whole run."""
-    path = Path(damaged["flipped"][1].splitlines()[-1])
+    path = full["full at a checkpoint again"].path
     assert '"resumed": true' in (path / "results.json").read_text()
     assert "resumed" in (path / "results.md").read_text()
     assert '"resumed": false' in (base.path / "results.json").read_text()

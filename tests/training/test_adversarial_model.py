@@ -286,6 +286,14 @@ def test_an_epoch_of_a_split_is_one_pass(make_lenet, digits):
     assert model.step.numpy() == 2 * 8  # 239 images in batches of 32
 
 
+def test_the_first_step_is_traced_once(make_lenet, batch):
+    """Its metrics and slots are there before."""
+    model = robust(make_lenet(), Traced(epsilon=0.1), metrics=["accuracy"])
+    TRACES.clear()
+    model.train_on_batch(*batch)
+    assert len(TRACES) == 1
+
+
 def test_later_fits_trace_nothing_anew(make_lenet, digits):
     model = robust(make_lenet(), Traced(epsilon=0.1), steps_per_execution=3)
     traces = []

@@ -56,7 +56,7 @@ def _evaluate(argv: list[str]) -> int:
                 ball=ball,
                 seed=options.seed,
                 batch_size=options.attack_batch_size,
-                draws=options.draws,
+                draws=options.passes,
                 sources=sources,
                 state=os.path.join(where, "state.npz"),
                 check_masking=options.check_masking,

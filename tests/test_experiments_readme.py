@@ -67,7 +67,7 @@ def _shortened(line: str) -> str:
     if line.startswith("--evaluate_at="):
         return ""
     if line.startswith(("--evaluate=", "--measure=")):
-        return re.sub(r" --(rounds|examples)=\S+", "", line) + " --rounds=0 --examples=4"
+        return re.sub(r" --(at_rounds|examples)=\S+", "", line) + " --at_rounds=0 --examples=4"
     return re.sub(
         rf"\b({'|'.join(_MOST)})=(\d+)",
         lambda found: f"{found[1]}={min(_MOST[found[1]], int(found[2]))}",

@@ -18,17 +18,33 @@ _SCORES = ("square", "spsa", "zoo", "uniform_noise", "gaussian_noise")
 class EvaluateOptions:
     """What is attacked, by what, and where the report goes."""
 
-    model: str = option("", "a run's directory, a SavedModel, a .keras or a .tflite file")
-    rounds: list = option(
-        [], "rounds of a run, separated by commas, whose networks are attacked (default: the last)"
+    model: str | None = option(
+        None, "a run's directory, a SavedModel, a .keras or a .tflite file", kind=str, shown="none"
     )
-    source: str = option("", "a model whose adversarial examples are tried, too (transfer)")
-    dataset: str = option(
-        "",
-        "data set whose test images are attacked (default: the run's)",
-        choices=("", *data.NAMES),
+    at_rounds: list = option(
+        [],
+        "numbers of a run's rounds, separated by commas, whose networks are attacked",
+        shown="the last",
     )
-    data_dir: str = option("", "folder of prepared TFDS data, as in experiments.run")
+    source: str | None = option(
+        None,
+        "a model whose adversarial examples are tried, too (transfer)",
+        kind=str,
+        shown="none",
+    )
+    dataset: str | None = option(
+        None,
+        "data set whose test images are attacked",
+        kind=str,
+        choices=data.NAMES,
+        shown="the run's",
+    )
+    data_dir: str | None = option(
+        None,
+        "folder of prepared TFDS data",
+        kind=str,
+        shown="the variable RST_DATA_DIR, else TFDS's own",
+    )
     attacks: list = option(
         ["standard"],
         "an ensemble, or attacks separated by commas",
@@ -40,7 +56,7 @@ class EvaluateOptions:
     attack_batch_size: int = option(
         500, "images attacked at a time; bounds the memory", unit="images", minimum=1
     )
-    draws: int = option(
+    passes: int = option(
         1,
         "forward passes that judge each image, for models with noise at inference",
         unit="passes",
@@ -50,7 +66,9 @@ class EvaluateOptions:
         True, "whether signs of masked gradients are looked for, which takes attacks of its own"
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
-    output: str = option("", "folder of reports (default: robustness, in or beside the model)")
+    output: str | None = option(
+        None, "folder of reports", kind=str, shown="robustness, in or beside the model"
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -71,9 +89,9 @@ def targets(model: str, options: EvaluateOptions) -> list[str]:
     Raises:
         InputError: for what is no round's number.
     """
-    if not all(word.isdecimal() for word in options.rounds):
-        raise InputError(f"rounds={','.join(options.rounds)}: must be whole numbers from 0")
-    rounds = [os.path.join(model, "rounds", str(int(word))) for word in options.rounds]
+    if not all(word.isdecimal() for word in options.at_rounds):
+        raise InputError(f"at_rounds={','.join(options.at_rounds)}: must be whole numbers from 0")
+    rounds = [os.path.join(model, "rounds", str(int(word))) for word in options.at_rounds]
     return rounds or [model]
 
 
@@ -81,8 +99,10 @@ def folder(model: str, options: EvaluateOptions) -> str:
     """Where a model's report goes: named by what was asked, so that the command goes on there."""
     place = model if os.path.isdir(model) else os.path.dirname(model)
     asked = dataclasses.asdict(options)
-    asked |= {"output": "", "data_dir": "", "attack_batch_size": 0}
-    del asked["rounds"]  # of which the model is one
+    # As names have always been made: options that were renamed go by what they were called.
+    asked |= {"output": "", "data_dir": "", "attack_batch_size": 0, "draws": asked.pop("passes")}
+    asked |= {name: asked[name] or "" for name in ("dataset", "source")}
+    del asked["at_rounds"]  # of which the model is one
     asked["model"] = model if options.output or place != model else ""
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest(asked)}"
     return os.path.join(options.output or os.path.join(place, "robustness"), name)
@@ -130,7 +150,7 @@ def radii(options: EvaluateOptions) -> list[float]:
 
 def refuse_gradients(options: EvaluateOptions) -> None:
     """A .tflite file has none."""
-    if options.model.endswith(".tflite") and set(options.attacks) - set(_SCORES):
+    if (options.model or "").endswith(".tflite") and set(options.attacks) - set(_SCORES):
         raise InputError(
             f"attacks={','.join(options.attacks)}: must be of {', '.join(_SCORES)} for a .tflite "
             "file, which has no gradients; use --source for transfer"

@@ -16,6 +16,9 @@ from experiments.runs.procedure import procedure_of
 from robust_sparse_tf.errors import InputError
 
 _SET_BY_SWEEP = ("model", "output")
+# What flags were called, and are now.
+_EVALUATE_BEFORE = {"--rounds": "--at_rounds", "--draws": "--passes"}
+_MEASURE_BEFORE = {"--rounds": "--at_rounds", "--epsilon": "--r_inf_epsilon"}
 _Options = TypeVar("_Options", EvaluateOptions, MeasureOptions)
 
 
@@ -48,16 +51,21 @@ class FollowUp(abc.ABC):
             values: the cell's flags.
         """
         count = procedure_of(values).rounds(values)
-        rounds = [word for word in self.options.rounds if int(word) < count]
-        if self.options.rounds and not rounds:
+        rounds = [word for word in self.options.at_rounds if int(word) < count]
+        if self.options.at_rounds and not rounds:
             return None
-        return dataclasses.replace(self, options=dataclasses.replace(self.options, rounds=rounds))
+        options = dataclasses.replace(self.options, at_rounds=rounds)
+        return dataclasses.replace(self, options=options)
 
-    def argv(self, run: str, data_dir: str) -> list[str]:
+    def argv(self, run: str, data_dir: str | None) -> list[str]:
         """The command line for a run, beginning with the command's name."""
-        rounds = [f"--rounds={','.join(self.options.rounds)}"] if self.options.rounds else []
-        where = [f"--model={run}", f"--data_dir={data_dir}"]
-        return [self.command, *where, *shlex.split(self.text), *rounds]
+        words = [self.command, f"--model={run}"]
+        if data_dir:
+            words.append(f"--data_dir={data_dir}")
+        words += shlex.split(self.text)
+        if self.options.at_rounds:
+            words.append(f"--at_rounds={','.join(self.options.at_rounds)}")
+        return words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +108,29 @@ def evaluation(text: str) -> Evaluation:
 
 @functools.cache
 def measurement(text: str) -> Measurement:
-    """A measurement, from flags such as "--measures=clever --rounds=0,8".
+    """A measurement, from flags such as "--measures=clever --at_rounds=0,8".
 
     Raises:
         InputError: for what `experiments.measure` would refuse, and for a model.
     """
     return Measurement(text, _parse("measure", text, measure_options.parse))
+
+
+def stored_evaluation(text: str) -> Evaluation:
+    """An evaluation that a sweep stored, whose flags may have the names of before."""
+    parsed = evaluation(_renamed(text, _EVALUATE_BEFORE))
+    return dataclasses.replace(parsed, text=text)
+
+
+def stored_measurement(text: str) -> Measurement:
+    """A measurement that a sweep stored, whose flags may have the names of before."""
+    parsed = measurement(_renamed(text, _MEASURE_BEFORE))
+    return dataclasses.replace(parsed, text=text)
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    words = [word.split("=", 1) for word in shlex.split(text)]
+    return shlex.join(["=".join([names.get(name, name), *rest]) for name, *rest in words])
 
 
 def _parse(command: str, text: str, options_of: Callable[[list[str]], _Options]) -> _Options:

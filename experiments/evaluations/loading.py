@@ -62,12 +62,12 @@ def flags_of(path: str) -> Values:
     return {}
 
 
-def images(path: str, dataset: str, data_dir: str, examples: int) -> data.Split:
+def images(path: str, dataset: str | None, data_dir: str | None, examples: int) -> data.Split:
     """The first test images for a model.
 
     Args:
         path: see `load`.
-        dataset: its name; "" for that of the model's run, and its classes.
+        dataset: its name; None for that of the model's run, and its classes.
         data_dir: folder of prepared TFDS data.
         examples: how many, 0 for all.
 
@@ -82,7 +82,7 @@ def images(path: str, dataset: str, data_dir: str, examples: int) -> data.Split:
 
 
 @functools.lru_cache(maxsize=1)  # as several commands in one process look at the same images
-def _test(dataset: str, data_dir: str, classes: tuple[str, ...]) -> data.Split:
+def _test(dataset: str, data_dir: str | None, classes: tuple[str, ...]) -> data.Split:
     return data.load_test(dataset, data_dir=data_dir, classes=list(classes))
 
 

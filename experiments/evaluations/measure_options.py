@@ -14,8 +14,14 @@ from robust_sparse_tf.options import check, option
 class MeasureOptions:
     """Which networks are measured, and how."""
 
-    model: str = option("", "a run's directory, with the networks of its rounds")
-    rounds: list = option([], "rounds, separated by commas (default: all)")
+    model: str | None = option(
+        None, "a run's directory, with the networks of its rounds", kind=str, shown="none"
+    )
+    at_rounds: list = option(
+        [],
+        "numbers of a run's rounds, separated by commas, whose networks are measured",
+        shown="all",
+    )
     measures: list = option(
         ["r_inf", "deepfool", "activation_sparsity"],
         "what is measured, separated by commas",
@@ -30,9 +36,16 @@ class MeasureOptions:
             "usefulness",
         ),
     )
-    data_dir: str = option("", "folder of prepared TFDS data, as in experiments.run")
+    data_dir: str | None = option(
+        None,
+        "folder of prepared TFDS data",
+        kind=str,
+        shown="the variable RST_DATA_DIR, else TFDS's own",
+    )
     examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
-    epsilon: float = option(0.1, "of FGS and rFGS, and of the bounds on r_inf", above=0)
+    r_inf_epsilon: float = option(
+        0.1, "radius of FGS and rFGS, and of the bounds on r_inf", unit="input units", above=0
+    )
     deepfool_steps: int = option(50, "most steps of DeepFool", unit="steps", minimum=1)
     cw_examples: int = option(1000, "test images for Carlini-Wagner", unit="images", minimum=1)
     cw_searches: int = option(9, "constants tried by Carlini-Wagner", minimum=1)
@@ -48,8 +61,8 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        if not all(word.isdecimal() for word in self.rounds):
-            raise InputError(f"rounds={','.join(self.rounds)}: must be whole numbers from 0")
+        if not all(word.isdecimal() for word in self.at_rounds):
+            raise InputError(f"at_rounds={','.join(self.at_rounds)}: must be whole numbers from 0")
 
 
 def parse(argv: list[str]) -> MeasureOptions:
@@ -68,7 +81,7 @@ def paths(run: str, options: MeasureOptions) -> list[str]:
         run: its directory; without rounds given, those whose networks are there.
         options: what is asked.
     """
-    numbers = [int(word) for word in options.rounds]
+    numbers = [int(word) for word in options.at_rounds]
     if not numbers and os.path.isdir(os.path.join(run, "rounds")):
         numbers = sorted(map(int, os.listdir(os.path.join(run, "rounds"))))
     name = f"measures-{digest(asked(options))}.json"
@@ -77,5 +90,7 @@ def paths(run: str, options: MeasureOptions) -> list[str]:
 
 def asked(options: MeasureOptions) -> dict[str, Any]:
     """What decides on the measures of a network."""
-    places = ("model", "rounds", "data_dir")
-    return {name: value for name, value in vars(options).items() if name not in places}
+    places = ("model", "at_rounds", "data_dir")
+    found = {name: value for name, value in vars(options).items() if name not in places}
+    # Stored measures say so, and their files' names are made of it.
+    return found | {"epsilon": found.pop("r_inf_epsilon")}

@@ -27,7 +27,8 @@ Numbers = dict[str, float]
 
 def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     """By FGS and rFGS, and the accuracy; see `evaluation.r_inf`, which takes one attack."""
-    attacks = {"fgsm": FGSM(epsilon=options.epsilon), "rfgsm": RFGSM(epsilon=options.epsilon)}
+    epsilon = options.r_inf_epsilon
+    attacks = {"fgsm": FGSM(epsilon=epsilon), "rfgsm": RFGSM(epsilon=epsilon)}
     found = evaluation.Evaluator(network, attacks, seed=options.seed)(test)
     robust = {f"r_inf_{name}": value for name, value in found["robust_accuracy"].items()}
     return {"accuracy": found["clean_accuracy"], **robust}
@@ -67,8 +68,8 @@ def _bounds(network: keras.Model, test: data.Split, options: MeasureOptions) -> 
     """As the theorems state them, and exact: each class by its share, and with its bias."""
     binary = test.num_classes == 2
     bounds = evaluation.binary_bounds if binary else evaluation.multiclass_bounds
-    stated = bounds(network, test, options.epsilon)
-    exact = bounds(network, test, options.epsilon, as_stated=False)
+    stated = bounds(network, test, options.r_inf_epsilon)
+    exact = bounds(network, test, options.r_inf_epsilon, as_stated=False)
     return {
         "bound_r_2": stated.r_2,
         "bound_r_inf": stated.r_inf,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # The flags whose values name a network in a report, where they differ in it.
 _NAMING = (
     *("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to"),
-    *("activity_l1", "attack_labels", "label_smoothing", "random_start"),
+    *("activity_l1", "attack.attack_labels", "label_smoothing", "attack.random_start"),
 )
 
 
@@ -77,7 +77,7 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
     found = []
     for evaluation in evaluations:
         groups: dict[tuple[str, int], list[AttackReport]] = {}
-        rounds = [int(word) for word in evaluation.options.rounds] or [-1]
+        rounds = [int(word) for word in evaluation.options.at_rounds] or [-1]
         for cell in cells:
             for number, path in zip(rounds, evaluation.files(cell.path), strict=True):
                 if os.path.exists(path):
@@ -130,7 +130,8 @@ def _differences(cell: Cell, cells: Sequence[Cell]) -> list[str]:
     for name in names:
         own, *others = [each.flag(name) for each in (cell, *cells)]
         if set(others) != {own}:
-            words.append(f"{name}={own:g}" if isinstance(own, float) else f"{name}={own}")
+            shown = f"{own:g}" if isinstance(own, float) else own
+            words.append(f"{name.removeprefix('attack.')}={shown}")
     return words
 
 

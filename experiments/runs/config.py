@@ -8,6 +8,7 @@ import subprocess
 from typing import TypedDict
 
 from experiments.cli.values import Values
+from experiments.runs.old_flags import renamed
 from robust_sparse_tf import files
 
 _FILE = "config.json"
@@ -57,7 +58,7 @@ def exists(folder: str) -> bool:
 
 
 def read(folder: str) -> Config:
-    """The configuration in a run's directory.
+    """The configuration in a run's directory, its flags by the names of today.
 
     Raises:
         OSError: where there is none.
@@ -65,6 +66,8 @@ def read(folder: str) -> Config:
     """
     with open(os.path.join(folder, _FILE)) as file:
         found: Config = json.load(file)
+    if "flags" in found:
+        found["flags"] = renamed(found["flags"])
     return found
 
 

@@ -9,6 +9,7 @@ from experiments.cli.command import BusyError
 from experiments.cli.digest import digest
 from experiments.cli.values import Values
 from experiments.runs import config, results
+from experiments.runs.old_flags import identity
 from experiments.runs.options import different, fields
 from experiments.runs.procedure import kind_of
 from robust_sparse_tf.errors import InputError
@@ -95,7 +96,7 @@ class RunDirectory:
 def run_name(values: Values) -> str:
     """A readable prefix and a hash of the flags that differ from the defaults."""
     kind = kind_of(values)
-    return f"{values['dataset']}-{values['attack']}-{kind}-{digest(different(values))}"
+    return f"{values['dataset']}-{values['attack']}-{kind}-{digest(identity(different(values)))}"
 
 
 def finished(folder: str, name: str) -> results.RunResults | None:

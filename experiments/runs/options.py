@@ -7,10 +7,8 @@ import json
 from typing import Any
 
 from experiments.cli import flags
-from experiments.runs import procedure
+from experiments.runs import attack_flags, procedure
 from experiments.runs.overfitting import MODES
-from robust_sparse_tf.attacks import BY_NAME as ATTACKS
-from robust_sparse_tf.attacks import MIM, PGD, RFGSM, Ascent
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
@@ -21,8 +19,6 @@ from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 
-_ASCENTS = tuple(name for name, attack in ATTACKS.items() if issubclass(attack, Ascent))
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -32,9 +28,9 @@ class RunOptions:
     width: float = option(
         1.0, "multiplies the channels and hidden units of networks that have a width", above=0
     )
-    attack: str = option("pgd", "attack in training", choices=("none", *_ASCENTS))
+    attack: str = option("pgd", "attack in training", choices=("none", *attack_flags.NAMES))
     eval_attacks: list = option(
-        ["pgd"], "attacks in evaluation, separated by commas", choices=_ASCENTS
+        ["pgd"], "attacks in evaluation, separated by commas", choices=attack_flags.NAMES
     )
     epsilon_std: float = option(
         0.0,
@@ -68,22 +64,32 @@ class RunOptions:
         choices=("auto", "on", "off"),
     )
     steps_per_execution: int = option(
-        0, "train steps a call of the graph (0: 50)", unit="steps", minimum=0
+        50, "train steps a call of the graph", unit="steps", minimum=1
     )
-    branches: int = option(
-        0, "parts of a batch computed side by side (0: 2 on a CPU of 2 cores or more)", minimum=0
+    branches: int | None = option(
+        None,
+        "parts of a batch computed side by side",
+        minimum=1,
+        kind=int,
+        shown="2 on a CPU of 2 cores or more, else 1",
     )
-    intra_op_threads: int = option(
-        0, "threads of one operation (0: cores divided by branches)", minimum=0
+    intra_op_threads: int | None = option(
+        None,
+        "threads of one operation",
+        minimum=1,
+        kind=int,
+        shown="cores divided by branches",
     )
     distribute: str = option("none", "devices to train on", choices=DISTRIBUTIONS)
     logical_cpus: int = option(1, "CPU devices to pretend, for tests", minimum=1)
     output_dir: str = option("runs", "folder of all runs", hashed=False)
-    continue_from: str = option(
-        "",
+    continue_from: str | None = option(
+        None,
         "directory of a finished run to continue with more --rounds (of a method that trains once, "
         "more --iterations) and otherwise the same flags; the end is that of a run made as long at "
         "once",
+        kind=str,
+        shown="none",
         hashed=False,
     )
     overwrite: bool = option(False, "start again where a run exists", hashed=False)
@@ -92,30 +98,22 @@ class RunOptions:
         check(self)
 
 
-# The options that most attacks share are shown as PGD's.
-_OF_ATTACKS: list[type] = [PGD, RFGSM, MIM, *(ATTACKS[name] for name in _ASCENTS)]
 GROUPS: tuple[type, ...] = (
     RunOptions,
     DataOptions,
-    *dict.fromkeys(_OF_ATTACKS),
     Mixed,
     OptimizerOptions,
     LayerRates,
     FeaturePruning,
     LotteryTicket,
 )
-# Images are in [0, 1] whatever the data set, and training has no targets.
-_NOT_FLAGS = ("low", "high", "targeted")
 
 
 def fields() -> list[dataclasses.Field]:
-    """The fields that are flags: group by group, then those of the methods."""
-    found: dict[str, dataclasses.Field] = {}
-    for group in GROUPS:
-        for field in dataclasses.fields(group):
-            if field.name not in _NOT_FLAGS:
-                found.setdefault(field.name, field)
-    return [*found.values(), *_method_fields(set(found))]
+    """The fields that are flags: group by group, then those of attacks and of the methods."""
+    found = {field.name: field for group in GROUPS for field in dataclasses.fields(group)}
+    of_attacks = [field for group in attack_flags.GROUPS for field in attack_flags.fields(group)]
+    return [*found.values(), *of_attacks, *_method_fields(set(found))]
 
 
 def _method_fields(taken: set[str]) -> list[dataclasses.Field]:
@@ -209,14 +207,16 @@ def help_text() -> str:
     lines = ["python -m experiments.run [--flagfile=FILE] [--FLAG=VALUE ...]", ""]
     described: set[str] = set()
     for group in GROUPS:
-        known = {*_NOT_FLAGS, *described}
-        own = [field for field in dataclasses.fields(group) if field.name not in known]
-        if not own:
-            continue
+        own = [field for field in dataclasses.fields(group) if field.name not in described]
         lines.append(f"{group.__name__}: {(group.__doc__ or '').strip().splitlines()[0]}")
         for field in own:
             lines += flags.describe(field)
             described.add(field.name)
+        lines.append("")
+    for name, title in attack_flags.GROUPS.items():
+        lines.append(title)
+        for field in attack_flags.fields(name):
+            lines += flags.describe(field)
         lines.append("")
     lines.append("Methods: of those that have them")
     for field in _method_fields(described):
@@ -230,5 +230,6 @@ def _method_defaults(name: str) -> str:
     for method, cls in METHODS.items():
         for field in dataclasses.fields(cls):
             if field.name == name:
-                by_default.setdefault(json.dumps(default_of(field)), []).append(method)
+                default = field.metadata["shown"] or json.dumps(default_of(field))
+                by_default.setdefault(default, []).append(method)
     return ", ".join(f"{value} ({' '.join(own)})" for value, own in by_default.items())

@@ -91,7 +91,7 @@ class _TrainOnce(Procedure):
 
     def schedule(self, values: Values) -> Rounds:
         make(LotteryTicket, values)  # flags that have no effect are checked all the same
-        return make(Rounds, values | dict(rounds=1, dense_iterations=0))
+        return make(Rounds, values | dict(rounds=1, dense_iterations=None))
 
     def run(self, values: Values) -> Callable[..., list[Record]]:
         _pruners(values)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, TypedDict
 
 from experiments.cli.values import Values
+from experiments.runs.old_flags import renamed
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.texts import markdown_table, percent
@@ -78,7 +79,8 @@ def read(folder: str) -> RunResults | None:
             found: RunResults = json.load(file)
         if not {"name", "flags", "rounds"} <= found.keys():
             raise ValueError("name, flags or rounds are missing")
-    except (ValueError, AttributeError) as error:
+        found["flags"] = renamed(found["flags"])
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: holds no results of a run") from error
     return found
 

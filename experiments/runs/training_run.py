@@ -14,7 +14,7 @@ from etils import epy
 from experiments.cli.cores import cores
 from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
-from experiments.runs import config, figures, results
+from experiments.runs import attack_flags, config, figures, results
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
 from experiments.runs.directory import RunDirectory
@@ -63,9 +63,12 @@ class TrainingRun:
         self.objective = make(Mixed, values)
         self.attack: attacks.Ascent | attacks.RandomIntensity | None = None
         if self.options.attack != "none":
-            attack, std = _attack(self.options.attack, values), self.options.epsilon_std
+            std = self.options.epsilon_std
+            attack = attack_flags.make("attack", self.options.attack, values)
             self.attack = attacks.RandomIntensity(attack=attack, std=std) if std else attack
-        self.eval_attacks = {name: _attack(name, values) for name in self.options.eval_attacks}
+        self.eval_attacks = {
+            name: attack_flags.make("eval", name, values) for name in self.options.eval_attacks
+        }
 
     def execute(self) -> tuple[str, RunResults | None]:
         """Runs or resumes, or finds the run finished.
@@ -142,7 +145,7 @@ class TrainingRun:
                 self.optimizer.build(),
                 metrics=["accuracy"],
                 jit_compile=self.options.jit_compile == "on",
-                steps_per_execution=self.options.steps_per_execution or 50,
+                steps_per_execution=self.options.steps_per_execution,
             )
         return model
 

@@ -102,8 +102,10 @@ def read(folder: str) -> Contents:
     return Contents(
         command=command,
         cells=names,
-        evaluations=[follow_up.evaluation(text) for text in content.get("evaluations", [])],
-        measurements=[follow_up.measurement(text) for text in content.get("measurements", [])],
+        evaluations=[follow_up.stored_evaluation(text) for text in content.get("evaluations", [])],
+        measurements=[
+            follow_up.stored_measurement(text) for text in content.get("measurements", [])
+        ],
         study=content.get("study", ""),
     )
 

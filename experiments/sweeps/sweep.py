@@ -15,6 +15,7 @@ from experiments.cli.values import Values
 from experiments.evaluations import follow_up
 from experiments.runs import options as flags
 from experiments.runs.directory import finished, run_name
+from experiments.runs.old_flags import identity
 from experiments.runs.training_run import TrainingRun
 from experiments.sweeps import chaining, directory, scheduler
 from experiments.sweeps.grid import cells
@@ -71,7 +72,7 @@ class Sweep:
             warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
             for values in self.cells:
                 TrainingRun(values)
-        name = f"sweep-{base['dataset']}-{digest([flags.different(base), grids])}"
+        name = f"sweep-{base['dataset']}-{digest([identity(flags.different(base)), grids])}"
         self.folder = os.path.join(base["output_dir"], name)
         words = [word for word in argv[1:] if not word.startswith(_PLACES)]
         self._command = shlex.join(["python", "-m", "experiments.sweep", *words])

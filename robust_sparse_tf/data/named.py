@@ -15,9 +15,9 @@ def load(
     dataset: str = "digits",
     *,
     batch_size: int = 60,
-    data_dir: str = "",
-    validation_size: int = -1,
-    test_size: int = 0,
+    data_dir: str | None = None,
+    validation_size: int | None = None,
+    test_size: int | None = None,
     classes: Sequence[int | str] = (),
     seed: int = 0,
 ) -> tuple[Split, Split, Split]:
@@ -43,7 +43,7 @@ def load(
         classes=list(classes),
     )
     ((images, labels), test), num_classes = _read(options, "train", "test")
-    held_out = len(images) // 6 if validation_size < 0 else validation_size
+    held_out = len(images) // 6 if validation_size is None else validation_size
     if not 0 < held_out < len(images):
         raise InputError(
             f"validation_size={held_out}: must be between 1 and {len(images) - 1}, "
@@ -66,7 +66,7 @@ def load(
 
 
 def load_test(
-    dataset: str = "digits", *, data_dir: str = "", classes: Sequence[int | str] = ()
+    dataset: str = "digits", *, data_dir: str | None = None, classes: Sequence[int | str] = ()
 ) -> Split:
     """The test split of `load` alone, without reading the training images.
 

@@ -64,11 +64,13 @@ class Rounds:
 
     rounds: int = option(4, "trainings, the dense one included", unit="rounds", minimum=1)
     iterations: int = option(1000, "training steps of a round", unit="iterations", minimum=1)
-    dense_iterations: int = option(
-        0,
-        "training steps of the first, dense round (0: as many as of any)",
+    dense_iterations: int | None = option(
+        None,
+        "training steps of the first, dense round",
         unit="iterations",
-        minimum=0,
+        minimum=1,
+        kind=int,
+        shown="as many as of any",
     )
     evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
     evaluate_at: Sequence[str | int] = option(

@@ -31,8 +31,11 @@ class OptimizerOptions:
         "its gradient",
         minimum=0,
     )
-    learning_rate_schedule: str = option(
-        "", "InverseDecay, or the name of a tf_keras.optimizers.schedules class, as CosineDecay"
+    learning_rate_schedule: str | None = option(
+        None,
+        "InverseDecay, or the name of a tf_keras.optimizers.schedules class, as CosineDecay",
+        kind=str,
+        shown="a constant rate",
     )
     learning_rate_arguments: str = option(
         "{}", 'further arguments of the schedule, as JSON: {"decay_steps": 1000}'

@@ -1,7 +1,7 @@
 """What tests of wrong input share."""
 
 SHORT = ["--rounds=1", "--iterations=2", "--evaluate_every=1", "--branches=1"]
-SHORT += ["--width=0.1", "--steps=1"]
+SHORT += ["--width=0.1", "--attack.steps=1", "--eval.steps=1"]
 
 
 def assert_one_error(outcome: tuple[int, str, str], *words: str, code: int = 2) -> None:

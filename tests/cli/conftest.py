@@ -54,9 +54,12 @@ class Cli:
         "--iterations=40",
         "--evaluate_every=10",
         "--learning_rate=0.05",
-        "--epsilon=0.1",
-        "--step_size=0.03",
-        "--steps=2",
+        "--attack.epsilon=0.1",
+        "--eval.epsilon=0.1",
+        "--attack.step_size=0.03",
+        "--eval.step_size=0.03",
+        "--attack.steps=2",
+        "--eval.steps=2",
         "--eval_attacks=fgsm,pgd",
     )
 

@@ -20,7 +20,7 @@ BAD_FLAGS = {
     "no flag": (["mnist"], "mnist", "flags start with --"),
     "not an int": (["--rounds=many"], "rounds", "int"),
     "a fraction for an int": (["--rounds=1.5"], "rounds", "int"),
-    "not a float": (["--epsilon=big"], "epsilon", "float"),
+    "not a float": (["--attack.epsilon=big"], "attack.epsilon", "float"),
     "not a bool": (["--overwrite=maybe"], "overwrite", "oolean"),
     "no value": (["--rounds"], "rounds", "value"),
     "no flagfile": ([f"--flagfile={HERE}/my.flags"], "my.flags", "No such file"),
@@ -30,7 +30,7 @@ BAD_FLAGS = {
     "strategy": (["--strategy=best"], "strategy=best", "original, random, continued"),
     "rewind_to": (["--rewind_to=end"], "rewind_to=end", "initial, trained_dense"),
     "optimizer": (["--optimizer=lbfgs"], "optimizer=lbfgs", "adam, adamw, sgd, rmsprop"),
-    "labels": (["--attack_labels=no"], "attack_labels=no", "true, predicted"),
+    "labels": (["--attack.attack_labels=no"], "attack.attack_labels=no", "true, predicted"),
     "jit_compile": (["--jit_compile=yes"], "jit_compile=yes", "auto, on, off"),
     "distribute": (["--distribute=tpu"], "distribute=tpu", "none, mirrored, multiworker"),
     "schedule": (["--learning_rate_schedule=Slow"], "learning_rate_schedule=Slow", "CosineDecay"),
@@ -58,10 +58,10 @@ BAD_FLAGS = {
     "prune": (["--prune=units"], "prune=units", "weights, features"),
     "features of ten classes": (["--prune=features"], "model lenet_300_100", "two classes"),
     "prune_features": (["--prune_features=2"], "prune_features=2", "at most 1"),
-    "epsilon below": (["--epsilon=-0.1"], "epsilon=-0.1", "at least 0"),
-    "epsilon nan": (["--epsilon=nan"], "epsilon=nan", "at least 0"),
-    "step_size": (["--step_size=0"], "step_size=0", "above 0"),
-    "steps": (["--steps=0"], "steps=0", "at least 1"),
+    "epsilon below": (["--attack.epsilon=-0.1"], "attack.epsilon=-0.1", "at least 0"),
+    "epsilon nan": (["--attack.epsilon=nan"], "attack.epsilon=nan", "at least 0"),
+    "step_size": (["--attack.step_size=0"], "attack.step_size=0", "above 0"),
+    "steps": (["--attack.steps=0"], "attack.steps=0", "at least 1"),
     "prune_hidden": (["--prune_hidden=1.5"], "prune_hidden=1.5", "at most 1"),
     "prune_output nan": (["--prune_output=nan"], "prune_output=nan", "at most 1"),
     "label_smoothing": (["--label_smoothing=2"], "label_smoothing=2", "at most 1"),
@@ -82,8 +82,8 @@ BAD_FLAGS = {
     ),
     "batch_size": (["--batch_size=0"], "batch_size=0", "at least 1"),
     "batch_size above": (["--batch_size=1199"], "batch_size=1199", "at most the 1198 images"),
-    "validation_size": (["--validation_size=-2"], "validation_size=-2", "at least -1"),
-    "validation_size zero": (["--validation_size=0"], "validation_size=0", "between 1 and 1436"),
+    "validation_size": (["--validation_size=-2"], "validation_size=-2", "at least 1"),
+    "validation_size zero": (["--validation_size=0"], "validation_size=0", "at least 1"),
     "validation_size above": (
         ["--validation_size=1437"],
         "validation_size=1437",
@@ -143,7 +143,7 @@ def test_bad_variables(call, name):
 
 def test_large_step_is_a_warning(call):
     """Said once, though two attacks are made of these flags."""
-    code, out, err = call("--step_size=0.4")
+    code, out, err = call("--attack.step_size=0.4")
     assert code == 0
     assert err.startswith("warning: ") and err.count("\n") == 1
     assert "step_size=0.4" in err and "epsilon=0.3" in err

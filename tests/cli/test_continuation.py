@@ -12,7 +12,8 @@ SHARED = (
     "--iterations=6",
     "--evaluate_every=2",
     "--eval_attacks=pgd",
-    "--steps=1",
+    "--attack.steps=1",
+    "--eval.steps=1",
     "--branches=1",
     "--steps_per_execution=1",
 )

@@ -142,9 +142,12 @@ REFUSED = {
     "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be alone"),
     "norm": (["--model={run}", "--attacks=bim", "--norm=l1"], "norm=l1: must be linf"),
     "gradients": (["--model={tflite}", "--attacks=pgd"], "must be of square, spsa"),
-    "no number of a round": (["--model={run}", "--rounds=0,last"], "rounds=0,last: must be whole"),
-    "no such round": (["--model={run}", "--rounds=9"], "rounds/9: does not exist"),
-    "draws": (["--model={run}", "--attacks=fgsm", "--draws=0"], "draws=0: must be"),
+    "no number of a round": (
+        ["--model={run}", "--at_rounds=0,last"],
+        "at_rounds=0,last: must be whole",
+    ),
+    "no such round": (["--model={run}", "--at_rounds=9"], "rounds/9: does not exist"),
+    "passes": (["--model={run}", "--attacks=fgsm", "--passes=0"], "passes=0: must be"),
     "no run": (["--model=tests", "--dataset=digits"], "model=tests: must be the directory of"),
     "flag": (["--modle=x"], "modle"),
 }
@@ -162,7 +165,7 @@ def test_rounds_of_a_run(places, call, tmp_path):
     """Each report is in its round, and of its network."""
     run = Path(shutil.copytree(places["run"], tmp_path / "run"))
     options = ("--output=", "--examples=0", "--attacks=fgsm")
-    code, out, err = call(f"--model={run}", "--rounds=0,1", *options)
+    code, out, err = call(f"--model={run}", "--at_rounds=0,1", *options)
     assert code == 0, err
     reports = [Path(line) for line in out.splitlines() if line.startswith(str(run))]
     assert [report.parents[1] for report in reports] == [run / "rounds" / n for n in "01"]

@@ -57,9 +57,16 @@ def test_defaults():
 
 
 def test_names_are_unique():
-    """Options that two groups share, as attacks share epsilon, are one flag."""
+    """The attacks of training and of evaluation have their own."""
     assert len(flags.fields()) == len(FIELDS)
-    assert {"epsilon", "dataset", "prune_hidden", "rounds", "optimizer"} <= FIELDS.keys()
+    assert {
+        "attack.epsilon",
+        "eval.epsilon",
+        "dataset",
+        "prune_hidden",
+        "rounds",
+        "optimizer",
+    } <= FIELDS.keys()
     assert not {"low", "high"} & FIELDS.keys()
 
 
@@ -138,10 +145,10 @@ def test_name_stays_the_same_for_good():
 
 def test_flagfile(tmp_path):
     file = tmp_path / "my.flags"
-    file.write_text("# a comment\n--rounds=2\n\n--eval_attacks=fgsm,pgd\n--random_start\n")
+    file.write_text("# a comment\n--rounds=2\n\n--eval_attacks=fgsm,pgd\n--attack.random_start\n")
     values = parse(f"--flagfile={file}", "--iterations=5")
     assert values == parse(
-        "--rounds=2", "--eval_attacks=fgsm,pgd", "--random_start", "--iterations=5"
+        "--rounds=2", "--eval_attacks=fgsm,pgd", "--attack.random_start", "--iterations=5"
     )
     assert parse(f"--flagfile={file}", "--rounds=3")["rounds"] == 3
 

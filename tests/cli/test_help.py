@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from experiments.runs import attack_flags
 from experiments.runs import options as flags
 from robust_sparse_tf import sparsity
-from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.options import default_of
 from robust_sparse_tf.training import OptimizerOptions
 
@@ -49,7 +49,8 @@ def method_defaults(name: str) -> list[str]:
     for method, cls in sparsity.BY_NAME.items():
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if name in fields:
-            found += [method, json.dumps(default_of(fields[name]))]
+            field = fields[name]
+            found += [method, field.metadata["shown"] or json.dumps(default_of(field))]
     assert found
     return found
 
@@ -57,7 +58,6 @@ def method_defaults(name: str) -> list[str]:
 @pytest.mark.parametrize(
     ("owner", "names"),
     [
-        (PGD, ["epsilon", "step_size", "steps"]),
         (OptimizerOptions, ["learning_rate"]),
         (flags.RunOptions, ["seed", "output_dir"]),
     ],
@@ -65,3 +65,10 @@ def method_defaults(name: str) -> list[str]:
 def test_help_is_by_group(shown, owner, names):
     group = shown[shown.index(f"\n{owner.__name__}: ") :].lstrip().split("\n\n")[0]
     assert all(f"--{name}:" in group for name in names)
+
+
+@pytest.mark.parametrize("group", attack_flags.GROUPS)
+def test_attacks_of_training_and_evaluation_are_groups(shown, group):
+    text = shown[shown.index(f"\n{attack_flags.GROUPS[group]}") :].lstrip().split("\n\n")[0]
+    assert all(f"--{group}.{name}:" in text for name in ("epsilon", "norm", "steps"))
+    assert "l1" not in text  # which no attack of a run takes

@@ -11,10 +11,10 @@ from test_report import result, sweep_of
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("run", "sweep", "evaluate", "measure", "report", "chain")
 BAD = {
-    "run": "--epsilon=-1",
+    "run": "--attack.epsilon=-1",
     "sweep": "--grid=method=lottery,pace=1",
     "evaluate": "--model=there --norm=l7",
-    "measure": "--model=there --rounds=one",
+    "measure": "--model=there --at_rounds=one",
     "report": "there and here",
     "chain": "train --rounds=1",
 }

@@ -24,8 +24,9 @@ from experiments.sweeps.sweep import _REPEATED
 from robust_sparse_tf import models
 
 STUDY = "lighter_robust_model"
-TEXT = "--measures=usefulness --rounds=0"
+TEXT = "--measures=usefulness --at_rounds=0"
 FLAGFILES = Path(report.__file__).parent / "studies" / STUDY
+STEPS = {"attack.steps": 10, "attack.step_size": 0.05}
 ROUNDS = [1.0, 0.7, 0.49]
 
 
@@ -103,10 +104,10 @@ def test_ours_stand_beside_the_published(whole):
 
 def test_says_how_the_networks_were_trained(tmp_path):
     cells = [
-        capacity(tmp_path, width, "pgd", 0.9, 0.5, 0.4, iterations=count, steps=10, step_size=0.05)
+        capacity(tmp_path, width, "pgd", 0.9, 0.5, 0.4, iterations=count, **STEPS)
         for width, count in ((1, 1000), (2, 1000), (16, 300))
     ]
-    cells.append(ticket(tmp_path, "fgsm", "random", iterations=300, steps=10, step_size=0.05))
+    cells.append(ticket(tmp_path, "fgsm", "random", iterations=300, **STEPS))
     text = written(tmp_path, cells)
     assert (
         "capacity_cnn of scale 0, capacity_cnn of scale 1: 1,000 at adam's learning rate 0.0012; "

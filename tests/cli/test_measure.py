@@ -93,7 +93,7 @@ def test_measures_are_the_librarys(tmp_path, call):
     network = models.mlp((8, 8, 1), hidden=(12, 9))
     run = made(tmp_path / "run", [network])
     asked = "--measures=r_inf,carlini_wagner,lipschitz,activation_sparsity,bounds"
-    code, out, err = call(f"--model={run}", asked, "--epsilon=0.05", "--cw_constant=2")
+    code, out, err = call(f"--model={run}", asked, "--r_inf_epsilon=0.05", "--cw_constant=2")
     (found,) = read(out)
     assert (code, err) == (0, "")
     test = data.load("digits")[2].first(30)
@@ -129,7 +129,7 @@ def test_usefulness_is_of_each_feature(tmp_path, call):
 
 def test_some_rounds(tmp_path, call):
     run = made(tmp_path / "run", [binary(0), binary(1), binary(2)], classes=["1", "7"])
-    _, out, _ = call(f"--model={run}", "--rounds=2,0", "--measures=r_inf")
+    _, out, _ = call(f"--model={run}", "--at_rounds=2,0", "--measures=r_inf")
     assert [Path(line).parent.name for line in out.splitlines()] == ["2", "0"]
     assert not list((run / "rounds" / "1").glob("measures*"))
     # What is measured of a round does not depend on which others are.
@@ -164,9 +164,9 @@ def test_command_measures_a_real_run(base, call):
         ([], "model: must be given"),
         (["--model=no/such/run"], "model=no/such/run: holds no network of a round"),
         (["--model={run}", "--rounds=7"], "rounds/7/model.keras: does not exist"),
-        (["--model={run}", "--rounds=a"], "rounds=a: must be whole numbers from 0"),
+        (["--model={run}", "--at_rounds=a"], "at_rounds=a: must be whole numbers from 0"),
         (["--model={run}", "--measures=speed"], "measures=['speed']: must be one of r_inf"),
-        (["--model={run}", "--epsilon=0"], "epsilon=0.0: must be above 0"),
+        (["--model={run}", "--r_inf_epsilon=0"], "r_inf_epsilon=0.0: must be above 0"),
         (["--model={run}", "--nosuch=1"], "nosuch"),
         (["--model={damaged}"], "cannot be read"),
     ],

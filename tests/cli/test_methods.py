@@ -35,7 +35,7 @@ def argv_of(name: str) -> list[str]:
     """Few steps, masks that change within them, and the rest as in the file."""
     given = values_of(name)
     argv = [f"--flagfile={FILES[name]}", *SHORT]
-    argv += ["--steps=1"] if name in ROBUST else ["--attack=none"]
+    argv += ["--attack.steps=1", "--eval.steps=1"] if name in ROBUST else ["--attack=none"]
     argv += ["--stop_step=11"] * (given["stop_step"] is not None)
     argv += ["--update_interval=2"] * (given["stop_step"] is not None)
     argv += ["--rounds=2"] * (given["method"] == "lottery")

@@ -12,7 +12,13 @@ from robust_sparse_tf.errors import RunWarning, TrainingError
 from robust_sparse_tf.training import AdversarialModel
 
 # So large a ball that digits can be read from what one step does to them.
-ARGV = ["--epsilon=0.5", "--clean_weight=0", "--learning_rate=0.004", "--branches=1"]
+ARGV = [
+    "--attack.epsilon=0.5",
+    "--eval.epsilon=0.5",
+    "--clean_weight=0",
+    "--learning_rate=0.004",
+    "--branches=1",
+]
 ARGV += ["--rounds=1", "--iterations=600", "--evaluate_every=100", "--eval_attacks="]
 
 
@@ -27,7 +33,9 @@ def outcomes(cli, tmp_path_factory) -> dict:
 
     found = {mode: call(mode) for mode in ("warn", "ignore", "stop")}
     found["stop again"] = call("stop")
-    found["pgd"] = call("stop", "--attack=pgd", "--steps=2", "--iterations=2")
+    found["pgd"] = call(
+        "stop", "--attack=pgd", "--attack.steps=2", "--eval.steps=2", "--iterations=2"
+    )
     return found
 
 

@@ -16,7 +16,15 @@ RATES = {"hidden_1": 0.2, "hidden_2": 0.2, "logits": 0.1}
 
 # Few steps, calls and threads, as TensorFlow takes longer to trace the graph than to run it.
 SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10", "--branches=1"]
-SHORT += ["--epsilon=0.1", "--step_size=0.03", "--steps=2", "--steps_per_execution=1"]
+SHORT += [
+    "--attack.epsilon=0.1",
+    "--eval.epsilon=0.1",
+    "--attack.step_size=0.03",
+    "--eval.step_size=0.03",
+    "--attack.steps=2",
+    "--eval.steps=2",
+    "--steps_per_execution=1",
+]
 
 VARIANTS = {
     "plain": [],
@@ -28,11 +36,18 @@ VARIANTS = {
     "trained_dense": ["--rewind_to=trained_dense", "--rounds=3"],
     "no_attack": ["--attack=none"],
     "fgsm": ["--attack=fgsm"],
-    "rfgsm": ["--attack=rfgsm", "--random_share=0.3"],
-    "mim_l2": ["--attack=mim", "--norm=l2", "--decay=0.5", "--epsilon=0.5", "--step_size=0.2"],
-    "stop": ["--stop_when_fooled", "--eval_attacks=pgd"],
-    "random_start": ["--random_start"],
-    "predicted_labels": ["--attack_labels=predicted"],
+    "rfgsm": ["--attack=rfgsm", "--attack.random_share=0.3", "--eval.random_share=0.3"],
+    "mim_l2": [
+        "--attack=mim",
+        *(
+            f"--{group}.{name}"
+            for group in ("attack", "eval")
+            for name in ("norm=l2", "decay=0.5", "epsilon=0.5", "step_size=0.2")
+        ),
+    ],
+    "stop": ["--attack.stop_when_fooled", "--eval.stop_when_fooled", "--eval_attacks=pgd"],
+    "random_start": ["--attack.random_start", "--eval.random_start"],
+    "predicted_labels": ["--attack.attack_labels=predicted", "--eval.attack_labels=predicted"],
     "objective": ["--clean_weight=0.1", "--label_smoothing=0.1"],
     "sgd": ["--optimizer=sgd"],
     "adamw": ["--optimizer=adamw", "--weight_decay=0.1"],

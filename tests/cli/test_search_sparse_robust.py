@@ -10,13 +10,17 @@ from matplotlib import image
 from study_cells import cell, sweep, write_report
 
 from experiments import report
-from experiments.evaluations.follow_up import evaluation
+from experiments.evaluations.follow_up import stored_evaluation
 from experiments.reports import published
 from robust_sparse_tf.procedures import CheckpointStore
 
 STUDY = "search_sparse_robust"
 DENSITIES = [1.0, 0.513, 0.3, 0.169]
-PUBLISHED = {"attack_labels": "predicted", "label_smoothing": 0.1, "random_start": True}
+PUBLISHED = {
+    "attack.attack_labels": "predicted",
+    "label_smoothing": 0.1,
+    "attack.random_start": True,
+}
 
 
 def ticket(folder, attack="fgsm", *, base=0.9, densities=DENSITIES, every=10, **given):
@@ -181,12 +185,14 @@ def test_strategies_stand_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "unlike", [{"attack_labels": "true"}, {"label_smoothing": 0.0}, {"random_start": False}]
+    "unlike",
+    [{"attack.attack_labels": "true"}, {"label_smoothing": 0.0}, {"attack.random_start": False}],
 )
 def test_cells_unlike_the_published_are_no_trials_of_the_others(unlike, tmp_path):
     cells = [ticket(tmp_path), ticket(tmp_path, base=0.8, seed=1, **unlike)]
     text = write_report(str(sweep(tmp_path, STUDY, cells)))
     ((name, value),) = unlike.items()
+    name = name.removeprefix("attack.")
     published, changed = json.loads((tmp_path / "report.json").read_text())["study"]["tables"]
     assert published["unlike_published"] == []
     assert changed["unlike_published"] == [f"{name}={value}"]
@@ -218,7 +224,7 @@ def test_stronger_attacks_stand_side_by_side(tmp_path):
 
 
 def _attacked(place, text, attack, left):
-    (path,) = evaluation(text).files(str(place))
+    (path,) = stored_evaluation(text).files(str(place))
     base = dict(norm="linf", distance=1, seconds=2)
     found = [
         dict(base, attack="clean", epsilon=None, accuracy=0.95),

@@ -253,7 +253,7 @@ def test_a_sweep_in_full(tmp_path):
     argv += ["--batch_size=32", "--prune_rounding=down", f"--study={STUDY}"]
     argv += ["--grid=model=binary_linear,classes=1+7", "--grid=model=mlp,activity_l1=0,0.01"]
     argv += ["--measure=--measures=r_inf,deepfool,bounds,activation_sparsity"]
-    argv += ["--evaluate=--attacks=quick --epsilons=0.1 --rounds=0,2 --examples=20"]
+    argv += ["--evaluate=--attacks=quick --epsilons=0.1 --at_rounds=0,2 --examples=20"]
     done = subprocess.run(
         [sys.executable, "-m", "experiments.sweep", *argv, f"--output_dir={tmp_path}"],
         cwd=FLAGFILES.parents[2],

@@ -34,7 +34,7 @@ def test_finished_cells_are_attacked_once(call_sweep, made_up, tmp_path):
 
 def test_finished_cells_are_measured_once(call_sweep, made_up):
     grid = "--grid=strategy=original,random,continued"
-    texts = ["--measures=r_inf", "--measures=deepfool --rounds=1"]
+    texts = ["--measures=r_inf", "--measures=deepfool --at_rounds=1"]
     asked = [f"--measure={text}" for text in texts]
     code, out, err = call_sweep(grid, *asked)
     assert (code, err) == (0, "")
@@ -60,7 +60,10 @@ def test_finished_cells_are_measured_once(call_sweep, made_up):
 
 
 def test_rounds_that_a_cell_does_not_have_are_left_out(call_sweep, made_up):
-    asked = ["--measure=--measures=r_inf --rounds=0,2", "--evaluate=--attacks=fgsm --rounds=2"]
+    asked = [
+        "--measure=--measures=r_inf --at_rounds=0,2",
+        "--evaluate=--attacks=fgsm --at_rounds=2",
+    ]
     grid = "--grid=method=dense,lottery,strategy=continued,rounds=2,3"
     code, out, err = call_sweep(grid, *asked)
     assert (code, err) == (0, "")
@@ -68,12 +71,12 @@ def test_rounds_that_a_cell_does_not_have_are_left_out(call_sweep, made_up):
     for command in made_up.measured:
         options = measure_options.parse(command)
         flags = json.loads(Path(options.model, "results.json").read_text())["flags"]
-        found[flags.get("method", "lottery"), flags["rounds"]] = options.rounds
+        found[flags.get("method", "lottery"), flags["rounds"]] = options.at_rounds
     assert found == {("dense", 2): ["0"], ("dense", 3): ["0"], ("lottery", 2): ["0"]} | {
         ("lottery", 3): ["0", "2"]
     }
     (only,) = made_up.evaluated
-    assert attack_options.parse(only).rounds == ["2"]
+    assert attack_options.parse(only).at_rounds == ["2"]
 
 
 def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):
@@ -108,7 +111,7 @@ def test_refuses_evaluations(call_sweep, made_up, text, words):
         ("--measures=speed", "must be one of r_inf"),
         ("--model=runs/x", "measure=--model=runs/x: must not say --model"),
         ("--measures='", "measure=--measures=': cannot be read"),
-        ("--rounds=a", "rounds=a: must be whole numbers"),
+        ("--at_rounds=a", "at_rounds=a: must be whole numbers"),
     ],
 )
 def test_refuses_measurements(call_sweep, made_up, text, words):

@@ -260,7 +260,7 @@ def test_loss_that_is_not_finite_in_a_later_round(compiled, digits, tmp_path):
         (dict(iterations=0), "iterations=0: must be at least 1"),
         (dict(evaluate_every=0), "evaluate_every=0: must be at least 1"),
         (dict(rewind_step=-1), "rewind_step=-1: must be at least 0"),
-        (dict(dense_iterations=-1), "dense_iterations=-1: must be at least 0"),
+        (dict(dense_iterations=-1), "dense_iterations=-1: must be at least 1"),
         (dict(rewind_step=6, iterations=5), "rewind_step=6: must be at most 5, the first round's"),
         (dict(rewind_step=6, iterations=9, dense_iterations=5), "must be at most 5, the first"),
         (dict(rewind_step=1, rewind_to="trained_dense"), "rewind_step=1: must be 0 with"),

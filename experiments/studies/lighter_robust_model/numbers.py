@@ -152,7 +152,7 @@ def tickets(cells: Sequence[Cell], known: Published) -> list[Ticket]:
 def step_size(cell: Cell) -> float:
     """The length of a step of PGD, whether it was given or is its default."""
     names = ("epsilon", "step_size", "steps")
-    attack: PGD = make(PGD, {name: cell.flag(name) for name in names})
+    attack: PGD = make(PGD, {name: cell.flag(f"attack.{name}") for name in names})
     return attack.step_length
 
 

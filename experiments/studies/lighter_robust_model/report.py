@@ -78,7 +78,7 @@ def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> lis
         trained.setdefault(own, []).append(f"{model}{scale}")
     words = [f"{', '.join(dict.fromkeys(nets))}: {own}" for own, nets in trained.items()]
     batch = " and ".join(f"{size:,}" for size in values_of(cells, "batch_size"))
-    pairs = dict.fromkeys((cell.flag("steps"), numbers.step_size(cell)) for cell in cells)
+    pairs = dict.fromkeys((cell.flag("attack.steps"), numbers.step_size(cell)) for cell in cells)
     attack = " or ".join(f"{steps} steps of {size:g}" for steps, size in pairs)
     return [
         f"Iterations of batch {batch}: {'; '.join(words)}. PGD, in training and in tests, takes "

@@ -15,13 +15,17 @@ ITERATIONS = (25_020, 30_000)
 """Both are candidates for what the study calls iteration 30,000: its evaluations are half an epoch
 of 834 steps apart and counted as 500."""
 
-_PUBLISHED = {"attack_labels": "predicted", "label_smoothing": 0.1, "random_start": True}
+_PUBLISHED = {
+    "attack.attack_labels": "predicted",
+    "label_smoothing": 0.1,
+    "attack.random_start": True,
+}
 
 
 def unlike_published(cell: Cell) -> tuple[str, ...]:
     """Such as ("label_smoothing=0.0",); () for a cell with all details of the published code."""
     return tuple(
-        f"{name}={cell.flag(name)}"
+        f"{name.removeprefix('attack.')}={cell.flag(name)}"
         for name, published in _PUBLISHED.items()
         if cell.flag(name) != published
     )

@@ -49,8 +49,13 @@ class Dynamic(Targeted, Scheduled):
     decay_power: float = option(3.0, "power of the polynomial decay", above=0)
     update_interval: int = option(100, "steps between updates", unit="steps", minimum=1)
     start_step: int = option(0, "first step at which masks may change", unit="steps", minimum=0)
-    stop_step: int = option(
-        0, "step from which masks stay as they are (0: none)", unit="steps", minimum=0
+    stop_step: int | None = option(
+        None,
+        "step from which masks stay as they are",
+        unit="steps",
+        minimum=0,  # which files of old models have for None
+        kind=int,
+        shown="none",
     )
     grow_std: float = option(
         0.0, "standard deviation of grown weights (0: they start at zero)", minimum=0

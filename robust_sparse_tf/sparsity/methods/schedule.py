@@ -12,15 +12,17 @@ with epy.lazy_imports():
 DECAYS = ("constant", "cosine", "polynomial")
 
 
-def is_due(step: tf.Tensor, *, start: int, stop: int, interval: int) -> tf.Tensor:
-    """Whether a step is one of start, start + interval, ... before stop (0: no stop); never 0."""
+def is_due(step: tf.Tensor, *, start: int, stop: int | None, interval: int) -> tf.Tensor:
+    """Whether a step is one of start, start + interval, ... before any stop; never 0."""
     inside = (step > 0) & (step >= start)
     if stop:
         inside &= step < stop
     return inside & tf.equal((step - start) % interval, 0)
 
 
-def decayed(value: float, decay: str, step: tf.Tensor, *, stop: int, power: float) -> tf.Tensor:
+def decayed(
+    value: float, decay: str, step: tf.Tensor, *, stop: int | None, power: float
+) -> tf.Tensor:
     """A fraction that falls from `value` at step 0 to 0 at `stop`; constant without a stop.
 
     "Rigging the Lottery" (Evci et al., 2020), equation 1, for "cosine"; "polynomial" is

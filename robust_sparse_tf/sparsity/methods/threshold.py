@@ -25,8 +25,13 @@ class Threshold(Pruner):
     """
 
     gamma: float = option(0.0, "least magnitude of a weight that stays", minimum=0)
-    solve_density: float = option(
-        0.0, "density for which gamma is solved (0: gamma is given)", minimum=0, maximum=1
+    solve_density: float | None = option(
+        None,
+        "density for which gamma is solved",
+        minimum=0,  # which files of old models have for None
+        maximum=1,
+        kind=float,
+        shown="gamma is given",
     )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,55 @@
+"""Settings of the attacks of training and of evaluation: two groups of flags, of the same names."""
+
+import copy
+import dataclasses
+from types import MappingProxyType
+from typing import Any
+
+from robust_sparse_tf.attacks import BY_NAME, MIM, PGD, RFGSM, Ascent
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import make as make_options
+
+GROUPS = {
+    "attack": "Of the attack in training, --attack",
+    "eval": "Of each attack in evaluation, --eval_attacks",
+}
+NAMES = tuple(name for name, attack in BY_NAME.items() if issubclass(attack, Ascent))
+# The options that most attacks share are shown as PGD's.
+_TOGETHER: list[type] = [PGD, RFGSM, MIM, *(BY_NAME[name] for name in NAMES)]
+# Images are in [0, 1] whatever the data set, training has no targets, and it makes one attempt.
+_NOT_FLAGS = {
+    "attack": ("low", "high", "targeted", "restarts"),
+    "eval": ("low", "high", "targeted"),
+}
+
+
+def fields(group: str) -> list[dataclasses.Field]:
+    """The options of attacks as flags such as `eval.steps`; group is a key of `GROUPS`."""
+    found: dict[str, dataclasses.Field] = {}
+    for attack in _TOGETHER:
+        for field in dataclasses.fields(attack):
+            if field.name not in _NOT_FLAGS[group]:
+                found.setdefault(field.name, _flag(group, field))
+    return list(found.values())
+
+
+def make(group: str, name: str, values: dict[str, Any]) -> Ascent:
+    """An attack by its name, with the settings of a group.
+
+    Raises:
+        InputError: for a setting that the attack does not allow.
+    """
+    start = f"{group}."
+    own = {key.removeprefix(start): each for key, each in values.items() if key.startswith(start)}
+    try:
+        return make_options(BY_NAME[name], own)
+    except InputError as error:
+        raise InputError(f"{start}{error}") from error
+
+
+def _flag(group: str, field: dataclasses.Field) -> dataclasses.Field:
+    same = copy.copy(field)
+    same.name = f"{group}.{field.name}"
+    if field.name == "norm":
+        same.metadata = MappingProxyType({**field.metadata, "choices": PGD.allowed_norms})
+    return same

@@ -1,0 +1,53 @@
+"""Flags as they were called before attacks of training and of evaluation had their own."""
+
+from typing import Any
+
+from experiments.runs import attack_flags
+
+_SHARED = tuple(field.name.removeprefix("attack.") for field in attack_flags.fields("attack"))
+# What stood for None.
+_NONE = {
+    "branches": 0,
+    "continue_from": "",
+    "data_dir": "",
+    "dense_iterations": 0,
+    "intra_op_threads": 0,
+    "learning_rate_schedule": "",
+    "solve_density": 0,
+    "test_size": 0,
+    "validation_size": -1,
+}
+
+
+def renamed(stored: dict[str, Any]) -> dict[str, Any]:
+    """The flags that a run of any age stored, by the names and values of today."""
+    found: dict[str, Any] = {}
+    for name, value in dict(stored).items():
+        if name in _SHARED:
+            found |= {f"{group}.{name}": value for group in attack_flags.GROUPS}
+        elif name == "restarts":
+            found["eval.restarts"] = value
+        elif name == "steps_per_execution" and value == 0:
+            found[name] = 50
+        else:
+            found[name] = None if name in _NONE and value == _NONE[name] else value
+    return found
+
+
+def identity(different: dict[str, Any]) -> dict[str, Any]:
+    """The flags that make a run what it is, as its name has always been made of them.
+
+    A setting that the attacks of training and of evaluation have in common goes by its old name.
+
+    Args:
+        different: the flags that differ from their defaults.
+    """
+    found = dict(different)
+    for name in _SHARED:
+        both = [f"{group}.{name}" for group in attack_flags.GROUPS]
+        if all(each in found for each in both) and found[both[0]] == found[both[1]]:
+            found[name] = found.pop(both[0])
+            del found[both[1]]
+    if "eval.restarts" in found:
+        found["restarts"] = found.pop("eval.restarts")
+    return found

@@ -21,7 +21,7 @@ class EvaluateOptions:
     model: str | None = option(
         None, "a run's directory, a SavedModel, a .keras or a .tflite file", kind=str, shown="none"
     )
-    at_rounds: list = option(
+    at_rounds: list[str] = option(
         [],
         "numbers of a run's rounds, separated by commas, whose networks are attacked",
         shown="the last",
@@ -45,12 +45,12 @@ class EvaluateOptions:
         kind=str,
         shown="the variable RST_DATA_DIR, else TFDS's own",
     )
-    attacks: list = option(
+    attacks: list[str] = option(
         ["standard"],
         "an ensemble, or attacks separated by commas",
         choices=(*ensembles.NAMES, *attacks.BY_NAME),
     )
-    epsilons: list = option(["0.3"], "radii, separated by commas, in units of the input")
+    epsilons: list[str] = option(["0.3"], "radii, separated by commas, in units of the input")
     norm: str = option("linf", "norm of the ball", choices=norms.NAMES)
     examples: int = option(1000, "test images (0: all)", unit="images", minimum=0)
     attack_batch_size: int = option(

@@ -17,12 +17,12 @@ class MeasureOptions:
     model: str | None = option(
         None, "a run's directory, with the networks of its rounds", kind=str, shown="none"
     )
-    at_rounds: list = option(
+    at_rounds: list[str] = option(
         [],
         "numbers of a run's rounds, separated by commas, whose networks are measured",
         shown="all",
     )
-    measures: list = option(
+    measures: list[str] = option(
         ["r_inf", "deepfool", "activation_sparsity"],
         "what is measured, separated by commas",
         choices=(

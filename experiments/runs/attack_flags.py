@@ -23,9 +23,9 @@ _NOT_FLAGS = {
 }
 
 
-def fields(group: str) -> list[dataclasses.Field]:
+def fields(group: str) -> list[dataclasses.Field[Any]]:
     """The options of attacks as flags such as `eval.steps`; group is a key of `GROUPS`."""
-    found: dict[str, dataclasses.Field] = {}
+    found: dict[str, dataclasses.Field[Any]] = {}
     for attack in _TOGETHER:
         for field in dataclasses.fields(attack):
             if field.name not in _NOT_FLAGS[group]:
@@ -47,7 +47,7 @@ def make(group: str, name: str, values: dict[str, Any]) -> Ascent:
         raise InputError(f"{start}{error}") from error
 
 
-def _flag(group: str, field: dataclasses.Field) -> dataclasses.Field:
+def _flag(group: str, field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
     same = copy.copy(field)
     same.name = f"{group}.{field.name}"
     if field.name == "norm":

@@ -29,7 +29,7 @@ class RunOptions:
         1.0, "multiplies the channels and hidden units of networks that have a width", above=0
     )
     attack: str = option("pgd", "attack in training", choices=("none", *attack_flags.NAMES))
-    eval_attacks: list = option(
+    eval_attacks: list[str] = option(
         ["pgd"], "attacks in evaluation, separated by commas", choices=attack_flags.NAMES
     )
     epsilon_std: float = option(
@@ -109,16 +109,16 @@ GROUPS: tuple[type, ...] = (
 )
 
 
-def fields() -> list[dataclasses.Field]:
+def fields() -> list[dataclasses.Field[Any]]:
     """The fields that are flags: group by group, then those of attacks and of the methods."""
     found = {field.name: field for group in GROUPS for field in dataclasses.fields(group)}
     of_attacks = [field for group in attack_flags.GROUPS for field in attack_flags.fields(group)]
     return [*found.values(), *of_attacks, *_method_fields(set(found))]
 
 
-def _method_fields(taken: set[str]) -> list[dataclasses.Field]:
+def _method_fields(taken: set[str]) -> list[dataclasses.Field[Any]]:
     """The options of all methods; None, their default as flags, is the method's own default."""
-    found: dict[str, dataclasses.Field] = {}
+    found: dict[str, dataclasses.Field[Any]] = {}
     for method in METHODS.values():
         for field in dataclasses.fields(method):
             if field.name not in taken and field.name not in found:
@@ -126,7 +126,7 @@ def _method_fields(taken: set[str]) -> list[dataclasses.Field]:
     return list(found.values())
 
 
-def _optional(field: dataclasses.Field) -> dataclasses.Field:
+def _optional(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
     same = copy.copy(field)
     same.default, same.default_factory = None, dataclasses.MISSING
     return same

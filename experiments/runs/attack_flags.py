@@ -33,6 +33,13 @@ def fields(group: str) -> list[dataclasses.Field[Any]]:
     return list(found.values())
 
 
+def has(attack: str, setting: str) -> bool:
+    """Whether an attack, by its name, has a setting; an unknown name has none."""
+    return attack in BY_NAME and any(
+        field.name == setting for field in dataclasses.fields(BY_NAME[attack])
+    )
+
+
 def make(group: str, name: str, values: dict[str, Any]) -> Ascent:
     """An attack by its name, with the settings of a group.
 

@@ -57,6 +57,18 @@ def exists(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, _FILE))
 
 
+def is_old(folder: str) -> bool:
+    """Whether a run was made before the attacks of training and of tests had their own flags.
+
+    Raises:
+        ValueError: for a file that is no JSON.
+    """
+    if not exists(folder):
+        return False
+    with open(os.path.join(folder, _FILE)) as file:
+        return "step_size" in json.load(file).get("flags", {})
+
+
 def read(folder: str) -> Config:
     """The configuration in a run's directory, its flags by the names of today.
 

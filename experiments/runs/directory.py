@@ -96,7 +96,7 @@ class RunDirectory:
 def run_name(values: Values) -> str:
     """A readable prefix and a hash of the flags that differ from the defaults."""
     kind = kind_of(values)
-    return f"{values['dataset']}-{values['attack']}-{kind}-{digest(identity(different(values)))}"
+    return f"{values['dataset']}-{values['attack']}-{kind}-{digest(identity(values))}"
 
 
 def finished(folder: str, name: str) -> results.RunResults | None:

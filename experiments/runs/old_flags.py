@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.runs import attack_flags
+from experiments.runs.options import different
 
 _SHARED = tuple(field.name.removeprefix("attack.") for field in attack_flags.fields("attack"))
 # What stood for None.
@@ -17,6 +18,8 @@ _NONE = {
     "test_size": 0,
     "validation_size": -1,
 }
+# The step of attacks where none was given; it is 2.5 x epsilon / steps today.
+_STEP_SIZE = 0.05
 
 
 def renamed(stored: dict[str, Any]) -> dict[str, Any]:
@@ -34,15 +37,28 @@ def renamed(stored: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def identity(different: dict[str, Any]) -> dict[str, Any]:
+def with_step_size(stored: dict[str, Any]) -> dict[str, Any]:
+    """The flags that differ from their defaults, of a run made when the step was `_STEP_SIZE`."""
+    return {f"{group}.step_size": _STEP_SIZE for group in attack_flags.GROUPS} | stored
+
+
+def identity(values: dict[str, Any]) -> dict[str, Any]:
     """The flags that make a run what it is, as its name has always been made of them.
 
-    A setting that the attacks of training and of evaluation have in common goes by its old name.
+    These are the flags that differ from their defaults, and the step where it differs from the
+    default it once had. A setting that the attacks of training and of evaluation have in common
+    goes by its old name.
 
     Args:
-        different: the flags that differ from their defaults.
+        values: all flags of a run.
     """
-    found = dict(different)
+    found = different(values)
+    for group, attacks in {"attack": [values["attack"]], "eval": values["eval_attacks"]}.items():
+        name = f"{group}.step_size"
+        if values[name] == _STEP_SIZE:
+            del found[name]
+        elif values[name] is None and any(attack_flags.has(each, "step_size") for each in attacks):
+            found[name] = None
     for name in _SHARED:
         both = [f"{group}.{name}" for group in attack_flags.GROUPS]
         if all(each in found for each in both) and found[both[0]] == found[both[1]]:

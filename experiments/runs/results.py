@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, TypedDict
 
 from experiments.cli.values import Values
-from experiments.runs.old_flags import renamed
+from experiments.runs import config
+from experiments.runs.old_flags import renamed, with_step_size
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.texts import markdown_table, percent
@@ -80,6 +81,8 @@ def read(folder: str) -> RunResults | None:
         if not {"name", "flags", "rounds"} <= found.keys():
             raise ValueError("name, flags or rounds are missing")
         found["flags"] = renamed(found["flags"])
+        if config.is_old(folder):
+            found["flags"] = with_step_size(found["flags"])
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: holds no results of a run") from error
     return found

@@ -72,7 +72,7 @@ class Sweep:
             warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
             for values in self.cells:
                 TrainingRun(values)
-        name = f"sweep-{base['dataset']}-{digest([identity(flags.different(base)), grids])}"
+        name = f"sweep-{base['dataset']}-{digest([identity(base), grids])}"
         self.folder = os.path.join(base["output_dir"], name)
         words = [word for word in argv[1:] if not word.startswith(_PLACES)]
         self._command = shlex.join(["python", "-m", "experiments.sweep", *words])

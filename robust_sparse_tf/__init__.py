@@ -1,4 +1,10 @@
-"""Sparse, adversarially robust networks in tf_keras."""
+"""Sparse, adversarially robust networks in tf_keras.
+
+The names are imported at their first use where `RST_LIGHT_IMPORT` is set, as commands do to start
+quickly; else Keras must know at once the classes that stored models name.
+"""
+
+import os
 
 from etils import epy
 
@@ -20,6 +26,9 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.evaluation import evaluate
     from robust_sparse_tf.sparsity import sparsify, strip
     from robust_sparse_tf.training import AdversarialModel, callbacks, objectives
+
+if not os.environ.get("RST_LIGHT_IMPORT"):
+    from robust_sparse_tf import keras_classes as keras_classes
 
 __all__ = [
     "AdversarialModel",

@@ -17,6 +17,7 @@ LIBRARY = [
     "evaluation",
     "procedures",
     "export",
+    "keras_classes",
 ]
 EXPERIMENTS = ["cli", "runs", "evaluations", "sweeps", "reports", "studies"]
 COMMANDS = ["run", "evaluate", "measure", "report", "chain", "sweep"]

@@ -35,5 +35,5 @@ def load_tensorflow() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr():
-        for name in ("tensorflow", "tf_keras", "tensorflow_model_optimization"):
-            importlib.import_module(name)
+        importlib.import_module("tensorflow")
+        importlib.import_module("robust_sparse_tf.keras_classes")

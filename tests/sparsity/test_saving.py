@@ -1,5 +1,9 @@
 """What is stored of a sparse model, and loaded again."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -103,3 +107,20 @@ def test_uncompiled_models_and_unknown_methods(tmp_path):
     config["method"]["class_name"] = "Mine"
     with pytest.raises(InputError, match="^method Mine: is not known; import its module"):
         SparseModel.from_config(config)
+
+
+def test_files_load_where_the_library_is_just_imported(tmp_path):
+    model = compiled(sparsify(sequential(), Magnitude(density=0.5)), keras.optimizers.SGD())
+    names = ["model.keras", "model.h5", "model"]
+    for name in names:
+        model.save(tmp_path / name)
+    code = (
+        "import robust_sparse_tf, tf_keras\n"
+        f"for name in {names}: print(type(tf_keras.models.load_model(name)).__module__)"
+    )
+    paths = [os.path.dirname(os.path.dirname(os.path.dirname(__file__)))]
+    env = {name: value for name, value in os.environ.items() if name != "RST_LIGHT_IMPORT"}
+    env["PYTHONPATH"] = os.pathsep.join(paths)
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [SparseModel.__module__] * len(names)

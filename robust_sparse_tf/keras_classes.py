@@ -1,0 +1,7 @@
+"""Makes the classes that files of models name known to Keras, by importing them."""
+
+from robust_sparse_tf.models import layers
+from robust_sparse_tf.sparsity import sparse_model
+from robust_sparse_tf.training import inverse_decay
+
+__all__ = ["inverse_decay", "layers", "sparse_model"]

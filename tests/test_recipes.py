@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 RUN = ["--dataset=digits", "--method=smallest", "--density=0.4", "--attack=short_step"]
-RUN += ["--part=0.3", "--eval_attacks=short_step", "--iterations=4", "--evaluate_every=2"]
+RUN += ["--attack.part=0.3", "--eval_attacks=short_step", "--iterations=4", "--evaluate_every=2"]
 RUN += ["--branches=1", "--steps_per_execution=1", "--output_dir=runs"]
 EVALUATE = ["--attacks=short_step", "--epsilons=0.1", "--examples=40"]
 EVALUATE += ["--check_masking=false"]
@@ -80,7 +80,7 @@ def results(folder: Path) -> dict:
 def test_method_trains(followed):
     """To its density, and under the new attack, whose own option is a flag."""
     found = results(followed)
-    assert found["flags"]["method"] == "smallest" and found["flags"]["part"] == 0.3
+    assert found["flags"]["method"] == "smallest" and found["flags"]["attack.part"] == 0.3
     (entry,) = found["rounds"]
     assert entry["density"] == pytest.approx(0.4, abs=1e-3)
     assert set(entry["test"]["robust_accuracy"]) == {"short_step"}

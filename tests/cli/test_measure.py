@@ -145,7 +145,7 @@ def test_what_an_attack_did_not_find_is_told(tmp_path, call):
 
 
 def test_command_measures_a_real_run(base, call):
-    asked = ["--rounds=1", "--measures=r_inf,activation_sparsity", "--seed=3"]
+    asked = ["--at_rounds=1", "--measures=r_inf,activation_sparsity", "--seed=3"]
     code, out, err = call(f"--model={base.path}", *asked)
     assert (code, err) == (0, "")
     (found,) = read(out)
@@ -163,7 +163,7 @@ def test_command_measures_a_real_run(base, call):
     [
         ([], "model: must be given"),
         (["--model=no/such/run"], "model=no/such/run: holds no network of a round"),
-        (["--model={run}", "--rounds=7"], "rounds/7/model.keras: does not exist"),
+        (["--model={run}", "--at_rounds=7"], "rounds/7/model.keras: does not exist"),
         (["--model={run}", "--at_rounds=a"], "at_rounds=a: must be whole numbers from 0"),
         (["--model={run}", "--measures=speed"], "measures=['speed']: must be one of r_inf"),
         (["--model={run}", "--r_inf_epsilon=0"], "r_inf_epsilon=0.0: must be above 0"),

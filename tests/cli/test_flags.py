@@ -140,7 +140,10 @@ def test_name_is_that_of_other_processes(cli):
 
 def test_name_stays_the_same_for_good():
     """So that runs are found again by later versions; a new flag's default must not change it."""
-    assert run_name(parse()) == "digits-pgd-original-44136fa3"
+    assert run_name(parse()) == "digits-pgd-original-67e6a15d"
+    # Once the default step.
+    steps = ["--attack.step_size=0.05", "--eval.step_size=0.05"]
+    assert run_name(parse(*steps)) == "digits-pgd-original-44136fa3"
 
 
 def test_flagfile(tmp_path):

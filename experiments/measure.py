@@ -38,7 +38,7 @@ def _measure(argv: list[str]) -> int:
     if not found:
         raise InputError(f"model={options.model}: holds no network of a round (rounds/N)")
     load_tensorflow()
-    test = loading.images(options.model, "", options.data_dir, options.examples)
+    test = loading.images(options.model, None, options.data_dir, options.examples)
     for path in found:
         if not os.path.exists(path):
             stored.write_measures(path, measuring.of_round(os.path.dirname(path), test, options))

@@ -5,6 +5,7 @@ import os
 
 from experiments.cli import flags
 from experiments.cli.digest import digest
+from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
@@ -72,6 +73,7 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        check_rounds(self.at_rounds)
 
 
 def parse(argv: list[str]) -> EvaluateOptions:
@@ -84,13 +86,7 @@ def parse(argv: list[str]) -> EvaluateOptions:
 
 
 def targets(model: str, options: EvaluateOptions) -> list[str]:
-    """What is attacked: the model, or the networks of rounds of its run.
-
-    Raises:
-        InputError: for what is no round's number.
-    """
-    if not all(word.isdecimal() for word in options.at_rounds):
-        raise InputError(f"at_rounds={','.join(options.at_rounds)}: must be whole numbers from 0")
+    """What is attacked: the model, or the networks of rounds of its run."""
     rounds = [os.path.join(model, "rounds", str(int(word))) for word in options.at_rounds]
     return rounds or [model]
 

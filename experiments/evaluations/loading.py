@@ -2,21 +2,17 @@
 
 import functools
 import os
-from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter
 
-# Files name layers and models of these, which tf_keras knows once they are imported.
-import robust_sparse_tf.models.layers
-import robust_sparse_tf.sparsity.sparse_model  # noqa: F401
+import robust_sparse_tf.keras_classes  # noqa: F401
 from experiments.cli.values import Values
 from experiments.runs import config
 from robust_sparse_tf import data, export
+from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
-
-Logits = Callable[[tf.Tensor], tf.Tensor]
 
 
 def load(path: str) -> Logits:

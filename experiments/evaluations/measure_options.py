@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.cli import flags
 from experiments.cli.digest import digest
-from robust_sparse_tf.errors import InputError
+from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf.options import check, option
 
 
@@ -61,8 +61,7 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        if not all(word.isdecimal() for word in self.at_rounds):
-            raise InputError(f"at_rounds={','.join(self.at_rounds)}: must be whole numbers from 0")
+        check_rounds(self.at_rounds)
 
 
 def parse(argv: list[str]) -> MeasureOptions:

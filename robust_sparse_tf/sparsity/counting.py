@@ -23,9 +23,7 @@ _Counts: TypeAlias = Literal[
 ]
 
 
-class LayerStatistics(TypedDict):
-    """Measures of one masked weight; `statistics` says what each is."""
-
+class _Measures(TypedDict):
     density: float
     active: int
     size: int
@@ -35,23 +33,19 @@ class LayerStatistics(TypedDict):
     no_output: int
     dense_bytes: int
     bytes: int
+
+
+class LayerStatistics(_Measures):
+    """Measures of one masked weight; `statistics` says what each is."""
+
     encoding: str
 
 
-class Statistics(TypedDict):
+class Statistics(_Measures):
     """Measures of a model: of all masked weights, of the whole network, and weight by weight."""
 
-    density: float
-    active: int
-    size: int
-    changed: int
-    exploration: float
-    no_input: int
-    no_output: int
     flops: float | None
     multiply_accumulates: int | None
-    dense_bytes: int
-    bytes: int
     layers: dict[str, LayerStatistics]
 
 

@@ -97,6 +97,7 @@ def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):
         ("--nosuch=1", "nosuch"),
         ("--attacks=zoo", "norm=linf: must be l2"),
         ("--attacks=pgd --epsilons=a", "epsilons=a: must be numbers"),
+        ("--at_rounds=0,a", "at_rounds=0,a: must be whole numbers from 0"),
     ],
 )
 def test_refuses_evaluations(call_sweep, made_up, text, words):

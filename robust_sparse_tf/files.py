@@ -7,8 +7,10 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +58,12 @@ def write_text(path: str, text: str) -> None:
     """Writes a text file; raises as `complete` does."""
     with complete(path) as file:
         file.write(text.encode())
+
+
+def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays as an `.npz` file; raises as `complete` does."""
+    with complete(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def write_figure(figure: Figure, path: str, dpi: int = 100) -> None:

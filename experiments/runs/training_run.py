@@ -25,7 +25,7 @@ from experiments.runs.results import Export, RunResults
 from robust_sparse_tf import attacks, data, evaluation, export, files, models, sparsity, training
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
-from robust_sparse_tf.procedures import CheckpointStore, write_npz
+from robust_sparse_tf.procedures import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record
 from robust_sparse_tf.training import Mixed, OptimizerOptions, devices
 
@@ -270,7 +270,7 @@ def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -
         name: mask.numpy().astype(bool)
         for name, _, mask, *_ in sparsity.masked_weights(model.network)
     }
-    write_npz(os.path.join(folder, "masks.npz"), masks)
+    files.write_npz(os.path.join(folder, "masks.npz"), masks)
 
 
 def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) -> Export:

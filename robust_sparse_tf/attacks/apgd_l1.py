@@ -36,7 +36,7 @@ def project(x: tf.Tensor, adversarial: tf.Tensor, ball: Ball) -> tf.Tensor:
     Returns:
         float32, shaped as x.
     """
-    difference = tf.reshape(adversarial - x, [tf.shape(x)[0], -1])
+    difference = norms.flat(adversarial - x)
     flat = tf.reshape(x, tf.shape(difference))
     size = tf.abs(difference)
     room = tf.where(difference > 0, ball.high - flat, flat - ball.low)
@@ -98,7 +98,7 @@ class Sparse:
         """Fewer entries: back to the best iterate and long steps; otherwise shorter ones."""
         due = (climb.number > 0) & (climb.number % self.every == 0)
         change = climb.best.x - climb.x
-        changed = tf.math.count_nonzero(tf.reshape(change, [tf.shape(change)[0], -1]), axis=1)
+        changed = tf.math.count_nonzero(norms.flat(change), axis=1)
         entries = tf.maximum(tf.floor(tf.cast(changed, tf.float32) / 1.5), 1.0)
         sparser = due & (entries <= 0.95 * pace.entries)
         whole = self.ball.epsilon
@@ -109,7 +109,7 @@ class Sparse:
     def move(self, pace: Pace, climb: Climb, gradient: tf.Tensor) -> tf.Tensor:
         """A step of equal size in the signs of the largest entries."""
         x = climb.x
-        flat = tf.reshape(gradient, [tf.shape(x)[0], -1])
+        flat = norms.flat(gradient)
         ordered = tf.sort(tf.abs(flat), axis=1, direction="DESCENDING")
         last = tf.cast(pace.entries, tf.int32) - 1
         least = tf.gather(ordered, last[:, None], axis=1, batch_dims=1)

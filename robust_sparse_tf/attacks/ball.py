@@ -14,8 +14,29 @@ with epy.lazy_imports():
     import tensorflow as tf
 
 
+class Ranged:
+    """What keeps to the range of inputs: `low`, their least value, to `high`, their largest."""
+
+    low: float
+    high: float
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and largest value of an input."""
+        return self.low, self.high
+
+    def clip(self, x: tf.Tensor) -> tf.Tensor:
+        """Inputs, float32 of any shape, with entries from low to high."""
+        return tf.clip_by_value(x, self.low, self.high)
+
+    def check_range(self) -> None:
+        """Raises `InputError` for an empty range."""
+        if not self.low < self.high:
+            raise InputError(f"high={self.high}: must be above low={self.low}")
+
+
 @dataclasses.dataclass(frozen=True)
-class Ball:
+class Ball(Ranged):
     """All inputs within distance epsilon of x in a norm, and with entries from low to high.
 
     "Towards Deep Learning Models Resistant to Adversarial Attacks" (Madry et al., 2018), section 2.
@@ -43,20 +64,11 @@ class Ball:
         # Written so that NaN, which compares false with everything, is refused.
         if isinstance(self.epsilon, int | float) and not self.epsilon >= 0:
             raise InputError(f"epsilon={self.epsilon}: must be at least 0")
-        check_range(self.low, self.high)
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Least and largest value of an input."""
-        return self.low, self.high
+        self.check_range()
 
     def at(self, epsilon: float | tf.Tensor) -> Ball:
         """The same with another radius."""
         return dataclasses.replace(self, epsilon=epsilon)
-
-    def clip(self, x: tf.Tensor) -> tf.Tensor:
-        """Inputs, float32 of any shape, with entries from low to high."""
-        return tf.clip_by_value(x, self.low, self.high)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
         """The nearest point of the ball, then of the range, which lies in the ball, too.
@@ -69,13 +81,3 @@ class Ball:
             float32, shaped as x.
         """
         return self.clip(x + norms.project(adversarial - x, self.norm, self.epsilon))
-
-
-def check_range(low: float, high: float) -> None:
-    """Checks what inputs can be.
-
-    Raises:
-        InputError: for an empty range.
-    """
-    if not low < high:
-        raise InputError(f"high={high}: must be above low={low}")

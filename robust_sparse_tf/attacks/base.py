@@ -11,7 +11,7 @@ from typing import ClassVar, Self, TypeAlias
 from etils import epy
 
 from robust_sparse_tf.attacks import checks, norms
-from robust_sparse_tf.attacks.ball import Ball, check_range
+from robust_sparse_tf.attacks.ball import Ball, Ranged
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.attacks.seeds import Seed
 from robust_sparse_tf.errors import InputError, RunWarning
@@ -25,7 +25,7 @@ Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Attack(abc.ABC):
+class Attack(Ranged, abc.ABC):
     """An attack as a value: `x_adv = attack(model, x, y)`.
 
     Subclasses implement `perturb`, which branches by TensorFlow's operations (`tf.cond`, not `if`):
@@ -47,7 +47,7 @@ class Attack(abc.ABC):
     def __post_init__(self) -> None:
         plain(self)
         check(self)
-        check_range(self.low, self.high)
+        self.check_range()
         if self.targeted and not self.can_target:
             raise InputError(f"targeted=True: {type(self).__name__} has no targeted form")
 
@@ -106,15 +106,6 @@ class Attack(abc.ABC):
     @abc.abstractmethod
     def norm(self) -> str:
         """The norm in which its changes are measured; "linf", "l2" or "l1"."""
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Least and largest value of an input."""
-        return self.low, self.high
-
-    def clip(self, x: tf.Tensor) -> tf.Tensor:
-        """Inputs within the clip range."""
-        return tf.clip_by_value(x, self.low, self.high)
 
     def fools(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Where the attack has what it wants: bool [batch], from logits [batch, classes]."""

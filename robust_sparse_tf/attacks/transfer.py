@@ -21,7 +21,8 @@ class Transfer(Attack):
     "Practical Black-Box Attacks against Machine Learning" (Papernot et al., 2017), section 4.
 
     Args:
-        attack: what is run on each source, untargeted, in its own threat model.
+        attack: what is run on each source, untargeted, in its own threat model,
+            whose range is this one's.
         sources: callables from inputs to logits.
     """
 
@@ -31,6 +32,8 @@ class Transfer(Attack):
     sources: tuple[Logits, ...]
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            object.__setattr__(self, name, getattr(self.attack, name))
         super().__post_init__()
         if not self.sources or self.attack.targeted:
             raise InputError(

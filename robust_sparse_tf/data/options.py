@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from robust_sparse_tf.options import check, option
 
-TFDS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
-NAMES = ("digits", *TFDS_NAMES)
+NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -212,7 +212,7 @@ def _of_attacks(
     if np.mean(stands["widest"]) > _LEAST:
         yield f"unbounded attacks fail: PGD with epsilon {widest:g} leaves {share['widest']}"
     for number, source in enumerate(sources, 1):
-        transfer = Transfer(attack=PGD(**steps), sources=(source,), low=ball.low, high=ball.high)
+        transfer = Transfer(attack=PGD(**steps), sources=(source,))
         transferred = _stands(logits, transfer, x, y, seed)
         if _more(pgd, transferred):
             yield (

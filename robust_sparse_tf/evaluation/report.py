@@ -204,7 +204,7 @@ class Report:
         names += [*over_draws, "mean distance", "queries", "seconds"]
         table = [names]
         for row in self.rows():
-            interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
+            interval = f"{percent(row['low'])} to {percent(row['high'])}"
             distance = "" if row["distance"] is None else f"{row['distance']:.4g} ({row['norm']})"
             cells = [
                 row["attack"],

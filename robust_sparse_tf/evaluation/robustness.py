@@ -60,13 +60,13 @@ def evaluate(
     if draws < 1:
         raise InputError(f"draws={draws}: must be at least 1")
     logits = inputs.as_logits(model)
-    limits = ball.limits if ball else (0.0, 1.0)
-    images, labels = images_and_labels(data, limits)
+    epsilons = [float(epsilon) for epsilon in epsilons]
+    ball = ball or _default_ball(model, attacks, epsilons)
+    images, labels = images_and_labels(data, ball.limits)
     classes = checks.check_model(logits, images)
     checks.check_labels(labels, classes)
     logits, differentiable = inputs.connected(logits, images)
-    epsilons = [float(epsilon) for epsilon in epsilons]
-    turns = _turns(model, attacks, epsilons, ball, classes)
+    turns = _turns(attacks, epsilons, ball, classes)
     runner = Runner(logits, images, labels, batch_size, draws, seed, on_batch)
     drawn = runner.predictions()
     clean = drawn == labels[:, None]
@@ -82,7 +82,7 @@ def evaluate(
         named = {name: attack for _, members in turns for name, attack in members.items()}
         right = mostly(clean)
         warnings += masking.of_noise(named) if noisy else []
-        probed = next((Ball(o.norm, o.epsilon, *limits) for o in outcomes if o.epsilon), None)
+        probed = next((Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None)
         others = [inputs.as_logits(source) for source in sources]
         if probed and right.any():
             warnings += masking.find(logits, images, labels, right, probed, seed, others)
@@ -98,22 +98,24 @@ def evaluate(
 
 
 def _turns(
-    model: Any,
     attacks: str | Mapping[str, Attack],
     epsilons: Sequence[float],
-    ball: Ball | None,
+    ball: Ball,
     classes: int,
 ) -> Turns:
     """(epsilon, attacks that take turns), each pair over all examples that the model has right."""
     if not isinstance(attacks, str):
         return [(epsilon, {name: a}) for name, a, epsilon in _one_by_one(attacks, epsilons)]
-    if ball is None:
-        ball = Ball("linf", epsilons[0]) if epsilons else _trained_ball(model)
     radii = epsilons or [ball.epsilon]
     return [(radius, ensembles.make(attacks, ball.at(radius), classes)) for radius in radii]
 
 
-def _trained_ball(model: Any) -> Ball:
+def _default_ball(
+    model: Any, attacks: str | Mapping[str, Attack], epsilons: Sequence[float]
+) -> Ball:
+    """The threat model where none is given; of attacks by name its range alone counts."""
+    if epsilons or not isinstance(attacks, str):
+        return Ball("linf", epsilons[0] if epsilons else 0.0)
     attack = getattr(model, "attack", None)
     if not isinstance(attack, Ascent):
         raise InputError("epsilons=(): must be given, as the model was not trained at one epsilon")

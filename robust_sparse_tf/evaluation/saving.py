@@ -20,7 +20,6 @@ def save(report: Report, folder: str) -> None:
         "report.json": report.to_json(),
     }
     for name, text in texts.items():
-        with files.complete(os.path.join(folder, name)) as file:
-            file.write(text.encode())
+        files.write_text(os.path.join(folder, name), text)
     draw_accuracy(report, os.path.join(folder, "accuracy.png"))
     draw_images(report, os.path.join(folder, "images.png"))

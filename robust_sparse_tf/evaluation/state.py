@@ -53,6 +53,4 @@ class State:
             return
         for name, value in zip(_NAMES, values, strict=True):
             self._arrays[f"{key}/{name}"] = value.copy()
-        with files.complete(self._path) as file:
-            identity = np.array(self._identity)
-            np.savez(file, allow_pickle=False, identity=identity, **self._arrays)
+        files.write_npz(self._path, {"identity": np.array(self._identity), **self._arrays})

@@ -1,6 +1,6 @@
 """Recipes of several fits."""
 
-from robust_sparse_tf.procedures.checkpoint import CheckpointStore, write_npz
+from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.procedures.lottery_ticket import LotteryTicket
 from robust_sparse_tf.procedures.records import Measured, Record, Standing
@@ -15,5 +15,4 @@ __all__ = [
     "Record",
     "Rounds",
     "Standing",
-    "write_npz",
 ]

@@ -42,7 +42,7 @@ class CheckpointStore:
     def save(self, position: int, arrays: Mapping[str, np.ndarray], standing: Standing) -> None:
         """Writes the checkpoint of a position; later positions are larger numbers."""
         meta_bytes = np.frombuffer(json.dumps(standing).encode(), np.uint8)
-        write_npz(self._path(position), {**arrays, _META: meta_bytes})
+        files.write_npz(self._path(position), {**arrays, _META: meta_bytes})
         for old in self._positions()[:-_KEEP]:
             os.remove(self._path(old))
 
@@ -77,9 +77,3 @@ class CheckpointStore:
 
     def _path(self, position: int) -> str:
         return os.path.join(self.folder, f"{position:010d}.npz")
-
-
-def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes an `.npz` file that appears under its name only when it is complete on disk."""
-    with files.complete(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)

@@ -49,3 +49,9 @@ def test_refuses(models):
         Transfer(attack=FGSM(), sources=())
     with pytest.raises(InputError, match="an untargeted attack"):
         Transfer(attack=dataclasses.replace(FGSM(), targeted=True), sources=models)
+
+
+def test_its_range_is_that_of_its_attack(models):
+    attack = PGD(low=-1.0, high=2.0)
+    assert Transfer(attack=attack, sources=models).limits == (-1.0, 2.0)
+    assert Transfer(attack=attack, sources=models).at(0.5).limits == (-1.0, 2.0)

@@ -241,6 +241,14 @@ def test_the_ball_of_an_ensemble(trained, digits):
         assert {outcome.epsilon for outcome in report.outcomes} == epsilons
 
 
+def test_the_range_is_that_of_the_attack_in_training(trained, digits):
+    x, y = 2 * digits[2].images[:5] - 1, digits[2].labels[:5]
+    robust = AdversarialModel(trained.network, attack=FGSM(epsilon=0.25, low=-1.0))
+    assert evaluate(robust, (x, y), "quick", check_masking=False).outcomes
+    with pytest.raises(InputError, match="0"):
+        evaluate(robust, (x, y), "quick", [0.25], check_masking=False)
+
+
 class Noisy:
     """Logits of two classes: the second wins for a given share of the draws."""
 

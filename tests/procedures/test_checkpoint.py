@@ -6,8 +6,9 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import RunWarning
-from robust_sparse_tf.procedures import CheckpointStore, write_npz
+from robust_sparse_tf.procedures import CheckpointStore
 
 POSITIONS = [2, 10, 300]
 
@@ -153,7 +154,7 @@ def test_a_write_that_breaks_off_leaves_the_earlier_file(write, store, monkeypat
     monkeypatch.setattr(np, "savez", break_off)
     with pytest.raises(KeyboardInterrupt):
         if write == "npz":
-            write_npz(path, {})
+            files.write_npz(path, {})
         else:
             store.save(300, {}, {})
     with open(path, "rb") as file:

@@ -17,7 +17,7 @@ from experiments.studies.sparse_dnns_robustness.protocol import COLUMNS, NETWORK
 from experiments.studies.sparse_dnns_robustness.published import read
 from experiments.sweeps import directory
 from experiments.sweeps.directory import Cell
-from robust_sparse_tf.texts import markdown_table
+from robust_sparse_tf.texts import markdown_table, percent
 
 
 def report(
@@ -69,7 +69,7 @@ def _section(title: str, rows: Sequence[Row]) -> list[str]:
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
     table = [["network", "pruned (%)", *(COLUMNS[name].title for name in names)]]
     for row in rows:
-        sparsity = "-" if row.sparsity is None else f"{100 * row.sparsity:.2f}"
+        sparsity = "-" if row.sparsity is None else percent(row.sparsity)
         shown = [
             published.beside(row.measures[name], COLUMNS[name].digits)
             if name in row.measures
@@ -97,7 +97,7 @@ def _rounds(own: Series) -> list[str]:
             published.beside(published.compare(entry.values(name), None), COLUMNS[name].digits)
             for name in names
         ]
-        table.append([str(entry.round), f"{100 * entry.sparsity:.2f}", *shown])
+        table.append([str(entry.round), percent(entry.sparsity), *shown])
     return markdown_table(table)
 
 

@@ -63,10 +63,7 @@ def is_old(folder: str) -> bool:
     Raises:
         ValueError: for a file that is no JSON.
     """
-    if not exists(folder):
-        return False
-    with open(os.path.join(folder, _FILE)) as file:
-        return "step_size" in json.load(file).get("flags", {})
+    return exists(folder) and "step_size" in _load(folder).get("flags", {})
 
 
 def read(folder: str) -> Config:
@@ -76,8 +73,7 @@ def read(folder: str) -> Config:
         OSError: where there is none.
         ValueError: for a file that is no JSON.
     """
-    with open(os.path.join(folder, _FILE)) as file:
-        found: Config = json.load(file)
+    found = _load(folder)
     if "flags" in found:
         found["flags"] = renamed(found["flags"])
     return found
@@ -87,3 +83,9 @@ def write(folder: str, config: Config) -> None:
     """Writes config.json; one that is there already stays, as a resumed run goes on with it."""
     if not exists(folder):
         files.write_json(os.path.join(folder, _FILE), config)
+
+
+def _load(folder: str) -> Config:
+    with open(os.path.join(folder, _FILE)) as file:
+        found: Config = json.load(file)
+    return found

@@ -7,6 +7,7 @@ import shutil
 from experiments.cli.values import Values
 from experiments.runs import results
 from experiments.runs.directory import RunDirectory
+from experiments.runs.old_flags import are_same
 from experiments.runs.options import different, value_of
 from experiments.runs.procedure import procedure_of
 from robust_sparse_tf import files
@@ -36,7 +37,7 @@ class Continuation:
         longer, now = self._chosen.longer, json.loads(json.dumps(different(values)))
         for name in sorted({*stored, *now} - {longer}):
             before, wanted = value_of(stored, name), value_of(now, name)
-            if before != wanted:
+            if not are_same(name, before, wanted, values):
                 raise self._refused(f"was made with other flags ({name}={before}, now {wanted})")
         before, wanted = value_of(stored, longer), value_of(now, longer)
         if wanted <= before:

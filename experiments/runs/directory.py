@@ -9,7 +9,7 @@ from experiments.cli.command import BusyError
 from experiments.cli.digest import digest
 from experiments.cli.values import Values
 from experiments.runs import config, results
-from experiments.runs.old_flags import identity
+from experiments.runs.old_flags import are_same, identity
 from experiments.runs.options import different, fields
 from experiments.runs.procedure import kind_of
 from robust_sparse_tf.errors import InputError
@@ -83,7 +83,7 @@ class RunDirectory:
             name
             for name in now
             if name in different(self._values) or name in stored
-            if now[name] != stored.get(name) and _is_hashed(name)
+            if _is_hashed(name) and not are_same(name, stored.get(name), now[name], self._values)
         )
         if changed:
             name = changed[0]

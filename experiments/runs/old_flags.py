@@ -42,6 +42,20 @@ def with_step_size(stored: dict[str, Any]) -> dict[str, Any]:
     return {f"{group}.step_size": _STEP_SIZE for group in attack_flags.GROUPS} | stored
 
 
+def are_same(name: str, before: Any, now: Any, values: dict[str, Any]) -> bool:
+    """Whether two values of a flag make the same run.
+
+    Args:
+        name: the flag.
+        before: its value in an earlier run.
+        now: its value in this one.
+        values: all flags of this run.
+    """
+    if name in _unused_steps(values) and {before, now} == {None, _STEP_SIZE}:
+        return True  # the defaults of two times, of which no attack makes use
+    return bool(before == now)
+
+
 def identity(values: dict[str, Any]) -> dict[str, Any]:
     """The flags that make a run what it is, as its name has always been made of them.
 
@@ -53,11 +67,11 @@ def identity(values: dict[str, Any]) -> dict[str, Any]:
         values: all flags of a run.
     """
     found = different(values)
-    for group, attacks in {"attack": [values["attack"]], "eval": values["eval_attacks"]}.items():
-        name = f"{group}.step_size"
+    unused = _unused_steps(values)
+    for name in (f"{group}.step_size" for group in attack_flags.GROUPS):
         if values[name] == _STEP_SIZE:
             del found[name]
-        elif values[name] is None and any(attack_flags.has(each, "step_size") for each in attacks):
+        elif values[name] is None and name not in unused:
             found[name] = None
     for name in _SHARED:
         both = [f"{group}.{name}" for group in attack_flags.GROUPS]
@@ -67,3 +81,13 @@ def identity(values: dict[str, Any]) -> dict[str, Any]:
     if "eval.restarts" in found:
         found["restarts"] = found.pop("eval.restarts")
     return found
+
+
+def _unused_steps(values: dict[str, Any]) -> set[str]:
+    """The flags of steps that no attack of the run makes."""
+    attacks = {"attack": [values["attack"]], "eval": values["eval_attacks"]}
+    return {
+        f"{group}.step_size"
+        for group, names in attacks.items()
+        if not any(attack_flags.has(each, "step_size") for each in names)
+    }

@@ -9,6 +9,7 @@ from experiments import report
 from experiments.evaluations import follow_up
 from experiments.runs import options as flags
 from experiments.runs import results
+from experiments.runs.continuation import Continuation
 from experiments.runs.directory import RunDirectory, run_name
 from experiments.runs.old_flags import identity, renamed
 from robust_sparse_tf.errors import InputError
@@ -81,6 +82,32 @@ def test_an_old_directory_is_read(tmp_path):
     (folder / "results.json").write_text(json.dumps(content))
     results = RunDirectory(values).finished()
     assert results["flags"] == {"attack.epsilon": 0.1, "eval.epsilon": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("argv", "refused"),
+    [
+        (["--attack=none", "--eval.step_size=0.05"], False),
+        (["--attack=fgsm", "--eval_attacks=fgsm"], False),
+        (STEPS, False),
+        (["--attack=pgd", "--eval.step_size=0.05"], True),
+    ],
+)
+def test_the_step_of_an_old_directory_counts_where_it_is_made(tmp_path, argv, refused):
+    values = parse(*argv, f"--output_dir={tmp_path}")
+    attacks = {name: values[name] for name in ("attack", "eval_attacks")}
+    names = {name.split(".")[-1]: value for name, value in values.items()}
+    folder = tmp_path / run_name(values)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"flags": names | {"step_size": 0.05}}))
+    (folder / "results.json").write_text(json.dumps({"name": "", "flags": attacks, "rounds": []}))
+    longer = parse(*argv, "--rounds=9", f"--continue_from={folder}")
+    for made in (lambda: RunDirectory(values), lambda: Continuation(longer)):
+        if refused:
+            with pytest.raises(InputError, match=r"attack\.step_size=0\.05, now None"):
+                made()
+        else:
+            made()
 
 
 def test_an_old_directory_of_other_flags_is_refused(tmp_path):

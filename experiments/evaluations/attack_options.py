@@ -8,6 +8,7 @@ from experiments.cli.digest import digest
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles
 from robust_sparse_tf.options import check, make, option
@@ -40,12 +41,7 @@ class EvaluateOptions:
         choices=data.NAMES,
         shown="the run's",
     )
-    data_dir: str | None = option(
-        None,
-        "folder of prepared TFDS data",
-        kind=str,
-        shown="the variable RST_DATA_DIR, else TFDS's own",
-    )
+    data_dir: str | None = data_dir_option()
     attacks: list[str] = option(
         ["standard"],
         "an ensemble, or attacks separated by commas",

@@ -7,6 +7,7 @@ from typing import Any
 from experiments.cli import flags
 from experiments.cli.digest import digest
 from experiments.evaluations.rounds import check_rounds
+from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.options import check, option
 
 
@@ -36,12 +37,7 @@ class MeasureOptions:
             "usefulness",
         ),
     )
-    data_dir: str | None = option(
-        None,
-        "folder of prepared TFDS data",
-        kind=str,
-        shown="the variable RST_DATA_DIR, else TFDS's own",
-    )
+    data_dir: str | None = data_dir_option()
     examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
     r_inf_epsilon: float = option(
         0.1, "radius of FGS and rFGS, and of the bounds on r_inf", unit="input units", above=0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.sweeps.directory import Cell
@@ -40,6 +40,11 @@ def accuracy(figures: Figures, attack: str) -> float | None:
         return 100 * figures["clean_accuracy"]
     found = figures["robust_accuracy"].get(attack)
     return None if found is None else 100 * found
+
+
+def accuracies(splits: Iterable[Figures], attack: str) -> list[float]:
+    """The accuracies (percent) of those splits where it was measured; see `accuracy`."""
+    return [own for figures in splits if (own := accuracy(figures, attack)) is not None]
 
 
 def nearest_round(cell: Cell, percent: float) -> int | None:

@@ -2,10 +2,22 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from robust_sparse_tf.options import check, option
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100")
+
+
+def data_dir_option() -> Any:
+    """The option of every class that says where data are."""
+    return option(
+        None,
+        "folder of prepared TFDS data",
+        kind=str,
+        shown="the variable RST_DATA_DIR, else TFDS's own",
+        hashed=False,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,13 +25,7 @@ class DataOptions:
     """Which images, and how they are cut and batched."""
 
     dataset: str = option("digits", "data set to train on", choices=NAMES)
-    data_dir: str | None = option(
-        None,
-        "folder of prepared TFDS data",
-        kind=str,
-        shown="the variable RST_DATA_DIR, else TFDS's own",
-        hashed=False,
-    )
+    data_dir: str | None = data_dir_option()
     batch_size: int = option(60, "size of a global batch", unit="images", minimum=1)
     validation_size: int | None = option(
         None,

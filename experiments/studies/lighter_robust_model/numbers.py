@@ -12,7 +12,7 @@ from experiments.evaluations.follow_up import Measurement
 from experiments.evaluations.stored import Usefulness
 from experiments.reports import measures
 from experiments.reports.published import Comparison, compare
-from experiments.studies.cells import accuracy, select, values_of
+from experiments.studies.cells import accuracies, select, values_of
 from experiments.studies.lighter_robust_model.protocol import ATTACKS, FEATURES, SCALES, TABLES
 from experiments.studies.lighter_robust_model.published import Published
 from experiments.sweeps.directory import Cell
@@ -86,11 +86,13 @@ def scales(cells: Sequence[Cell], known: Published) -> list[Scale]:
     for trained in TABLES:
         for scale in SCALES:
             tests = [cell.rounds[0]["test"] for cell in of_scale(cells, scale, attack=trained)]
-            accuracies = {}
-            for attack in ATTACKS:
-                ours = [own for test in tests if (own := accuracy(test, attack)) is not None]
-                accuracies[attack] = compare(ours, known.accuracies.get((trained, attack, scale)))
-            found.append(Scale(trained=trained, scale=scale, accuracies=accuracies))
+            compared = {
+                attack: compare(
+                    accuracies(tests, attack), known.accuracies.get((trained, attack, scale))
+                )
+                for attack in ATTACKS
+            }
+            found.append(Scale(trained=trained, scale=scale, accuracies=compared))
     return found
 
 
@@ -161,7 +163,7 @@ def _mean(cells: Sequence[Cell], number: int) -> Accuracies:
     tests = [cell.rounds[number]["test"] for cell in cells if number < len(cell.rounds)]
     means: Accuracies = {}
     for attack in ATTACKS:
-        found = [own for test in tests if (own := accuracy(test, attack)) is not None]
+        found = accuracies(tests, attack)
         means[attack] = sum(found) / len(found) if found else None
     return means
 

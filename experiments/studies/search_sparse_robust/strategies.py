@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from experiments.studies.cells import accuracy, how, nearest_round, select, values_of
+from experiments.studies.cells import accuracies, how, nearest_round, select, values_of
 from experiments.studies.search_sparse_robust.protocol import DENSITIES, unlike_published
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table
@@ -89,7 +89,7 @@ def _means(trials: Sequence[Cell], percent: float) -> dict[str, float]:
     return {
         attack: statistics.fmean(values)
         for attack in attacks
-        if (values := [v for test in tests if (v := accuracy(test, attack)) is not None])
+        if (values := accuracies(tests, attack))
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from experiments.reports.published import Comparison, compare
-from experiments.studies.cells import accuracy, nearest_round, select, values_of
+from experiments.studies.cells import accuracies, nearest_round, select, values_of
 from experiments.studies.search_sparse_robust.protocol import (
     ATTACKS,
     DENSITIES,
@@ -117,7 +117,7 @@ def _rows(
                 at = _at(nets, histories, iteration, density)
                 compared = {}
                 for kind, tested in (("natural", "none"), ("robust", attack)):
-                    ours = [own for r in at if (own := accuracy(r["test"], tested)) is not None]
+                    ours = accuracies((record["test"] for record in at), tested)
                     place = Place(dataset, density, attack, trained, kind)
                     compared[kind] = compare(ours, known.accuracies.get(place))
                 found.append(Row(density=density, attack=attack, trained=trained, **compared))

@@ -254,10 +254,6 @@ def _network(options: flags.RunOptions) -> Callable[..., keras.Model]:
     return functools.partial(build, width=options.width)
 
 
-def _attack(name: str, values: Values) -> attacks.Ascent:
-    return make(attacks.BY_NAME[name], values)
-
-
 def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:
     """A round's masks, and its network as an ordinary model, for `experiments.evaluate`."""
     folder = directory.file("rounds", str(number))

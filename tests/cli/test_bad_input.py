@@ -59,6 +59,7 @@ BAD_FLAGS = {
     "features of ten classes": (["--prune=features"], "model lenet_300_100", "two classes"),
     "prune_features": (["--prune_features=2"], "prune_features=2", "at most 1"),
     "epsilon below": (["--attack.epsilon=-0.1"], "attack.epsilon=-0.1", "at least 0"),
+    "epsilon of evaluation": (["--eval.epsilon=-0.1"], "eval.epsilon=-0.1", "at least 0"),
     "epsilon nan": (["--attack.epsilon=nan"], "attack.epsilon=nan", "at least 0"),
     "step_size": (["--attack.step_size=0"], "attack.step_size=0", "above 0"),
     "steps": (["--attack.steps=0"], "attack.steps=0", "at least 1"),

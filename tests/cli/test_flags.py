@@ -14,7 +14,7 @@ from experiments.runs import options as flags
 from experiments.runs.directory import run_name
 from experiments.runs.training_run import TrainingRun
 from robust_sparse_tf import sparsity
-from robust_sparse_tf.attacks import FGSM, RandomIntensity
+from robust_sparse_tf.attacks import FGSM, PGD, RandomIntensity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import default_of, kind, make
 from robust_sparse_tf.procedures import LotteryTicket
@@ -183,6 +183,16 @@ def test_epsilon_std_draws_the_radius_in_training_alone():
     assert run.attack == RandomIntensity(attack=run.attack.attack, std=0.25)
     assert isinstance(run.attack.attack, FGSM)
     assert run.eval_attacks["pgd"].epsilon == 0.3
+
+
+def test_attacks_of_training_and_of_evaluation_have_their_own_flags():
+    argv = ["--attack=pgd", "--attack.epsilon=0.1", "--attack.steps=3"]
+    argv += ["--eval_attacks=pgd", "--eval.epsilon=0.2", "--eval.steps=7"]
+    run = TrainingRun(parse(*argv))
+    trained, evaluated = run.attack, run.eval_attacks["pgd"]
+    assert isinstance(trained, PGD) and isinstance(evaluated, PGD)
+    assert (trained.epsilon, trained.steps) == (0.1, 3)
+    assert (evaluated.epsilon, evaluated.steps) == (0.2, 7)
 
 
 @pytest.mark.parametrize("width, units", [(1, 300), (0.1, 30)])

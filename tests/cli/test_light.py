@@ -26,6 +26,7 @@ def started(command: str, *words: str) -> tuple[int, str, set[str]]:
     argv = [sys.executable, "-X", "importtime", "-m", f"experiments.{command}", *words]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, timeout=600)
     imported = set(re.findall(r"^import time: .*\| +(\w+)", done.stderr, re.M))
+    assert "experiments" in imported  # the list was read
     *_, last = (done.stdout + done.stderr).rstrip().splitlines()
     return done.returncode, last, imported
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_input import assert_one_error
 from matplotlib import image
 from matplotlib.figure import Figure
 from study_cells import write_report
@@ -252,12 +253,10 @@ def test_warnings_of_training_are_told_of_once(tmp_path):
 # The command
 
 
-def assert_one_error(captured, *words: str) -> None:
-    out, err = captured
-    assert out == ""
-    assert err.startswith("error: ") and err.count("\n") == 1
-    for word in words:
-        assert word in err
+def assert_refused(capsys, argv: list[str], *words: str, code: int = 2) -> None:
+    outcome = (report.main(["report", *argv]), *capsys.readouterr())
+    assert_one_error(outcome, *words, code=code)
+    assert outcome[1] == ""
 
 
 FOREIGN = {
@@ -274,22 +273,19 @@ FOREIGN = {
 def test_folder_without_a_sweep(tmp_path, capsys, name):
     if FOREIGN[name] is not None:
         (tmp_path / "sweep.json").write_text(FOREIGN[name])
-    assert report.main(["report", str(tmp_path)]) == 2
-    assert_one_error(capsys.readouterr(), str(tmp_path), "holds no sweep")
+    assert_refused(capsys, [str(tmp_path)], str(tmp_path), "holds no sweep")
 
 
 @pytest.mark.parametrize("results", [[], [None, None]])
 def test_nothing_finished(tmp_path, capsys, results):
     sweep_of(tmp_path, results)
-    assert report.main(["report", str(tmp_path)]) == 2
-    assert_one_error(capsys.readouterr(), str(tmp_path), "no finished cell")
+    assert_refused(capsys, [str(tmp_path)], str(tmp_path), "no finished cell")
     assert not list(tmp_path.glob("report.*"))
 
 
 @pytest.mark.parametrize("argv", [[], ["one", "two"]])
 def test_usage(capsys, argv):
-    assert report.main(["report", *argv]) == 2
-    assert_one_error(capsys.readouterr(), "usage: python -m experiments.report SWEEP_DIRECTORY")
+    assert_refused(capsys, argv, "usage: python -m experiments.report SWEEP_DIRECTORY")
 
 
 def test_help(capsys):
@@ -300,8 +296,7 @@ def test_help(capsys):
 def test_cannot_write(tmp_path, capsys):
     folder = sweep_of(tmp_path, [result("set", 0.1)])
     (folder / "report.md").mkdir()
-    assert report.main(["report", str(folder)]) == 1
-    assert_one_error(capsys.readouterr(), "cannot write", "report.md")
+    assert_refused(capsys, [str(folder)], "cannot write", "report.md", code=1)
 
 
 def test_command(tmp_path):

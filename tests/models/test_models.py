@@ -110,10 +110,17 @@ def test_normalize_is_what_one_does_by_hand(name, x):
     assert weighted[0] == weighted[1]
     by_hand = (x - np.float32(models.CIFAR10_MEAN)) / np.float32(models.CIFAR10_STD)
     # The weights are equal, as both models began with one seed.
-    np.testing.assert_allclose(normalized(x), plain(by_hand), rtol=1e-4, atol=1e-4)
+    expected = normalized(x).numpy()
+    np.testing.assert_allclose(expected, plain(by_hand), rtol=1e-4, atol=1e-4)
+    assert_every_kernel_gets_a_mask(normalized, expected, x)
 
 
 def test_every_kernel_gets_a_mask(model, outputs, x):
+    assert_every_kernel_gets_a_mask(model, outputs, x)
+
+
+def assert_every_kernel_gets_a_mask(model: keras.Model, outputs: np.ndarray, x: np.ndarray) -> None:
+    """The outputs, those of the model for x, are the same with masks and without them again."""
     kernels = {layer.name for layer in model.layers if hasattr(layer, "kernel")}
     sparse = sparsify(model)
     assert set(densities(sparse)[1]) == kernels

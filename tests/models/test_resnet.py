@@ -41,13 +41,25 @@ def images() -> np.ndarray:
     ],
 )
 def test_weights_and_stages(name, num_classes, weights, depths, filters):
-    """Each stage after the first halves the sides, rounded up, in its first block."""
     side = 27
     model = models.BY_NAME[name]((side, side, 3), num_classes)
     assert model.output_shape == (None, num_classes)
     assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == weights
     biases = [layer.name for layer in model.layers if getattr(layer, "bias", None) is not None]
     assert biases == ["logits"]
+    assert_stages(model, side, depths, filters)
+
+
+def test_stages_of_a_narrow_network_on_small_images():
+    model = models.resnet50((8, 8, 1), width=0.125)
+    assert_stages(model, 8, (3, 4, 6, 3), (8, 16, 32, 64))
+
+
+def assert_stages(
+    model: keras.Model, side: int, depths: tuple[int, ...], filters: tuple[int, ...]
+) -> None:
+    """Each stage after the first halves the sides, rounded up, in its first block."""
+    name = model.name
     expansion = 4 if name == "resnet50" else 1
     assert model.get_layer("stem_relu").output_shape == (None, side, side, filters[0])
     for stage, (depth, channels) in enumerate(zip(depths, filters, strict=True), 1):

@@ -18,7 +18,7 @@ SHARED = (
     "--steps_per_execution=1",
 )
 LOTTERY = ()
-SET = ("--method=set", "--update_interval=2", "--attack=none", "--eval_attacks=")
+SET = ("--method=set", "--update_interval=2")
 # A second evaluation that the longer run does not make: it goes on from the one before.
 UNEVEN = (*SET, "--iterations=5")
 KINDS = {
@@ -26,6 +26,7 @@ KINDS = {
     "iterations": (SET, (*SET, "--iterations=9")),
     "uneven": (UNEVEN, (*SET, "--iterations=9")),
 }
+EXPORTED = "rounds"  # the kind whose continued run writes its models, too
 REFUSED = {
     "no run": ("nowhere", ["--rounds=3"], "is not the directory of a finished run"),
     "fewer": ("rounds", ["--rounds=1"], "has rounds=2; rounds=1 must be more"),
@@ -58,8 +59,8 @@ def continued(cli, tmp_path_factory) -> dict:
     """By kind "short KIND", "long KIND" and "continued KIND", and what was refused."""
     folder = tmp_path_factory.mktemp("continued")
 
-    def call(place: str, *argv: str):
-        return cli.call([*SHARED, *argv, f"--output_dir={folder / place}"], light=True)
+    def call(place: str, *argv: str, light: bool = True):
+        return cli.call([*SHARED, *argv, f"--output_dir={folder / place}"], light=light)
 
     outcomes, paths = {}, {}
     for kind, (short, long) in KINDS.items():
@@ -68,7 +69,9 @@ def continued(cli, tmp_path_factory) -> dict:
         if kind != "uneven":
             outcomes[f"long {kind}"] = call("long", *long)
         source = f"--continue_from={paths[kind]}"
-        outcomes[f"continued {kind}"] = call(f"continued {kind}", *long, source)
+        outcomes[f"continued {kind}"] = call(
+            f"continued {kind}", *long, source, light=kind != EXPORTED
+        )
     outcomes["long uneven"] = outcomes["long iterations"]  # with the same flags
     paths |= {"nowhere": folder, "emptied": folder / "emptied"}
     shutil.copytree(paths["rounds"], paths["emptied"])
@@ -81,7 +84,11 @@ def continued(cli, tmp_path_factory) -> dict:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_continued_run_is_the_longer_one(kind, continued):
     """To the bit: its evaluations, masks, weights, optimizer and name."""
-    long, again = (continued[f"{name} {kind}"].path for name in ("long", "continued"))
+    outcomes = [continued[f"{name} {kind}"] for name in ("long", "continued")]
+    for outcome in outcomes:
+        assert outcome.code == 0, outcome.err
+    long, again = (outcome.path for outcome in outcomes)
+    assert (again / "model.tflite").exists() == (kind == EXPORTED)
     assert long.name == again.name
     assert (again / "metrics.jsonl").read_bytes() == (long / "metrics.jsonl").read_bytes()
     rounds = sorted(path.name for path in (long / "rounds").iterdir())

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -63,8 +64,20 @@ class Cli:
         "--eval_attacks=fgsm,pgd",
     )
 
-    def start(self, argv: Iterable[str], env: Mapping[str, str] = _NOTHING) -> subprocess.Popen:
-        """Starts a process of the command, with these variables added to those of a shell."""
+    def start(
+        self, argv: Iterable[str], env: Mapping[str, str] = _NOTHING, fsize: int | None = None
+    ) -> subprocess.Popen:
+        """Starts a process of the command.
+
+        Args:
+            argv: the flags.
+            env: variables that are added to those of a shell.
+            fsize: the most bytes that a file may have; None for no limit.
+        """
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (fsize, fsize))
+
         hidden = ("TF_CPP_", "TF_CONFIG")  # what other tests set for TensorFlow
         shell = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         return subprocess.Popen(
@@ -74,6 +87,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=limit if fsize else None,
         )
 
     def wait(self, process: subprocess.Popen) -> Outcome:
@@ -84,9 +98,11 @@ class Cli:
             process.kill()
         return Outcome(process.returncode, out, err)
 
-    def run(self, argv: Iterable[str], env: Mapping[str, str] = _NOTHING) -> Outcome:
-        """Runs a process of the command to its end."""
-        return self.wait(self.start(argv, env))
+    def run(
+        self, argv: Iterable[str], env: Mapping[str, str] = _NOTHING, fsize: int | None = None
+    ) -> Outcome:
+        """Runs a process of the command to its end; the arguments are those of `start`."""
+        return self.wait(self.start(argv, env, fsize))
 
     def call(
         self,

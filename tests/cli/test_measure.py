@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from experiments import measure
 from robust_sparse_tf import data, evaluation, models
 from robust_sparse_tf.attacks import FGSM, CarliniWagner
 
+ROOT = Path(__file__).resolve().parents[2]
 ALL = "r_inf,deepfool,carlini_wagner,clever,bounds,lipschitz,activation_sparsity"
 SMALL = [
     "--examples=30",
@@ -156,6 +159,21 @@ def test_command_measures_a_real_run(base, call):
         "activation_sparsity",
     }
     os.remove(out.strip())  # the run is others', too
+
+
+def test_command_in_a_process_of_its_own(base):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.measure", f"--model={base.path}", *SMALL]
+        + ["--at_rounds=1", "--measures=activation_sparsity", "--seed=4"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (found,) = read(done.stdout)
+    assert set(found["measures"]) == {"activation_sparsity"}
+    os.remove(done.stdout.strip())  # the run is others', too
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> int:
-    if len(argv) != 2:
+    if len(argv) != 2 or argv[1].startswith("-"):  # it has no flags
         raise InputError(f"usage: {USAGE}")
     print(sweep_report.write(argv[1], studies.BY_NAME))
     return 0

@@ -283,7 +283,7 @@ def test_nothing_finished(tmp_path, capsys, results):
     assert not list(tmp_path.glob("report.*"))
 
 
-@pytest.mark.parametrize("argv", [[], ["one", "two"]])
+@pytest.mark.parametrize("argv", [[], ["one", "two"], ["--sweep=one"]])
 def test_usage(capsys, argv):
     assert_refused(capsys, argv, "usage: python -m experiments.report SWEEP_DIRECTORY")
 

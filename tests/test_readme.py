@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import test_experiments_readme
@@ -117,29 +118,28 @@ def test_tensorboard(tmp_path):
         server.wait(timeout=600)
 
 
-def run_example(word: str, folder) -> str:
-    """What the example that holds a word prints."""
-    (example,) = [block for block in blocks("python") if word in block]
-    done = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": ROOT},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run_example(tmp_path, monkeypatch, capfd) -> Callable[[str], str]:
+    """Gives what the example that holds a word prints, run in this process."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(word: str) -> str:
+        (example,) = [block for block in blocks("python") if word in block]
+        exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+        return capfd.readouterr().out
+
+    return run
 
 
-def test_sparse_example(tmp_path):
-    shown = run_example("RigL", tmp_path)
+def test_sparse_example(run_example, tmp_path):
+    shown = run_example("RigL")
     density = float(re.search(r"'density': ([0-9.]+)", shown.splitlines()[-1]).group(1))
     assert density == pytest.approx(0.1, abs=1e-3)
     assert (tmp_path / "sparse.keras").exists()
 
 
-def test_library_example(tmp_path):
-    shown = run_example("AdversarialModel", tmp_path)
+def test_library_example(run_example, tmp_path):
+    shown = run_example("AdversarialModel")
     table = re.findall(r"^\| (\w+) \| ([0-9.]*) \| ([0-9.]+) \|", shown, re.MULTILINE)
     figures = {(name, epsilon): float(accuracy) for name, epsilon, accuracy in table}
     assert figures["clean", ""] > 70

@@ -26,6 +26,7 @@ FILES = {
     "state.npz",
 }
 FEW = ["--examples=40", "--epsilons=0.1"]
+UNMASKED = "--check_masking=false"  # whose checks take longer than the attacks
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_command(base, tmp_path):
     run = shutil.copytree(base.path, tmp_path / base.path.name)
     command = [sys.executable, "-m", "experiments.evaluate", f"--model={run}", "--attacks=quick"]
     done = subprocess.run(
-        [*command, "--epsilons=0.05,0.1"], cwd=ROOT, capture_output=True, text=True
+        [*command, "--epsilons=0.05,0.1", UNMASKED], cwd=ROOT, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
     folder = Path(done.stdout.splitlines()[-1])
@@ -109,11 +110,11 @@ def test_tflite_by_scores_and_by_transfer(places, call):
     assert "no gradient" in out
     model, source = places["tflite"], places["keras"]
     argv = ["--attacks=uniform_noise", "--dataset=digits", f"--source={source}"]
-    code, out, err = call(f"--model={model}", *argv)
+    code, out, err = call(f"--model={model}", *argv, UNMASKED)
     assert (code, err) == (0, "")
     rows = json.loads((Path(out.splitlines()[-1]) / "report.json").read_text())["rows"]
     found = {row["attack"]: row["accuracy"] for row in rows if row["epsilon"] in (0.1, None)}
-    _, out, _ = call(f"--model={source}", "--attacks=pgd", "--dataset=digits")
+    _, out, _ = call(f"--model={source}", "--attacks=pgd", "--dataset=digits", UNMASKED)
     rows = json.loads((Path(out.splitlines()[-1]) / "report.json").read_text())["rows"]
     direct = next(row["accuracy"] for row in rows if row["attack"] == "pgd")
     assert found["transfer"] == pytest.approx(direct, abs=0.03)
@@ -121,7 +122,7 @@ def test_tflite_by_scores_and_by_transfer(places, call):
 
 
 def test_the_same_command_shows_the_same(places, call):
-    argv = [f"--model={places['keras']}", "--attacks=pgd", "--dataset=digits"]
+    argv = [f"--model={places['keras']}", "--attacks=pgd", "--dataset=digits", UNMASKED]
     first, second = call(*argv), call(*argv)
     assert "pgd: " in first[1] and "pgd: " not in second[1]
     assert [line for line in first[1].splitlines() if "| pgd" in line] == [
@@ -164,7 +165,7 @@ def test_refuses(name, places, call):
 def test_rounds_of_a_run(places, call, tmp_path):
     """Each report is in its round, and of its network."""
     run = Path(shutil.copytree(places["run"], tmp_path / "run"))
-    options = ("--output=", "--examples=0", "--attacks=fgsm")
+    options = ("--output=", "--examples=0", "--attacks=fgsm", UNMASKED)
     code, out, err = call(f"--model={run}", "--at_rounds=0,1", *options)
     assert code == 0, err
     reports = [Path(line) for line in out.splitlines() if line.startswith(str(run))]

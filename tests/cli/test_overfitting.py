@@ -19,7 +19,7 @@ ARGV = [
     "--learning_rate=0.004",
     "--branches=1",
 ]
-ARGV += ["--rounds=1", "--iterations=600", "--evaluate_every=100", "--eval_attacks="]
+ARGV += ["--rounds=1", "--iterations=300", "--evaluate_every=100", "--eval_attacks="]
 
 
 @pytest.fixture(scope="module")

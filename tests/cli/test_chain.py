@@ -17,8 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Both draw random numbers.
 EVALUATE = ["--attacks=uniform_noise,rfgsm", "--epsilons=0.1", "--examples=40", "--at_rounds=0"]
 EVALUATE += ["--check_masking=false"]
-CLEVER = ["--clever_examples=4", "--clever_batches=4", "--clever_samples=8"]
-MEASURE = ["--measures=r_inf,clever", "--examples=40", *CLEVER]
+MEASURE = ["--measures=r_inf", "--examples=40"]
 
 
 def test_commands_do_what_they_do_alone(tmp_path):

@@ -1,6 +1,8 @@
 """Finished runs that are continued, and then are those made as long at once."""
 
+import functools
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,15 +19,17 @@ SHARED = (
     "--branches=1",
     "--steps_per_execution=1",
 )
-LOTTERY = ()
 SET = ("--method=set", "--update_interval=2")
-# A second evaluation that the longer run does not make: it goes on from the one before.
-UNEVEN = (*SET, "--iterations=5")
 KINDS = {
-    "rounds": ((*LOTTERY, "--rounds=2"), (*LOTTERY, "--rounds=3")),
+    "rounds": (("--rounds=2",), ("--rounds=3",)),
+    # Its last evaluation is one that the longer run does not make: it goes on from that before.
+    "uneven": ((*SET, "--iterations=5"), (*SET, "--iterations=9")),
     "iterations": (SET, (*SET, "--iterations=9")),
-    "uneven": (UNEVEN, (*SET, "--iterations=9")),
 }
+SLOW = "iterations"  # tests of Rounds look at it each time
+kinds = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind == SLOW else ()) for kind in KINDS]
+)
 EXPORTED = "rounds"  # the kind whose continued run writes its models, too
 REFUSED = {
     "no run": ("nowhere", ["--rounds=3"], "is not the directory of a finished run"),
@@ -55,36 +59,39 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def continued(cli, tmp_path_factory) -> dict:
-    """By kind "short KIND", "long KIND" and "continued KIND", and what was refused."""
+def continue_run(cli, tmp_path_factory) -> Callable[[str], dict]:
+    """Makes the runs of a kind, once: "short", "long" and "continued"."""
     folder = tmp_path_factory.mktemp("continued")
 
-    def call(place: str, *argv: str, light: bool = True):
-        return cli.call([*SHARED, *argv, f"--output_dir={folder / place}"], light=light)
+    @functools.cache
+    def make(kind: str) -> dict:
+        def call(name: str, *argv: str):
+            light = (kind, name) != (EXPORTED, "continued")
+            place = f"--output_dir={folder / kind / name}"
+            return cli.call([*SHARED, *argv, place], light=light)
 
-    outcomes, paths = {}, {}
-    for kind, (short, long) in KINDS.items():
-        outcomes[f"short {kind}"] = call("short", *short)
-        paths[kind] = outcomes[f"short {kind}"].path
-        if kind != "uneven":
-            outcomes[f"long {kind}"] = call("long", *long)
-        source = f"--continue_from={paths[kind]}"
-        outcomes[f"continued {kind}"] = call(
-            f"continued {kind}", *long, source, light=kind != EXPORTED
-        )
-    outcomes["long uneven"] = outcomes["long iterations"]  # with the same flags
-    paths |= {"nowhere": folder, "emptied": folder / "emptied"}
-    shutil.copytree(paths["rounds"], paths["emptied"])
+        short, long = KINDS[kind]
+        outcomes = {"short": call("short", *short), "long": call("long", *long)}
+        source = f"--continue_from={outcomes['short'].path}"
+        return {**outcomes, "continued": call("continued", *long, source)}
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def sources(continue_run, tmp_path_factory) -> dict:
+    """What runs are to be continued from, by name."""
+    folder = tmp_path_factory.mktemp("refused")
+    finished = continue_run("rounds")["short"].path
+    shutil.copytree(finished, folder / "emptied")
     shutil.rmtree(folder / "emptied" / "checkpoints")
-    for name, (source, argv, _) in REFUSED.items():
-        outcomes[name] = call("refused", *argv, f"--continue_from={paths[source]}")
-    return {"paths": paths, **outcomes}
+    return {"nowhere": folder, "rounds": finished, "emptied": folder / "emptied"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_continued_run_is_the_longer_one(kind, continued):
+@kinds
+def test_a_continued_run_is_the_longer_one(kind, continue_run):
     """To the bit: its evaluations, masks, weights, optimizer and name."""
-    outcomes = [continued[f"{name} {kind}"] for name in ("long", "continued")]
+    outcomes = [continue_run(kind)[name] for name in ("long", "continued")]
     for outcome in outcomes:
         assert outcome.code == 0, outcome.err
     long, again = (outcome.path for outcome in outcomes)
@@ -105,19 +112,19 @@ def test_a_continued_run_is_the_longer_one(kind, continued):
     np.testing.assert_equal(found, expected)
 
 
-@pytest.mark.parametrize(
-    "kind, place", {"rounds": (1, 6), "iterations": (0, 6), "uneven": (0, 4)}.items()
-)
-def test_it_goes_on_where_the_finished_one_ended(kind, place, continued):
-    _, out, _ = continued[f"continued {kind}"]
+@kinds
+def test_it_goes_on_where_the_finished_one_ended(kind, continue_run):
+    place = {"rounds": (1, 6), "iterations": (0, 6), "uneven": (0, 4)}[kind]
+    _, out, _ = continue_run(kind)["continued"]
     assert "going on after round {} iteration {}".format(*place) in out
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name, continued):
-    code, _, err = continued[name]
-    source, _, words = REFUSED[name]
-    path = continued["paths"][source]
+def test_refused(name, sources, cli, tmp_path):
+    source, argv, words = REFUSED[name]
+    path = sources[source]
+    argv = [*SHARED, *argv, f"--continue_from={path}", f"--output_dir={tmp_path}"]
+    code, _, err = cli.call(argv, light=True)
     assert code != 0
     assert err.startswith(f"error: continue_from={path}: {words}")
     assert err.count("\n") == 1

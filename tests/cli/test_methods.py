@@ -42,7 +42,7 @@ def argv_of(name: str) -> list[str]:
     argv += ["--rounds=2"] * (given["method"] == "lottery")
     if given["method"] == "flying_bird_plus":
         argv += FEEDBACK
-    if name == "rigl":
+    if name in ROBUST:
         argv += ["--gradient_batches=2"]  # a memory that has to be resumed, too
     return argv
 
@@ -144,8 +144,8 @@ BAD = {
         "at most update_interval=8",
     ),
 }
-RESUMED = ["rigl", "flying_bird_plus"]
-EXPORTED = {"rigl", "again"} | SLOW  # whose models are written at the end, too
+RESUMED = ["flying_bird_plus", pytest.param("rigl", marks=pytest.mark.slow)]
+EXPORTED = {"other seed"} | SLOW  # whose models are written at the end, too
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ _PATIENCE = 600  # seconds; a guard against a run that hangs
 
 @pytest.fixture(scope="module")
 def killed(cli, base, tmp_path_factory) -> dict:
-    """A run killed in its first round, after an evaluation, at pruning and at export.
+    """A run killed after an evaluation, at pruning and at export.
 
     Returns, by moment, how its process ended; "interrupted" got SIGINT instead, "second" was
     called while one was stopped, and "end" reached the end. Both are calls in this process.
@@ -55,13 +55,12 @@ def killed(cli, base, tmp_path_factory) -> dict:
     outcomes = {}
     first = cli.start(argv)
     try:
-        reach(first, (path / "config.json").exists, 0)
+        reach(first, lambda: lines() >= 2, 0.05)
         first.send_signal(signal.SIGSTOP)
         outcomes["second"] = cli.call(argv)
     finally:
         first.kill()
-    outcomes["first round"] = cli.wait(first)
-    outcomes["evaluated"] = stop(lambda: lines() >= 2, 0.05, signal.SIGKILL)
+    outcomes["evaluated"] = cli.wait(first)
     outcomes["pruning"] = stop(lambda: any(path.glob("rounds/0/masks.npz*")), 0.02, signal.SIGKILL)
     outcomes["interrupted"] = stop(lambda: lines() >= 7, 0.05, signal.SIGINT)
     outcomes["export"] = stop(
@@ -146,7 +145,7 @@ GONE_ON_WITH = ("full at a network", "full at a checkpoint")
 # Kills
 
 
-@pytest.mark.parametrize("moment", ["first round", "evaluated", "pruning", "export"])
+@pytest.mark.parametrize("moment", ["evaluated", "pruning", "export"])
 def test_was_killed(killed, moment):
     code, out, err = killed[moment]
     assert code == -signal.SIGKILL
@@ -168,7 +167,7 @@ def test_kills_leave_no_litter(killed, base, files):
 
 def test_nothing_shown_is_done_again(killed):
     places = []
-    for moment in ("first round", "evaluated", "pruning", "interrupted", "export", "end"):
+    for moment in ("evaluated", "pruning", "interrupted", "export", "end"):
         lines = killed[moment][1].splitlines()
         places += [line.split(" density")[0] for line in lines if line.startswith("round ")]
     assert places == sorted(set(places))

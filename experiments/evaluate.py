@@ -70,6 +70,7 @@ def _evaluate(argv: list[str]) -> int:
 
 def _say(name: str, done: int, size: int) -> None:
     print(f"{name}: {done} of {size}", flush=True)
+    command.raise_if_interrupted()
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def _measure(argv: list[str]) -> int:
         if not os.path.exists(path):
             stored.write_measures(path, measuring.of_round(os.path.dirname(path), test, options))
         print(path, flush=True)
+        command.raise_if_interrupted()
     return 0
 
 

@@ -11,6 +11,7 @@ from robust_sparse_tf.files import WriteError
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 128 + signal.SIGINT
+_interrupts: list[int] = []  # those of the command that runs
 
 
 class BusyError(InputError):
@@ -28,18 +29,27 @@ def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
         2 for wrong input, 75 where another process works in the same directory, 1 for a run that
         failed or a file that cannot be read or written, 130 for an interrupt.
     """
-    with _noted_interrupts() as interrupts:
+    with _noted_interrupts():
         try:
             return work()
         except BaseException as error:
             code, message = _failure(error)
             # TensorFlow's C++ code makes errors of its own from an interrupt.
-            if interrupts or isinstance(error, KeyboardInterrupt):
+            if _interrupts or isinstance(error, KeyboardInterrupt):
                 code, message = _INTERRUPTED, interrupted
             if not code:
                 raise
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def raise_if_interrupted() -> None:
+    """Raises an interrupt again that came while a destructor ran, as Python ignores it there.
+
+    Called from time to time by commands that take long.
+    """
+    if _interrupts:
+        raise KeyboardInterrupt
 
 
 def leave(code: int) -> NoReturn:
@@ -69,20 +79,20 @@ def _failure(error: BaseException) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def _noted_interrupts() -> Iterator[list[int]]:
-    """Gives a list of the interrupts so far; each still raises KeyboardInterrupt."""
-    seen: list[int] = []
+def _noted_interrupts() -> Iterator[None]:
+    """Keeps a list of the interrupts; each still raises KeyboardInterrupt."""
+    _interrupts.clear()
 
     def note(number: int, frame: Any) -> None:
-        seen.append(number)
+        _interrupts.append(number)
         signal.default_int_handler(number, frame)
 
     handler = signal.getsignal(signal.SIGINT)
     if handler is not signal.default_int_handler:  # a shell's background jobs ignore interrupts
-        yield seen
+        yield
         return
     signal.signal(signal.SIGINT, note)
     try:
-        yield seen
+        yield
     finally:
         signal.signal(signal.SIGINT, handler)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from etils import epy
 
+from experiments.cli import command
 from experiments.cli.cores import cores
 from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
@@ -185,6 +186,7 @@ class TrainingRun:
                 shown.on_record(record)
                 self._tell(model, seen)
                 watch.add(record)
+                command.raise_if_interrupted()
 
             def evaluate() -> Measured:
                 return {"validation": measure(validation), "test": measure(test), **watch.figures()}

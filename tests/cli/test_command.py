@@ -61,6 +61,22 @@ def test_an_interrupt_that_becomes_another_error(capsys):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_in_a_destructor_is_not_lost(capsys):
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def work() -> int:
+        Interrupted()
+        command.raise_if_interrupted()
+        return 0
+
+    assert command.exit_code(work, "stopped") == 130
+    assert capsys.readouterr().err == "error: stopped\n"
+    assert command.exit_code(lambda: command.raise_if_interrupted() or 0) == 0
+
+
 def test_ignored_interrupts_stay_ignored():
     def work() -> int:
         signal.raise_signal(signal.SIGINT)

@@ -178,7 +178,7 @@ def files() -> Files:
 
 @pytest.fixture(scope="session")
 def base(cli, tmp_path_factory) -> Outcome:
-    """A finished process of `cli.base_argv`, undisturbed. Not to be changed by a test.
+    """A finished run of `cli.base_argv`, undisturbed. Not to be changed by a test.
 
     It is run once for all workers of the tests; those that come later wait for it.
     """
@@ -189,7 +189,7 @@ def base(cli, tmp_path_factory) -> Outcome:
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            outcome = cli.run([*cli.base_argv, f"--output_dir={folder / 'runs'}"])
+            outcome = cli.call([*cli.base_argv, f"--output_dir={folder / 'runs'}"])
             made.write_text(json.dumps(outcome))
     outcome = Outcome(*json.loads(made.read_text()))
     assert outcome.code == 0, outcome.err

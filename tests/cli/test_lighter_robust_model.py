@@ -270,7 +270,7 @@ def test_features_are_pruned_by_a_run(cli, tmp_path):
     argv = "--dataset=digits --classes=3,7 --model=mlp_300_100_100 --width=0.1 --attack=none "
     argv += "--prune=features --prune_features=0.5 --prune_images=40 --strategy=continued "
     argv += "--rounds=3 --iterations=20 --evaluate_every=20 --branches=1 --learning_rate=0.01"
-    outcome = cli.call([*argv.split(), f"--output_dir={tmp_path}"])
+    outcome = cli.call([*argv.split(), f"--output_dir={tmp_path}"], light=True)
     assert outcome.code == 0, outcome.err
     path, rounds = outcome.path, outcome.results["rounds"]
     assert [entry["layers"]["logits"] for entry in rounds] == [1.0, 0.5, 0.3]

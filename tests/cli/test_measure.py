@@ -65,30 +65,39 @@ def read(out: str) -> list[dict]:
 
 
 def test_each_round_is_measured_once(tmp_path, call):
-    """All measures of a linear model; what is there is not made again."""
+    """What is there is not made again."""
     run = made(tmp_path / "run", [binary(0), binary(1)], classes=["1", "7"])
-    code, out, err = call(f"--model={run}", f"--measures={ALL}")
+    asked = f"--model={run}", "--measures=bounds"
+    code, out, err = call(*asked)
     assert (code, err) == (0, "")
     paths = [Path(line) for line in out.splitlines()]
     assert [path.parent for path in paths] == [run / "rounds" / "0", run / "rounds" / "1"]
     first, second = read(out)
     assert first["measures"] != second["measures"]
+    paths[0].write_text("kept")
+    paths[1].unlink()
+    assert call(*asked)[:2] == (0, out)
+    assert paths[0].read_text() == "kept"
+    assert json.loads(paths[1].read_text())["measures"] == second["measures"]
+
+
+def test_all_measures_of_a_linear_model(tmp_path, call):
+    """The theorem, DeepFool and CLEVER agree on one."""
+    run = made(tmp_path / "run", [binary(0)], classes=["1", "7"])
+    code, out, err = call(f"--model={run}", f"--measures={ALL}")
+    assert (code, err) == (0, "")
+    (first,) = read(out)
     assert first["images"] == 30 and first["options"]["cw_steps"] == 50
     assert list(first["missing"]) == ["activation_sparsity"]
     found = first["measures"]
     assert 0.9 < found["accuracy"] <= 1
     assert found["r_inf_fgsm"] <= found["r_inf_rfgsm"] <= found["accuracy"]
-    # The theorem, DeepFool and CLEVER agree on a linear model.
     assert found["r_2_deepfool"] == pytest.approx(1.02 * found["bound_r_2_exact"], rel=1e-2)
     assert found["r_inf_fgsm"] <= found["bound_r_inf_exact"]
     assert found["r_2_carlini_wagner"] > 0
     assert found["lipschitz_l2"] == pytest.approx(
         np.linalg.norm(binary(0).get_weights()[0]), rel=1e-4
     )
-    paths[0].write_text("kept")
-    paths[1].unlink()
-    assert call(f"--model={run}", f"--measures={ALL}")[:2] == (0, out)
-    assert paths[0].read_text() == "kept" and json.loads(paths[1].read_text())["measures"]
 
 
 def test_measures_are_the_librarys(tmp_path, call):
@@ -147,24 +156,11 @@ def test_what_an_attack_did_not_find_is_told(tmp_path, call):
     assert len(found["warnings"]) == 1 and "found no adversarial example" in found["warnings"][0]
 
 
-def test_command_measures_a_real_run(base, call):
-    asked = ["--at_rounds=1", "--measures=r_inf,activation_sparsity", "--seed=3"]
-    code, out, err = call(f"--model={base.path}", *asked)
-    assert (code, err) == (0, "")
-    (found,) = read(out)
-    assert set(found["measures"]) == {
-        "accuracy",
-        "r_inf_fgsm",
-        "r_inf_rfgsm",
-        "activation_sparsity",
-    }
-    os.remove(out.strip())  # the run is others', too
-
-
-def test_command_in_a_process_of_its_own(base):
+def test_command_measures_a_real_run(base):
+    """In a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "experiments.measure", f"--model={base.path}", *SMALL]
-        + ["--at_rounds=1", "--measures=activation_sparsity", "--seed=4"],
+        + ["--at_rounds=1", "--measures=r_inf,activation_sparsity"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -172,7 +168,8 @@ def test_command_in_a_process_of_its_own(base):
     )
     assert (done.returncode, done.stderr) == (0, "")
     (found,) = read(done.stdout)
-    assert set(found["measures"]) == {"activation_sparsity"}
+    asked = {"accuracy", "r_inf_fgsm", "r_inf_rfgsm", "activation_sparsity"}
+    assert set(found["measures"]) == asked
     os.remove(done.stdout.strip())  # the run is others', too
 
 

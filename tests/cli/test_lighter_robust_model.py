@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
-from study_cells import cell, measures, row, sweep, write_report
+from study_cells import cell, measures, row, sweep, write_report, write_tables
 
 from experiments import measure, report
 from experiments.evaluations.follow_up import measurement
@@ -62,8 +62,8 @@ def ticket(folder, attack, strategy, *, gain=0.0, **given):
     return cell(folder, found, ROUNDS, dataset="mnist", eval_attacks=["fgsm"], **given)
 
 
-def written(folder, cells) -> str:
-    return write_report(str(sweep(folder, STUDY, cells, measurements=[TEXT])))
+def written(folder, cells, write=write_tables) -> str:
+    return write(str(sweep(folder, STUDY, cells, measurements=[TEXT])))
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_says_from_which_scale_networks_are_robust(whole):
 
 def test_draws_the_figures(whole):
     folder, cells = whole
-    text = written(folder, cells)
+    text = written(folder, cells, write_report)
     names = sorted(os.listdir(folder / "figures"))
     assert names == ["capacity.png", "pruning.png", "tickets.png", "usefulness.png"]
     for name in names:

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from matplotlib import image
-from study_cells import cell, sweep, write_report
+from study_cells import cell, sweep, write_report, write_tables
 
 from experiments import report
 from experiments.evaluations.follow_up import stored_evaluation
@@ -51,7 +51,7 @@ def rows(text: str) -> dict[str, list[str]]:
 def test_ours_stand_beside_the_published(tmp_path):
     cells = [ticket(tmp_path, base=0.98 + 0.01 * seed, seed=seed) for seed in (0, 1)]
     cells.append(ticket(tmp_path, "none", base=0.97))
-    text = write_report(str(sweep(tmp_path, STUDY, cells)))
+    text = write_tables(str(sweep(tmp_path, STUDY, cells)))
     known = published.load(STUDY)["table_1_digits"][0]
     theirs = known["fgsm_natural"]["adversarially_trained"]
     sigma = (99.5 - theirs["mean"]) / theirs["std"]
@@ -74,7 +74,7 @@ def test_ours_stand_beside_the_published(tmp_path):
 )
 def test_says_how_many_images_are_tested(sizes, words, tmp_path):
     cells = [ticket(tmp_path, seed=place, test_size=size) for place, size in enumerate(sizes)]
-    text = write_report(str(sweep(tmp_path, STUDY, cells)))
+    text = write_tables(str(sweep(tmp_path, STUDY, cells)))
     assert f"Accuracies are of {words} images." in text if words else "Accuracies are" not in text
 
 
@@ -85,19 +85,19 @@ def test_counts_what_is_near_the_published(tmp_path, monkeypatch):
     row = {"P_m_percent": 100.0, "fgsm_natural": near, "fgsm_attack": far}
     study = {"study": "Some", "table_1_digits": [row]}
     monkeypatch.setattr(published, "load", lambda name: study)
-    text = write_report(str(sweep(tmp_path, STUDY, [ticket(tmp_path, "none")])))
+    text = write_tables(str(sweep(tmp_path, STUDY, [ticket(tmp_path, "none")])))
     assert "Of 2 figures 2 are within 2 published" in text
     far["normally_trained"]["mean"] = 69.5
-    text = write_report(str(tmp_path))
+    text = write_tables(str(tmp_path))
     assert "Of 2 figures 1 are within 2 published" in text
     assert "Not within (points): normally trained at 100 %, under FGSM (+1.50)." in text
     far["normally_trained"]["std"] = 0.8
-    assert "Of 2 figures 2 are within 2 published" in write_report(str(tmp_path))
+    assert "Of 2 figures 2 are within 2 published" in write_tables(str(tmp_path))
 
 
 def test_iterations_that_the_study_may_mean(tmp_path):
     cells = [ticket(tmp_path, every=every) for every in (12_510,)]
-    text = write_report(str(sweep(tmp_path, STUDY, cells)))
+    text = write_tables(str(sweep(tmp_path, STUDY, cells)))
     assert "iteration 25,020 (for the published iteration 30,000)" in text
     assert "iteration 12,510" not in text
 
@@ -106,12 +106,12 @@ def test_a_missing_published_row_is_told(tmp_path, monkeypatch):
     study = published.load(STUDY)
     kept = [row for row in study["table_1_digits"] if row["P_m_percent"] != 51.3]
     monkeypatch.setattr(published, "load", lambda name: study | {"table_1_digits": kept})
-    text = write_report(str(sweep(tmp_path, STUDY, [ticket(tmp_path), None])))
+    text = write_tables(str(sweep(tmp_path, STUDY, [ticket(tmp_path), None])))
     assert "No published numbers for mnist at 51.3 %." in text
     assert rows(text)["51.3"][1] == "81.00" and "(" in rows(text)["100"][1]
     assert "1 of 2 cells" in text
     del kept[0]["fgsm_attack"]
-    assert "No published numbers for mnist at 100 %: under FGSM." in write_report(str(tmp_path))
+    assert "No published numbers for mnist at 100 %: under FGSM." in write_tables(str(tmp_path))
 
 
 def test_says_what_held(tmp_path):
@@ -123,7 +123,7 @@ def test_says_what_held(tmp_path):
     for line, robust in zip(lines, (0.4, 0.5, 0.6, 0.7), strict=True):
         line["test"] = {"clean_accuracy": 0.9 + robust / 1000, "robust_accuracy": {"pgd": robust}}
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    text = write_report(str(sweep(tmp_path, STUDY, cells + better)))
+    text = write_tables(str(sweep(tmp_path, STUDY, cells + better)))
     known = {row["P_m_percent"]: row for row in published.load(STUDY)["table_1_digits"]}
     dense, least = (
         known[percent]["pgd_attack"]["adversarially_trained"]["mean"] for percent in (100, 51.3)
@@ -163,7 +163,7 @@ def test_figures(tmp_path):
 def test_trials_may_have_other_rounds(tmp_path):
     """A trial with fewer, as of an experiment, counts where it has them."""
     cells = [ticket(tmp_path, base=0.9), ticket(tmp_path, base=0.94, densities=[1.0], seed=1)]
-    text = write_report(str(sweep(tmp_path, STUDY, cells)))
+    text = write_tables(str(sweep(tmp_path, STUDY, cells)))
     assert "Trials: FGSM 2." in text and (tmp_path / "figures" / "mnist_strategies.png").exists()
     assert rows(text)["100"][1].startswith("93.00 ±") and rows(text)["51.3"][1][:7] == "81.00 ("
 
@@ -172,7 +172,7 @@ def test_strategies_stand_side_by_side(tmp_path):
     cells = [ticket(tmp_path, base=0.9 + 0.02 * seed, seed=seed) for seed in (0, 1)]
     cells.append(ticket(tmp_path, base=0.88, strategy="random"))
     cells.append(ticket(tmp_path, base=0.89, strategy="continued", densities=[1.0, 0.513]))
-    text = write_report(str(sweep(tmp_path, STUDY, cells)))
+    text = write_tables(str(sweep(tmp_path, STUDY, cells)))
     head, _, *found = text[text.index("trained with FGSM: strategies") :].splitlines()[4:9]
     assert head.count("original (initial)") == head.count("random") == head.count("continued") == 2
     assert [line.replace(" ", "").strip("|").split("|") for line in found] == [
@@ -212,7 +212,7 @@ def test_stronger_attacks_stand_side_by_side(tmp_path):
     ]
     for text, attack, left in zip(evaluations, ("fgsm", "square"), (0.9, 0.05), strict=True):
         _attacked(tmp_path / one["name"], text, attack, left)
-    text = write_report(str(sweep(tmp_path, STUDY, [one], evaluations=evaluations)))
+    text = write_tables(str(sweep(tmp_path, STUDY, [one], evaluations=evaluations)))
     assert (
         "| network | clean | fgsm 0.3 | quick 0.3 | square 0.3 | standard 0.3 | warnings |" in text
     )
@@ -220,7 +220,7 @@ def test_stronger_attacks_stand_side_by_side(tmp_path):
     assert "of 1 of 1 networks: lottery 100 % (90.0 and 5.0)." in text
     assert "**Warning**, lottery 100 %: masked" in text
     shutil.rmtree(tmp_path / one["name"] / "rounds" / "0" / "robustness")
-    assert "stronger attacks" not in write_report(str(tmp_path))
+    assert "stronger attacks" not in write_tables(str(tmp_path))
 
 
 def _attacked(place, text, attack, left):
@@ -243,7 +243,7 @@ def test_nothing_finished_is_one_line(tmp_path, capsys):
 
 @pytest.mark.parametrize("densities", [[1.0], [1.0, 0.018]])
 def test_whatever_is_there_is_reported(densities, tmp_path):
-    text = write_report(str(sweep(tmp_path, STUDY, [ticket(tmp_path, densities=densities)])))
+    text = write_tables(str(sweep(tmp_path, STUDY, [ticket(tmp_path, densities=densities)])))
     assert [row for row, words in rows(text).items() if not words[1].startswith("-")] == [
         f"{100 * density:g}" for density in densities
     ]

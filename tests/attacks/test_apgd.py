@@ -23,11 +23,6 @@ def apgd(norm: str, **options) -> APGD:
     return APGD(norm=norm, **{"epsilon": EPSILON[norm], "steps": 10, **options})
 
 
-@pytest.fixture(scope="module")
-def logits(trained):
-    return lambda x: trained.network(x, training=False)
-
-
 def linear(classes: int, features: int = 12, count: int = 200):
     """Inputs in [0, 1], their predicted classes, a linear model and its weights."""
     random = np.random.default_rng(0)
@@ -54,8 +49,12 @@ def most_gained(slope: np.ndarray, x: np.ndarray, norm: str, epsilon: float) -> 
 
 @pytest.mark.parametrize(
     "loss, norm, epsilon",
-    [("ce", "l1", 0.3), ("dlr", "linf", 0.05), ("targeted_dlr", "linf", 0.05)]
-    + [("targeted_dlr", "l1", 0.3)],
+    [
+        pytest.param("ce", "l1", 0.3, marks=pytest.mark.slow),  # the pair is in the test below
+        ("dlr", "linf", 0.05),
+        ("targeted_dlr", "linf", 0.05),
+        ("targeted_dlr", "l1", 0.3),
+    ],
 )
 def test_linear_models_are_fooled_where_they_can_be(loss, norm, epsilon):
     """With each class as target in all places; one loss for all classes has local maxima."""
@@ -69,7 +68,7 @@ def test_linear_models_are_fooled_where_they_can_be(loss, norm, epsilon):
         lead = np.where(k == y, lead, np.minimum(lead, own[:, 0] - clean[:, k] - gained))
     draws = 2 if norm == "l1" else 1
     attack = APGD(norm=norm, epsilon=epsilon, loss=loss, steps=60, draws=draws)
-    adversarial = tf.function(lambda x, y: attack(model, x, y))(x, y)
+    adversarial = tf.function(lambda x, y: attack(model, x, y), autograph=False)(x, y)
     fooled = np.argmax(model(adversarial), axis=1) != y
     sure = np.abs(lead) > 0.02
     assert 0.2 < np.mean(lead < 0) < 0.8 and np.mean(sure) > 0.9
@@ -96,7 +95,7 @@ def test_two_classes_by_cross_entropy(norm):
     np.testing.assert_array_equal(fooled[sure], (lead < epsilon * dual[norm])[sure])
 
 
-@hypothesis.settings(max_examples=10)
+@hypothesis.settings(max_examples=8)
 @hypothesis.given(
     norm=st.sampled_from(list(EPSILON)),
     share=st.floats(0, 3),
@@ -127,7 +126,7 @@ def test_keeps_to_its_threat_model(logits, batch, norm, share, loss, steps, boun
 @pairs
 def test_unfooled_examples_have_their_largest_loss(norm, loss, logits, batch):
     x, y = batch
-    attack = apgd(norm, epsilon=0.2 * EPSILON[norm], loss=loss)
+    attack = apgd(norm, epsilon=0.2 * EPSILON[norm], loss=loss, target_classes=3)
     adversarial = attack(logits, x, y)
     fooled = np.asarray(tf.argmax(logits(adversarial), axis=1) != y)
     assert not fooled.all()
@@ -149,7 +148,7 @@ def test_epsilon_0_changes_nothing(norm, loss, logits, batch):
 def test_large_epsilon_fools_all(norm, logits, batch):
     x, y = batch
     attack = apgd(norm, epsilon=10 * EPSILON[norm], steps=20)
-    adversarial = tf.function(lambda x, y: attack(logits, x, y))(x, y)
+    adversarial = tf.function(lambda x, y: attack(logits, x, y), autograph=False)(x, y)
     assert np.all(np.argmax(logits(adversarial), axis=1) != y)
 
 
@@ -157,8 +156,13 @@ def test_large_epsilon_fools_all(norm, logits, batch):
 def test_graph_of_unknown_batch_size_gives_what_eager_gives(norm, loss, logits, batch):
     x, y = batch
     attack = apgd(norm, epsilon=0.3 * EPSILON[norm], loss=loss, steps=4, target_classes=2)
-    spec = [tf.TensorSpec([None, 8, 8, 1]), tf.TensorSpec([None], y.dtype)]
-    graph = tf.function(lambda x, y: attack(logits, x, y, seed=(3, 4)), input_signature=spec)
+    # One restarts; one is rewritten by AutoGraph, as the graphs of users are.
+    attack = dataclasses.replace(attack, restarts=2 if norm == "l2" else 1)
+    graph = tf.function(
+        lambda x, y: attack(logits, x, y, seed=(3, 4)),
+        input_signature=[tf.TensorSpec([None, 8, 8, 1]), tf.TensorSpec([None], y.dtype)],
+        autograph=norm == "linf",
+    )
     # Graphs are rewritten before they run, so that numbers are rounded elsewhere.
     np.testing.assert_allclose(graph(x, y), attack(logits, x, y, seed=(3, 4)), rtol=0, atol=1e-6)
     assert graph(x[:0], y[:0]).shape == [0, 8, 8, 1]
@@ -178,10 +182,7 @@ def test_restarts_contain_the_first_attempt(norm, loss, logits, batch):
     x, y = batch
     once = apgd(norm, epsilon=0.5 * EPSILON[norm], loss=loss, steps=3, target_classes=2)
     more = dataclasses.replace(once, restarts=3)
-    one, three = (
-        np.argmax(logits(tf.function(lambda x, y, a=a: a(logits, x, y))(x, y)), axis=1) != y
-        for a in (once, more)
-    )
+    one, three = (np.argmax(logits(a(logits, x, y)), axis=1) != y for a in (once, more))
     assert np.all(three | ~one)
 
 
@@ -190,7 +191,9 @@ def test_targets_are_reached(norm, loss, logits, batch):
     x, y = batch
     targets = (tf.argmax(logits(x), axis=1) + 1) % 10
     attack = apgd(norm, epsilon=4 * EPSILON[norm], loss=loss, steps=30, targeted=True)
-    adversarial = tf.function(lambda x, t: attack(logits, x, None, targets=t))(x, targets)
+    adversarial = tf.function(lambda x, t: attack(logits, x, None, targets=t), autograph=False)(
+        x, targets
+    )
     assert np.mean(np.argmax(logits(adversarial), axis=1) == targets) > 0.8
 
 
@@ -216,7 +219,9 @@ def test_gradients_that_are_not_numbers_are_not_followed(norm):
 def test_is_a_loop_in_the_graph(logits, batch):
     def operations(steps, targets):
         attack = apgd("l1", steps=steps, loss="targeted_dlr", target_classes=targets)
-        traced = tf.function(lambda x, y: attack(logits, x, y)).get_concrete_function(*batch)
+        traced = tf.function(
+            lambda x, y: attack(logits, x, y), autograph=False
+        ).get_concrete_function(*batch)
         return len(traced.graph.as_graph_def().library.function), len(traced.graph.get_operations())
 
     assert operations(40, 9) == operations(3, 2)

@@ -1,5 +1,7 @@
 """Carlini-Wagner on models whose answer is known, and its invariants."""
 
+import dataclasses
+
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -13,14 +15,9 @@ from robust_sparse_tf.errors import InputError
 FEW = CarliniWagner(binary_searches=4, steps=30, initial_constant=0.1, learning_rate=0.05)
 
 
-@pytest.fixture(scope="module")
-def logits(trained):
-    return lambda x: trained.network(x, training=False)
-
-
 def run(attack, model, x, labels, targets=None):
     """In a graph, in which hundreds of steps take no time."""
-    return tf.function(lambda: attack(model, x, labels, targets=targets))().numpy()
+    return tf.function(lambda: attack(model, x, labels, targets=targets), autograph=False)().numpy()
 
 
 def make_linear(classes, count=40):
@@ -37,7 +34,7 @@ def linear():
     return make_linear(2)
 
 
-@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("classes", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_exact_on_a_linear_model(classes):
     """Where the second class by logits is the nearest: to that one the margin's gradient leads."""
     weights, x, model = make_linear(classes, count=100)
@@ -60,8 +57,9 @@ def test_exact_on_a_linear_model(classes):
 def test_towards_the_only_other_class_is_away(linear):
     _, x, model = linear
     labels = np.argmax(model(x), axis=1)
-    away = run(CarliniWagner(steps=100), model, x, labels)
-    towards = run(CarliniWagner(steps=100, targeted=True), model, x, None, 1 - labels)
+    away = run(FEW, model, x, labels)
+    towards = run(dataclasses.replace(FEW, targeted=True), model, x, None, 1 - labels)
+    assert np.any(away != x)
     np.testing.assert_allclose(towards, away, atol=1e-5)
 
 
@@ -69,10 +67,11 @@ def test_the_constant_means_the_same_for_every_clip_range(linear):
     _, x, model = linear
     labels = np.argmax(model(x), axis=1)
     low, width = -100.0, 255.0
-    same = CarliniWagner(low=low, high=low + width, steps=100)
+    same = dataclasses.replace(FEW, low=low, high=low + width)
     wide = run(same, lambda x: model((x - low) / width), low + width * x, labels)
-    narrow = run(CarliniWagner(steps=100), model, x, labels)
+    narrow = run(FEW, model, x, labels)
     one, other = (norms.distance(d, "l2") for d in ((wide - low) / width - x, narrow - x))
+    assert np.all(other > 0)
     np.testing.assert_allclose(one, other, rtol=1e-2)
 
 
@@ -97,7 +96,7 @@ def test_keeps_to_the_clip_range(logits, batch, rate, constant, bounds):
     x, y = low + (high - low) * batch[0], batch[1]
     attack = CarliniWagner(
         binary_searches=2,
-        steps=5,
+        steps=3,
         learning_rate=rate,
         initial_constant=constant,
         low=low,
@@ -137,7 +136,7 @@ def test_graph_gives_what_eager_gives(logits, batch):
 
 def test_an_example_does_not_depend_on_the_others(logits, batch):
     x, y = batch
-    graph = tf.function(lambda x, y: FEW(logits, x, y), reduce_retracing=True)
+    graph = tf.function(lambda x, y: FEW(logits, x, y), reduce_retracing=True, autograph=False)
     np.testing.assert_allclose(graph(x[:3], y[:3]), graph(x, y)[:3], atol=1e-4)
 
 
@@ -150,14 +149,14 @@ def test_patience_saves_steps_and_little_distance(linear):
         return model(x)
 
     labels, found, used = np.argmax(model(x), axis=1), [], []
-    for patience in (50, 0):
+    for patience in (20, 0):
         calls.assign(0)
-        adversarial = run(CarliniWagner(steps=200, patience=patience), counted, x, labels)
+        adversarial = run(CarliniWagner(steps=100, patience=patience), counted, x, labels)
         found.append(norms.distance(adversarial - x, "l2").numpy().mean())
         used.append(int(calls))
-    # Without patience all take nine searches of 200 steps, the look at the end of each, and one
+    # Without patience all take nine searches of 100 steps, the look at the end of each, and one
     # at x itself.
-    assert used[1] == 40 * (9 * 201 + 1)
+    assert used[1] == 40 * (9 * 101 + 1)
     assert used[0] < 0.7 * used[1] and found[0] < 1.005 * found[1]
 
 

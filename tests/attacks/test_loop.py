@@ -92,6 +92,6 @@ def test_no_step_is_traced_in_vain(steps, traced):
         seen.append(number)
         return x + 1, x > 0
 
-    run = tf.function(lambda x: while_standing(step, x, steps, skip=False))
+    run = tf.function(lambda x: while_standing(step, x, steps, skip=False), autograph=False)
     np.testing.assert_array_equal(run(tf.zeros([2])), [steps, steps])
     assert len(seen) == traced

@@ -15,12 +15,8 @@ from robust_sparse_tf.errors import InputError
 MAKERS = pytest.mark.parametrize("maker", [UniformNoise, GaussianNoise])
 
 
-@pytest.fixture(scope="module")
-def logits(trained):
-    return lambda x: trained.network(x, training=False)
-
-
 @MAKERS
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(
     epsilon=st.floats(0, 3, width=32),
     norm=st.sampled_from(["linf", "l2"]),

@@ -34,7 +34,7 @@ def test_radii_are_the_absolute_values_of_normal_numbers():
 )
 def test_goes_as_far_as_the_radius_of_the_seed(inner):
     attack = RandomIntensity(attack=inner)
-    traced = tf.function(lambda seed: attack(linear, X, Y, seed=seed))
+    traced = tf.function(lambda seed: attack(linear, X, Y, seed=seed), autograph=False)
     for number in range(4):
         moved = norms.distance(traced(tf.constant([0, number], tf.int64)) - X, attack.norm)
         radius = attack.drawn((0, number)).epsilon

@@ -14,11 +14,6 @@ from robust_sparse_tf.errors import InputError
 NORMS = pytest.mark.parametrize("norm, epsilon", [("linf", 0.2), ("l2", 1.0)])
 
 
-@pytest.fixture(scope="module")
-def logits(trained):
-    return tf.function(lambda x: trained.network(x, training=False), reduce_retracing=True)
-
-
 def test_bump_by_the_formula():
     """Equation 2, summed term by term for a square of side 5."""
     n = 2
@@ -90,7 +85,9 @@ def test_more_queries_never_raise_the_margin(norm, epsilon, logits, batch):
     margins = []
     for queries in (1, 100):
         attack = Square(epsilon=epsilon, norm=norm, queries=queries)
-        found = tf.function(lambda x, y, a=attack: a(logits, x, y, seed=(3, 4)))(x, y)
+        found = tf.function(lambda x, y, a=attack: a(logits, x, y, seed=(3, 4)), autograph=False)(
+            x, y
+        )
         margins.append(margin(logits(found), y).numpy())
     # The start that fools already is left as it is.
     assert np.all(margins[1] <= margins[0] + 1e-5)
@@ -99,9 +96,13 @@ def test_more_queries_never_raise_the_margin(norm, epsilon, logits, batch):
 
 @NORMS
 def test_graph_seed_and_unknown_batch(norm, epsilon, logits, batch):
-    attack = Square(epsilon=epsilon, norm=norm, queries=10, restarts=2)
+    attack = Square(epsilon=epsilon, norm=norm, queries=6, restarts=2)
     signature = [tf.TensorSpec([None, 8, 8, 1]), tf.TensorSpec([None], batch[1].dtype)]
-    graph = tf.function(lambda x, y: attack(logits, x, y, seed=(1, 2)), input_signature=signature)
+    graph = tf.function(
+        lambda x, y: attack(logits, x, y, seed=(1, 2)),
+        input_signature=signature,
+        autograph=norm == "linf",
+    )
     same = attack(logits, *batch, seed=(1, 2))
     # In l2 the unused radius is the root of a difference of near equals: 1e-7 becomes 3e-4.
     np.testing.assert_allclose(graph(*batch), same, atol=1e-3 if norm == "l2" else 1e-6)
@@ -118,8 +119,12 @@ def test_what_is_fooled_already_stays(norm, epsilon, logits, batch):
     np.testing.assert_array_equal(changed, np.arange(16) % 2 == 0)
 
 
-@NORMS
-@pytest.mark.parametrize("shape", [(7,), (9, 4, 2), (1, 1, 1), (2, 3)])
+@pytest.mark.parametrize(
+    "norm, epsilon, shape",
+    [("l2", 1.0, shape) for shape in [(7,), (9, 4, 2), (1, 1, 1), (2, 3)]]
+    + [("linf", 0.2, (7,)), ("linf", 0.2, (1, 1, 1))]
+    + [pytest.param("linf", 0.2, shape, marks=pytest.mark.slow) for shape in [(9, 4, 2), (2, 3)]],
+)
 def test_inputs_of_any_shape(norm, epsilon, shape):
     x = tf.random.stateless_uniform([5, *shape], (0, 0))
 
@@ -128,7 +133,7 @@ def test_inputs_of_any_shape(norm, epsilon, shape):
         return tf.stack([10 + total, tf.zeros_like(total)], axis=1)
 
     attack = Square(epsilon=epsilon, norm=norm, queries=30)
-    found = tf.function(lambda: attack(model, x, tf.zeros([5], tf.int32)))()
+    found = tf.function(lambda: attack(model, x, tf.zeros([5], tf.int32)), autograph=False)()
     assert np.all(np.isfinite(found)) and found.shape == x.shape
     assert np.all(norms.distance(found - x, norm) <= epsilon * 1.00001)
     assert np.mean(model(found)[:, 0]) < np.mean(model(x)[:, 0])
@@ -139,7 +144,7 @@ def test_reaches_the_worst_corner_of_a_linear_model():
     model = lambda x: tf.stack([100 + tf.reduce_sum(x, [1, 2, 3]), 0 * x[:, 0, 0, 0]], axis=1)  # noqa: E731
     x = 0.5 * tf.ones([4, 6, 6, 1])
     attack = Square(epsilon=0.1, queries=1500)
-    found = tf.function(lambda: attack(model, x, tf.zeros([4], tf.int32)))()
+    found = tf.function(lambda: attack(model, x, tf.zeros([4], tf.int32)), autograph=False)()
     np.testing.assert_allclose(found, x - 0.1, atol=1e-6)
 
 

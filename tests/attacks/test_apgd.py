@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.attacks import APGD, Ball, apgd_l1, norms
 from robust_sparse_tf.attacks.apgd_rules import Climb, Halving, checkpoints
+from robust_sparse_tf.attacks.dlr import dlr
 from robust_sparse_tf.attacks.loop import Best
 from robust_sparse_tf.errors import InputError
 
@@ -237,6 +238,13 @@ def test_refuses():
         APGD(loss="hinge")
     with pytest.raises(InputError, match="targeted=True: targeted_dlr chooses its targets"):
         APGD(loss="targeted_dlr", targeted=True)
+
+
+def test_dlr_of_three_classes():
+    """The fewest of which it is defined."""
+    x, y, model, _ = linear(3, count=16)
+    adversarial = apgd("linf", loss="dlr", steps=3)(model, x, y)
+    assert np.mean(dlr(model(adversarial), y)) > np.mean(dlr(model(x), y))
 
 
 def test_checkpoints():

@@ -63,7 +63,7 @@ def test_members_take_turns(norm, epsilon, trained, few):
     assert report.accuracy("worst") <= quick.accuracy("worst") + 1 / 60
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_few_classes(classes, digits):
     """Where DLR is undefined the rest attacks, and it is said."""
     rng = np.random.default_rng(0)

@@ -42,15 +42,15 @@ def natural(digits) -> AdversarialModel:
 
 @pytest.fixture(scope="module")
 def robust(digits) -> AdversarialModel:
-    return trained(digits, PGD(epsilon=EPSILON, step_size=0.03, steps=7, random_start=True))
+    return trained(digits, PGD(epsilon=EPSILON, step_size=0.05, steps=4, random_start=True))
 
 
 PGD_10 = PGD(step_size=0.02, steps=10)
 
 
-def warnings_of(model, digits, **attacks: Attack) -> str:
+def warnings_of(model, split, **attacks: Attack) -> str:
     attacks = {"pgd": PGD_10, **attacks}
-    return "\n".join(evaluate(model, digits[2], attacks, [0.05, EPSILON]).warnings)
+    return "\n".join(evaluate(model, split, attacks, [EPSILON]).warnings)
 
 
 def found_in(model, digits, sources=(), epsilon=EPSILON) -> str:
@@ -62,13 +62,20 @@ def found_in(model, digits, sources=(), epsilon=EPSILON) -> str:
     return "\n".join(find(logits, images, labels, right, Ball("linf", epsilon), 0, sources))
 
 
-@pytest.mark.parametrize("name", ["natural", "robust"])
-def test_sound_models_raise_none(name, request, digits):
+@pytest.mark.parametrize(
+    "name, attacks",
+    [
+        ("natural", "quick"),
+        ("robust", {"pgd": PGD_10}),
+        pytest.param("natural", {"pgd": PGD_10}, marks=pytest.mark.slow),
+        pytest.param("robust", "quick", marks=pytest.mark.slow),
+    ],
+)
+def test_sound_models_raise_none(name, attacks, request, digits):
     model = request.getfixturevalue(name)
-    report = evaluate(model, digits[2], "quick", [EPSILON])
+    report = evaluate(model, digits[2], attacks, [0.05, EPSILON])
     assert report.accuracy("clean") > 0.9
     assert report.warnings == []
-    assert warnings_of(model, digits) == ""
 
 
 def test_sound_models_raise_none_in_l2(natural, digits):
@@ -108,12 +115,18 @@ MASKED = {
 }
 
 
-@pytest.mark.parametrize("kind", MASKED)
+@pytest.mark.parametrize(
+    "kind",
+    # The steep sigmoid has all signs of the saturated model.
+    [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "saturated")) for kind in MASKED],
+)
 def test_masked_models_are_told_of(kind, natural, digits):
     wrap, signs = MASKED[kind]
     network = natural.network
     square = {"square": Square(queries=50)} if "the best with gradients" in signs else {}
-    found = warnings_of(wrap(lambda x: network(x, training=False)), digits, **square)
+    # A model that is right on less than ten images is not attacked, which this sign does not need.
+    split = digits[2].first(9) if kind == "not a number" else digits[2]
+    found = warnings_of(wrap(lambda x: network(x, training=False)), split, **square)
     for sign in signs:
         assert sign in found
 

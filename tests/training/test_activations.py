@@ -49,8 +49,11 @@ def test_linear_models_have_none(make):
         with_activations(make())
 
 
-@pytest.mark.parametrize("attack", ["natural", "pgd"])
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(
+    "attack, sparse",
+    [("natural", False), ("pgd", True)]
+    + [pytest.param(*pair, marks=pytest.mark.slow) for pair in (("natural", True), ("pgd", False))],
+)
 def test_l1_is_part_of_the_gradient(attack, sparse, digits):
     """A step of SGD goes along the gradient of the loss that one would write by hand."""
     weight = 0.02
@@ -86,7 +89,7 @@ def test_l1_silences_units(digits):
         network = models.mlp((8, 8, 1), hidden=(40,))
         adam = keras.optimizers.Adam(0.005)
         model = adversarial_models.robust(network, None, Mixed(activity_l1=weight), optimizer=adam)
-        model.compile(adam, metrics=["accuracy"])
+        model.compile(adam, metrics=["accuracy"], steps_per_execution=38)  # an epoch
         history = model.fit(digits[0], epochs=5, verbose=0).history
         _, hidden = with_activations(network)[0](digits[2].images)
         silent.append(np.mean(hidden.numpy() == 0))

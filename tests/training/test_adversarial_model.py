@@ -63,6 +63,11 @@ def trained_values(make_lenet, digits, steps, attack=RANDOM, **arguments):
     return values(model.network)
 
 
+@pytest.fixture(scope="module")
+def after_five_steps(make_lenet, digits):
+    return trained_values(make_lenet, digits, 5)
+
+
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(1e-2),
     "adamw": lambda: keras.optimizers.AdamW(1e-2, weight_decay=0.1),
@@ -146,29 +151,30 @@ def reference_step(network, attack, objective, optimizer, x, y, noise):
     return float(loss), clean, robust_logits
 
 
+# A graph for each attack and kind of network; what else there is, eagerly: that is faster.
 @pytest.mark.parametrize(
-    "attack, objective, make",
-    [(name, Mixed(), "lenet") for name in ATTACKS]
+    "attack, objective, make, eager",
+    [(name, Mixed(), "lenet", False) for name in ATTACKS]
     + [
-        ("natural", Mixed(clean_weight=0.2, label_smoothing=0.1), "lenet"),
-        ("fgsm", Mixed(clean_weight=1.0), "lenet"),
-        ("fgsm", Mixed(clean_weight=0.0), "lenet"),
-        ("fgsm", Mixed(label_smoothing=0.1), "lenet"),
-        ("pgd", Mixed(clean_weight=0.2, label_smoothing=0.3), "lenet"),
-        ("pgd", Mixed(), normalised),
-        ("pgd_predicted", Mixed(clean_weight=0.3), normalised),
-        ("natural", Mixed(), regularised),
-        ("fgsm", Mixed(), regularised),
+        ("natural", Mixed(clean_weight=0.2, label_smoothing=0.1), "lenet", True),
+        ("fgsm", Mixed(clean_weight=1.0), "lenet", True),
+        ("fgsm", Mixed(clean_weight=0.0), "lenet", True),
+        ("fgsm", Mixed(label_smoothing=0.1), "lenet", True),
+        ("pgd", Mixed(clean_weight=0.2, label_smoothing=0.3), "lenet", True),
+        ("pgd", Mixed(), normalised, True),
+        ("pgd_predicted", Mixed(clean_weight=0.3), normalised, False),
+        ("natural", Mixed(), regularised, True),
+        ("fgsm", Mixed(), regularised, False),
     ],
 )
-def test_one_step_is_the_reference_step(attack, objective, make, make_lenet, batch):
+def test_one_step_is_the_reference_step(attack, objective, make, eager, make_lenet, batch):
     attack = ATTACKS[attack]
     ours, theirs = ((make_lenet if make == "lenet" else make)() for _ in range(2))
     np.testing.assert_equal(values(ours), values(theirs))
     before, (x, y) = values(ours), batch
     noise = attack.noise(x.shape, (5, 0)) if attack else None
     loss, clean, robust_logits = reference_step(theirs, attack, objective, sgd(), x, y, noise)
-    model = robust(ours, attack, objective, metrics=["accuracy"])
+    model = robust(ours, attack, objective, metrics=["accuracy"], run_eagerly=eager)
     logs = model.train_on_batch(x, y, return_dict=True)
 
     for mine, its in zip(values(ours), values(theirs), strict=True):
@@ -192,7 +198,9 @@ def test_two_branches_give_what_one_gives(attack, make, make_lenet, batch):
     results = []
     for branches in (1, 2):
         network = (make_lenet if make == "lenet" else make)()
-        model = robust(network, ATTACKS[attack], branches=branches)
+        model = robust(
+            network, ATTACKS[attack], branches=branches, run_eagerly=attack != "pgd_random"
+        )
         results.append((model.train_on_batch(*batch, return_dict=True), values(model.network)))
     (one, first), (two, second) = results
     for a, b in zip(first, second, strict=True):
@@ -230,14 +238,16 @@ def test_branches_only_where_they_change_nothing(make, size, traced, make_lenet,
     assert traced == TRACES
 
 
+def after_a_batch(make_lenet, batch, **compiled) -> list[np.ndarray]:
+    model = robust(make_lenet(), PGD_ATTACK, **compiled)
+    model.train_on_batch(*batch)
+    return values(model.network)
+
+
 @pytest.mark.parametrize("compiled", [dict(jit_update=True), dict(jit_compile=True)], ids=str)
 def test_xla_gives_the_same_step(compiled, make_lenet, batch):
-    results = []
-    for arguments in (dict(), compiled):
-        model = robust(make_lenet(), PGD_ATTACK, **arguments)
-        model.train_on_batch(*batch)
-        results.append(values(model.network))
-    for a, b in zip(*results, strict=True):
+    expected = after_a_batch(make_lenet, batch, run_eagerly=True)
+    for a, b in zip(after_a_batch(make_lenet, batch, **compiled), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
@@ -246,27 +256,28 @@ def test_steps_per_execution_change_no_bit(make_lenet, digits):
     np.testing.assert_equal(trained_values(make_lenet, digits, 20, steps_per_execution=10), one)
 
 
-def test_split_and_pipeline_change_no_bit(make_lenet, digits):
+def test_split_and_pipeline_change_no_bit(after_five_steps, make_lenet, digits):
     """A split is gathered in the graph; the same batches from tf.data give the same weights."""
     pipeline = digits[0].index_batches().map(digits[0].gather)
-    expected = trained_values(make_lenet, digits, 5)
-    np.testing.assert_equal(trained_values(make_lenet, (pipeline,), 5), expected)
+    np.testing.assert_equal(trained_values(make_lenet, (pipeline,), 5), after_five_steps)
 
 
-def test_fits_go_on_where_the_last_one_stopped(make_lenet, digits):
+def test_fits_go_on_where_the_last_one_stopped(after_five_steps, make_lenet, digits):
     """From a split, in pieces, with other fits' data in between or not."""
     model = robust(make_lenet(), RANDOM)
     pipeline = digits[0].index_batches(2).map(digits[0].gather)
     for data, steps in ((digits[0], 2), (pipeline, 2), (digits[0], 1)):
         model.fit(data, epochs=1, steps_per_epoch=steps, verbose=0)
     assert model.step.numpy() == 5
-    np.testing.assert_equal(values(model.network), trained_values(make_lenet, digits, 5))
+    np.testing.assert_equal(values(model.network), after_five_steps)
 
 
 def test_seed_decides_on_random_starts(make_lenet, digits):
-    first = trained_values(make_lenet, digits, 2)
-    np.testing.assert_equal(trained_values(make_lenet, digits, 2), first)
-    assert np.any(trained_values(make_lenet, digits, 2, seed=6)[0] != first[0])
+    first, again, other = (
+        trained_values(make_lenet, digits, 2, seed=seed, run_eagerly=True) for seed in (5, 5, 6)
+    )
+    np.testing.assert_equal(again, first)
+    assert np.any(other[0] != first[0])
 
 
 def test_each_step_has_a_random_start_of_its_own(make_lenet, batch):

@@ -19,9 +19,8 @@ def mirrored():
 @pytest.mark.parametrize(
     "attack",
     [
-        "natural",
         "pgd_random",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("fgsm", "pgd_predicted")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("natural", "fgsm", "pgd_predicted")),
     ],
 )
 def test_mirrored_step_is_the_step_of_one_device(attack, mirrored, make_lenet, digits):

@@ -99,7 +99,13 @@ def test_stops(digits):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("attack", [FGSM(epsilon=0.1), PGD(epsilon=0.15, step_size=0.05, steps=7)])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        FGSM(epsilon=0.1),
+        pytest.param(PGD(epsilon=0.15, step_size=0.05, steps=7), marks=pytest.mark.slow),
+    ],
+)
 def test_sound_training_is_not_told_of(attack, digits):
     watch = CatastrophicOverfitting(digits[0], every=20)
     train(robust(attack, rate=2e-3, steps_per_execution=20), digits[0], 200, watch)

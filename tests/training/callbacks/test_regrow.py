@@ -251,15 +251,17 @@ def test_set_grows_at_random():
     for seed in (1, 1, 2):
         method = SET(0.4, **COMMON | {"seed": seed})
         model = sparsify(dense_network(), Magnitude(0.4))  # whose masks stay the first ones
-        model.compile(keras.optimizers.Adam(0.01), LOSS)
+        model.compile(keras.optimizers.Adam(0.01), LOSS, run_eagerly=True)
         watch = Watch()
-        fit(model, [Regrow(method), watch], epochs=1)
+        fit(model, [Regrow(method), watch], epochs=1, steps_per_epoch=INTERVAL)
         masks.append(watch.states[INTERVAL - 1]["hidden"]["mask"])
     np.testing.assert_array_equal(masks[0], masks[1])
     assert (masks[0] != masks[2]).any()
 
 
-@pytest.mark.parametrize("kind", ["tfmot", "own around tfmot"])
+@pytest.mark.parametrize(
+    "kind", ["tfmot", pytest.param("own around tfmot", marks=pytest.mark.slow)]
+)
 def test_schedule_of_tfmot_is_silenced(kind):
     """Also where an earlier fit has traced and followed it."""
     model = KINDS[kind]()
@@ -288,25 +290,26 @@ def test_first_masks_are_those_of_the_model():
         (sparsify(dense_network(), Magnitude(0.25)), 0.25),
         (sparsify(dense_network()), 0.5),
     ):
-        model.compile("sgd", LOSS)
+        model.compile("sgd", LOSS, run_eagerly=True)
         fit(model, [Regrow(SET(0.5, update_interval=1000))], epochs=1)
         assert densities(model)[0] == expected
 
 
-@pytest.mark.parametrize("loss", [None, LOSS], ids=["compiled", "given"])
-def test_extra_batches_are_no_training(loss):
+def test_extra_batches_are_no_training():
     """Nor do they count in the loss that is shown: with nothing to drop, all is as without."""
     histories, weights = [], []
     far = [(1000 * x, y) for x, y in EXTRA]  # whose loss would be seen in the mean
     method = RigL(0.4, drop_fraction=0.0, update_interval=2)
-    for callbacks in ([], [Regrow(method, far, loss)]):
+    of_compiled_loss, of_given_loss = Regrow(method, far), Regrow(method, far, LOSS)
+    for callbacks in ([], [of_compiled_loss], [of_given_loss]):
         model = sparsify(dense_network(), Magnitude(0.4))
         model.compile("sgd", LOSS)
         histories.append(fit(model, callbacks).history["loss"])
         weights.append(model.get_weights())
-    assert histories[0] == histories[1]
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert histories[0] == histories[1] == histories[2]
+    for without, *others in zip(*weights, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(without, other)
 
 
 def test_legacy_optimizer():

@@ -7,35 +7,45 @@ import pytest
 import tf_keras as keras
 
 from robust_sparse_tf import models, sparsify, strip
+from robust_sparse_tf.models import resnet
 from robust_sparse_tf.sparsity import densities
 from robust_sparse_tf.training import AdversarialModel
 
 SHAPE = (28, 28, 3)
 # More of the blocks of another one; test_resnet.py and test_vgg.py look at how many.
 DEEPER = {"resnet32", "resnet34", "vgg16"}
+# The same with all their blocks; fast are those of two in the first stage and one in the others.
+WHOLE = {"resnet18", "resnet20", "resnet50"}
 NORMALIZED = ["linear", "lenet5", "resnet20"]
 CLASSES = dict.fromkeys(models.BY_NAME, 7) | {"binary_linear": 2, "binary_cnn": 2}
 
 
-def build(name: str, **options) -> keras.Model:
-    """A model for some classes, narrow where it has a width."""
+def build(name: str, whole: bool = False, **options) -> keras.Model:
+    """A model for some classes, narrow where it has a width, and with few residual blocks."""
     keras.utils.set_random_seed(0)
-    builder = models.BY_NAME[name]
+    builder, make = models.BY_NAME[name], resnet._resnet
     if "width" in inspect.signature(builder).parameters:
         options.setdefault("width", 0.1)
-    return builder(SHAPE, CLASSES[name], **options)
+
+    def short(name, inputs, classes, width, channels, blocks, block):
+        return make(name, inputs, classes, width, channels, (2, *[1] * len(blocks[1:])), block)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not whole:
+            patch.setattr(resnet, "_resnet", short)
+        return builder(SHAPE, CLASSES[name], **options)
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=pytest.mark.slow if name in DEEPER else ())
-        for name in models.BY_NAME
+        *(name for name in models.BY_NAME if name not in DEEPER),
+        *(pytest.param(f"whole {name}", marks=pytest.mark.slow) for name in sorted(DEEPER | WHOLE)),
     ],
 )
 def model(request) -> keras.Model:
     """A model of each architecture. Not to be changed by a test."""
-    return build(request.param)
+    return build(request.param.split()[-1], whole=request.param.startswith("whole"))
 
 
 @pytest.fixture(scope="module")

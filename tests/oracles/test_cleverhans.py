@@ -1,5 +1,7 @@
 """Adversarial examples are those of CleverHans' own FGSM and PGD."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,12 @@ from cleverhans.tf2.attacks import projected_gradient_descent as cleverhans_pgd
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 
 from robust_sparse_tf.attacks import FGSM, PGD
+
+slow = pytest.mark.slow
+
+
+def eager(function):
+    return function
 
 
 def oracle(attack, model, x, y):
@@ -26,6 +34,25 @@ def oracle(attack, model, x, y):
     )
 
 
+ATTACKS = [
+    (FGSM, dict(epsilon=0.3)),
+    (FGSM, dict(epsilon=0.1, low=-0.5, high=0.9)),
+    (PGD, dict(epsilon=0.3, step_size=0.05, steps=10)),
+    (PGD, dict(epsilon=0.1, step_size=0.1, steps=3, low=-0.5, high=0.9)),
+    (PGD, dict(epsilon=0.07, step_size=0.03, steps=1)),
+]
+WAYS = list(itertools.product(["sparse", "trained"], ["true", "predicted"], [eager, tf.function]))
+
+
+def cases() -> list:
+    """Of each attack, two opposite ways are fast; another two than of the attack before."""
+    return [
+        pytest.param(*attack, *way, marks=() if number % 4 in (place, 7 - place) else slow)
+        for number, attack in enumerate(ATTACKS)
+        for place, way in enumerate(WAYS)
+    ]
+
+
 @pytest.fixture(params=["sparse", "trained"])
 def logits(request, make_lenet, trained):
     """A sparse LeNet as it is drawn, whose gradients are small, and a trained one."""
@@ -33,18 +60,7 @@ def logits(request, make_lenet, trained):
     return lambda x: network(x, training=False)
 
 
-@pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
-@pytest.mark.parametrize("labels", ["true", "predicted"])
-@pytest.mark.parametrize(
-    "maker, arguments",
-    [
-        (FGSM, dict(epsilon=0.3)),
-        (FGSM, dict(epsilon=0.1, low=-0.5, high=0.9)),
-        (PGD, dict(epsilon=0.3, step_size=0.05, steps=10)),
-        (PGD, dict(epsilon=0.1, step_size=0.1, steps=3, low=-0.5, high=0.9)),
-        (PGD, dict(epsilon=0.07, step_size=0.03, steps=1)),
-    ],
-)
+@pytest.mark.parametrize("maker, arguments, logits, labels, run", cases(), indirect=["logits"])
 def test_equal_to_the_bit(maker, arguments, labels, run, logits, digits):
     attack = maker(attack_labels=labels, **arguments)
     x, y = digits[2].gather(tf.range(60, dtype=tf.int64))
@@ -55,7 +71,7 @@ def test_equal_to_the_bit(maker, arguments, labels, run, logits, digits):
     assert np.any(ours != x)
 
 
-@pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
+@pytest.mark.parametrize("run", [eager, tf.function])
 def test_random_start(run, logits, batch, monkeypatch):
     """CleverHans draws its start from a generator of its own, which is given our noise."""
     attack = PGD(epsilon=0.3, step_size=0.05, steps=10, random_start=True)

@@ -72,7 +72,8 @@ OPTIMIZERS = {
 )
 def test_each_round_starts_with_a_fresh_optimizer(optimizer, digits):
     procedure = LotteryTicket(rounds=2, iterations=2, evaluate_every=2)
-    model, _, seen = run(procedure, digits, compiled=dict(optimizer=OPTIMIZERS[optimizer]()))
+    compiled = dict(optimizer=OPTIMIZERS[optimizer](), run_eagerly=True)
+    model, _, seen = run(procedure, digits, compiled=compiled)
     np.testing.assert_equal(seen.slots[1], seen.slots[0])
     assert model.optimizer.iterations == 2
 
@@ -137,7 +138,7 @@ def test_records(whole):
 
 
 def test_hooks_come_in_order(digits):
-    model, events = make_model(), []
+    model, events = make_model(run_eagerly=True), []
     LotteryTicket(rounds=2, iterations=2, evaluate_every=1).run(
         model,
         digits[0],
@@ -155,7 +156,8 @@ def test_hooks_come_in_order(digits):
 
 def test_other_pruners(digits):
     procedure = LotteryTicket(rounds=3, iterations=1, evaluate_every=1)
-    _, records, _ = run(procedure, digits, pruner=LayerRates(0.5, 0.5))
+    eager = dict(run_eagerly=True)
+    _, records, _ = run(procedure, digits, compiled=eager, pruner=LayerRates(0.5, 0.5))
     assert [record["density"] for record in records] == [1, 0.5, 0.25]
 
 

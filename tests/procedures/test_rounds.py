@@ -42,7 +42,7 @@ class Halve(BetweenRounds):
 
 
 def run(digits, between=None, model=None, schedule=None, **arguments):
-    model = model or make_model()
+    model = model or make_model(run_eagerly=True)
     hook = between(model) if between else None
     schedule = schedule or Rounds(**SHORT)
     records = schedule.run(model, digits[0], lambda: figures(model), between=hook, **arguments)
@@ -51,12 +51,12 @@ def run(digits, between=None, model=None, schedule=None, **arguments):
 
 def test_without_a_hook_rounds_go_on_with_their_weights(digits):
     """And nothing is pruned; the first round is that of a run with one."""
-    model, _, records = run(digits)
+    model, _, records = run(digits, model=make_model())
     places = [(record["round"], record["iteration"]) for record in records]
     assert places == list(itertools.product((0, 1), (2, 3)))
     assert {record["density"] for record in records} == {1}
     assert model.optimizer.iterations == 3
-    _, _, once = run(digits, schedule=Rounds(**SHORT | dict(rounds=1)))
+    _, _, once = run(digits, model=make_model(), schedule=Rounds(**SHORT | dict(rounds=1)))
     assert records[:2] == once
 
 
@@ -64,7 +64,7 @@ def test_one_round_is_that_of_the_lottery(digits):
     """Methods that train once end with the bits of a first round."""
     schedule = dict(rounds=1, iterations=5, evaluate_every=2)
     model, _, records = run(digits, schedule=Rounds(**schedule))
-    ticket = make_model()
+    ticket = make_model(run_eagerly=True)
     expected = LotteryTicket(**schedule).run(ticket, digits[0], lambda: figures(ticket))
     np.testing.assert_equal(state(model), state(ticket))
     assert records == expected

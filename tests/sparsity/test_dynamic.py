@@ -75,25 +75,25 @@ def test_training_conserves_weights_and_updates_at_its_steps(kind, optimizer):
         0.3,
         distribution="erk",
         update_interval=3,
-        start_step=4,
-        stop_step=14,
+        start_step=2,
+        stop_step=9,
         drop_decay="constant",
     )
-    model = compiled(method, OPTIMIZERS[optimizer]())
+    model = compiled(method, OPTIMIZERS[optimizer](), run_eagerly=True)
     counts = [mask.sum() for mask in masks_of(model)]
     assert sum(counts) == round(0.3 * (36 + 288 + 24))
-    watch = fit(model, 18)
-    assert watch.updates() == [4, 7, 10, 13]
+    watch = fit(model, 12)
+    assert watch.updates() == [2, 5, 8]
     assert watch.iterations == [
-        step - sum(at < step for at in watch.updates()) for step in range(19)
+        step - sum(at < step for at in watch.updates()) for step in range(13)
     ]
-    assert model.step.numpy() == 18
+    assert model.step.numpy() == 12
     for masks in watch.masks:
         found = [mask.sum() for mask in masks]
         assert sum(found) == sum(counts) if kind is SNFS else found == counts
     seen = [np.any(at, axis=0) for at in zip(*watch.masks, strict=True)]
     np.testing.assert_equal([variable.numpy() for variable in model.ever_active], seen)
-    last = [np.count_nonzero(a != b) for a, b in zip(*(watch.masks[13:15]), strict=True)]
+    last = [np.count_nonzero(a != b) for a, b in zip(*(watch.masks[8:10]), strict=True)]
     np.testing.assert_array_equal(model.changed, last)
 
 
@@ -101,7 +101,7 @@ def test_training_conserves_weights_and_updates_at_its_steps(kind, optimizer):
 def test_steps_per_execution_change_no_bit(kind):
     x, y = examples(16)
     states = []
-    for steps in (1, 4, 50):
+    for steps in (1, 5):  # the last execution is of one step
         keras.utils.set_random_seed(0)
         shallow = keras.Sequential([layers.Input((25,)), layers.Dense(9), layers.Dense(3)])
         method = kind(0.3, update_interval=3, grow_std=0.1)
@@ -110,11 +110,11 @@ def test_steps_per_execution_change_no_bit(kind):
         assert model.optimizer.iterations == 11
         states.append(state_of(model))
     np.testing.assert_equal(states[1], states[0])
-    np.testing.assert_equal(states[2], states[0])
 
 
-@pytest.mark.parametrize("kind", [SET, RigL])
-@pytest.mark.parametrize("grow_std", [0.0, 0.05])
+@pytest.mark.parametrize(
+    "kind, grow_std", [(SET, 0.0), (RigL, 0.05), slow(SET, 0.05), slow(RigL, 0.0)]
+)
 def test_where_grown_weights_start(kind, grow_std):
     """At zero or at small random values; what stays keeps its weight, and biases do not move."""
     method = kind(0.5, update_interval=2, grow_std=grow_std, drop_fraction=0.5, seed=4)
@@ -195,10 +195,10 @@ def test_rigl_adds_up_the_gradients_of_the_last_batches(batches, optimizer):
     """Exactly those: batches before, or of the update before, do not count."""
     rate = {"sgd": keras.optimizers.SGD(1e-3), "adam": keras.optimizers.Adam(1e-3)}[optimizer]
     method = RigL(0.4, update_interval=4, gradient_batches=batches, drop_fraction=0.5)
-    model = compiled(method, rate)
+    model = compiled(method, rate, run_eagerly=batches != 2)
     rng = np.random.default_rng(0)
     sums = {1: 0, 2: 0, 3: 0, 4: 0}
-    for step in range(13):
+    for step in range(9):
         x, y = rng.normal(size=(8, 5, 5, 1)).astype(np.float32), rng.integers(0, 3, 8)
         gradients = explicit_gradients(model, x, y)
         for last in sums:
@@ -217,9 +217,10 @@ def test_rigl_adds_up_the_gradients_of_the_last_batches(batches, optimizer):
 
 
 def test_ema_growth_follows_the_moving_average():
-    model = compiled(EMAGrowth(0.4, update_interval=5, gradient_decay=0.7, drop_fraction=0.5))
+    method = EMAGrowth(0.4, update_interval=4, gradient_decay=0.7, drop_fraction=0.5)
+    model = compiled(method, run_eagerly=True)
     rng, average = np.random.default_rng(0), [0.0] * 3
-    for step in range(11):
+    for step in range(9):
         x, y = rng.normal(size=(8, 5, 5, 1)).astype(np.float32), rng.integers(0, 3, 8)
         gradients = explicit_gradients(model, x, y)
         average = [0.7 * a + 0.3 * g for a, g in zip(average, gradients, strict=True)]
@@ -228,7 +229,7 @@ def test_ema_growth_follows_the_moving_average():
         model.train_on_batch(x, y)
         for memory, value in zip(model.memory, average, strict=True):
             np.testing.assert_allclose(memory, value, atol=1e-6)
-        if step and step % 5 == 0:
+        if step and step % 4 == 0:
             np.testing.assert_equal(masks_of(model), expected)
             assert any(map(np.any, map(np.not_equal, expected, plain)))
 
@@ -340,7 +341,7 @@ def test_structures_hold_through_training(kind, structure):
     model = compiled(method, model=dense, run_eagerly=True)
     first = masks_of(model)
     x, y = examples(1)
-    for _ in range(6):
+    for _ in range(4):
         model.train_on_batch(np.tile(x.reshape(8, 25)[:, :12], 2), y)
         for entry, before in zip(masked_weights(model), first, strict=True):
             mask = entry.mask.numpy() > 0

@@ -77,30 +77,30 @@ class Same(keras.callbacks.Callback):
     "method, attack",
     [
         slow(SET(0.3, update_interval=1, grow_std=0.01), False),
-        (RigL(0.3, update_interval=1), True),
+        slow(RigL(0.3, update_interval=1), True),
         slow(RigL(0.3, update_interval=2, gradient_batches=2), False),
         (SNFS(0.3, update_interval=1), False),
-        slow(GradualMagnitude(0.2, update_interval=1, stop_step=150), True),
+        slow(GradualMagnitude(0.2, update_interval=1, stop_step=75), True),
     ],
     ids=["set", "rigl_fgsm", "rigl_batches", "snfs", "gradual_fgsm"],
 )
-def test_replicas_stay_equal_over_200_steps(method, attack, mirrored):
+def test_replicas_stay_equal_over_100_steps(method, attack, mirrored):
     with mirrored.scope():
         optimizer = keras.optimizers.Adam(1e-2)
-        model = compiled(method, attack, optimizer, steps_per_execution=20)
-    x, y = examples(800)
+        model = compiled(method, attack, optimizer, steps_per_execution=10)
+    x, y = examples(400)
     same = Same()
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).repeat()
-    model.fit(data, steps_per_epoch=200, epochs=1, verbose=0, callbacks=[same])
-    assert network_of(model).step.numpy() == 200
-    assert copies(network_of(model).step) == [200, 200]
+    model.fit(data, steps_per_epoch=100, epochs=1, verbose=0, callbacks=[same])
+    assert network_of(model).step.numpy() == 100
+    assert copies(network_of(model).step) == [100, 100]
     changed = [
         any(map(np.any, map(np.not_equal, *pair))) for pair in itertools.pairwise(same.masks)
     ]
     assert len(changed) == 9 and sum(changed) >= 4
 
 
-STEPS = 20
+STEPS = 8
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,18 @@ STEPS = 20
     ids=["set", "set_fgsm", "rigl", "rigl_fgsm", "gradual"],
 )
 def test_each_step_is_the_step_of_one_device(method, attack, mirrored):
-    """From the same state each time, on the same global batch; every other step is an update."""
+    """From the same state each time, on the same global batch; every other step is an update.
 
-    def make():
-        return compiled(method, attack, keras.optimizers.SGD(0.1, momentum=0.9))
+    Graphs of two replicas take long to make, so only the attack's is one.
+    """
 
-    one = make()
+    def make(run_eagerly):
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+        return compiled(method, attack, optimizer, run_eagerly=run_eagerly)
+
+    one = make(run_eagerly=True)
     with mirrored.scope():
-        two = make()
+        two = make(run_eagerly=not attack)
     x, y = examples(STEPS * 8)
     changes = 0
     for step in range(STEPS):
@@ -136,29 +140,31 @@ def test_each_step_is_the_step_of_one_device(method, attack, mirrored):
         other = [*network_of(two).variables, *two.optimizer.variables]
         for ours, theirs in zip(state, other, strict=True):
             exact = "mask" in ours.name or not ours.dtype.is_floating
-            for copy in copies(theirs):
-                np.testing.assert_allclose(copy, ours, rtol=0, atol=0 if exact else 1e-5)
+            first, *others = copies(theirs)
+            np.testing.assert_allclose(first, ours, rtol=0, atol=0 if exact else 1e-5)
+            for other in others:
+                np.testing.assert_array_equal(other, first)
             if not exact:
                 theirs.assign(ours)
-    assert changes >= 8
+    assert changes >= 3
 
 
 def test_embeddings_and_remembered_gradients(mirrored):
     """Whose gradients are sparse tensors."""
 
-    def make():
+    def make(run_eagerly):
         keras.utils.set_random_seed(0)
         model = keras.Sequential(
             [layers.Input((3,)), layers.Embedding(9, 4), layers.Flatten(), layers.Dense(3)]
         )
         model = sparsify(model, EMAGrowth(0.4, update_interval=2))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(0.1), loss)
+        model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=run_eagerly)
         return model
 
-    one = make()
+    one = make(run_eagerly=True)
     with mirrored.scope():
-        two = make()
+        two = make(run_eagerly=False)
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 9, (16, 3)), rng.integers(0, 3, 16)
     for _ in range(4):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robust_sparse_tf import models, sparsify, strip
@@ -297,6 +297,7 @@ def varied() -> keras.Model:
     return sparsify(model, RigL(0.5))
 
 
+@settings(max_examples=10)
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
 def test_bounds_and_numpy(varied, density, before, seed):
     """What holds for all masks, and what NumPy says on the kernels as they are."""
@@ -338,10 +339,11 @@ def test_after_rigl(kind, digits):
         network = sparsify(models.lenet_300_100((8, 8, 1), width=0.2), method)
         if kind == "plain":
             model = network
-            model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile("adam", loss, run_eagerly=True)
         else:
             model = AdversarialModel(network)
-            model.compile("adam", jit_update=False)
+            model.compile("adam", jit_update=False, run_eagerly=True)
     images = digits[0].gather(tf.range(640, dtype=tf.int64))
     data = tf.data.Dataset.from_tensor_slices(images).batch(64)
 

@@ -101,7 +101,7 @@ def finite_differences(kernels, biases, x, y, width=1e-5):
     return gradients
 
 
-@pytest.mark.parametrize("penalty", [None, "l2"])
+@pytest.mark.parametrize("penalty", ["l2", pytest.param(None, marks=pytest.mark.slow)])
 def test_rigl_grows_where_finite_differences_are_largest(penalty):
     """Of the loss alone, whatever the penalty, on ten random networks and batches."""
     layers = keras.layers

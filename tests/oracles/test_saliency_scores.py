@@ -14,6 +14,11 @@ layers = keras.layers
 Masks = list[np.ndarray]
 
 
+def slow(*values):
+    """A case of which another one like it is looked at each time."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def smooth() -> keras.Model:
     """34 weights in dense and convolutional kernels, and biases; smooth, so that H exists."""
     keras.utils.set_random_seed(1)
@@ -72,20 +77,26 @@ def flat(scores: list[tf.Tensor]) -> np.ndarray:
 def test_snip_is_the_derivative_by_the_mask(number):
     """|dL/dc_j| at c = 1, by differences: the loss with one entry of the mask a little changed."""
     model, data = sparsify(smooth()), batches(number)
-    loss, weights, step = loss_of(model, data), vector_of(model), 1e-5
+    loss, weights, step = tf.function(loss_of(model, data)), vector_of(model), 1e-5
     expected = []
     for place in range(weights.size):
         more, less = np.ones_like(weights), np.ones_like(weights)
         more[place] += step
         less[place] -= step
-        expected.append(abs(float(loss(more * weights) - loss(less * weights)) / (2 * step)))
+        expected.append(
+            abs(
+                float(loss(tf.constant(more * weights)) - loss(tf.constant(less * weights)))
+                / (2 * step)
+            )
+        )
     found = flat(SNIP(score_batches=number).scores(model, data))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
     assert np.count_nonzero(found) > 0.9 * found.size
 
 
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("temperature", [200.0, 1.0])
+@pytest.mark.parametrize(
+    "temperature, number", [(200.0, 1), (1.0, 2), slow(200.0, 2), slow(1.0, 1)]
+)
 def test_grasp_has_the_hessian(number, temperature):
     """w (H g), with the whole of H from nested tapes."""
     model, data = sparsify(smooth()), batches(number)
@@ -109,19 +120,19 @@ def test_grasp_says_how_the_norm_of_the_gradient_falls():
     model, data = sparsify(smooth()), batches(1)
     loss, weights = loss_of(model, data), vector_of(model)
 
-    def norm(vector: np.ndarray) -> float:
-        vector = tf.constant(vector)
+    @tf.function
+    def norm(vector: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(vector)
             value = loss(vector)
-        return float(tf.reduce_sum(tape.gradient(value, vector) ** 2))
+        return tf.reduce_sum(tape.gradient(value, vector) ** 2)
 
     found, step = flat(GraSP(temperature=1.0).scores(model, data)), 1e-5
     for place in range(weights.size):
         less, more = weights.copy(), weights.copy()
         less[place] *= 1 - step
         more[place] *= 1 + step
-        change = (norm(less) - norm(more)) / 2
+        change = float(norm(tf.constant(less)) - norm(tf.constant(more))) / 2
         assert change == pytest.approx(-2 * step * found[place], rel=1e-3, abs=1e-9)
 
 
@@ -141,8 +152,9 @@ def without_biases(*, pooled: bool = False) -> keras.Model:
     )
 
 
-@pytest.mark.parametrize("density", [1.0, 0.3])
-@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize(
+    "pooled, density", [(False, 1.0), (True, 0.3), slow(False, 0.3), slow(True, 1.0)]
+)
 def test_synaptic_flow_is_conserved(density, pooled):
     """Without biases the scores of each layer add up to the same R (theorem 2)."""
     model = sparsify(without_biases(pooled=pooled), Magnitude(density))

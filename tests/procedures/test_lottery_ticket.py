@@ -89,7 +89,7 @@ def test_moving_statistics_go_with_the_weights(name, digits):
     )
     network.build((None, 8, 8, 1))
     model = AdversarialModel(sparsify(network), ATTACK)
-    model.compile(jit_update=False)
+    model.compile(jit_update=False, run_eagerly=True)
     (normalization,) = [x for x in model.network.layers if "normalization" in x.name]
     means = []
     begin = keras.callbacks.LambdaCallback(

@@ -49,6 +49,12 @@ def run(digits, between=None, model=None, schedule=None, **arguments):
     return model, hook, records
 
 
+@pytest.fixture(scope="module")
+def halved(digits):
+    """Model, hook and records of a run with a hook. Not to be changed by a test."""
+    return run(digits, Halve)
+
+
 def test_without_a_hook_rounds_go_on_with_their_weights(digits):
     """And nothing is pruned; the first round is that of a run with one."""
     model, _, records = run(digits, model=make_model())
@@ -70,15 +76,15 @@ def test_one_round_is_that_of_the_lottery(digits):
     assert records == expected
 
 
-def test_hooks_see_each_stop_and_each_new_round(digits):
-    _, hook, records = run(digits, Halve)
+def test_hooks_see_each_stop_and_each_new_round(halved):
+    _, hook, records = halved
     assert hook.calls == [(0, 1), (0, 2), (0, 3), 1, (1, 1), (1, 2), (1, 3)]
     assert len(records) == 4, "a stop of the hook's is no evaluation"
 
 
-def test_what_a_hook_keeps_is_resumed(digits, tmp_path):
+def test_what_a_hook_keeps_is_resumed(digits, halved, tmp_path):
     """To the bit, after a kill at the end of the first round."""
-    whole, _, records = run(digits, Halve)
+    whole, _, records = halved
     store = CheckpointStore(str(tmp_path))
 
     def kill(number):

@@ -54,6 +54,7 @@ def test_one_ranking(density):
 few = st.sampled_from([-1.0, -0.5, 0.0, 0.5, 2.0])
 
 
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(
     hnp.arrays(np.float32, (6, 5), elements=few),
     hnp.arrays(np.float32, (5, 3), elements=few),

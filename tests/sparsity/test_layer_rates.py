@@ -26,6 +26,7 @@ def dense_pair(first: np.ndarray, last: np.ndarray) -> keras.Model:
 rates = st.floats(0, 0.9)
 
 
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(
     hnp.arrays(np.float32, (6, 5), elements=st.sampled_from([-1.0, -0.5, 0.0, 0.5, 2.0])),
     hnp.arrays(np.float32, (5, 3), elements=st.floats(-3, 3, width=32, allow_subnormal=False)),

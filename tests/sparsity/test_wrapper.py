@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
+from networks import slow
 
 from robust_sparse_tf import models, sparsify, strip
 from robust_sparse_tf.attacks import FGSM, PGD
@@ -69,9 +70,27 @@ def values(model: keras.Model) -> list[tuple[str, np.ndarray, np.ndarray]]:
     return [(name, w.numpy(), mask.numpy()) for name, w, mask, *_ in masked_weights(model)]
 
 
-@pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
-@pytest.mark.parametrize("training", [True, False, None])
-@pytest.mark.parametrize("kind", ["lenet", "convolutional"])
+def eager(function):
+    return function
+
+
+@pytest.mark.parametrize(
+    "kind, training, run",
+    [
+        ("lenet", True, tf.function),
+        ("lenet", False, eager),
+        ("lenet", None, eager),
+        ("convolutional", True, eager),
+        ("convolutional", False, tf.function),
+        ("convolutional", None, tf.function),
+        slow("lenet", True, eager),
+        slow("lenet", False, tf.function),
+        slow("lenet", None, tf.function),
+        slow("convolutional", True, tf.function),
+        slow("convolutional", False, eager),
+        slow("convolutional", None, eager),
+    ],
+)
 def test_forwards_change_no_variable(kind, training, run, make_lenet, batch):
     model = make_lenet() if kind == "lenet" else sparsify(convolutional(), Magnitude(0.3))
     assert {"mask:0", "threshold:0", "pruning_step:0"} <= {
@@ -169,8 +188,17 @@ def test_training_flag_reaches_the_layers(batch):
     assert (wild[0] != wild[1]).any()
 
 
-@every_kind
-@pytest.mark.parametrize("stripper", [strip, tfmot.sparsity.keras.strip_pruning])
+KINDS = [convolutional, nested, recurrent, deferred]
+
+
+@pytest.mark.parametrize(
+    "make, stripper",
+    [
+        *((make, strip) for make in KINDS),
+        *((make, tfmot.sparsity.keras.strip_pruning) for make in KINDS[:2]),
+        *(slow(make, tfmot.sparsity.keras.strip_pruning) for make in KINDS[2:]),
+    ],
+)
 def test_strip(make, stripper, batch):
     sparse = sparsify(make(), Magnitude(0.2))
     expected, entries = sparse(batch[0]).numpy(), values(sparse)

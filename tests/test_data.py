@@ -272,15 +272,57 @@ def test_load_names_a_data_set_that_cannot_be_had(monkeypatch, tmp_path):
         data.load("mnist", data_dir=str(tmp_path))
 
 
-def test_mnist():
-    """The real data, where a prepared copy is at hand."""
+def test_images_of_tfds(monkeypatch, tmp_path):
+    """Each split is its own; here of made-up images, in the place of a prepared copy."""
+    draw = np.random.default_rng(0)
+    made = {
+        part: (draw.integers(0, 256, [size, 28, 28, 1], np.uint8), draw.integers(0, 10, size))
+        for part, size in (("train", 30), ("test", 20))
+    }
+
+    def as_dataset(self, *, split, as_supervised, batch_size):
+        assert as_supervised
+        return tf.data.Dataset.from_tensor_slices(made[split]).batch(batch_size)
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", lambda *_, **__: None)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "as_dataset", as_dataset)
+    train, valid, test = data.load(
+        "mnist", validation_size=10, batch_size=4, data_dir=str(tmp_path)
+    )
+    alone = data.load_test("mnist", data_dir=str(tmp_path))
+    assert (train.size, valid.size, test.size) == (20, 10, 20)
+    assert train.num_classes == alone.num_classes == 10 and train.images.dtype == np.uint8
+    for split in (test, alone):
+        np.testing.assert_array_equal(split.images, made["test"][0])
+        np.testing.assert_array_equal(split.labels, made["test"][1])
+    label_of = {x.tobytes(): y for x, y in zip(*made["train"], strict=True)}
+    for split in (train, valid):
+        for x, y in zip(split.images, split.labels, strict=True):
+            assert label_of.pop(x.tobytes()) == y
+
+
+@pytest.fixture
+def prepared() -> None:
     folder = os.environ.get("RST_DATA_DIR", "")
     if not os.path.isdir(os.path.join(folder, "mnist")) or not folder:
         pytest.skip("RST_DATA_DIR names no folder with a prepared mnist")
+
+
+def test_mnist(prepared):
+    """The real test images, where a prepared copy is at hand."""
+    test = data.load_test("mnist")
+    assert test.images.shape == (10_000, 28, 28, 1) and test.images.dtype == np.uint8
+    assert np.bincount(test.labels).tolist()[:3] == [980, 1135, 1032]
+    x, y = next(iter(test))
+    assert x.shape == (60, 28, 28, 1) and x.dtype == tf.float32 and y.dtype == tf.int64
+    assert tf.reduce_min(x) >= 0 and 0.9 < tf.reduce_max(x) <= 1
+
+
+@pytest.mark.slow
+def test_the_whole_of_mnist(prepared):
     train, valid, test = data.load("mnist", validation_size=10_000)
     assert (train.size, valid.size, test.size) == (50_000, 10_000, 10_000)
     assert train.images.shape[1:] == (28, 28, 1) and train.images.dtype == np.uint8
-    assert np.bincount(test.labels).tolist()[:3] == [980, 1135, 1032]
     x, y = next(iter(train))
     alone = data.load_test("mnist")
     np.testing.assert_array_equal(alone.images, test.images)

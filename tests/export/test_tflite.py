@@ -35,9 +35,9 @@ def convolutional() -> keras.Model:
     )
 
 
-@pytest.fixture
-def exported(trained, tmp_path):
-    path = str(tmp_path / "model.tflite")
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("exported") / "model.tflite")
     size = to_tflite(trained, path)
     return path, size
 
@@ -56,8 +56,10 @@ def test_tflite_gives_what_keras_gives(resolver, exported, trained, digits):
 
 @pytest.mark.parametrize(
     "make",
-    [convolutional, lambda: sparsify(convolutional(), Magnitude(0.1))],
-    ids=["dense", "sparse"],
+    [
+        pytest.param(convolutional, id="dense", marks=pytest.mark.slow),
+        pytest.param(lambda: sparsify(convolutional(), Magnitude(0.1)), id="sparse"),
+    ],
 )
 def test_convolutional_models_are_exported(make, digits, tmp_path):
     path, model = str(tmp_path / "model.tflite"), make()
@@ -115,32 +117,32 @@ def test_each_size_of_a_batch_is_prepared_once(exported, digits, monkeypatch):
     assert len(made) == 3
 
 
-def test_a_file_that_does_not_agree_is_not_written(trained, tmp_path, monkeypatch):
+def test_a_file_that_does_not_agree_is_not_written(tmp_path, monkeypatch):
     """A converter gone wrong is noticed, and an earlier file stays."""
     right = tflite.tflite_logits
     monkeypatch.setattr(tflite, "tflite_logits", lambda *given: right(*given) + 0.1)
     path = tmp_path / "model.tflite"
     path.write_bytes(b"earlier")
     with pytest.raises(TrainingError, match="TFLite logits differ"):
-        to_tflite(trained, str(path))
+        to_tflite(models.linear((8, 8, 1)), str(path))
     assert path.read_bytes() == b"earlier"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.tflite"]
 
 
-def test_logits_that_are_not_finite_do_not_agree(make_lenet, tmp_path):
-    model = make_lenet()
+def test_logits_that_are_not_finite_do_not_agree(tmp_path):
+    model = models.linear((8, 8, 1))
     kernel = model.trainable_variables[0]
     kernel.assign(kernel * np.nan)
     with pytest.raises(TrainingError, match="TFLite logits differ"):
         to_tflite(model, str(tmp_path / "model.tflite"))
 
 
-@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize("existing", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_saved_model_reloads(existing, trained, digits, tmp_path):
     """Without wrappers, and with the same outputs; a second one takes the first one's place."""
     path, images = str(tmp_path / "saved"), digits[1].images
-    if existing:
-        to_saved_model(AdversarialModel(models.lenet_300_100((8, 8, 1))), path)
+    if existing:  # where the first one is written where nothing is
+        to_saved_model(AdversarialModel(models.linear((8, 8, 1))), path)
     to_saved_model(trained, path)
     expected = trained.network(images)
     reloaded = keras.models.load_model(path, compile=False)

@@ -53,7 +53,7 @@ def cases() -> list:
     ]
 
 
-@pytest.fixture(params=["sparse", "trained"])
+@pytest.fixture
 def logits(request, make_lenet, trained):
     """A sparse LeNet as it is drawn, whose gradients are small, and a trained one."""
     network = make_lenet(density=0.1) if request.param == "sparse" else trained.network
@@ -71,7 +71,16 @@ def test_equal_to_the_bit(maker, arguments, labels, run, logits, digits):
     assert np.any(ours != x)
 
 
-@pytest.mark.parametrize("run", [eager, tf.function])
+@pytest.mark.parametrize(
+    "logits, run",
+    [
+        ("sparse", eager),
+        ("trained", tf.function),
+        pytest.param("sparse", tf.function, marks=slow),
+        pytest.param("trained", eager, marks=slow),
+    ],
+    indirect=["logits"],
+)
 def test_random_start(run, logits, batch, monkeypatch):
     """CleverHans draws its start from a generator of its own, which is given our noise."""
     attack = PGD(epsilon=0.3, step_size=0.05, steps=10, random_start=True)

@@ -9,7 +9,7 @@ from robust_sparse_tf.sparsity import SET, LayerState, RigL, masked_weights, spa
 from robust_sparse_tf.sparsity.methods.base import uniform
 
 SHAPES = [(7, 5), (12, 3), (1, 30)]
-UPDATES = 40
+UPDATES = 25
 REST = [(SET, 0.05), (RigL, 0.3), (RigL, 1.0)]
 
 

@@ -54,7 +54,9 @@ def examples(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compiled(model, optimizer=None, **arguments):
-    arguments = dict(run_eagerly=True, metrics=["accuracy"]) | arguments
+    # Named by a word, its variables would be made in the first step, and graphs be made twice.
+    accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    arguments = dict(run_eagerly=True, metrics=[accuracy]) | arguments
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer or keras.optimizers.Adam(1e-2), loss, **arguments)
     return model

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 from networks import slow
 
-from robust_sparse_tf.sparsity import SET, sparsify
+from robust_sparse_tf.sparsity import SET, SparseModel, sparsify
 from robust_sparse_tf.sparsity.slots import slots_of
 
 optimizers, legacy = keras.optimizers, keras.optimizers.legacy
@@ -45,9 +45,11 @@ def network() -> keras.Sequential:
     return keras.Sequential([keras.layers.Input((4,)), dense(4, name="first"), dense(4)])
 
 
-def compiled(name: str):
-    method = SET(0.5, update_interval=2, drop_fraction=0.5)
-    model = sparsify(network(), method)
+def sparse() -> SparseModel:
+    return sparsify(network(), SET(0.5, update_interval=2, drop_fraction=0.5))
+
+
+def compiled(name: str, model: SparseModel) -> SparseModel:
     model.compile(CASES[name][0](), "mse", run_eagerly=True)
     return model
 
@@ -57,10 +59,15 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(2, 8, 4)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def model():
+    return sparse()
+
+
 @pytest.fixture(scope="module", params=CASES)
-def new(request):
+def new(request, model):
     """An optimizer's name, and a model compiled with it. Not to be changed by a test."""
-    return request.param, compiled(request.param)
+    return request.param, compiled(request.param, model)
 
 
 def test_slots_and_their_first_values(new):
@@ -92,7 +99,7 @@ def test_slots_belong_to_their_weight(new):
 
 @pytest.mark.parametrize("name", [slow(name) if name in ALIKE else name for name in CASES])
 def test_an_update_clears_the_slots_of_what_goes_and_what_comes(name):
-    model, (x, y) = compiled(name), examples()
+    model, (x, y) = compiled(name, sparse()), examples()
     model.step.assign(1)
     model.train_on_batch(x, y)
     kernels = model.trainable_variables[::2]

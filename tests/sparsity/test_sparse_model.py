@@ -342,8 +342,9 @@ def test_several_inputs_outputs_and_losses(tmp_path):
         "label": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     }
     model.compile(
-        keras.optimizers.Adam(0.05),
+        keras.optimizers.Adam(0.1),
         losses,
+        run_eagerly=True,
         metrics={"label": "accuracy"},
         loss_weights={"number": 0.5, "label": 2.0},
     )
@@ -351,7 +352,7 @@ def test_several_inputs_outputs_and_losses(tmp_path):
     x = {"left": rng.normal(size=(48, 4)), "right": rng.normal(size=(48, 3))}
     y = {"number": x["left"][:, :1], "label": (x["right"][:, 0] > 0).astype(int)}
     count = sum(mask.sum() for mask in masks_of(model))
-    history = model.fit(x, y, batch_size=16, epochs=8, validation_data=(x, y), verbose=0).history
+    history = model.fit(x, y, batch_size=16, epochs=5, validation_data=(x, y), verbose=0).history
     assert {"val_number_loss", "val_label_accuracy"} <= set(history)
     assert history["val_loss"][-1] < 0.7 * history["val_loss"][0]
     parts = [history[f"{name}_loss"][0] for name in ("number", "label")]
@@ -365,6 +366,7 @@ def test_several_inputs_outputs_and_losses(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for other in (loaded, strip(model)):
         np.testing.assert_equal({name: value.numpy() for name, value in other(x).items()}, expected)
+    loaded.run_eagerly = True
     np.testing.assert_equal(loaded.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0))
 
 

@@ -102,7 +102,7 @@ def test_forwards_change_no_variable(kind, training, run, make_lenet, batch):
     assert bits(model) == before
 
 
-@pytest.mark.parametrize("attack", [FGSM(epsilon=0.1), PGD(epsilon=0.1, steps=3)])
+@pytest.mark.parametrize("attack", [PGD(epsilon=0.1, steps=3), slow(FGSM(epsilon=0.1))])
 def test_attacks_change_no_variable(attack, make_lenet, batch):
     model = make_lenet()
     before = bits(model)

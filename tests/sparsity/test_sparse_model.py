@@ -316,7 +316,7 @@ def test_a_dense_run_is_that_of_the_ordinary_model():
     """Several epochs with shuffling, validation and metrics: the same bits and the same history."""
     results = []
     for make in (lambda: sequential(), lambda: sparsify(sequential())):
-        model = compiled(make(), run_eagerly=False, steps_per_execution=2)
+        model = compiled(make(), run_eagerly=False)
         keras.utils.set_random_seed(1)
         x, y = examples(80)
         history = model.fit(x, y, batch_size=8, epochs=2, validation_split=0.2, verbose=0).history

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from networks import slow
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError
@@ -193,9 +194,10 @@ def test_swap_n_of_m(structure, data):
 
 
 IN_GRAPHS = [Weights(), Channels(), Blocks(2, 3), NOfM(2, 4), NOfM(1, 2, "outputs")]
+REST = [structure for structure in [*STRUCTURES, *GROUPED] if structure not in IN_GRAPHS]
 
 
-@pytest.mark.parametrize("structure", IN_GRAPHS, ids=str)
+@pytest.mark.parametrize("structure", [*IN_GRAPHS, *map(slow, REST)], ids=str)
 def test_in_a_graph(structure):
     """As in training: counts come from the graph."""
     rng = np.random.default_rng(0)

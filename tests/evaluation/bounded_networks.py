@@ -1,5 +1,7 @@
 """Networks of every layer that interval bounds know, with random weights and statistics."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
@@ -21,14 +23,14 @@ def masked() -> keras.Model:
     return sparsity.sparsify(models.mlp(SHAPE, 4, hidden=(20, 15)), sparsity.Magnitude(0.3))
 
 
-def convolutional() -> keras.Model:
+def convolutional(groups: int = 2) -> keras.Model:
     return keras.Sequential(
         [
             layers.Input(SHAPE),
             layers.Rescaling([2.0, -3.0], [0.5, 0.1]),
             layers.Conv2D(6, 3, padding="same", activation="relu"),
             layers.MaxPooling2D(3, 2, padding="same"),
-            layers.Conv2D(6, 3, 2, groups=2),
+            layers.Conv2D(6, 3, 2, groups=groups),
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.AveragePooling2D(2, 1, padding="same"),
@@ -86,6 +88,8 @@ def pooled() -> keras.Model:
 
 CHAINS = {"mlp": mlp, "masked": masked, "convolutional": convolutional}
 ALL = {**CHAINS, "residual": residual, "resnet": resnet, "pooled": pooled}
+# TensorFlow has no gradient of several groups on many processors.
+ALL |= {"ungrouped": functools.partial(convolutional, groups=1)}
 
 
 def make(name: str, seed: int = 0) -> keras.Model:

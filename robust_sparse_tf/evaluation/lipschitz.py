@@ -132,24 +132,13 @@ def _affine_norm(
     if norm == "l2" and isinstance(layer, keras.layers.Dense):
         return _spectral_norms(layer.kernel, active, out)
     apply, _ = propagation.affine_parts(layer)
-    kernel = _ungrouped(layer)
+    kernel = propagation.kernel_of(layer)
     sizes = tf.abs(kernel)
     rows, columns = _sums(lambda value: apply(value, sizes), active, out)
     if norm != "l2":
         return rows if norm == "linf" else columns
     frobenius = tf.sqrt(_total(out * apply(active, tf.square(kernel))))
     return tf.minimum(tf.minimum(tf.sqrt(rows * columns), frobenius), _patch_bound(layer))
-
-
-def _ungrouped(layer: keras.layers.Layer) -> tf.Tensor:
-    """The kernel of the same map as one group; on many processors groups have no gradient."""
-    groups = getattr(layer, "groups", 1)
-    if groups == 1:
-        return layer.kernel
-    inputs, outputs = layer.kernel.shape[-2:]
-    group_of = [tf.repeat(tf.range(groups), size) for size in (inputs, outputs // groups)]
-    own = tf.cast(group_of[0][:, None] == group_of[1], layer.kernel.dtype)
-    return tf.tile(layer.kernel, [1, 1, groups, 1]) * own
 
 
 def _sums(apply: Any, active: tf.Tensor, out: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

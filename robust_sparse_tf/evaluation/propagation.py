@@ -131,6 +131,20 @@ def affine_parts(layer: keras.layers.Layer) -> tuple[Apply, Callable[[tf.Tensor]
     return apply, add
 
 
+def kernel_of(layer: keras.layers.Layer) -> tf.Tensor:
+    """Of a dense layer or convolution, for `affine_parts`: the kernel of one group.
+
+    On processors without oneDNN's instructions TensorFlow refuses several groups in graphs.
+    """
+    groups = getattr(layer, "groups", 1)
+    if groups == 1:
+        return layer.kernel
+    inputs, outputs = layer.kernel.shape[-2:]
+    group_of = [tf.repeat(tf.range(groups), size) for size in (inputs, outputs // groups)]
+    own = tf.cast(group_of[0][:, None] == group_of[1], layer.kernel.dtype)
+    return tf.tile(layer.kernel, [1, 1, groups, 1]) * own
+
+
 class LinearEnd(NamedTuple):
     """The last linear part of a network, from its features to the logits."""
 
@@ -222,11 +236,12 @@ def _affine(layer: keras.layers.Layer, box: Box) -> Box:
     apply, add = affine_parts(layer)
     activation = keras.activations.get(activation_of(layer))
     centre, radius = middle_of(box)
-    middle, spread = add(apply(centre, layer.kernel)), apply(radius, tf.abs(layer.kernel))
+    kernel = kernel_of(layer)
+    middle, spread = add(apply(centre, kernel)), apply(radius, tf.abs(kernel))
     low, high = middle - spread, middle + spread
     if box.ball is not None:
-        middle = add(apply(box.ball.centre, layer.kernel))
-        reach = box.ball.radius * _dual_lengths(apply, layer.kernel, box.ball)
+        middle = add(apply(box.ball.centre, kernel))
+        reach = box.ball.radius * _dual_lengths(apply, kernel, box.ball)
         low, high = tf.maximum(low, middle - reach), tf.minimum(high, middle + reach)
     return Box(activation(low), activation(high))
 

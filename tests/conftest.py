@@ -34,6 +34,12 @@ hypothesis.settings.load_profile("tests")
 DIGITS = (8, 8, 1)
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Each test draws the same numbers, whichever tests ran before it."""
+    keras.utils.set_random_seed(0)
+
+
 def _make_lenet(density: float = 0.3, seed: int = 0) -> keras.Sequential:
     keras.utils.set_random_seed(seed)
     return sparsity.sparsify(models.lenet_300_100(DIGITS), sparsity.Magnitude(density))

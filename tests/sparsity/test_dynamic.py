@@ -101,7 +101,7 @@ def test_training_conserves_weights_and_updates_at_its_steps(kind, optimizer):
 def test_steps_per_execution_change_no_bit(kind):
     x, y = examples(16)
     states = []
-    for steps in (1, 5):  # the last execution is of one step
+    for steps in (1, 4, 50):  # executions of one, of some and of all steps
         keras.utils.set_random_seed(0)
         shallow = keras.Sequential([layers.Input((25,)), layers.Dense(9), layers.Dense(3)])
         method = kind(0.3, update_interval=3, grow_std=0.1)
@@ -110,6 +110,7 @@ def test_steps_per_execution_change_no_bit(kind):
         assert model.optimizer.iterations == 11
         states.append(state_of(model))
     np.testing.assert_equal(states[1], states[0])
+    np.testing.assert_equal(states[2], states[0])
 
 
 @pytest.mark.parametrize(

@@ -80,20 +80,20 @@ class Same(keras.callbacks.Callback):
         slow(RigL(0.3, update_interval=1), True),
         slow(RigL(0.3, update_interval=2, gradient_batches=2), False),
         (SNFS(0.3, update_interval=1), False),
-        slow(GradualMagnitude(0.2, update_interval=1, stop_step=75), True),
+        slow(GradualMagnitude(0.2, update_interval=1, stop_step=150), True),
     ],
     ids=["set", "rigl_fgsm", "rigl_batches", "snfs", "gradual_fgsm"],
 )
-def test_replicas_stay_equal_over_100_steps(method, attack, mirrored):
+def test_replicas_stay_equal_over_200_steps(method, attack, mirrored):
     with mirrored.scope():
         optimizer = keras.optimizers.Adam(1e-2)
-        model = compiled(method, attack, optimizer, steps_per_execution=10)
-    x, y = examples(400)
+        model = compiled(method, attack, optimizer, steps_per_execution=20)
+    x, y = examples(800)
     same = Same()
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).repeat()
-    model.fit(data, steps_per_epoch=100, epochs=1, verbose=0, callbacks=[same])
-    assert network_of(model).step.numpy() == 100
-    assert copies(network_of(model).step) == [100, 100]
+    model.fit(data, steps_per_epoch=200, epochs=1, verbose=0, callbacks=[same])
+    assert network_of(model).step.numpy() == 200
+    assert copies(network_of(model).step) == [200, 200]
     changed = [
         any(map(np.any, map(np.not_equal, *pair))) for pair in itertools.pairwise(same.masks)
     ]

@@ -372,7 +372,7 @@ def test_legacy_and_named_optimizers(optimizer, make_lenet, batch):
 def test_first_step_that_is_not_finite_is_noted(steps_per_execution, make_lenet, digits):
     model = robust(
         make_lenet(),
-        FGSM_ATTACK,
+        PGD_ATTACK,
         optimizer=keras.optimizers.SGD(1e-3),
         steps_per_execution=steps_per_execution,
     )

@@ -13,6 +13,8 @@ from robust_sparse_tf.errors import InputError
 with epy.lazy_imports():
     import tensorflow as tf
 
+    from robust_sparse_tf.models import heads
+
 _PROBED = 32  # examples that tell how many logits a model returns
 
 
@@ -124,8 +126,8 @@ def check_model(model: Callable[[tf.Tensor], tf.Tensor], images: Any) -> int:
         )
     if np.isnan(outputs).any():
         raise InputError("model: returns NaN for clean images; must return logits")
-    if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-4):
-        raise InputError("model: returns probabilities (softmax); must return logits")
+    if kind := heads.squashed_by(model, few.numpy(), outputs):
+        raise InputError(f"model: returns probabilities ({kind}); must return logits")
     return outputs.shape[1]
 
 

@@ -9,6 +9,7 @@ from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
 from robust_sparse_tf.training.activations import with_activations
@@ -72,7 +73,7 @@ class AdversarialModel(keras.Model):
         branches: int = 1,
     ) -> None:
         require_tf_keras(network)
-        _refuse_softmax(network)
+        require_logits(network)
         allowed = isinstance(attack, Ascent | RandomIntensity | None)
         if not allowed or (attack and attack.targeted):
             raise InputError(
@@ -288,18 +289,6 @@ def _pair(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
     if not isinstance(data, tuple) or len(data) != 2:
         raise InputError("batches must be (images, labels); weights of examples are not supported")
     return data
-
-
-def _refuse_softmax(network: keras.Model) -> None:
-    last = network
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
-    last = getattr(last, "layer", last)
-    activation = getattr(getattr(last, "activation", None), "__name__", "")
-    if activation.startswith("softmax") or isinstance(last, keras.layers.Softmax):
-        raise InputError(
-            f"model {network.name}: ends in softmax (layer {last.name}); it must return logits"
-        )
 
 
 def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,157 @@
+"""What networks end in: logits, or a softmax or sigmoid that hides them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models.layers import BinaryLogits
+
+# Layers that leave numbers as they are, but for their order.
+_PASSING = (
+    keras.layers.Reshape,
+    keras.layers.Flatten,
+    keras.layers.Permute,
+    keras.layers.Dropout,
+    keras.layers.Identity,
+    BinaryLogits,
+)
+_KERNELS = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+)
+# Logits of any size, so that a function that keeps them in [0, 1] is seen.
+_LOGITS = 30 * np.sin(np.arange(1, 57, dtype=np.float32)).reshape(8, 7)
+_SCALES = (-100.0, 100.0)
+
+
+def require_logits(network: keras.Model) -> None:
+    """Refuses a network that does not return logits of classes.
+
+    Its last layer tells; where that is not one of a known kind, made-up inputs are shown to it.
+
+    Args:
+        network: Sequential or functional tf_keras model.
+
+    Raises:
+        InputError: for what is not built, several inputs or outputs, other shapes than [batch,
+            classes], fewer than 2 classes, and for softmax and sigmoid in any form.
+    """
+    name = network.name
+    if not network.built:
+        raise InputError(f"model {name}: must be built; begin it with an Input layer")
+    for kind, shape in (("inputs", network.input_shape), ("outputs", network.output_shape)):
+        if not isinstance(shape, tuple):
+            raise InputError(f"model {name}: has {len(shape)} {kind}; must have one")
+    shape = network.output_shape
+    if len(shape) != 2 or shape[1] is None or shape[1] < 2:
+        cure = "; models.layers.BinaryLogits makes them of one" if shape[-1] == 1 else ""
+        raise InputError(
+            f"model {name}: returns shape {shape}; must be logits (batch, classes) of at least 2 "
+            f"classes{cure}"
+        )
+    last, kind = _end(network)
+    if kind:
+        raise InputError(f"model {name}: ends in {kind} (layer {last}); it must return logits")
+
+
+def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.ndarray) -> str:
+    """What keeps a model's outputs in [0, 1], by what it returns for some inputs.
+
+    Where they lie there, inputs of other sizes are shown to the model: logits leave it.
+
+    Args:
+        model: from inputs to outputs [batch, classes].
+        inputs: numbers [batch, ...].
+        outputs: what the model returns for them.
+
+    Returns:
+        "softmax" where the outputs of each input add up to 1, else "sigmoid", and "" for logits.
+    """
+    if not _squash(outputs):
+        return ""
+    seen = [outputs]
+    for scale in _SCALES:
+        scaled = (inputs.astype(np.float32) * scale).astype(inputs.dtype)
+        # A model may take no other inputs.
+        with contextlib.suppress(ValueError, TypeError, RuntimeError, tf.errors.OpError):
+            seen.append(np.asarray(model(tf.constant(scaled))))
+    kinds = {_squash(outputs) for outputs in seen}
+    if "" in kinds:
+        return ""
+    if kinds == {"softmax"}:
+        return "softmax"
+    # A network of zeros returns the same for all inputs.
+    return "sigmoid" if np.ptp(np.concatenate(seen), axis=0).any() else ""
+
+
+def _end(network: keras.Model) -> tuple[str, str]:
+    """The name of the last layer that does anything, and what it squashes by ("": nothing)."""
+    layer = _last_layer(network)
+    activation = getattr(layer, "activation", None)
+    if isinstance(layer, keras.layers.Softmax):
+        return layer.name, "softmax"
+    if callable(activation) and activation is not keras.activations.linear:
+        return layer.name, _activation_kind(activation)
+    if isinstance(layer, _KERNELS):
+        return layer.name, ""
+    return layer.name, _shown(lambda x: network(x, training=False), _made_up(network))
+
+
+def _last_layer(network: keras.Model) -> keras.layers.Layer:
+    tensor = network.output
+    while True:
+        layer, node, place = tensor._keras_history
+        while isinstance(getattr(layer, "layer", None), keras.layers.Layer):
+            layer = layer.layer
+        if isinstance(layer, keras.Model):
+            tensor = layer.outputs[place]
+        elif isinstance(layer, _PASSING) or _is_linear(layer):
+            tensor = tensor._keras_history.layer._inbound_nodes[node].keras_inputs[0]
+        else:
+            return layer
+
+
+def _is_linear(layer: keras.layers.Layer) -> bool:
+    linear = keras.activations.linear
+    return isinstance(layer, keras.layers.Activation) and layer.activation is linear
+
+
+def _activation_kind(activation: Callable[[Any], Any]) -> str:
+    name = getattr(activation, "__name__", "")
+    for kind in ("softmax", "sigmoid"):
+        if name.startswith(kind):
+            return kind
+    return _shown(activation, _LOGITS)
+
+
+def _shown(function: Callable[[Any], Any], inputs: np.ndarray) -> str:
+    try:
+        return squashed_by(function, inputs, np.asarray(function(tf.constant(inputs))))
+    except (ValueError, TypeError, tf.errors.OpError):
+        return ""  # unknown sizes, say, were made too small for it
+
+
+def _made_up(network: keras.Model) -> np.ndarray:
+    shape = [8, *(side or 32 for side in network.input_shape[1:])]
+    values = np.random.RandomState(0).uniform(size=shape)
+    return values.astype(tf.as_dtype(network.input.dtype).as_numpy_dtype)
+
+
+def _squash(outputs: np.ndarray) -> str:
+    """As `squashed_by`, of outputs [batch, classes] alone."""
+    half = outputs.dtype.itemsize < 4
+    values = outputs.astype(np.float64)
+    values = values[~np.isnan(values).any(axis=-1)]
+    if not values.size or values.min() < 0 or values.max() > 1 + 1e-3:
+        return ""
+    sums = values.sum(axis=-1)
+    return "softmax" if np.abs(sums - 1).max() <= (2e-2 if half else 1e-3) else "sigmoid"

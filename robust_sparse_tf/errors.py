@@ -4,6 +4,9 @@
 class InputError(ValueError):
     """A wrong argument, flag or data set: one line naming it, its value and what is allowed."""
 
+    ag_pass_through = True
+    """Tells TensorFlow's AutoGraph to leave it as it is, where it wraps others in many lines."""
+
 
 class TrainingError(RuntimeError):
     """A run that had to stop, for example because the loss is no longer finite."""

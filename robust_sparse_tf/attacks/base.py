@@ -65,18 +65,19 @@ class Attack(Ranged, abc.ABC):
         Args:
             model: any callable from inputs to logits [batch, classes]. Pass the same object each
                 time: CleverHans traces a graph for each callable it sees.
-            x: float32 [batch, ...] from low to high.
-            y: integers [batch], the true labels; not looked at when `attack_labels="predicted"`,
-                nor by a targeted attack.
+            x: [batch, ...] from low to high, cast to float32.
+            y: class numbers [batch] or [batch, 1] of any type; not looked at when
+                `attack_labels="predicted"`, nor by a targeted attack.
             seed: two integers for everything random.
-            targets: integers [batch], the classes that a targeted attack moves to.
+            targets: likewise, the classes that a targeted attack moves to.
 
         Returns:
             float32, shaped as x, within the threat model; no gradient flows through it.
 
         Raises:
             InputError: for targets of an attack that is not targeted, and the reverse; for inputs,
-                labels or a model that do not fit, see `checks.check_call`.
+                labels or a model that do not fit, see `checks.check_call`. Inside `tf.function`
+                values out of range end in `tf.errors.InvalidArgumentError` instead.
         """
         if self.targeted != (targets is not None):
             given = "without targets" if targets is None else "with targets"
@@ -84,9 +85,9 @@ class Attack(Ranged, abc.ABC):
         x = checks.as_tensor("x", x, tf.float32)
         name = "targets" if self.targeted else "labels"
         predicted = not self.targeted and self.attack_labels == "predicted"
-        labels = None if predicted else checks.as_tensor(name, targets if self.targeted else y)
-        checks.check_call(model, x, labels, name, self.limits)
-        labels = tf.argmax(model(x), axis=1) if predicted else tf.cast(labels, tf.int64)
+        labels = None if predicted else checks.as_labels(name, targets if self.targeted else y)
+        model = checks.check_call(model, x, labels, name, self.limits)
+        labels = tf.argmax(model(x), axis=1) if predicted else labels
         found = self.perturb(model, x, labels, seed)
         # Gradients that are not numbers lead nowhere.
         return tf.stop_gradient(tf.where(tf.math.is_nan(found), x, found))

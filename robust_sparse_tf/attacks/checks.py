@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import contextlib
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 from etils import epy
@@ -13,18 +16,23 @@ from robust_sparse_tf.errors import InputError
 with epy.lazy_imports():
     import tensorflow as tf
 
-    from robust_sparse_tf.models import heads
+    from robust_sparse_tf.models import heads, network
 
 _PROBED = 32  # examples that tell how many logits a model returns
+_CAST: weakref.WeakKeyDictionary[Any, Logits] = weakref.WeakKeyDictionary()
+
+Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
 
 
 def as_tensor(name: str, value: Any, dtype: tf.DType | None = None) -> tf.Tensor:
-    """A value as a tensor.
+    """A value as a tensor; one of another type of number is cast.
 
     Raises:
         InputError: for what has no such tensor.
     """
     try:
+        if dtype and tf.is_tensor(value) and (value.dtype.is_floating or value.dtype.is_integer):
+            return tf.cast(value, dtype)
         return tf.convert_to_tensor(value, dtype)
     except (ValueError, TypeError) as error:
         given = value.dtype.name if hasattr(value, "dtype") else type(value).__name__
@@ -32,35 +40,82 @@ def as_tensor(name: str, value: Any, dtype: tf.DType | None = None) -> tf.Tensor
         raise InputError(f"{name} of type {given}: must be {wanted}") from error
 
 
+def as_labels(name: str, value: Any) -> tf.Tensor:
+    """Class numbers of any type of number, [batch] or [batch, 1], as int64 [batch].
+
+    Args:
+        name: what to call them.
+        value: array or tensor of integers, booleans, or floats that are whole numbers; floats of
+            unknown value are rounded towards 0.
+
+    Raises:
+        InputError: for other types and shapes, one-hot labels among them.
+    """
+    labels = as_tensor(name, value)
+    kind, shape = labels.dtype, labels.shape
+    known = tf.get_static_value(labels) if kind.is_floating else None
+    broken = known is not None and (known != np.floor(known)).any()
+    if broken or not (kind.is_integer or kind.is_bool or kind.is_floating):
+        raise InputError(f"{name} of type {kind.name}: must be integers")
+    if shape.rank == 2 and shape[1] == 1:
+        labels = tf.reshape(labels, [-1])
+    elif shape.rank is not None and shape.rank != 1:
+        raise InputError(
+            f"{name} of shape {shape}: must be class numbers [n] or [n, 1]; of one-hot labels take "
+            "argmax(labels, 1)"
+        )
+    return tf.cast(labels, tf.int64)
+
+
 def check_call(
-    model: Callable[[tf.Tensor], tf.Tensor],
+    model: Logits,
     x: tf.Tensor,
     labels: tf.Tensor | None,
     name: str,
     limits: tuple[float, float],
-) -> None:
+) -> Logits:
     """Checks what an attack is called with.
 
-    Inside `tf.function`, where values are unknown, shapes and types only, at no cost; otherwise
-    values as well, and a few examples are shown to the model.
+    Inside `tf.function`, where values are unknown, shapes and types, and an assertion of the
+    range; otherwise all values, and a few examples are shown to the model.
 
     Args:
         model: from inputs to logits.
         x: float32 [batch, ...].
-        labels: integers [batch]; None where the attack takes the model's own prediction.
+        labels: int64 [batch]; None where the attack takes the model's own prediction.
         name: what to call the labels.
         limits: least and largest value allowed.
+
+    Returns:
+        The model, its logits cast to float32 where they are not.
 
     Raises:
         InputError: naming what is wrong.
     """
     check_types(x, labels, name)
     if not tf.executing_eagerly():
-        return
+        assert_images(x, limits)
+        return in_float32(model)
     check_images(x.numpy(), limits)
     classes = check_model(model, x)
     if labels is not None:
         check_labels(labels.numpy(), classes, name)
+    return in_float32(model)
+
+
+def in_float32(model: Logits) -> Logits:
+    """A tf_keras model whose logits are float32, whatever it computes in; functions stay as given.
+
+    The same model gives the same function, as CleverHans traces a graph for each that it sees.
+    """
+    output = getattr(network.network_of(model), "output", None)
+    if output is None or output.dtype == tf.float32:
+        return model
+    if model not in _CAST:
+        # Else the table would keep the model for ever.
+        known: Callable[[], Any] = weakref.ref(model)
+        _CAST[model] = lambda x: tf.cast(known()(x), tf.float32)
+    return _CAST[model]
 
 
 def check_types(images: Any, labels: Any, name: str = "labels") -> None:
@@ -87,8 +142,12 @@ def check_types(images: Any, labels: Any, name: str = "labels") -> None:
         raise InputError(f"{name} of type {labels.dtype.name}: must be integers")
 
 
-def check_images(images: np.ndarray, limits: tuple[float, float]) -> None:
+def check_images(images: np.ndarray, limits: tuple[float, float] | None) -> None:
     """Checks the values of images [n, ...].
+
+    Args:
+        images: numbers.
+        limits: least and largest value allowed, but for rounding; None for any number.
 
     Raises:
         InputError: for what is not a number, or outside the limits.
@@ -98,14 +157,72 @@ def check_images(images: np.ndarray, limits: tuple[float, float]) -> None:
             f"images: {np.isnan(images).any(axis=tuple(range(1, images.ndim))).sum()} "
             "of them hold NaN; must be numbers"
         )
-    low, high = limits
+    low, high = _with_slack(limits)
     if images.min() < low or images.max() > high:
         raise InputError(
-            f"images of values {images.min():g} to {images.max():g}: must be in [{low:g}, {high:g}]"
+            f"images of values {images.min():g} to {images.max():g}{_allowed_values(limits)}"
         )
 
 
-def check_model(model: Callable[[tf.Tensor], tf.Tensor], images: Any) -> int:
+def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> None:
+    """As `check_images`, in a graph, for less than the time of a layer.
+
+    What it raises when the graph runs, `InvalidArgumentError`, holds the line; see `one_line`.
+    """
+    low, high = _with_slack(limits)
+    least, most = tf.reduce_min(images), tf.reduce_max(images)  # NaN where there is one
+    words = ["images of values", least, "to", most, _allowed_values(limits)]
+    assert_that((least >= low) & (most <= high), words)
+
+
+def assert_labels(labels: tf.Tensor, classes: int) -> None:
+    """As `check_labels`, in a graph; see `assert_images`."""
+    least, most = tf.reduce_min(labels), tf.reduce_max(labels)
+    words = ["labels from", least, "to", most, _allowed_labels(classes)]
+    assert_that((least >= 0) & (most < classes), words)
+
+
+def assert_that(condition: tf.Tensor, words: list[Any]) -> None:
+    """Stops a graph with words, texts and scalars, where a condition does not hold."""
+    tf.raw_ops.Assert(condition=condition, data=[tf.convert_to_tensor(word) for word in words])
+
+
+@contextlib.contextmanager
+def one_line() -> Iterator[None]:
+    """Raises what the assertions above found inside of a graph as `InputError`."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"assertion failed: \[(.*)\]", error.message)
+        if not found:
+            raise
+        text = found[1].replace("] [", " ").replace(" :", ":")
+        raise InputError(text) from None
+
+
+def _with_slack(limits: tuple[float, float] | None) -> tuple[float, float]:
+    """Limits that a value may reach by rounding."""
+    if limits is None:
+        return tf.float32.min, tf.float32.max
+    slack = 1e-6 * (limits[1] - limits[0])
+    return limits[0] - slack, limits[1] + slack
+
+
+def _allowed_values(limits: tuple[float, float] | None) -> str:
+    if limits is None:
+        return ": must be finite"
+    low, high = limits
+    return (
+        f": must be in [{low:g}, {high:g}]; scale them (bytes: images / 255) or give attacks their "
+        "range as low and high"
+    )
+
+
+def _allowed_labels(classes: int) -> str:
+    return f": must be in 0 to {classes - 1}, as the model returns {classes} classes"
+
+
+def check_model(model: Logits, images: Any) -> int:
     """The number of classes, from what a model returns for a few of the images [n, ...].
 
     Raises:
@@ -138,7 +255,4 @@ def check_labels(labels: np.ndarray, classes: int, name: str = "labels") -> None
         InputError: for those that are not in 0 to classes - 1.
     """
     if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(
-            f"{name} from {labels.min()} to {labels.max()}: must be in 0 to {classes - 1}, as the "
-            f"model returns {classes} classes"
-        )
+        raise InputError(f"{name} from {labels.min()} to {labels.max()}{_allowed_labels(classes)}")

@@ -1,13 +1,15 @@
-"""What every attack refuses when it is called, and that it costs nothing in a graph."""
+"""What every attack refuses when it is called, and how little of it is in a graph."""
 
+import dataclasses
 import inspect
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 
 from robust_sparse_tf import attacks, evaluate
-from robust_sparse_tf.attacks import BY_NAME, FGSM, RandomIntensity, Transfer
+from robust_sparse_tf.attacks import BY_NAME, FGSM, RandomIntensity, Transfer, checks
 from robust_sparse_tf.attacks.base import Attack
 from robust_sparse_tf.errors import InputError
 
@@ -32,7 +34,7 @@ def test_the_table_is_of_all_attacks():
 SHAPES_AND_TYPES = {
     "no batch": (dict(x=X[0]), r"images of shape \(6,\): must be \[n, ...\], n above 0"),
     "batches that differ": (dict(y=Y[:3]), r"data of shapes \(4, 6\) and \(3,\): must be \[n"),
-    "one-hot labels": (dict(y=np.eye(3, dtype=int)[Y]), r"of shapes \(4, 6\) and \(4, 3\): must"),
+    "one-hot labels": (dict(y=np.eye(3, dtype=int)[Y]), r"shapes? .*\(4, 3\): must be .*\[n\]"),
     "nothing": (dict(x=X[:0], y=Y[:0]), r"images of shape \(0, 6\): must be \[n, ...\], n above 0"),
     "labels that are no integers": (dict(y=Y / 2), "labels of type float64: must be integers"),
     "no labels": (dict(y=None), "labels of type NoneType: must be integers"),
@@ -40,7 +42,6 @@ SHAPES_AND_TYPES = {
     "targets": (dict(targets=Y), "targeted=False: must not be called with targets"),
 }
 VALUES = {
-    "another type": (dict(x=tf.constant(X, tf.float64)), "x of type float64: must be float32"),
     "negative labels": (dict(y=Y - 1), "labels from -1 to 1: must be in 0 to 2, as the model"),
     "large labels": (dict(y=Y + 1), "labels from 1 to 3: must be in 0 to 2, as the model"),
     "wrong number of classes": (
@@ -158,21 +159,90 @@ def test_transfer_refuses_what_does_not_fit_a_source():
         call(attack, x=X + 0.5)
 
 
-def test_own_ranges_and_other_integers_are_taken():
-    """And lists, and a single image."""
+LABELS = {
+    "uint8": Y.astype(np.uint8),
+    "int32": Y.astype(np.int32),
+    "float32": Y.astype(np.float32),
+    "uint8 [n, 1]": Y[:, None].astype(np.uint8),
+    "float64 [n, 1]": Y[:, None] / 1,
+    "list": Y.tolist(),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+@pytest.mark.parametrize("graph", [False, True])
+def test_labels_of_any_number_are_taken(case, graph):
+    """And own ranges."""
     attack = FGSM(low=-1.0, high=2.0, epsilon=0.1)
-    expected = call(attack, x=3 * X - 1)
-    for kind in (np.uint8, np.int32):
-        np.testing.assert_array_equal(call(attack, x=3 * X - 1, y=Y.astype(kind)), expected)
+    labelled = tf.function(call, autograph=False) if graph else call
+    found = labelled(attack, x=3 * X - 1, y=LABELS[case])
+    np.testing.assert_array_equal(found, call(attack, x=3 * X - 1))
+
+
+def test_two_classes_are_true_or_false():
+    two = dict(model=lambda x: logits(x)[:, :2])
+    expected = call(FGSM(), y=Y % 2, **two)
+    np.testing.assert_array_equal(call(FGSM(), y=Y % 2 == 1, **two), expected)
     assert call(FGSM(), x=X[:1].tolist(), y=[2]).shape == (1, 6)
 
 
+def test_values_are_asserted_in_a_graph():
+    attack = FGSM()
+    perturb = tf.function(lambda x: call(attack, x=x), autograph=False)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="images of values"):
+        perturb(tf.constant(X * 255))
+    words = r"^images of values .*nan.*: must be in \[0, 1\]; scale them"
+    for place in range(X.size):  # wherever in what the processor reads at once
+        broken = X.copy()
+        broken.flat[place] = np.nan
+        with pytest.raises(InputError, match=words), checks.one_line():
+            perturb(tf.constant(broken))
+    np.testing.assert_array_equal(perturb(tf.constant(X)), call(attack))
+
+
+@pytest.mark.parametrize("kind", [tf.float64, tf.float16, tf.uint8])
+@pytest.mark.parametrize("graph", [False, True])
+def test_images_of_any_number_are_taken(kind, graph):
+    images = tf.cast(np.round(X), kind)
+    attacked = tf.function(call, autograph=False) if graph else call
+    found = attacked(FGSM(), x=images)
+    assert found.dtype == tf.float32
+    np.testing.assert_array_equal(found, call(FGSM(), x=np.round(X)))
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [(name, "mixed_float16") for name in BY_NAME]
+    + [(name, kind) for name in ("fgsm", "apgd") for kind in ("mixed_bfloat16", "float64")],
+)
+def test_networks_of_other_precision_are_attacked(name, kind):
+    """Each gives float32, from a few steps, of a network whose logits are another type."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.layers.Input((6,))
+    network = keras.Model(
+        inputs, keras.layers.Dense(3, dtype=keras.mixed_precision.Policy(kind))(inputs)
+    )
+    quick = {"steps": 2, "queries": 40, "binary_searches": 2, "samples": 4}
+    given = {f.name for f in dataclasses.fields(BY_NAME[name])}
+    attack = BY_NAME[name](**{k: v for k, v in quick.items() if k in given})
+    found = call(attack, model=network)
+    assert found.dtype == tf.float32 and np.isfinite(found).all()
+    assert checks.in_float32(network) is checks.in_float32(network)
+
+
+def test_rounding_is_allowed():
+    rounded = X * np.float32(1 + 2**-23)
+    assert rounded.max() > 1
+    np.testing.assert_allclose(call(FGSM(), x=rounded), call(FGSM()), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["fgsm", "bim", "deepfool"])
-def test_a_graph_is_not_larger(name):
-    """Nothing of what is checked is in the graph: not one more operation, nor look at the model."""
+def test_a_graph_is_larger_by_the_range_alone(name):
+    """Nothing else of what is checked is in the graph, nor one more look at the model."""
     attack = BY_NAME[name]()
 
     def perturb(model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        checks.assert_images(x, attack.limits)
         found = attack.perturb(model, x, y, (0, 0))
         return tf.stop_gradient(tf.where(tf.math.is_nan(found), x, found))
 
@@ -192,7 +262,7 @@ def test_a_graph_is_not_larger(name):
 
 
 # These `evaluate` refuses in its own words, makes fit, or does not have.
-OWN = {"no labels", "words", "another type", "targets"}
+OWN = {"no labels", "words", "targets"}
 
 
 @pytest.mark.parametrize("case", sorted((SHAPES_AND_TYPES | VALUES).keys() - OWN))

@@ -95,14 +95,6 @@ class Stepper:
             gradients.append(gradient if mask is None else gradient * mask)
         pairs = zip(gradients, self._variables, strict=True)
         self._optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
-        # Optimizers that move a weight without a gradient must not bring it back either.
-        tf.distribute.get_replica_context().merge_call(self._store_masked)
-
-    def _store_masked(self, strategy: tf.distribute.Strategy) -> None:
-        for entry in self._entries():
-            strategy.extended.update(
-                entry.weight, lambda weight, mask: weight.assign(weight * mask), args=(entry.mask,)
-            )
 
     def _entries(self) -> list[MaskedWeight]:
         return list(masked_weights(self._network))

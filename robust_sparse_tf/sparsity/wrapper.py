@@ -14,6 +14,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper im
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.sparsity.constraint import hold
 
 # Most specific first: a separable or transposed convolution is a convolution, too.
 _WEIGHTS = (
@@ -60,6 +61,12 @@ class MaskedLayer(PruneLowMagnitude):
         names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
         free = next(free for free in names if f"{free}:0" not in taken)
         return super().add_weight(free, *args, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the masks, which the weights' own variables carry from then on."""
+        super().build(input_shape)
+        for weight, mask, _ in self.pruning_vars:
+            hold(weight, mask)
 
     def call(self, inputs: tf.Tensor, training: Any = None, **kwargs: Any) -> tf.Tensor:
         """The wrapped layer's output; shapes and dtypes are the layer's."""
@@ -168,7 +175,7 @@ def store_masked(model: keras.Model) -> None:
 
 
 def silence_tfmot(model: keras.Model) -> bool:
-    """Keeps tfmot's own wrappers in a model from changing masks by their schedule.
+    """Keeps tfmot's own wrappers from changing masks by their schedule; weights carry the masks.
 
     Returns:
         Whether there were any; a training step that was traced before must be traced again.
@@ -177,6 +184,8 @@ def silence_tfmot(model: keras.Model) -> bool:
     for layer in leaves(model):
         if isinstance(layer, PruneLowMagnitude) and not isinstance(layer, MaskedLayer):
             found = True
+            for weight, mask, _ in layer.pruning_vars:
+                hold(weight, mask)
             layer.pruning_obj._pruning_schedule = lambda step: (tf.constant(False), 0.0)
             layer.pruning_step.assign(0)  # what its callback does; it refuses to train without
     return found

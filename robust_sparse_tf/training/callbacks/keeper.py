@@ -10,15 +10,11 @@ from robust_sparse_tf.sparsity import (
     masked_weights,
     silence_tfmot,
     slots,
-    store_masked,
 )
 
 
 class MaskKeeper(keras.callbacks.Callback):
-    """Stores the weights masked after each batch, as any optimizer may move pruned ones.
-
-    With `steps_per_execution` above 1 that is after each execution.
-    """
+    """Keeps masks through training; tfmot's wrappers get weights that carry them, as ours have."""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Takes the masks over.
@@ -34,10 +30,6 @@ class MaskKeeper(keras.callbacks.Callback):
         if silence_tfmot(self._network()):
             self.model.make_train_function(force=True)  # an earlier fit has traced the schedule
         slots.build(self.model.optimizer, self.model.trainable_variables)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stores the weights masked."""
-        store_masked(self._network())
 
     def entries(self) -> list[MaskedWeight]:
         """The prunable weights of the model that is trained."""

@@ -58,7 +58,6 @@ class Regrow(MaskKeeper):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Changes the masks where they are due."""
-        super().on_train_batch_end(batch, logs)
         steps = self.steps()
         if not bool(self._method.is_due(steps)):
             return

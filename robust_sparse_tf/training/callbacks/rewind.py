@@ -51,7 +51,6 @@ class Rewind(MaskKeeper):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Keeps the weights of the rewind step."""
-        super().on_train_batch_end(batch, logs)
         self._keep()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -1,8 +1,9 @@
-"""Trained models for other programs."""
+"""Trained models for other programs, and from files."""
 
 from etils import epy
 
 with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.export.loading import load, load_model
     from robust_sparse_tf.export.tflite import (
         agreement,
         tflite_function,
@@ -12,4 +13,12 @@ with epy.lazy_api_imports(globals()):
     )
 
 
-__all__ = ["agreement", "tflite_function", "tflite_logits", "to_saved_model", "to_tflite"]
+__all__ = [
+    "agreement",
+    "load",
+    "load_model",
+    "tflite_function",
+    "tflite_logits",
+    "to_saved_model",
+    "to_tflite",
+]

@@ -23,7 +23,7 @@ def to_saved_model(model: keras.Model, path: str) -> None:
     """Writes the stripped model as a SavedModel; `path` appears when it is complete."""
     partial = path + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
-    with files.naming(path):
+    with files.naming(path), files.discarding(partial):
         strip(model).save(partial, save_format="tf", include_optimizer=False)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(partial, path)

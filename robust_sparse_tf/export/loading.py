@@ -1,0 +1,157 @@
+"""Models from files: the content decides the format, and is looked at before it is loaded."""
+
+import contextlib
+import importlib
+import json
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import h5py
+import tensorflow as tf
+import tf_keras as keras
+from ai_edge_litert.interpreter import Interpreter
+
+from robust_sparse_tf.attacks.base import Logits
+from robust_sparse_tf.errors import InputError, RunWarning
+from robust_sparse_tf.export import tflite
+from robust_sparse_tf.export.forms import form_of, unreadable
+from robust_sparse_tf.export.trust import check
+
+
+def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logits:
+    """A model of any format, as a callable from images [batch, ...] to logits [batch, classes].
+
+    Args:
+        path: a SavedModel, a `.keras`, HDF5 or `.tflite` file; a SavedModel is a program, which
+            a warning says.
+        trust: as of `load_model`.
+        modules: as of `load_model`.
+
+    Raises:
+        InputError: for what cannot be read, and for what `load_model` refuses.
+    """
+    form = form_of(path)
+    if form == "saved_model":
+        return _saved_model(path)
+    if form == "tflite":
+        return _tflite(path)
+    model = load_model(path, trust=trust, modules=modules)
+    return lambda x: model(x, training=False)
+
+
+def load_model(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:
+    """A tf_keras model from a `.keras` or an HDF5 file, not compiled.
+
+    What its configuration names is looked at first, as Keras imports and calls it: classes and
+    functions must be of Keras, tensorflow-model-optimization, this library or `modules`. Layers
+    that hold code (Lambda) are refused.
+
+    Args:
+        path: the file; its name does not matter.
+        trust: whether to load it whatever it names, which may run any code.
+        modules: further modules that it may name; they are imported.
+
+    Raises:
+        InputError: for a file that is refused, is damaged, or holds no such model.
+    """
+    form, known = form_of(path), _objects(modules)
+    if form not in ("keras", "hdf5"):
+        raise InputError(f"model={path}: must be a .keras or an HDF5 file, to be a tf_keras model")
+    with _named(path, ".keras" if form == "keras" else ".h5") as file, _readable(path):
+        config = _archive_config(file) if form == "keras" else _hdf5_config(file)
+        if not trust:
+            check(path, config, modules)
+        safe = {} if form == "hdf5" else {"safe_mode": not trust}
+        return keras.models.load_model(file, known, compile=False, **safe)
+
+
+def _objects(modules: Sequence[str]) -> dict[str, Any]:
+    """The classes and functions of modules, by the names that files give them."""
+    found: dict[str, Any] = {}
+    for name in modules:
+        try:
+            own = vars(importlib.import_module(name))
+        except Exception as error:
+            raise InputError(f"modules={name}: cannot be imported ({error})") from error
+        found |= {key: each for key, each in own.items() if getattr(each, "__module__", "") == name}
+    return found
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Makes one line of whatever a damaged file makes Keras and TensorFlow raise."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # of many kinds: any byte may be another
+        raise unreadable(path, error) from error
+
+
+@contextlib.contextmanager
+def _named(path: str, ending: str) -> Iterator[str]:
+    """The file by a name that ends as its format does: Keras goes by names."""
+    if path.endswith(ending):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, f"model{ending}")
+        os.symlink(os.path.abspath(path), link)
+        yield link
+
+
+def _archive_config(path: str) -> Any:
+    """The configuration in a `.keras` file, all of whose parts are as they were written."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is not as it was written")
+        config = json.loads(archive.read("config.json"))
+    # Without a compiled model nothing is made of it.
+    return {key: value for key, value in config.items() if key != "compile_config"}
+
+
+def _hdf5_config(path: str) -> Any:
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs:
+            raise ValueError("holds weights alone, and no model")
+        return json.loads(file.attrs["model_config"])
+
+
+def _saved_model(path: str) -> Logits:
+    warnings.warn(
+        f"{path} is a SavedModel, which is a program: it can do whatever you can, so load only "
+        "what you trust",
+        RunWarning,
+        stacklevel=3,
+    )
+    with _readable(path):
+        loaded = tf.saved_model.load(path)
+        serve = loaded.signatures["serving_default"]
+        (entry,) = serve.structured_input_signature[1]
+        (exit_,) = serve.structured_outputs
+
+    def logits(x: tf.Tensor) -> tf.Tensor:
+        # From `loaded`, whose variables live as long as it does.
+        return loaded.signatures["serving_default"](**{entry: x})[exit_]
+
+    return logits
+
+
+def _tflite(path: str) -> Logits:
+    with _readable(path):
+        with open(path, "rb") as file:
+            content = file.read()
+        outputs = tflite.tflite_function(content)
+        details = Interpreter(model_content=content).get_output_details()
+        classes = int(details[0]["shape"][-1])
+
+    def logits(x: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(outputs, [x], tf.float32)
+        found.set_shape([x.shape[0], classes])
+        return found
+
+    return logits

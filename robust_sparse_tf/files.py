@@ -6,7 +6,9 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 class WriteError(OSError):
     """A file that cannot be written; names it."""
+
+
+class DamagedError(ValueError):
+    """A file that is not as it was written; names it."""
 
 
 @contextlib.contextmanager
@@ -41,12 +47,31 @@ def complete(path: str) -> Iterator[BinaryIO]:
         WriteError: naming `path`, when it cannot be written.
     """
     partial = path + ".partial"
-    with naming(path):
+    with naming(path), discarding(partial):
         with open(partial, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def discarding(partial: str) -> Iterator[None]:
+    """Removes a file or folder that is left half written: a full disk needs the room."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove(partial)
+        raise
+
+
+def remove(path: str) -> None:
+    """Removes a file, or a folder with all that is in it."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.remove(path)
 
 
 def write_json(path: str, content: Any) -> None:
@@ -64,6 +89,27 @@ def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes arrays as an `.npz` file; raises as `complete` does."""
     with complete(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_npz(path: str) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file, each as it was written.
+
+    Raises:
+        OSError: where it is not there, or may not be read.
+        DamagedError: for a file that is damaged, or none of this kind.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise DamagedError(f"{path}: {damaged} is not as it was written")
+        with np.load(path) as stored:
+            return dict(stored)
+    except (OSError, DamagedError) as error:
+        if isinstance(error, DamagedError) or error.errno in (errno.ENOENT, errno.EACCES):
+            raise
+        raise DamagedError(f"{path}: {error}") from error
+    except Exception as error:  # of many kinds: any byte may be another
+        raise DamagedError(f"{path}: {str(error) or type(error).__name__}") from error
 
 
 def write_figure(figure: Figure, path: str, dpi: int = 100) -> None:

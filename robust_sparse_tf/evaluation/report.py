@@ -104,6 +104,7 @@ class Report:
         warnings: why the figures may say too much.
         pictures: a few by attack.
         level: of the intervals.
+        model: the name of the model's content, see `evaluate`.
     """
 
     labels: np.ndarray
@@ -113,6 +114,7 @@ class Report:
     warnings: list[str]
     pictures: dict[str, list[Picture]]
     level: float = 0.95
+    model: str = ""
 
     @property
     def right(self) -> np.ndarray:
@@ -180,6 +182,7 @@ class Report:
             for o in self.outcomes
         ]
         content = {
+            "model": self.model,
             "rows": self.rows(),
             "warnings": self.warnings,
             "labels": self.labels.tolist(),

@@ -4,16 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from scipy import stats
 
 from robust_sparse_tf.attacks import Ascent, Attack, Ball, Bounded, Transfer, checks
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
+from robust_sparse_tf.evaluation import identity as identities
 from robust_sparse_tf.evaluation.inputs import images_and_labels
 from robust_sparse_tf.evaluation.report import Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
+
+_KNOWN_BY = 100  # images
 
 
 def evaluate(
@@ -28,6 +32,7 @@ def evaluate(
     draws: int = 1,
     sources: Sequence[Any] = (),
     state: str | None = None,
+    identity: str = "",
     check_masking: bool = True,
     on_batch: Callable[[str, int, int], None] = lambda name, done, size: None,
 ) -> Report:
@@ -50,7 +55,10 @@ def evaluate(
         draws: forward passes that judge each example, for models with noise at inference: it stands
             where most are right, and the report has their mean accuracy with its standard error.
         sources: other models, whose adversarial examples a masking check tries on this one.
-        state: file to which progress is saved after each batch and from which it goes on.
+        state: file to which progress is saved after each batch and from which it goes on; it
+            belongs to this model, and is begun afresh, with a warning, where another was evaluated.
+        identity: a name of the model's content, such as a digest of its file; by default one of
+            the layers and weights of a tf_keras model, or of the logits of a function.
         check_masking: whether to look for gradient masking (see `masking.find`).
         on_batch: told of progress: (name, examples done, examples in all).
 
@@ -71,9 +79,13 @@ def evaluate(
     drawn = runner.predictions()
     clean = drawn == labels[:, None]
     noisy = inputs.is_noisy(logits, images)
-    # A model is known by what it predicts, if that stays the same.
-    known = inputs.digest(images, drawn[:, :0] if noisy else drawn)
-    saved = State(state, _identity(turns, seed, draws, known))
+    known = identity or identities.of_network(model)
+    if not known and noisy and state:
+        raise InputError(f"state={state}: needs identity=, as the model is a function with noise")
+    known = known or identities.of_logits(logits(tf.constant(images[:_KNOWN_BY])).numpy())
+    # Beside its content, a model is known by what it predicts, if that stays the same.
+    whole = known if noisy else f"{known} {inputs.digest(drawn, labels)}"
+    saved = State(state, _asked(turns, seed, draws, inputs.digest(images, labels)), whole)
     outcomes = list(runner.run_all(turns, clean, epsilons, saved))
     warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
     if not differentiable:
@@ -94,6 +106,7 @@ def evaluate(
         outcomes=outcomes,
         warnings=warnings,
         pictures=runner.pictures,
+        model=known,
     )
 
 
@@ -142,6 +155,6 @@ def _one_by_one(
     return found
 
 
-def _identity(turns: Turns, seed: int, draws: int, examples: str) -> dict[str, object]:
+def _asked(turns: Turns, seed: int, draws: int, examples: str) -> dict[str, object]:
     members = [[epsilon, {n: repr(a) for n, a in named.items()}] for epsilon, named in turns]
     return {"attacks": members, "seed": seed, "draws": draws, "examples": examples}

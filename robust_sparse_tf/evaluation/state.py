@@ -2,12 +2,14 @@
 
 import json
 import os
+import warnings
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, RunWarning
 
 _NAMES = ("done", "distance", "judged", "seconds", "queries")
 
@@ -15,37 +17,50 @@ _NAMES = ("done", "distance", "judged", "seconds", "queries")
 class State:
     """What each attack has done so far, in one `.npz` file or, without one, nowhere.
 
+    A file that is damaged, or of another model than this one, is begun afresh, with a warning.
+
     Args:
         path: the file, which need not exist.
-        identity: what is evaluated, as JSON takes it.
+        identity: what is evaluated, and how, as JSON takes it.
+        model: the name of the model's content.
 
     Raises:
         InputError: for a file of another evaluation, or none at all.
     """
 
-    def __init__(self, path: str | None, identity: Mapping[str, object]) -> None:
-        self._path, self._identity = path, json.dumps(identity, sort_keys=True)
+    def __init__(self, path: str | None, identity: Mapping[str, object], model: str) -> None:
+        self._path, self._model = path, model
+        self._identity = json.dumps(identity, sort_keys=True)
         self._arrays: dict[str, np.ndarray] = {}
-        if path is None or not os.path.exists(path):
-            return
+        if path is not None and os.path.exists(path):
+            self._arrays = self._stored(path)
+
+    def _stored(self, path: str) -> dict[str, np.ndarray]:
+        """What is done already: nothing where it must be begun afresh."""
         try:
-            with np.load(path) as stored:
-                arrays = dict(stored)
-            found = str(arrays.pop("identity"))
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"state={path}: holds no state of an evaluation") from error
-        if found != self._identity:
+            arrays = files.read_npz(path)
+        except files.DamagedError as error:
+            if not _was_archive(path):
+                raise InputError(f"state={path}: {_NO_STATE}") from error
+            return _afresh(path, f"is damaged ({error})")
+        if "identity" not in arrays:
+            raise InputError(f"state={path}: {_NO_STATE}")
+        if str(arrays.pop("model", "")) != self._model:
+            return _afresh(path, "is of another model than this one, or does not say of which")
+        if str(arrays.pop("identity")) != self._identity:
             raise InputError(
-                f"state={path}: is of another model's data, attacks or seed; choose another file"
+                f"state={path}: is of other data, attacks or another seed; choose another file"
             )
-        self._arrays = arrays
+        return arrays
 
     def get(self, key: str, judged: np.ndarray) -> list[np.ndarray]:
         """(done, distance, judged, seconds, queries) of an attack, by default of one not begun."""
-        if f"{key}/done" not in self._arrays:
-            numbers = [np.zeros(len(judged), np.float32) for _ in range(3)]
-            return [np.zeros(len(judged), bool), numbers[0], judged.copy(), *numbers[1:]]
-        return [self._arrays[f"{key}/{name}"].copy() for name in _NAMES]
+        found = [self._arrays.get(f"{key}/{name}") for name in _NAMES]
+        whole = [each.copy() for each in found if each is not None and len(each) == len(judged)]
+        if len(whole) == len(_NAMES):
+            return whole
+        numbers = [np.zeros(len(judged), np.float32) for _ in range(3)]
+        return [np.zeros(len(judged), bool), numbers[0], judged.copy(), *numbers[1:]]
 
     def put(self, key: str, *values: np.ndarray) -> None:
         """Saves the same five."""
@@ -53,4 +68,19 @@ class State:
             return
         for name, value in zip(_NAMES, values, strict=True):
             self._arrays[f"{key}/{name}"] = value.copy()
-        files.write_npz(self._path, {"identity": np.array(self._identity), **self._arrays})
+        known = {"identity": np.array(self._identity), "model": np.array(self._model)}
+        files.write_npz(self._path, {**known, **self._arrays})
+
+
+_NO_STATE = "holds no state of an evaluation; delete it, or choose another file"
+
+
+def _was_archive(path: str) -> bool:
+    """Whether a damaged file is what is left of an archive; others are not to be overwritten."""
+    with open(path, "rb") as file:
+        return zipfile.is_zipfile(path) or file.read(4) == b"PK\x03\x04"
+
+
+def _afresh(path: str, why: str) -> dict[str, np.ndarray]:
+    warnings.warn(f"{path} {why}: the evaluation is begun afresh", RunWarning, stacklevel=5)
+    return {}

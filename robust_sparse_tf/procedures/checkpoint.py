@@ -3,8 +3,6 @@
 import json
 import os
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
@@ -19,8 +17,6 @@ Checkpoint: TypeAlias = tuple[dict[str, np.ndarray], Standing]
 
 _KEEP = 2
 _META = "meta"
-# What reading a damaged archive raises; RuntimeError where it seems encrypted.
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class CheckpointStore:
@@ -42,9 +38,9 @@ class CheckpointStore:
     def save(self, position: int, arrays: Mapping[str, np.ndarray], standing: Standing) -> None:
         """Writes the checkpoint of a position; later positions are larger numbers."""
         meta_bytes = np.frombuffer(json.dumps(standing).encode(), np.uint8)
-        files.write_npz(self._path(position), {**arrays, _META: meta_bytes})
+        files.write_npz(self.path(position), {**arrays, _META: meta_bytes})
         for old in self._positions()[:-_KEEP]:
-            os.remove(self._path(old))
+            os.remove(self.path(old))
 
     def load(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None; damaged ones are named in a warning."""
@@ -53,12 +49,11 @@ class CheckpointStore:
     def all(self) -> Iterator[Checkpoint]:
         """All checkpoints that are whole, the newest first; see `load`."""
         for position in reversed(self._positions()):
-            path = self._path(position)
+            path = self.path(position)
             try:
-                with np.load(path) as file:
-                    arrays = {name: file[name] for name in file.files}
+                arrays = files.read_npz(path)
                 standing: Standing = json.loads(arrays.pop(_META).tobytes())
-            except _DAMAGE as error:
+            except (OSError, ValueError, KeyError) as error:
                 warnings.warn(
                     f"checkpoint {path} is damaged ({error}); going back to the one before",
                     RunWarning,
@@ -67,6 +62,10 @@ class CheckpointStore:
                 continue
             yield arrays, standing
 
+    def path(self, position: int) -> str:
+        """The file of a position's checkpoint."""
+        return os.path.join(self.folder, f"{position:010d}.npz")
+
     def is_empty(self) -> bool:
         """Whether there is no checkpoint at all."""
         return not self._positions()
@@ -74,6 +73,3 @@ class CheckpointStore:
     def _positions(self) -> list[int]:
         names = (os.path.splitext(name) for name in os.listdir(self.folder))
         return sorted(int(stem) for stem, end in names if end == ".npz" and stem.isdigit())
-
-    def _path(self, position: int) -> str:
-        return os.path.join(self.folder, f"{position:010d}.npz")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,6 +125,9 @@ class _PruneAndRewind(BetweenRounds):
 
     def state(self) -> list[np.ndarray]:
         return self._rewind_weights
+
+    def fits(self, state: Sequence[np.ndarray]) -> bool:
+        return [each.shape for each in state] == [tuple(each.shape) for each in self._variables]
 
     def restore(self, state: list[np.ndarray]) -> None:
         self._rewind_weights = state

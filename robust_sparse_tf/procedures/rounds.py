@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from etils import epy
 
 from robust_sparse_tf import sparsity
-from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record, Standing
@@ -48,6 +49,10 @@ class BetweenRounds:
     def state(self) -> list[np.ndarray]:
         """What a checkpoint has to keep of the hook."""
         return []
+
+    def fits(self, state: Sequence[np.ndarray]) -> bool:
+        """Whether `restore` can take a state."""
+        return not len(state)
 
     def restore(self, state: list[np.ndarray]) -> None:
         """Takes back what `state` gave."""
@@ -252,13 +257,34 @@ class _Run:
         self.store.save(standing["step"], arrays, standing)
 
     def restore(self) -> None:
-        found = self.store.load() if self.store else None
-        if found is None:
+        """Goes back to the newest checkpoint that fits; others are named in a warning."""
+        if self.store is None:
             return
-        arrays, standing = found
-        groups: dict[str, list[np.ndarray]] = {}
-        for name in sorted(arrays):
-            groups.setdefault(name.split("/")[0], []).append(arrays[name])
+        for arrays, standing in self.store.all():
+            groups: dict[str, list[np.ndarray]] = {}
+            for name in sorted(arrays):
+                groups.setdefault(name.split("/")[0], []).append(arrays[name])
+            if self._fits(groups):
+                self._restore(groups, standing)
+                return
+            warnings.warn(
+                f"checkpoint {self.store.path(standing['step'])} is of another network or "
+                "optimizer; going back to the one before, else to the beginning",
+                RunWarning,
+                stacklevel=2,
+            )
+
+    def _fits(self, groups: Mapping[str, Sequence[np.ndarray]]) -> bool:
+        """Whether a checkpoint's arrays are those of this network, optimizer and hook."""
+        own = {
+            "model": self.model.network.weights,
+            "optimizer": self.model.optimizer.variables,
+        }
+        shapes = {name: [tuple(each.shape) for each in values] for name, values in own.items()}
+        stored = {name: [each.shape for each in groups.get(name, [])] for name in own}
+        return shapes == stored and self.between.fits(groups.get(_HOOK, []))
+
+    def _restore(self, groups: dict[str, list[np.ndarray]], standing: Standing) -> None:
         self.model.network.set_weights(groups["model"])
         self._set_optimizer(groups["optimizer"])
         self.between.restore(groups.get(_HOOK, []))

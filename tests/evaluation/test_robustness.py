@@ -151,7 +151,7 @@ def test_an_interrupted_evaluation_goes_on(report, trained, digits, tmp_path):
         np.testing.assert_array_equal(outcome.stands, whole.stands)
         np.testing.assert_array_equal(outcome.distance, whole.distance)
         np.testing.assert_array_equal(outcome.queries, whole.queries)
-    with pytest.raises(InputError, match="is of another model's data, attacks or seed"):
+    with pytest.raises(InputError, match="is of other data, attacks or another seed"):
         evaluate(trained, digits[2], ATTACKS, [0.2], **arguments)
     (tmp_path / "state.npz").write_bytes(b"no state")
     with pytest.raises(InputError, match="holds no state of an evaluation"):
@@ -281,7 +281,8 @@ def test_models_with_noise_are_judged_by_several_draws():
 def test_an_evaluation_of_a_noisy_model_goes_on(tmp_path):
     """Although the model predicts something else each time."""
     data = np.zeros((40, 2), np.float32), np.ones(40, int)
-    state = dict(state=str(tmp_path / "state.npz"), check_masking=False, draws=3)
+    path = str(tmp_path / "state.npz")
+    state = dict(state=path, check_masking=False, draws=3, identity="noise of 0.7")
     first = evaluate(Noisy(0.7), data, {"fgsm": FGSM(epsilon=0.1)}, **state)
     again = evaluate(Noisy(0.7), data, {"fgsm": FGSM(epsilon=0.1)}, **state)
     np.testing.assert_array_equal(first.outcomes[0].judged, again.outcomes[0].judged)

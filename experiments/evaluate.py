@@ -1,13 +1,15 @@
 """Attacks a trained model and reports its accuracy: a model in, a report's folder out."""
 
+import functools
 import os
 import sys
 
 from etils import epy
 
 from experiments.cli import command, flags
+from experiments.cli.locking import alone
 from experiments.cli.quiet import load_tensorflow, quiet_stderr
-from experiments.evaluations import attack_options
+from experiments.evaluations import attack_options, stored
 from robust_sparse_tf import attacks, evaluation
 from robust_sparse_tf.errors import InputError
 
@@ -24,6 +26,7 @@ def main(argv: list[str]) -> int:
             )
         )
         return 0
+    command.show_warnings()
     interrupted = "interrupted; the same command goes on with the batches that are left"
     return command.exit_code(lambda: _evaluate(argv), interrupted)
 
@@ -37,9 +40,9 @@ def _evaluate(argv: list[str]) -> int:
     ball = attack_options.ball(options)
     places = attack_options.targets(options.model, options)
     load_tensorflow()
-    with quiet_stderr():
-        models = [loading.load(place) for place in places]
-        sources = [loading.load(options.source)] if options.source else []
+    load = functools.partial(loading.load, trust=options.trust, modules=options.modules)
+    models = [load(place) for place in places]
+    sources = [load(options.source)] if options.source else []
     if sources and isinstance(made, dict):
         pgd = attack_options.attack("pgd", ball)
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
@@ -47,7 +50,7 @@ def _evaluate(argv: list[str]) -> int:
     for model, place in zip(models, places, strict=True):
         where = attack_options.folder(place, options)
         os.makedirs(where, exist_ok=True)
-        with quiet_stderr():
+        with alone(where), quiet_stderr():
             report = evaluation.evaluate(
                 model,
                 few,
@@ -59,10 +62,11 @@ def _evaluate(argv: list[str]) -> int:
                 draws=options.passes,
                 sources=sources,
                 state=os.path.join(where, "state.npz"),
+                identity=stored.identity(place, options.source),
                 check_masking=options.check_masking,
                 on_batch=_say,
             )
-        evaluation.save(report, where)
+            evaluation.save(report, where)
         print(report.to_markdown())
         print(where)
     return 0

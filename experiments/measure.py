@@ -6,10 +6,12 @@ import sys
 
 from etils import epy
 
-from experiments.cli import command, flags
+from experiments.cli import command, flags, quiet
+from experiments.cli.locking import alone
 from experiments.cli.quiet import load_tensorflow
 from experiments.evaluations import measure_options, stored
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.export import forms
 
 with epy.lazy_imports():
     from experiments.evaluations import loading, measuring
@@ -26,6 +28,7 @@ def main(argv: list[str]) -> int:
         return 0
     # Each network is traced anew, which TensorFlow advises against.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    command.show_warnings()
     interrupted = "interrupted; the same command goes on with the rounds that are left"
     return command.exit_code(lambda: _measure(argv), interrupted)
 
@@ -40,8 +43,13 @@ def _measure(argv: list[str]) -> int:
     load_tensorflow()
     test = loading.images(options.model, None, options.data_dir, options.examples)
     for path in found:
-        if not os.path.exists(path):
-            stored.write_measures(path, measuring.of_round(os.path.dirname(path), test, options))
+        folder = os.path.dirname(path)
+        if not stored.is_of(path, folder):
+            forms.form_of(os.path.join(folder, "model.keras"))  # raises where there is none
+            if os.path.exists(path):
+                quiet.say(f"warning: {path} is of another network, or damaged: measured anew")
+            with alone(folder):
+                stored.write_measures(path, measuring.of_round(folder, test, options))
         print(path, flush=True)
         command.raise_if_interrupted()
     return 0

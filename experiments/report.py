@@ -15,6 +15,7 @@ def main(argv: list[str]) -> int:
     if "--help" in argv:
         print(USAGE)
         return 0
+    command.show_warnings()
     return command.exit_code(lambda: _report(argv))
 
 

@@ -3,8 +3,6 @@
 import logging
 import os
 import sys
-import warnings
-from typing import Any
 
 from experiments.cli import command
 from experiments.cli.quiet import load_tensorflow
@@ -12,14 +10,13 @@ from experiments.cli.tables import print_table
 from experiments.runs import options as flags
 from experiments.runs.results import RunResults, table
 from experiments.runs.training_run import TrainingRun
-from robust_sparse_tf.errors import RunWarning
 
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code, see `command.exit_code`."""
     for name in ("tensorflow", "absl", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.showwarning = _show_warning
+    command.show_warnings()
     if "--help" in argv:
         print(flags.help_text())
         return 0
@@ -44,11 +41,6 @@ def _show(path: str, results: RunResults) -> None:
     for name in sorted(os.listdir(path)):
         if not name.startswith("."):
             print(os.path.join(path, name))
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, RunWarning):
-        print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

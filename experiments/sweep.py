@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     if "--help" in argv:
         print(USAGE)
         return 0
+    command.show_warnings()
     return command.exit_code(lambda: _sweep(argv), "interrupted; the same command goes on")
 
 

@@ -3,10 +3,12 @@
 import contextlib
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from robust_sparse_tf.errors import InputError, TrainingError
+from experiments.cli import quiet
+from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
 from robust_sparse_tf.files import WriteError
 
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
@@ -43,6 +45,11 @@ def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
     return code
 
 
+def show_warnings() -> None:
+    """Shows a user, from now on, the warnings that are for one, each in a line, and no others."""
+    warnings.showwarning = _show_warning
+
+
 def raise_if_interrupted() -> None:
     """Raises an interrupt again that came while a destructor ran, as Python ignores it there.
 
@@ -62,6 +69,11 @@ def leave(code: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
     sys.exit(code)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, RunWarning):
+        quiet.say(f"warning: {message}")
 
 
 def _failure(error: BaseException) -> tuple[int, str]:

@@ -7,6 +7,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+_shown: list[int] = []  # what file descriptor 2 was, while it is held back
+
+
+def say(line: str) -> None:
+    """Prints a line on stderr, though it may be held back."""
+    if not _shown:
+        print(line, file=sys.stderr, flush=True)
+        return
+    os.write(_shown[0], f"{line}\n".encode())
+
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
@@ -15,6 +25,7 @@ def quiet_stderr() -> Iterator[None]:
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
+        _shown.append(saved)
         try:
             yield
         except BaseException:
@@ -23,6 +34,7 @@ def quiet_stderr() -> Iterator[None]:
             raise
         finally:
             sys.stderr.flush()
+            _shown.remove(saved)
             os.dup2(saved, 2)
             os.close(saved)
 

@@ -63,6 +63,13 @@ class EvaluateOptions:
         True, "whether signs of masked gradients are looked for, which takes attacks of its own"
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
+    trust: bool = option(
+        False, "whether to load a model whose file names code, which may do whatever you can"
+    )
+    modules: list[str] = option(
+        [],
+        "modules of your own whose layers a model's file may name, separated by commas",
+    )
     output: str | None = option(
         None, "folder of reports", kind=str, shown="robustness, in or beside the model"
     )
@@ -94,7 +101,8 @@ def folder(model: str, options: EvaluateOptions) -> str:
     # As names have always been made: options that were renamed go by what they were called.
     asked |= {"output": "", "data_dir": "", "attack_batch_size": 0, "draws": asked.pop("passes")}
     asked |= {name: asked[name] or "" for name in ("dataset", "source")}
-    del asked["at_rounds"]  # of which the model is one
+    for name in ("at_rounds", "trust", "modules"):  # rounds are models; the rest changes nothing
+        del asked[name]
     asked["model"] = model if options.output or place != model else ""
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest(asked)}"
     return os.path.join(options.output or os.path.join(place, "robustness"), name)

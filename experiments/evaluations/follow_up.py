@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import ClassVar, Self, TypeVar
 
 from experiments.cli.values import Values
-from experiments.evaluations import attack_options, measure_options
+from experiments.evaluations import attack_options, measure_options, stored
 from experiments.evaluations.attack_options import EvaluateOptions
 from experiments.evaluations.measure_options import MeasureOptions
 from experiments.runs.procedure import procedure_of
@@ -44,6 +44,23 @@ class FollowUp(abc.ABC):
             run: its directory.
         """
 
+    @abc.abstractmethod
+    def targets(self, run: str) -> list[str]:
+        """The networks of which `files` are, in the same order."""
+
+    def is_done(self, run: str) -> bool:
+        """Whether all files are there, of the networks that are there now.
+
+        Args:
+            run: its directory.
+        """
+        found = self.files(run)
+        return bool(found) and all(map(self.is_of, found, self.targets(run)))
+
+    def is_of(self, path: str, target: str) -> bool:
+        """Whether a file of `files` is there, and is of the network that is there now."""
+        return stored.is_of(path, target, getattr(self.options, "source", None))
+
     def of_cell(self, values: Values) -> Self | None:
         """The same with the rounds that a cell has; None where it has none of those asked for.
 
@@ -75,11 +92,11 @@ class Evaluation(FollowUp):
     command = "evaluate"
     options: EvaluateOptions
 
+    def targets(self, run: str) -> list[str]:
+        return attack_options.targets(run, self.options)
+
     def files(self, run: str) -> list[str]:
-        folders = [
-            attack_options.folder(target, self.options)
-            for target in attack_options.targets(run, self.options)
-        ]
+        folders = [attack_options.folder(each, self.options) for each in self.targets(run)]
         return [os.path.join(folder, "report.json") for folder in folders]
 
 
@@ -89,6 +106,9 @@ class Measurement(FollowUp):
 
     command = "measure"
     options: MeasureOptions
+
+    def targets(self, run: str) -> list[str]:
+        return [os.path.dirname(path) for path in self.files(run)]
 
     def files(self, run: str) -> list[str]:
         return measure_options.paths(run, self.options)

@@ -1,53 +1,46 @@
-"""Models to evaluate: a run's or a round's, a SavedModel, a `.keras` or a `.tflite` file."""
+"""Models to evaluate: a run's or a round's, a SavedModel, a `.keras`, `.h5` or `.tflite` file."""
 
 import functools
 import os
+from collections.abc import Sequence
 
-import tensorflow as tf
 import tf_keras as keras
-from ai_edge_litert.interpreter import Interpreter
 
 import robust_sparse_tf.keras_classes  # noqa: F401
+from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
+from experiments.evaluations import stored
 from experiments.runs import config
 from robust_sparse_tf import data, export
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
 
 
-def load(path: str) -> Logits:
+def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logits:
     """The model of a path, as a callable from images to logits.
 
-    Raises:
-        InputError: for a path that holds no model that can be read.
-    """
-    if not os.path.exists(path):
-        raise InputError(f"model={path}: does not exist")
-    try:
-        if path.endswith(".tflite"):
-            return _tflite(path)
-        path = _of_round(path)
-        if os.path.isdir(path):
-            return _saved_model(path)
-        model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(path, error) from error
-    return lambda x: model(x, training=False)
-
-
-def network(folder: str) -> keras.Model:
-    """The network of a round of a run, whose directory is given.
+    Args:
+        path: of a run, a round of one, or a model.
+        trust: see `export.load_model`.
+        modules: see `export.load_model`.
 
     Raises:
-        InputError: for a directory that holds none that can be read.
+        InputError: for a path that holds no model that can be read, or one that is refused.
     """
+    if os.path.isdir(stored.model_of(path)) and not _is_saved_model(stored.model_of(path)):
+        raise InputError(
+            f"model={path}: must be the directory of a finished run or of one of its rounds, a "
+            "SavedModel, a .keras, .h5 or .tflite file"
+        )
+    with quiet_stderr():
+        return export.load(stored.model_of(path), trust=trust, modules=modules)
+
+
+def network(folder: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:
+    """The network of a round of a run, whose directory is given; the rest is as of `load`."""
     path = os.path.join(folder, "model.keras")
-    if not os.path.exists(path):
-        raise InputError(f"model={path}: does not exist")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(path, error) from error
+    with quiet_stderr():
+        return export.load_model(path, trust=trust, modules=modules)
 
 
 def flags_of(path: str) -> Values:
@@ -82,47 +75,5 @@ def _test(dataset: str, data_dir: str | None, classes: tuple[str, ...]) -> data.
     return data.load_test(dataset, data_dir=data_dir, classes=list(classes))
 
 
-def _unreadable(path: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0]
-    return InputError(f"model={path}: cannot be read ({reason})")
-
-
-def _of_round(path: str) -> str:
-    """The file of a round's network, or the path itself."""
-    inner = os.path.join(path, "model.keras")
-    return inner if os.path.exists(inner) else path
-
-
-def _saved_model(path: str) -> Logits:
-    inner = os.path.join(path, "saved_model")
-    folder = inner if os.path.isdir(inner) else path
-    if not os.path.exists(os.path.join(folder, "saved_model.pb")):
-        raise InputError(
-            f"model={path}: must be the directory of a finished run or of one of its rounds, a "
-            "SavedModel, a .keras or a .tflite file"
-        )
-    loaded = tf.saved_model.load(folder)
-    serve = loaded.signatures["serving_default"]
-    (entry,) = serve.structured_input_signature[1]
-    (exit_,) = serve.structured_outputs
-
-    def logits(x: tf.Tensor) -> tf.Tensor:
-        # From `loaded`, whose variables live as long as it does.
-        return loaded.signatures["serving_default"](**{entry: x})[exit_]
-
-    return logits
-
-
-def _tflite(path: str) -> Logits:
-    with open(path, "rb") as file:
-        content = file.read()
-
-    outputs = export.tflite_function(content)
-
-    def logits(x: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(outputs, [x], tf.float32)
-        found.set_shape([x.shape[0], classes])
-        return found
-
-    classes = int(Interpreter(model_content=content).get_output_details()[0]["shape"][-1])
-    return logits
+def _is_saved_model(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "saved_model.pb"))

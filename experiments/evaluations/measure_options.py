@@ -54,6 +54,13 @@ class MeasureOptions:
     lipschitz_examples: int = option(100, "test images for lemma 3.1", unit="images", minimum=1)
     lipschitz_radius: float = option(0.1, "of lemma 3.1's ball", unit="input units", minimum=0)
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
+    trust: bool = option(
+        False, "whether to load a model whose file names code, which may do whatever you can"
+    )
+    modules: list[str] = option(
+        [],
+        "modules of your own whose layers a model's file may name, separated by commas",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -85,7 +92,7 @@ def paths(run: str, options: MeasureOptions) -> list[str]:
 
 def asked(options: MeasureOptions) -> dict[str, Any]:
     """What decides on the measures of a network."""
-    places = ("model", "at_rounds", "data_dir")
+    places = ("model", "at_rounds", "data_dir", "trust", "modules")
     found = {name: value for name, value in vars(options).items() if name not in places}
     # Stored measures say so, and their files' names are made of it.
     return found | {"epsilon": found.pop("r_inf_epsilon")}

@@ -8,7 +8,7 @@ import numpy as np
 import tf_keras as keras
 
 from experiments.cli.quiet import quiet_stderr
-from experiments.evaluations import loading
+from experiments.evaluations import loading, stored
 from experiments.evaluations.measure_options import MeasureOptions, asked
 from experiments.evaluations.stored import Measures, Usefulness
 from robust_sparse_tf import data, evaluation
@@ -126,7 +126,7 @@ _NUMBERS: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Numbers]
 def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures:
     """The measures of a round's network that can be taken, and why the others cannot."""
     begin = time.monotonic()
-    network = loading.network(folder)
+    network = loading.network(folder, trust=options.trust, modules=options.modules)
     numbers: Numbers = {}
     usefulness: Usefulness | None = None
     missing: dict[str, str] = {}
@@ -148,4 +148,5 @@ def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures
         missing=missing,
         warnings=[str(each.message) for each in told if issubclass(each.category, RunWarning)],
         seconds=time.monotonic() - begin,
+        model=stored.identity(folder),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Measurement
+from robust_sparse_tf.errors import InputError
 
 # Measures that have a number of images of their own, and the option that gives it.
 _OWN_IMAGES = {
@@ -64,4 +65,13 @@ def _stored(run: str, measurements: Sequence[Measurement]) -> Iterator[tuple[int
     """The rounds of each measurement that are measured, in their order."""
     for measurement in measurements:
         for path in filter(os.path.exists, measurement.files(run)):
-            yield int(os.path.basename(os.path.dirname(path))), stored.read_measures(path)
+            folder = os.path.dirname(path)
+            try:
+                found = stored.read_measures(path)
+            except InputError as error:
+                stored.warn_left_out(path, str(error))
+                continue
+            if measurement.is_of(path, folder):
+                yield int(os.path.basename(folder)), found
+            else:
+                stored.warn_left_out(path, "it is of another network than the one there now")

@@ -13,6 +13,7 @@ from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Evaluation
 from experiments.evaluations.stored import AttackReport
 from experiments.sweeps.directory import Cell
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.texts import markdown_table, percent
 
 if TYPE_CHECKING:
@@ -79,10 +80,12 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
         groups: dict[tuple[str, int], list[AttackReport]] = {}
         rounds = [int(word) for word in evaluation.options.at_rounds] or [-1]
         for cell in cells:
-            for number, path in zip(rounds, evaluation.files(cell.path), strict=True):
-                if os.path.exists(path):
+            run = cell.path
+            places = zip(rounds, evaluation.files(run), evaluation.targets(run), strict=True)
+            for number, path, target in places:
+                if report := _read(evaluation, path, target):
                     name = network(cell, cells, number)
-                    groups.setdefault((name, number), []).append(stored.read_attacks(path))
+                    groups.setdefault((name, number), []).append(report)
         for (name, number), reports in groups.items():
             rows = zip(*(report["rows"] for report in reports), strict=True)
             found.append(
@@ -96,6 +99,21 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
                 )
             )
     return found
+
+
+def _read(evaluation: Evaluation, path: str, target: str) -> AttackReport | None:
+    """An evaluation's report; None where there is none that is of the network of today."""
+    if not os.path.exists(path):
+        return None
+    try:
+        found = stored.read_attacks(path)
+    except InputError as error:
+        stored.warn_left_out(path, str(error))
+        return None
+    if evaluation.is_of(path, target):
+        return found
+    stored.warn_left_out(path, "it is of another network than the one that is there now")
+    return None
 
 
 def of_training(cells: Sequence[Cell]) -> str:

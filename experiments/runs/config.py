@@ -10,8 +10,9 @@ from typing import TypedDict
 from experiments.cli.values import Values
 from experiments.runs.old_flags import renamed
 from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
 
-_FILE = "config.json"
+FILE = "config.json"
 _PACKAGES = (
     "tensorflow",
     "tf_keras",
@@ -37,31 +38,35 @@ class Config(TypedDict):
 
 def of_values(values: Values) -> Config:
     """The configuration of a run of given flags in this process."""
-    revision = subprocess.run(
-        ["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     return {
         "flags": values,
         "seed": values["seed"],
-        "git_revision": revision.stdout.strip() or "unknown",
+        "git_revision": _revision(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
 
 
+def _revision() -> str:
+    """This project's; "unknown" without git, or where it is no repository."""
+    command = ["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
 def exists(folder: str) -> bool:
     """Whether a directory is that of a run."""
-    return os.path.exists(os.path.join(folder, _FILE))
+    return os.path.exists(os.path.join(folder, FILE))
 
 
 def is_old(folder: str) -> bool:
     """Whether a run was made before the attacks of training and of tests had their own flags.
 
     Raises:
-        ValueError: for a file that is no JSON.
+        InputError: for a file that holds none.
     """
     return exists(folder) and "step_size" in _load(folder).get("flags", {})
 
@@ -71,7 +76,7 @@ def read(folder: str) -> Config:
 
     Raises:
         OSError: where there is none.
-        ValueError: for a file that is no JSON.
+        InputError: for a file that holds none.
     """
     found = _load(folder)
     if "flags" in found:
@@ -82,10 +87,17 @@ def read(folder: str) -> Config:
 def write(folder: str, config: Config) -> None:
     """Writes config.json; one that is there already stays, as a resumed run goes on with it."""
     if not exists(folder):
-        files.write_json(os.path.join(folder, _FILE), config)
+        files.write_json(os.path.join(folder, FILE), config)
 
 
 def _load(folder: str) -> Config:
-    with open(os.path.join(folder, _FILE)) as file:
-        found: Config = json.load(file)
+    path = os.path.join(folder, FILE)
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        found: Config = json.loads(content)
+        if not isinstance(found, dict) or not isinstance(found.get("flags", {}), dict):
+            raise ValueError("it is of the wrong kind")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: holds no configuration of a run ({error})") from error
     return found

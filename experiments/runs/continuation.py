@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 from experiments.cli.values import Values
 from experiments.runs import results
@@ -62,10 +61,15 @@ class Continuation:
                 f"has no checkpoint that a run with more {self._chosen.longer} makes too; "
                 "a last evaluation at a multiple of --evaluate_every would be one"
             )
-        with files.naming(directory.path):
-            rounds = os.path.join(self._folder, "rounds")
-            if os.path.isdir(rounds):
-                shutil.copytree(rounds, directory.file("rounds"), dirs_exist_ok=True)
+        rounds = os.path.join(self._folder, "rounds")
+        for place, _, names in os.walk(rounds):
+            target = directory.file("rounds", os.path.relpath(place, rounds))
+            os.makedirs(target, exist_ok=True)
+            for name in names:
+                with open(os.path.join(place, name), "rb") as file:
+                    content = file.read()
+                with files.complete(os.path.join(target, name)) as copy:
+                    copy.write(content)
         arrays, meta = fitting[0]
         store.save(meta["step"], arrays, meta)  # last, as it marks that all is there
 

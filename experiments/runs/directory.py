@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-import shutil
+import warnings
 
 from experiments.cli.command import BusyError
 from experiments.cli.digest import digest
@@ -12,7 +12,8 @@ from experiments.runs import config, results
 from experiments.runs.old_flags import are_same, identity
 from experiments.runs.options import different, fields
 from experiments.runs.procedure import kind_of
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError, RunWarning
 
 _LOCK = ".lock"
 
@@ -55,14 +56,31 @@ class RunDirectory:
     def start(self, made_by: config.Config) -> None:
         """Writes config.json, after emptying the directory where that was asked for."""
         if self._values["overwrite"]:
-            for name in os.listdir(self.path):
-                if name != _LOCK:
-                    _remove(self.file(name))
+            # A kill between must leave neither a finished run nor one of other flags.
+            first, last = results.FILE, config.FILE
+            names = set(os.listdir(self.path)) - {_LOCK}
+            for name in sorted(names, key=lambda name: (name != first, name == last)):
+                files.remove(self.file(name))
         config.write(self.path, made_by)
 
     def finished(self) -> results.RunResults | None:
-        """The stored results of a finished run."""
-        return None if self._values["overwrite"] else results.read(self.path)
+        """The stored results of a finished run.
+
+        Those that are damaged, or of another run, are made anew, with a warning.
+        """
+        if self._values["overwrite"]:
+            return None
+        try:
+            found = results.read(self.path)
+            if found and found["name"] != os.path.basename(self.path):
+                path = self.file(results.FILE)
+                raise InputError(f"{path}: is of another run ({found['name']})")
+        except InputError as error:
+            warnings.warn(
+                f"{error}; it is made anew, from the last checkpoint", RunWarning, stacklevel=2
+            )
+            return None
+        return found
 
     def _check(self) -> None:
         others = [name for name in os.listdir(self.path) if name != _LOCK]
@@ -76,7 +94,8 @@ class RunDirectory:
             if all(name.endswith(".partial") for name in others):
                 return  # killed while it wrote its first file
             raise InputError(
-                f"{self.path}: holds files that are not of a run; choose another --output_dir"
+                f"{self.path}: holds files that are not of a run, or its config.json is damaged; "
+                "choose another --output_dir, or use --overwrite"
             ) from error
         now = json.loads(json.dumps(self._values))
         changed = sorted(
@@ -100,17 +119,14 @@ def run_name(values: Values) -> str:
 
 
 def finished(folder: str, name: str) -> results.RunResults | None:
-    """The results of a run in a folder; None where they are missing, or those of another run."""
+    """The results of a run in a folder; None where they are missing, or those of another run.
+
+    Raises:
+        InputError: for a file that holds no results.
+    """
     found = results.read(os.path.join(folder, name))
     return found if found and found["name"] == name else None
 
 
 def _is_hashed(name: str) -> bool:
     return any(field.name == name and field.metadata["hashed"] for field in fields())
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.remove(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from etils import epy
 from experiments.runs import records as metrics
 from experiments.runs.directory import RunDirectory
 from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.procedures import Rounds
 from robust_sparse_tf.procedures.records import Record
 
@@ -35,6 +37,8 @@ class RunLog:
 
     def start(self, records: list[Record]) -> None:
         """Brings both files to the state of the checkpoint."""
+        if os.path.exists(self._events) and not os.path.isdir(self._events):
+            raise InputError(f"{self._events}: is a file, where a folder belongs; move it away")
         metrics.write(self._directory.path, records)
         shutil.rmtree(self._events, ignore_errors=True)
         self._writer = tf.summary.create_file_writer(self._events)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
 
 if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
@@ -16,9 +17,22 @@ _FILE = "metrics.jsonl"
 
 
 def read(folder: str) -> list[Record]:
-    """The records in a run's directory, in the order in which they were made."""
-    with open(os.path.join(folder, _FILE)) as file:
-        return [json.loads(line) for line in file]
+    """The records in a run's directory, in the order in which they were made.
+
+    Raises:
+        OSError: where there are none.
+        InputError: for a file that is damaged.
+    """
+    path = os.path.join(folder, _FILE)
+    with open(path, "rb") as file:
+        lines = file.read().splitlines()
+    try:
+        found = [json.loads(line) for line in lines]
+        if not all(isinstance(record, dict) for record in found):
+            raise ValueError("a line is of the wrong kind")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: holds no records of a run ({error})") from error
+    return found
 
 
 def write(folder: str, records: Iterable[Record]) -> None:

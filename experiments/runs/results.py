@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from experiments.cli.values import Values
 from experiments.runs import config
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # who reads results needs no TensorFlow
     from robust_sparse_tf.procedures.records import Record
     from robust_sparse_tf.sparsity.counting import Statistics
 
-_FILE = "results.json"
+FILE = "results.json"
 
 
 class EarlyStopping(TypedDict):
@@ -72,25 +72,55 @@ def read(folder: str) -> RunResults | None:
     Raises:
         InputError: for a file that holds no results.
     """
-    path = os.path.join(folder, _FILE)
+    path = os.path.join(folder, FILE)
     if not os.path.exists(path):
         return None
     try:
-        with open(path) as file:
+        with open(path, "rb") as file:
             found: RunResults = json.load(file)
-        if not {"name", "flags", "rounds"} <= found.keys():
-            raise ValueError("name, flags or rounds are missing")
+        if wrong := _wrong(found, _SHAPE):
+            raise ValueError(wrong)
         found["flags"] = renamed(found["flags"])
         if config.is_old(folder):
             found["flags"] = with_step_size(found["flags"])
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: holds no results of a run") from error
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: holds no results of a run ({error})") from error
     return found
+
+
+_NUMBER = (int, float)
+_FIGURES = {"clean_accuracy": _NUMBER, "robust_accuracy": dict}
+_SHAPE: dict[str, Any] = {
+    "name": str,
+    "flags": dict,
+    "rounds": [{"density": _NUMBER, "test": _FIGURES}],
+}
+
+
+def _wrong(found: Any, shape: Any, name: str = "it") -> str:
+    """What is wrong with JSON that must have some keys, and values of these types; "" if nothing.
+
+    Args:
+        found: as it was read.
+        shape: a type, a list of one shape for all items, or a dictionary of shapes.
+        name: of what is looked at.
+    """
+    kind: Any = type(shape) if isinstance(shape, dict | list) else shape
+    if not isinstance(found, kind) or isinstance(found, bool):
+        return f"{name} is of the wrong kind"
+    parts: list[tuple[str, Any, Any]] = []
+    if isinstance(shape, list):
+        parts = [(f"{name}[{number}]", each, shape[0]) for number, each in enumerate(found)]
+    elif isinstance(shape, dict):
+        if missing := sorted(shape.keys() - set(found)):
+            return f"{', '.join(missing)} of {name} missing"
+        parts = [(key, found[key], own) for key, own in shape.items()]
+    return next(filter(None, (_wrong(each, own, key) for key, each, own in parts)), "")
 
 
 def write(folder: str, results: RunResults) -> None:
     """Writes results.json, which marks the end of a run."""
-    files.write_json(os.path.join(folder, _FILE), results)
+    files.write_json(os.path.join(folder, FILE), results)
 
 
 def of_rounds(records: list[Record], attack: str) -> list[RoundResult]:

@@ -261,7 +261,7 @@ def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -
     folder = directory.file("rounds", str(number))
     os.makedirs(folder, exist_ok=True)
     path, partial = os.path.join(folder, "model.keras"), os.path.join(folder, "partial.keras")
-    with files.naming(path), quiet_stderr():
+    with files.naming(path), files.discarding(partial), quiet_stderr():
         sparsity.strip(model).save(partial)
         os.replace(partial, path)
     masks = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from experiments.evaluations import follow_up
@@ -13,7 +15,7 @@ from experiments.runs import config, directory, options, records
 from experiments.runs.config import Config
 from experiments.runs.results import RoundResult, RunResults
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, RunWarning
 
 if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
@@ -111,9 +113,25 @@ def read(folder: str) -> Contents:
 
 
 def finished(folder: str, names: list[str]) -> list[Cell]:
-    """The finished cells of a sweep, of those named."""
-    return [
-        Cell(os.path.join(folder, name), found)
-        for name in names
-        if (found := directory.finished(folder, name))
-    ]
+    """The finished cells of a sweep, of those named; damaged ones are left out, with a warning."""
+    cells = []
+    for name in names:
+        try:
+            if found := directory.finished(folder, name):
+                cells.append(_checked(Cell(os.path.join(folder, name), found)))
+        except InputError as error:
+            warnings.warn(f"cell {name} is left out of the report: {error}", RunWarning, 2)
+    return cells
+
+
+def _checked(cell: Cell) -> Cell:
+    """A cell whose other files can be read, too, where they are there.
+
+    Raises:
+        InputError: for one that is damaged.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        cell.config()
+    with contextlib.suppress(FileNotFoundError):
+        cell.records()
+    return cell

@@ -143,8 +143,9 @@ class Sweep:
 
     def _training(self, name: str, values: Values) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""
-        if finished(self.folder, name) and not values["overwrite"]:
-            return []
+        with contextlib.suppress(InputError):  # a damaged one, which is made anew
+            if finished(self.folder, name) and not values["overwrite"]:
+                return []
         given = flags.given(values | {"output_dir": self.folder})
         return [["run", *(as_flag(key, value) for key, value in given.items())]]
 
@@ -156,7 +157,6 @@ class Sweep:
             own = each.of_cell(values)
             if own is None:
                 continue
-            files = own.files(run)
-            if not files or not all(map(os.path.exists, files)) or values["overwrite"]:
+            if values["overwrite"] or not own.is_done(run):
                 commands.append(own.argv(run, values["data_dir"]))
         return commands

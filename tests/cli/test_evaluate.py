@@ -12,6 +12,7 @@ import pytest
 import tf_keras as keras
 
 from experiments import evaluate
+from experiments.cli import locking
 from experiments.evaluations import loading
 from robust_sparse_tf import data
 from robust_sparse_tf.evaluation import masking
@@ -183,6 +184,47 @@ def test_rounds_of_a_run(places, call, tmp_path):
 def test_images_that_do_not_fit(places, call):
     code, _, err = call(f"--model={places['keras']}", "--dataset=mnist")
     assert code == 2 and "do not fit the model" in err and err.count("\n") == 1
+
+
+def test_another_model_in_the_same_place(tmp_path, call):
+    """Noise predicts what it will: the file tells, not its predictions. The report is the new."""
+    path, rows = tmp_path / "model.keras", []
+    argv = [f"--model={path}", "--attacks=fgsm", "--dataset=digits", UNMASKED]
+    for seed in (0, 0, 1):
+        keras.backend.clear_session()  # for the same names
+        keras.utils.set_random_seed(seed)
+        layers = [keras.layers.Flatten(), keras.layers.Dense(10)]
+        keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(path)
+        code, out, err = call(*argv)
+        assert code == 0
+        assert ("of another model than this one" in err) == bool(seed), err
+        row = next(line for line in out.splitlines() if line.startswith("| fgsm"))
+        rows.append(row.split("|")[3])
+    assert rows[0] == rows[1] != rows[2]
+
+
+def test_two_at_once(places, call, tmp_path):
+    argv = [f"--model={places['keras']}", "--attacks=fgsm", "--dataset=digits", UNMASKED]
+    folder = call(*argv)[1].splitlines()[-1]
+    with locking.alone(folder):
+        code, _, err = call(*argv)
+    assert code == 75 and f"{folder}: another process works there" in err
+    assert err.count("\n") == 1
+    assert call(*argv)[0] == 0
+
+
+def test_code_runs_only_where_it_is_trusted(tmp_path, call):
+    made = tmp_path / "made"
+    scope = {}
+    exec(f"def f(x):\n    open({str(made)!r}, 'w').close()\n    return x", scope)
+    layers = [keras.layers.Lambda(scope["f"]), keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(tmp_path / "model.h5")
+    os.rename(tmp_path / "model.h5", tmp_path / "model.keras")
+    made.unlink()
+    argv = [f"--model={tmp_path / 'model.keras'}", "--attacks=fgsm", "--dataset=digits"]
+    code, _, err = call(*argv)
+    assert code == 2 and "holds code (Lambda)" in err and err.count("\n") == 1
+    assert not made.exists()
 
 
 def test_broken_file(tmp_path, call):

@@ -74,11 +74,27 @@ def test_each_round_is_measured_once(tmp_path, call):
     assert [path.parent for path in paths] == [run / "rounds" / "0", run / "rounds" / "1"]
     first, second = read(out)
     assert first["measures"] != second["measures"]
-    paths[0].write_text("kept")
+    paths[0].write_text(json.dumps(first | {"seconds": -1}))
     paths[1].unlink()
     assert call(*asked)[:2] == (0, out)
-    assert paths[0].read_text() == "kept"
+    assert json.loads(paths[0].read_text())["seconds"] == -1
     assert json.loads(paths[1].read_text())["measures"] == second["measures"]
+
+
+@pytest.mark.parametrize("how", ["damaged", "another network"])
+def test_what_is_not_of_the_network_is_measured_anew(how, tmp_path, call):
+    run = made(tmp_path / "run", [binary(0)], classes=["1", "7"])
+    asked = f"--model={run}", "--measures=bounds"
+    _, out, _ = call(*asked)
+    before = read(out)[0]["measures"]
+    if how == "damaged":
+        Path(out.strip()).write_text('{"measures": 3')
+    else:
+        binary(1).save(run / "rounds" / "0" / "model.keras")
+    code, again, err = call(*asked)
+    assert (code, again) == (0, out)
+    assert err == f"warning: {out.strip()} is of another network, or damaged: measured anew\n"
+    assert (read(out)[0]["measures"] == before) == (how == "damaged")
 
 
 def test_all_measures_of_a_linear_model(tmp_path, call):

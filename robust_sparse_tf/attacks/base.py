@@ -86,7 +86,7 @@ class Attack(Ranged, abc.ABC):
         name = "targets" if self.targeted else "labels"
         predicted = not self.targeted and self.attack_labels == "predicted"
         labels = None if predicted else checks.as_labels(name, targets if self.targeted else y)
-        model = checks.check_call(model, x, labels, name, self.limits)
+        model = checks.check_call(model, x, labels, name, self.limits, self.uses_gradients)
         labels = tf.argmax(model(x), axis=1) if predicted else labels
         found = self.perturb(model, x, labels, seed)
         # Gradients that are not numbers lead nowhere.

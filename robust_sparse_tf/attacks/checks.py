@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from etils import epy
 
+from robust_sparse_tf.attacks.precision import Float32, is_half, require_one
 from robust_sparse_tf.errors import InputError
 
 with epy.lazy_imports():
@@ -73,6 +74,7 @@ def check_call(
     labels: tf.Tensor | None,
     name: str,
     limits: tuple[float, float],
+    gradients: bool = True,
 ) -> Logits:
     """Checks what an attack is called with.
 
@@ -85,6 +87,8 @@ def check_call(
         labels: int64 [batch]; None where the attack takes the model's own prediction.
         name: what to call the labels.
         limits: least and largest value allowed.
+        gradients: whether the attack follows them; eagerly, functions that compute with NumPy, and
+            have none, are then refused.
 
     Returns:
         The model, its logits cast to float32 where they are not.
@@ -97,24 +101,32 @@ def check_call(
         assert_images(x, limits)
         return in_float32(model)
     check_images(x.numpy(), limits)
-    classes = check_model(model, x)
+    outputs = _outputs(model, x)
     if labels is not None:
-        check_labels(labels.numpy(), classes, name)
-    return in_float32(model)
+        check_labels(labels.numpy(), outputs.shape[1], name)
+    if gradients and isinstance(outputs, np.ndarray):
+        raise InputError("model: returns NumPy arrays, which have no gradient for the attack")
+    return model if _is_plain(outputs) and not is_half(model) else in_float32(model)
 
 
 def in_float32(model: Logits) -> Logits:
-    """A tf_keras model whose logits are float32, whatever it computes in; functions stay as given.
+    """A model whose logits are float32, whatever it computes in; see `precision.Float32`.
 
-    The same model gives the same function, as CleverHans traces a graph for each that it sees.
+    The same tf_keras model gives the same function, as CleverHans traces a graph for each that it
+    sees.
     """
+    if isinstance(model, Float32):
+        return model
     output = getattr(network.network_of(model), "output", None)
-    if output is None or output.dtype == tf.float32:
+    if output is None:
+        return Float32(model)
+    half = is_half(model)
+    if output.dtype == tf.float32 and not half:
         return model
     if model not in _CAST:
         # Else the table would keep the model for ever.
         known: Callable[[], Any] = weakref.ref(model)
-        _CAST[model] = lambda x: tf.cast(known()(x), tf.float32)
+        _CAST[model] = Float32(lambda x: known()(x), half)
     return _CAST[model]
 
 
@@ -228,24 +240,41 @@ def check_model(model: Logits, images: Any) -> int:
     Raises:
         InputError: for outputs that are not logits.
     """
+    return int(_outputs(model, images).shape[1])
+
+
+def _outputs(model: Logits, images: Any) -> Any:
+    """What the model returns, checked: tensor or array [few, classes]."""
     few = tf.convert_to_tensor(images[:_PROBED])
     try:
-        outputs = np.asarray(model(few))
-    except (ValueError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error).strip().splitlines()[0]
+        returned = model(few)
+        require_one(returned)
+        outputs = np.asarray(returned)
+    except InputError:
+        raise
+    except Exception as error:  # of any kind, as the model may be a user's function
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"images of shape {images.shape}: do not fit the model ({reason})"
         ) from error
     if outputs.ndim != 2 or len(outputs) != len(few) or outputs.shape[1] < 2:
+        one = outputs.shape == (len(few), 1)
+        cure = "; models.layers.BinaryLogits makes them of one without sigmoid" if one else ""
         raise InputError(
             f"model: returns shape {outputs.shape} for {len(few)} images; must be logits [batch, "
-            "classes] of at least 2 classes"
+            f"classes] of at least 2 classes{cure}"
         )
-    if np.isnan(outputs).any():
-        raise InputError("model: returns NaN for clean images; must return logits")
+    numbers = outputs.astype(np.float32)  # of bfloat16 NumPy knows less
+    if np.isnan(numbers).any() or np.isposinf(numbers).any():
+        kind = "NaN" if np.isnan(numbers).any() else "infinity"
+        raise InputError(f"model: returns {kind} for clean images; must return logits")
     if kind := heads.squashed_by(model, few.numpy(), outputs):
         raise InputError(f"model: returns probabilities ({kind}); must return logits")
-    return outputs.shape[1]
+    return returned
+
+
+def _is_plain(outputs: Any) -> bool:
+    return bool(tf.is_tensor(outputs) and outputs.dtype == tf.float32)
 
 
 def check_labels(labels: np.ndarray, classes: int, name: str = "labels") -> None:

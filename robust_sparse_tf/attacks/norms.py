@@ -49,15 +49,20 @@ def steepest(gradient: tf.Tensor, norm: str, size: float | tf.Tensor) -> tf.Tens
 
 
 def _near_one(gradient: tf.Tensor) -> tf.Tensor:
-    """The same directions, of largest entries in [1, 2); powers of 2 between them round nothing.
+    """The same directions, of largest entries in [1, 2).
 
     CleverHans takes a length below 1e-6 for 1e-6, as those of gradients of confident models are,
     and the step is then as much too short.
     """
+    return gradient * to_one(gradient)
+
+
+def to_one(gradient: tf.Tensor) -> tf.Tensor:
+    """The power of 2, which rounds nothing, that brings each largest entry into [1, 2)."""
     axes = list(range(1, gradient.shape.rank))
     largest = tf.reduce_max(tf.abs(gradient), axes, keepdims=True)
     exponent = tf.math.floor(tf.math.log(largest) / tf.math.log(2.0))
-    return gradient * tf.pow(2.0, -tf.clip_by_value(exponent, -126.0, 126.0))
+    return tf.pow(2.0, -tf.clip_by_value(exponent, -126.0, 126.0))
 
 
 def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: Seed) -> tf.Tensor:

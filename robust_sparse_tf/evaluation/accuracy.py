@@ -5,10 +5,19 @@ from typing import Any, TypedDict
 
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import Attack
+from robust_sparse_tf.attacks import Attack, Bounded, checks, norms
 from robust_sparse_tf.attacks.seeds import seed_of
-from robust_sparse_tf.data import Split
-from robust_sparse_tf.evaluation.inputs import as_logits, graph
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import (
+    ANY_RANGE,
+    Data,
+    Examples,
+    as_logits,
+    examples,
+    graph,
+)
+from robust_sparse_tf.evaluation.report import reach
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.training.objectives import Mixed
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
@@ -24,7 +33,7 @@ class Figures(TypedDict):
 
 
 class Evaluator:
-    """Measures one model on whole splits; traced once, whatever the number of measurements.
+    """Measures one model on whole data sets; traced once, whatever the number of measurements.
 
     Args:
         model: any model or callable from images to logits.
@@ -43,24 +52,39 @@ class Evaluator:
         seed: int = 0,
         branches: int = 1,
     ) -> None:
-        self._logits = as_logits(model)
+        self._model, self._logits = model, as_logits(model)
         self._attacks = dict(attacks or {})
         self._objective = objective or Mixed()
         self._seed = seed
         self._branches = branches
         self._sums = graph(self._measure)
 
-    def __call__(self, split: Split) -> Figures:
-        """Clean and robust figures of a split.
+    def __call__(self, data: Data | Examples) -> Figures:
+        """Clean and robust figures of a data set.
+
+        Args:
+            data: see `inputs.images_and_labels`, in the range of all attacks.
 
         Returns:
             `clean_loss`, `clean_accuracy`, and by attack `robust_loss` and `robust_accuracy`;
             accuracies are fractions, losses means over all examples.
+
+        Raises:
+            InputError: for data that do not fit, and an attack that leaves its threat model.
         """
+        split = examples(data, self._limits())
+        classes = getattr(network_of(self._model), "output_shape", (None,))[-1]
+        if classes:
+            checks.check_labels(split.labels, classes)
         numbers = tf.range(split.size, dtype=tf.int64)
-        sums = self._sums(numbers, split.gather).numpy() / split.size
-        clean, *robust = sums.tolist()
+        sums = self._sums(numbers, split.gather).numpy()
         names = list(self._attacks)
+        for name, outside in zip(names, sums[1:, 2], strict=True):
+            if outside:
+                raise InputError(
+                    f"attack {name}: left its threat model for {outside:g} of {split.size} images"
+                )
+        clean, *robust = (sums[:, :2] / split.size).tolist()
         return Figures(
             clean_loss=clean[0],
             clean_accuracy=clean[1],
@@ -69,7 +93,7 @@ class Evaluator:
         )
 
     def _measure(self, numbers: tf.Tensor, gather: Any) -> tf.Tensor:
-        """Sums of loss and of correct predictions: float64 [1 + attacks, 2]."""
+        """Sums of loss, correct predictions and broken rules: float64 [1 + attacks, 3]."""
         size = tf.shape(numbers)[0]
         cuts = [size * part // self._branches for part in range(self._branches + 1)]
         spans = zip(cuts[:-1], cuts[1:], strict=True)
@@ -81,16 +105,34 @@ class Evaluator:
         def batch(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             x, y = gather(numbers[first : tf.minimum(first + _BATCH, end)])
             seed = seed_of(self._seed, numbers[first])
-            rows = [self._row(x, y)]
+            rows = [self._row(x, y, tf.zeros_like(y, tf.bool))]
             for attack in self._attacks.values():
-                rows.append(self._row(attack(self._logits, x, y, seed=seed), y))
+                adversarial = attack(self._logits, x, y, seed=seed)
+                rows.append(self._row(adversarial, y, _is_outside(attack, x, adversarial)))
             return first + _BATCH, total + tf.stack(rows)
 
-        zeros = tf.zeros([1 + len(self._attacks), 2], tf.float64)
+        zeros = tf.zeros([1 + len(self._attacks), 3], tf.float64)
         return tf.while_loop(lambda first, _: first < end, batch, (tf.constant(0), zeros))[1]
 
-    def _row(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    def _row(self, x: tf.Tensor, y: tf.Tensor, outside: tf.Tensor) -> tf.Tensor:
         logits = self._logits(x)
         losses = self._objective.example_losses(y, logits)
         correct = tf.equal(tf.argmax(logits, axis=1), y)
-        return tf.stack([tf.reduce_sum(tf.cast(v, tf.float64)) for v in (losses, correct)])
+        columns = (losses, correct, outside)
+        return tf.stack([tf.reduce_sum(tf.cast(column, tf.float64)) for column in columns])
+
+    def _limits(self) -> tuple[float, float]:
+        """What is in the ranges of all attacks."""
+        low, high = ANY_RANGE
+        for attack in self._attacks.values():
+            low, high = max(low, attack.low), min(high, attack.high)
+        return low, high
+
+
+def _is_outside(attack: Attack, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
+    """Where an attack has left its ball or its range: bool [batch]."""
+    radius = reach(attack.epsilon if isinstance(attack, Bounded) else None)
+    near = norms.distance(adversarial - x, attack.norm) <= radius
+    within = (adversarial >= attack.low) & (adversarial <= attack.high)
+    # NaN compares false with everything.
+    return ~(near & tf.reduce_all(norms.flat(within), axis=1))

@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from robust_sparse_tf.data import Split
-from robust_sparse_tf.evaluation.inputs import batches, unwrapped
+from robust_sparse_tf.evaluation.inputs import Data, batches, examples, unwrapped
 from robust_sparse_tf.training.activations import with_activations
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
 
 
-def activation_sparsity(model: Any, split: Split) -> dict[str, float]:
+def activation_sparsity(model: Any, data: Data) -> dict[str, float]:
     """The share of zeros among the outputs of each layer with a ReLU, the mean over all examples.
 
     "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), table 1,
@@ -20,14 +19,15 @@ def activation_sparsity(model: Any, split: Split) -> dict[str, float]:
 
     Args:
         model: a Sequential or functional tf_keras model, wrapped or not.
-        split: labelled images.
+        data: labelled images, see `inputs.images_and_labels`.
 
     Returns:
         Fractions by the layers' names, from the first to the last.
 
     Raises:
-        InputError: for a model that has no such layer, or data that is not a `Split`.
+        InputError: for a model that has no such layer, and data that do not fit.
     """
+    split = examples(data)
     network, names = with_activations(unwrapped(model))
 
     @tf.function(reduce_retracing=True)

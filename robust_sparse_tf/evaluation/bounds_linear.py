@@ -9,9 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from robust_sparse_tf.attacks import checks
+from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.inputs import as_logits, batches, require_split
+from robust_sparse_tf.evaluation.inputs import (
+    Data,
+    Examples,
+    batches,
+    checked_logits,
+    examples,
+)
 
 _BATCH = 500
 
@@ -24,7 +32,7 @@ class LinearBounds(NamedTuple):
 
 
 def binary_bounds(
-    model: Any, split: Split, epsilon: float, *, as_stated: bool = True
+    model: Any, data: Data, epsilon: float, *, as_stated: bool = True
 ) -> LinearBounds:
     """Theorem 3.1: the exact r_2 and a bound on r_inf of a linear classifier of two classes.
 
@@ -35,7 +43,7 @@ def binary_bounds(
 
     Args:
         model: any model or callable whose two logits are linear in the images.
-        split: labelled images.
+        data: labelled images, see `inputs.images_and_labels`.
         epsilon: linf distance of r_inf.
         as_stated: the theorem's formulas, which hold where both classes have equally many correct
             examples; else each class counts by its share and the bias by its value, which always
@@ -45,10 +53,9 @@ def binary_bounds(
         InputError: for a model that is not linear or has other than two classes, for epsilon not
             above 0, and for a class without a correct example.
     """
-    require_split(split)
-    if split.num_classes != 2:
-        raise InputError(f"num_classes={split.num_classes}: must be 2 for theorem 3.1")
-    weights, biases, shares, means = _facts(model, split, epsilon)
+    weights, biases, shares, means = _facts(model, data, epsilon)
+    if len(weights) != 2:
+        raise InputError(f"num_classes={len(weights)}: must be 2 for theorem 3.1")
     if as_stated:
         shares, biases = np.full(2, shares.sum() / 2), np.zeros(2)
     w, b = weights[1] - weights[0], biases[1] - biases[0]
@@ -59,7 +66,7 @@ def binary_bounds(
 
 
 def multiclass_bounds(
-    model: Any, split: Split, epsilon: float, *, as_stated: bool = True
+    model: Any, data: Data, epsilon: float, *, as_stated: bool = True
 ) -> LinearBounds:
     """Theorem 3.2: bounds on r_2 and r_inf of a linear classifier of c classes.
 
@@ -71,7 +78,7 @@ def multiclass_bounds(
 
     Args:
         model: any model or callable whose logits are linear in the images.
-        split: labelled images.
+        data: labelled images, see `inputs.images_and_labels`.
         epsilon: linf distance of r_inf.
         as_stated: the theorem's formulas, which hold where all classes have equally many correct
             examples and there are no biases; else each class counts by its share, and
@@ -81,7 +88,7 @@ def multiclass_bounds(
         InputError: for a model that is not linear, for epsilon not above 0, and for a class
             without a correct example.
     """
-    weights, biases, shares, means = _facts(model, split, epsilon)
+    weights, biases, shares, means = _facts(model, data, epsilon)
     classes = len(weights)
     if as_stated:
         shares, biases = np.full(classes, shares.sum() / classes), np.zeros(classes)
@@ -93,13 +100,15 @@ def multiclass_bounds(
     )
 
 
-def _facts(model: Any, split: Split, epsilon: float) -> tuple[np.ndarray, ...]:
+def _facts(model: Any, data: Data, epsilon: float) -> tuple[np.ndarray, ...]:
     """Weights [c, d], biases [c], shares of correct examples [c] and their means [c, d]."""
     if not epsilon > 0:
         raise InputError(f"epsilon={epsilon}: must be above 0")
-    require_split(split)
-    logits = as_logits(model)
+    split = examples(data)
+    few = split.gather(tf.range(min(32, split.size)))[0].numpy()
+    logits, _ = checked_logits(model, few)
     weights, biases = _linear(logits, split)
+    checks.check_labels(split.labels, len(weights))
     counts, sums = np.zeros(len(weights)), np.zeros(weights.shape)
     for _, x, y in batches(split, _BATCH):
         found, labels = logits(x).numpy(), y.numpy()
@@ -114,7 +123,7 @@ def _facts(model: Any, split: Split, epsilon: float) -> tuple[np.ndarray, ...]:
     return weights, biases, counts / split.size, sums / counts[:, None]
 
 
-def _linear(logits: Any, split: Split) -> tuple[np.ndarray, np.ndarray]:
+def _linear(logits: Logits, split: Split | Examples) -> tuple[np.ndarray, np.ndarray]:
     """The weights and biases of logits that are linear, from their Jacobian at 0."""
     zero = tf.zeros([1, *split.images.shape[1:]])
     with tf.GradientTape(persistent=True) as tape:
@@ -122,7 +131,7 @@ def _linear(logits: Any, split: Split) -> tuple[np.ndarray, np.ndarray]:
         biases = logits(zero)
     weights = tape.jacobian(biases, zero, unconnected_gradients="zero", experimental_use_pfor=False)
     classes = biases.shape[-1]
-    if classes != split.num_classes:
+    if isinstance(split, Split) and classes != split.num_classes:
         raise InputError(f"model: has {classes} logits, must have {split.num_classes}")
     return (
         weights.numpy().reshape(classes, -1).astype(np.float64),

@@ -16,7 +16,7 @@ from scipy import optimize, stats
 from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.inputs import as_logits
+from robust_sparse_tf.evaluation.inputs import checked_logits, connected, in_range
 
 PAPER_BALL = Ball("l2", 5.0)
 _POINTS = 4096  # at which gradients are taken at once; bounds the memory
@@ -41,7 +41,7 @@ def clever(
 
     Args:
         model: any model or callable from images to logits.
-        x: float32 [batch, ...] from ball.low to ball.high.
+        x: numbers [batch, ...] from ball.low to ball.high.
         ball: where gradients are taken; its norm is that of the distance, its epsilon R, the
             largest score. Points are clipped to its range.
         targets: integers [batch], the class k of each example (algorithm 1); None for the least
@@ -57,8 +57,11 @@ def clever(
         InputError: for arguments that are not allowed, and targets that are predicted already.
     """
     _check(ball, batches, samples)
-    x = tf.convert_to_tensor(x, tf.float32)
-    logits = as_logits(model)
+    x = in_range(x, ball.limits)
+    few = x[:32].numpy()
+    logits, _ = checked_logits(model, few)
+    if not connected(logits, few)[1]:
+        raise InputError("model: has no gradient, of which CLEVER is made")
     found = logits(x).numpy()
     predicted = found.argmax(axis=1)
     if targets is None:

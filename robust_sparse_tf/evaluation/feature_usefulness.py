@@ -9,9 +9,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import PGD
-from robust_sparse_tf.data import Split
+from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.inputs import images_and_labels
+from robust_sparse_tf.evaluation.inputs import Data, images_and_labels
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.sparsity.wrapper import strip
 
@@ -78,7 +78,7 @@ def head(model: keras.Model) -> Head:
             f"model {network.name}: has no features to measure; must end in a dense layer, and "
             "have two classes"
         )
-    kernel = last.kernel.numpy()
+    kernel = last.kernel.numpy().astype(np.float32)
     weights = kernel[:, -1] - (kernel[:, 0] if last.units == 2 else 0)
     return Head(keras.Model(network.inputs, features), weights)
 
@@ -93,14 +93,12 @@ def measure(margins: np.ndarray) -> np.ndarray:
     return np.tanh(np.asarray(margins, np.float64) / 2).mean(axis=0)
 
 
-def usefulness(
-    model: keras.Model, data: Split | tuple[np.ndarray, np.ndarray], attack: PGD = INFIMUM
-) -> Usefulness:
+def usefulness(model: keras.Model, data: Data, attack: PGD = INFIMUM) -> Usefulness:
     """Measures each feature on images of two classes.
 
     Args:
         model: see `head`.
-        data: a `Split`, or images float32 [n, ...] in [0, 1] and labels [n] in {0, 1}.
+        data: images in the attack's range, and labels in {0, 1}; see `inputs.images_and_labels`.
         attack: the ball, and how the infimum in it is looked for; see `infima`.
 
     Raises:
@@ -111,14 +109,13 @@ def usefulness(
     if labels.min() < 0 or labels.max() > 1:
         raise InputError(f"labels from {labels.min()} to {labels.max()}: must be 0 or 1")
     signs = (2 * labels - 1).astype(np.float32)[:, None]
-    clean = features.predict(images, batch_size=_ROWS, verbose=0)
+    clean = features.predict(images, batch_size=_ROWS, verbose=0).astype(np.float32)
+    scores = Float32(features, half=is_half(features))
     each = np.eye(len(weights), dtype=np.float32)
-    low = infima(features, images, signs, each, attack)
+    low = infima(scores, images, signs, each, attack)
     weighted, falling = weights * low, weights < 0
     # The worst that can happen to a score whose weight is negative is that its feature grows.
-    weighted[:, falling] = -weights[falling] * infima(
-        features, images, signs, -each[falling], attack
-    )
+    weighted[:, falling] = -weights[falling] * infima(scores, images, signs, -each[falling], attack)
     mean, std = clean.mean(axis=0), clean.std(axis=0)
     scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
     return Usefulness(

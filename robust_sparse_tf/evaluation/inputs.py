@@ -1,8 +1,9 @@
 """What an evaluation is given, checked before hours are spent on it."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -10,27 +11,90 @@ import tf_keras as keras
 
 from robust_sparse_tf.attacks import checks
 from robust_sparse_tf.attacks.base import Logits
+from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.data import Split
+from robust_sparse_tf.data.split import Gather
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models import heads
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import require_tf_keras, strip
 
+Data: TypeAlias = Split | tuple[Any, Any] | tf.data.Dataset
+"""Labelled examples, see `images_and_labels`."""
 
-def as_logits(model: Any) -> Logits:
-    """One callable from inputs to logits, at inference.
+_COLLECTED = 500  # examples that a data set of single ones is read in at a time
+
+
+def as_logits(model: Any, images: np.ndarray | None = None) -> Logits:
+    """One callable from inputs to float32 logits, at inference.
+
+    Args:
+        model: tf_keras model, or a function from images to logits; also one that computes with
+            NumPy, which has no gradient.
+        images: [n, ...], with which a function is tried in a graph; without them it must be one
+            of TensorFlow's operations.
 
     Raises:
-        InputError: for what is neither a tf_keras model nor a function.
+        InputError: for what is neither a tf_keras model nor a function, and for networks that do
+            not end in logits.
     """
     network = network_of(model)
     if isinstance(network, keras.Model):
-        return _with_autograph(lambda x: network(x, training=False))
+        if getattr(network, "_is_graph_network", False):
+            heads.require_logits(network)
+        logits = _with_autograph(lambda x: network(x, training=False))
+        return Float32(logits, half=is_half(network))
     if not callable(network):
         raise InputError(
             f"model of type {type(model).__name__}: must be a tf_keras model, or a function from "
             "images to logits"
         )
-    return _with_autograph(network)
+    if isinstance(network, Float32):
+        return network
+    logits = _with_autograph(network)
+    if images is not None and not _runs_in_graphs(logits, images):
+        logits = _called_eagerly(network, images)
+    return Float32(logits, half=is_half(network))
+
+
+def checked_logits(
+    model: Any, images: np.ndarray, labels: np.ndarray | None = None
+) -> tuple[Logits, int]:
+    """The model as `as_logits` has it, tried on a few of the images, and its number of classes.
+
+    Raises:
+        InputError: for a model that does not return logits, and labels that it does not know.
+    """
+    logits = as_logits(model, images)
+    classes = checks.check_model(logits, images)
+    if labels is not None:
+        checks.check_labels(labels, classes)
+    return logits, classes
+
+
+def _runs_in_graphs(function: Logits, images: np.ndarray) -> bool:
+    try:
+        graph(function).get_concrete_function(tf.TensorSpec([None, *images.shape[1:]]))
+    except Exception:  # of any kind, as the function is the user's; `check_model` tells of it
+        return False
+    return True
+
+
+def _called_eagerly(function: Logits, images: np.ndarray) -> Logits:
+    """For functions that compute with NumPy: called with values, inside graphs, too."""
+    try:
+        classes = np.shape(function(tf.constant(images[:1])))[-1]
+    except Exception:  # `check_model` tells of it
+        return function
+
+    def logits(x: tf.Tensor) -> tf.Tensor:
+        def called(x: tf.Tensor) -> tf.Tensor:
+            return tf.cast(function(x), tf.float32)
+
+        found = tf.py_function(called, [tf.stop_gradient(x)], tf.float32)
+        return tf.ensure_shape(found, [x.shape[0], classes])
+
+    return logits
 
 
 def graph(function: Callable[..., Any]) -> tf.types.experimental.PolymorphicFunction:
@@ -85,43 +149,123 @@ def unwrapped(model: Any) -> keras.Model:
     return strip(network)
 
 
-def batches(split: Split, size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """All of a split, in order: (int64 number of the first, images, labels) of up to `size`."""
-    require_split(split)
+class Examples:
+    """Labelled inputs of any shape and range in memory; what measures use of a `Split`.
+
+    Args:
+        images: float32 [n, ...].
+        labels: int64 [n].
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels = images, labels
+        self.gather = Gather(images, labels)
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.images)
+
+
+ANY_RANGE = (-math.inf, math.inf)
+
+
+def examples(data: Data | Examples, limits: tuple[float, float] = ANY_RANGE) -> Split | Examples:
+    """Data of any form, checked; see `images_and_labels`."""
+    if isinstance(data, Split | Examples):
+        if limits[0] > 0 or limits[1] < 1 or isinstance(data, Examples):
+            as_images(_scaled(data.images), limits)
+        return data
+    return Examples(*images_and_labels(data, limits))
+
+
+def batches(data: Data | Examples, size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """All examples in order: (int64 number of the first, images, labels) of up to `size`."""
+    split = examples(data)
     for first in range(0, split.size, size):
         numbers = tf.range(first, min(first + size, split.size), dtype=tf.int64)
         yield numbers[0], *split.gather(numbers)
 
 
-def require_split(split: Any) -> None:
-    """Raises InputError for data that is not a `Split`."""
-    if not isinstance(split, Split):
-        raise InputError(
-            f"data of type {type(split).__name__}: must be a robust_sparse_tf.data.Split"
-        )
-
-
-def images_and_labels(data: Any, limits: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Images float32 [n, ...] and labels int64 [n].
 
     Args:
-        data: a `Split`, whose bytes are scaled to [0, 1], or (images, labels).
-        limits: least and largest value allowed.
+        data: a `Split`, whose bytes are scaled to [0, 1]; (images, labels); or a data set of such
+            pairs, one by one or in batches. Images are numbers of any type, which are not scaled;
+            for labels see `checks.as_labels`.
+        limits: least and largest value allowed; values a rounding error outside are clipped.
 
     Raises:
         InputError: naming what is wrong.
     """
     if isinstance(data, Split):
-        images, labels = data.images, data.labels
-        if images.dtype == np.uint8:
-            images = images.astype(np.float32) / np.float32(255)
+        images, labels = _scaled(data.images), data.labels
+    elif isinstance(data, tf.data.Dataset):
+        images, labels = _collected(data)
     elif isinstance(data, tuple) and len(data) == 2:
-        images, labels = np.asarray(data[0], np.float32), np.asarray(data[1])
+        images, labels = data
     else:
         raise InputError(
             f"data of type {type(data).__name__}: must be a robust_sparse_tf.data.Split or "
-            "(images, labels)"
+            "(images, labels), as arrays or as a tf.data.Dataset; weights are not supported"
         )
+    images, labels = as_images(images, limits), checks.as_labels("labels", labels).numpy()
     checks.check_types(images, labels)
-    checks.check_images(images, limits)
-    return images, labels.astype(np.int64)
+    return images, labels
+
+
+def as_images(value: Any, limits: tuple[float, float] = ANY_RANGE) -> np.ndarray:
+    """Numbers of any type as float32 [n, ...]; those a rounding error outside are clipped.
+
+    Raises:
+        InputError: for what are no numbers, or lie outside the limits.
+    """
+    try:
+        array = np.asarray(value)
+        images = array.astype(np.float32, copy=False) if array.dtype.kind not in "OUSc" else None
+    except (ValueError, TypeError):  # parts of different shapes, for one
+        images = None
+    if images is None:
+        raise InputError(
+            f"images of type {type(value).__name__}: must be one array of numbers [n, ...]"
+        )
+    checks.check_types(images, None)
+    checks.check_images(images, None if limits == ANY_RANGE else limits)
+    if images.min() < limits[0] or images.max() > limits[1]:
+        return np.clip(images, np.float32(limits[0]), np.float32(limits[1]))
+    return images
+
+
+def in_range(x: Any, limits: tuple[float, float]) -> tf.Tensor:
+    """As `as_images`, as a tensor; in a graph, where values are unknown, they are asserted."""
+    if tf.executing_eagerly():
+        return tf.constant(as_images(x, limits))
+    x = checks.as_tensor("x", x, tf.float32)
+    checks.check_types(x, None)
+    checks.assert_images(x, limits)
+    return tf.clip_by_value(x, *limits)
+
+
+def _scaled(images: np.ndarray) -> np.ndarray:
+    """A split's images in [0, 1]."""
+    return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
+
+
+def _collected(data: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    spec = data.element_spec
+    pairs = isinstance(spec, tuple) and [type(part) for part in spec] == [tf.TensorSpec] * 2
+    if not pairs:
+        raise InputError(f"data of {spec}: must be of pairs (images, labels)")
+    if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise InputError("data: repeats without end; must be finite, use take()")
+    if spec[1].shape.rank == 0:
+        data = data.batch(_COLLECTED)
+    parts = list(data.as_numpy_iterator())
+    if not parts:
+        raise InputError("data: is empty; must hold at least one example")
+    try:
+        images, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
+    except ValueError as error:
+        raise InputError(f"data of {spec}: must be batches of one inner shape") from error
+    return images, labels

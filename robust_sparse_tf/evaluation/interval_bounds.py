@@ -9,9 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import Ball
-from robust_sparse_tf.data import Split
-from robust_sparse_tf.evaluation.inputs import batches, unwrapped
+from robust_sparse_tf.attacks import Ball, checks
+from robust_sparse_tf.evaluation.inputs import Data, batches, examples, unwrapped
 from robust_sparse_tf.evaluation.propagation import (
     DUAL,
     input_box,
@@ -52,6 +51,9 @@ def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tens
         float32 [batch, classes], infinity at the label.
     """
     steps = propagate(unwrapped(model), input_box(x, ball))
+    y = checks.as_labels("labels", y)
+    if tf.executing_eagerly():
+        checks.check_labels(y.numpy(), steps[-1].output.low.shape[-1])
     if end := linear_end(steps):
         weights, biases = end.differences(y)
         inside = end.features
@@ -69,13 +71,16 @@ def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tens
     return tf.where(label, math.inf, margins)
 
 
-def certified_accuracy(model: Any, split: Split, ball: Ball) -> float:
+def certified_accuracy(model: Any, data: Data, ball: Ball) -> float:
     """The share of examples that no input of the ball can fool: at most the robust accuracy.
 
-    See `margin_bounds` for the arguments and errors. In l2 and l1 only the first layer uses the
+    See `margin_bounds` for the arguments and errors, and `inputs.images_and_labels` for data, which
+    must be in the ball's range. In l2 and l1 only the first layer uses the
     ball itself, all others a box, which certifies little.
     """
     network = unwrapped(model)
+    split = examples(data, ball.limits)
+    checks.check_labels(split.labels, network.output_shape[-1])
 
     @tf.function(reduce_retracing=True)
     def certified(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import propagation
-from robust_sparse_tf.evaluation.inputs import unwrapped
+from robust_sparse_tf.evaluation.inputs import in_range, unwrapped
 from robust_sparse_tf.evaluation.propagation import (
     AFFINE,
     DUAL,
@@ -51,6 +51,7 @@ def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
         InputError: naming the layer that is not supported.
     """
     network = unwrapped(model)
+    x = in_range(x, ball.limits)
     box = propagation.input_box(x, ball)
     steps = propagation.propagate(network, box)
     _check_chain(steps, box)
@@ -63,7 +64,7 @@ def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     for step in end.before:
         factor, active = _pass(step, active, ball.norm)
         constant *= factor
-    predicted = tf.argmax(network(tf.convert_to_tensor(x, tf.float32), training=False), axis=1)
+    predicted = tf.argmax(network(x, training=False), axis=1)
     weights, _ = end.differences(predicted)
     return constant[:, None] * tf.norm(weights * active[..., None], DUAL[ball.norm], axis=1)
 
@@ -75,8 +76,9 @@ def safe_distance(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     of a Classifier against Adversarial Manipulation" (Hein and Andriushchenko, 2017). The arguments
     are those of `local_lipschitz`; no input counts that is outside the ball's range.
     """
+    x = in_range(x, ball.limits)
     slopes = local_lipschitz(model, x, ball)
-    logits = unwrapped(model)(tf.convert_to_tensor(x, tf.float32), training=False)
+    logits = unwrapped(model)(x, training=False)
     gaps = tf.reduce_max(logits, axis=1, keepdims=True) - logits
     own = tf.one_hot(tf.argmax(logits, axis=1), logits.shape[-1], on_value=True, off_value=False)
     distances = tf.where(own | (slopes == 0), math.inf, gaps / slopes)

@@ -3,40 +3,50 @@
 "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), section 3.
 """
 
+import math
 import warnings
 from typing import Any
 
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack, Bounded, MinimumNorm, norms
+from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.evaluation.accuracy import Evaluator
-from robust_sparse_tf.evaluation.inputs import as_logits, batches, require_split
+from robust_sparse_tf.evaluation.inputs import (
+    Data,
+    Examples,
+    batches,
+    checked_logits,
+    connected,
+    examples,
+)
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
 
 
-def r_inf(model: Any, split: Split, attack: Bounded, *, seed: int = 0) -> float:
+def r_inf(model: Any, data: Data, attack: Bounded, *, seed: int = 0) -> float:
     """The share of examples that stay correct under FGS or rFGS within linf distance epsilon.
 
     Args:
         model: any model or callable from images to logits.
-        split: labelled images.
+        data: labelled images in the attack's range, see `inputs.images_and_labels`.
         attack: `FGSM` or `RFGSM`, with epsilon; any other attack bounded in linf works, too.
         seed: seed of random starts.
 
     Raises:
-        InputError: for an attack that is not bounded in linf, or data that is not a `Split`.
+        InputError: for an attack that is not bounded in linf, and data that do not fit.
     """
     _check(attack, Bounded, "linf")
-    require_split(split)
-    found = Evaluator(model, {"attack": attack}, seed=seed)(split)
+    split = examples(data, attack.limits)
+    logits = _with_gradient(model, split, attack)
+    found = Evaluator(logits, {"attack": attack}, seed=seed)(split)
     return found["robust_accuracy"]["attack"]
 
 
-def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> float:
+def r_2(model: Any, data: Data, attack: MinimumNorm, *, seed: int = 0) -> float:
     """The mean over all examples of 1[correct] times the l2 distance that the attack needs.
 
     An example that is misclassified counts 0, as one for which the attack finds nothing does; of
@@ -44,15 +54,17 @@ def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> floa
 
     Args:
         model: any model or callable from images to logits.
-        split: labelled images.
+        data: labelled images in the attack's range, see `inputs.images_and_labels`.
         attack: in l2, for example DeepFool or Carlini-Wagner.
         seed: seed of random starts.
 
     Raises:
-        InputError: for an attack that does not minimize in l2, or data that is not a `Split`.
+        InputError: for an attack that does not minimize in l2, or finds what is at no distance,
+            and data that do not fit.
     """
     _check(attack, MinimumNorm, "l2")
-    logits = as_logits(model)
+    split = examples(data, attack.limits)
+    logits = _with_gradient(model, split, attack)
 
     @tf.function(autograph=False, reduce_retracing=True)  # see `inputs.graph`
     def measure(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -66,6 +78,8 @@ def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> floa
     for first, x, y in batches(split, _BATCH):
         distance, still = measure(x, y, first)
         total, missed = total + float(distance), missed + int(still)
+    if not math.isfinite(total):
+        raise InputError(f"attack {type(attack).__name__}: found examples at no finite distance")
     if missed:
         warnings.warn(
             f"{type(attack).__name__} found no adversarial example for {missed} of the "
@@ -74,6 +88,14 @@ def r_2(model: Any, split: Split, attack: MinimumNorm, *, seed: int = 0) -> floa
             stacklevel=2,
         )
     return total / split.size
+
+
+def _with_gradient(model: Any, split: Split | Examples, attack: Attack) -> Logits:
+    few = split.gather(tf.range(min(32, split.size)))[0].numpy()
+    logits, _ = checked_logits(model, few, split.labels)
+    if attack.uses_gradients and not connected(logits, few)[1]:
+        raise InputError(f"model: has no gradient, which {type(attack).__name__} follows")
+    return logits
 
 
 def _check(attack: Attack, kind: type, norm: str) -> None:

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import in_range
 from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 
 DUAL = {norm: norms.ORDERS[dual] for norm, dual in norms.DUAL.items()}
@@ -85,8 +86,12 @@ class Step(NamedTuple):
 
 
 def input_box(x: tf.Tensor, ball: Ball) -> Box:
-    """The ball around inputs, float32 [batch, ...], as a box."""
-    x = tf.convert_to_tensor(x, tf.float32)
+    """The ball around inputs, [batch, ...] in its range, as a box.
+
+    Raises:
+        InputError: for inputs outside the range; around them the box would be empty.
+    """
+    x = in_range(x, ball.limits)
     low, high = tf.maximum(x - ball.epsilon, ball.low), tf.minimum(x + ball.epsilon, ball.high)
     # In linf the box says it all.
     if ball.norm == "linf":
@@ -197,6 +202,11 @@ def activation_of(layer: keras.layers.Layer) -> str:
 
 def _bound(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
     kind = type(layer)
+    if layer.compute_dtype != "float32":
+        raise InputError(
+            f"layer {layer.name}: computes in {layer.compute_dtype}; bounds are of networks in "
+            "float32"
+        )
     if kind in AFFINE:
         return _affine(layer, inputs[0])
     if kind in _RISING or (kind is keras.layers.Activation and activation_of(layer)):

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -43,6 +44,9 @@ class Picture(NamedTuple):
 
 
 COLUMNS = tuple(Row.__annotations__)
+RESERVED = ("clean", "worst")
+"""Names of rows, which no attack may have."""
+
 _OF_EXAMPLES = ("tried", "stands", "distance", "queries", "seconds")
 
 
@@ -92,9 +96,9 @@ class Outcome:
         return dataclasses.replace(self, epsilon=epsilon, judged=self.judged | missed[:, None])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
-    """Robustness of one model on given examples.
+    """Robustness of one model on given examples; shown as its table.
 
     Attributes:
         labels: int64 [n].
@@ -121,26 +125,42 @@ class Report:
         """Which clean examples are classified as their labels say: bool [n]."""
         return mostly(self.judged)
 
-    def accuracy(self, attack: str, epsilon: float | None = None) -> float:
-        """The fraction that stands an attack, of all examples.
+    def __repr__(self) -> str:
+        return self.to_markdown()
+
+    def _repr_markdown_(self) -> str:
+        """What notebooks show."""
+        return self.to_markdown()
+
+    def accuracy(self, attack: str, epsilon: float | None = None, norm: str | None = None) -> float:
+        """The fraction that stands an attack, of all examples; see `row`."""
+        return self.row(attack, epsilon, norm)["accuracy"]
+
+    def row(self, attack: str, epsilon: float | None = None, norm: str | None = None) -> Row:
+        """A row of the table.
 
         Args:
             attack: a name, "clean", or "worst" for the worst case over all attacks.
-            epsilon: needed where there are several.
+            epsilon: needed where there are several; None for the only one, or for any distance.
+            norm: needed where there are several.
 
         Raises:
-            KeyError: when there is no such outcome.
+            KeyError: when there is no such row, or more than one.
         """
         rows = self.rows()
-        found = [
-            row
-            for row in rows
-            if row["attack"] == attack and (epsilon in (None, row["epsilon"]) or attack == "clean")
-        ]
-        if len(found) != 1:
-            names = [(row["attack"], row["epsilon"]) for row in rows]
-            raise KeyError(f"attack={attack}, epsilon={epsilon}: must be one of {names}")
-        return found[0]["accuracy"]
+        named = [row for row in rows if row["attack"] == attack]
+        if attack != "clean":
+            named = [row for row in named if norm in (None, row["norm"])]
+            whole = [row for row in named if row["epsilon"] is None]
+            if epsilon is not None:
+                named = [row for row in named if _is_close(row["epsilon"], epsilon)]
+            elif len(named) > 1:
+                named = whole
+        if len(named) != 1:
+            names = [(row["attack"], row["epsilon"], row["norm"]) for row in rows]
+            told = f"attack={attack}, epsilon={epsilon}" + (f", norm={norm}" if norm else "")
+            raise KeyError(f"{told}: must be one of {names}")
+        return named[0]
 
     def worst(self, norm: str, epsilon: float) -> np.ndarray:
         """The examples that stand all attacks in one ball: bool [n]."""
@@ -250,6 +270,11 @@ class Report:
             queries=queries,
             seconds=seconds,
         )
+
+
+def _is_close(one: float | None, other: float) -> bool:
+    """As far as float32 tells them apart."""
+    return one is not None and math.isclose(one, other, rel_tol=1e-6)
 
 
 def _expected(judged: np.ndarray) -> tuple[float, float | None]:

@@ -1,19 +1,18 @@
 """A model under attack: by several attacks, at several epsilons, example by example."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from robust_sparse_tf.attacks import Ascent, Attack, Ball, Bounded, Transfer, checks
-from robust_sparse_tf.data import Split
+from robust_sparse_tf.attacks import Ascent, Attack, Ball, Bounded, Transfer
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
 from robust_sparse_tf.evaluation import identity as identities
-from robust_sparse_tf.evaluation.inputs import images_and_labels
-from robust_sparse_tf.evaluation.report import Report, mostly
+from robust_sparse_tf.evaluation.inputs import Data
+from robust_sparse_tf.evaluation.report import RESERVED, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
 
@@ -22,7 +21,7 @@ _KNOWN_BY = 100  # images
 
 def evaluate(
     model: Any,
-    data: Split | tuple[np.ndarray, np.ndarray],
+    data: Data,
     attacks: str | Mapping[str, Attack] = "quick",
     epsilons: Sequence[float] = (),
     *,
@@ -43,13 +42,14 @@ def evaluate(
 
     Args:
         model: tf_keras model, or any callable from float32 images [batch, ...] to logits.
-        data: a `Split`, or (images, labels).
+        data: a `Split`, (images, labels), or a `tf.data.Dataset` of such pairs; see
+            `inputs.images_and_labels`.
         attacks: the name of an ensemble ("quick", "standard" or "rand"), or attacks by name.
         epsilons: radii at which bounded attacks are run, in input units, their steps in proportion;
             by default their own, for an ensemble the ball's.
         ball: threat model of an ensemble, by default linf, or, without `epsilons`, that of the
-            attack the model was trained with. Its range is what images can be and what the masking
-            checks keep to, by default [0, 1].
+            attack the model was trained with. Its range is what images can be, by default [0, 1];
+            attacks by name must have the same.
         seed: of everything random.
         batch_size: examples attacked at a time; bounds the memory.
         draws: forward passes that judge each example, for models with noise at inference: it stands
@@ -67,15 +67,14 @@ def evaluate(
     """
     if draws < 1:
         raise InputError(f"draws={draws}: must be at least 1")
-    logits = inputs.as_logits(model)
-    epsilons = [float(epsilon) for epsilon in epsilons]
+    epsilons = _distances(epsilons)
     ball = ball or _default_ball(model, attacks, epsilons)
-    images, labels = images_and_labels(data, ball.limits)
-    classes = checks.check_model(logits, images)
-    checks.check_labels(labels, classes)
+    images, labels = inputs.images_and_labels(data, ball.limits)
+    logits, classes = inputs.checked_logits(model, images, labels)
     logits, differentiable = inputs.connected(logits, images)
     turns = _turns(attacks, epsilons, ball, classes)
-    runner = Runner(logits, images, labels, batch_size, draws, seed, on_batch)
+    others = [inputs.checked_logits(source, images, labels)[0] for source in sources]
+    runner = Runner(logits, images, labels, ball.limits, batch_size, draws, seed, on_batch)
     drawn = runner.predictions()
     clean = drawn == labels[:, None]
     noisy = inputs.is_noisy(logits, images)
@@ -95,7 +94,6 @@ def evaluate(
         right = mostly(clean)
         warnings += masking.of_noise(named) if noisy else []
         probed = next((Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None)
-        others = [inputs.as_logits(source) for source in sources]
         if probed and right.any():
             warnings += masking.find(logits, images, labels, right, probed, seed, others)
         warnings += masking.in_outcomes(outcomes, right, named)
@@ -118,9 +116,27 @@ def _turns(
 ) -> Turns:
     """(epsilon, attacks that take turns), each pair over all examples that the model has right."""
     if not isinstance(attacks, str):
-        return [(epsilon, {name: a}) for name, a, epsilon in _one_by_one(attacks, epsilons)]
+        named = _one_by_one(attacks, epsilons, ball.limits)
+        return [(epsilon, {name: attack}) for name, attack, epsilon in named]
     radii = epsilons or [ball.epsilon]
     return [(radius, ensembles.make(attacks, ball.at(radius), classes)) for radius in radii]
+
+
+def _distances(epsilons: Sequence[float]) -> list[float]:
+    """Each once.
+
+    Raises:
+        InputError: for what is no number from 0.
+    """
+    try:
+        found = list(dict.fromkeys(float(epsilon) for epsilon in epsilons))
+    except (TypeError, ValueError):
+        raise InputError(f"epsilons={epsilons}: must be a list of numbers") from None
+    for epsilon in found:
+        # Written so that NaN, which compares false with everything, is refused.
+        if not 0 <= epsilon < math.inf:
+            raise InputError(f"epsilon={epsilon}: must be at least 0 and finite")
+    return found
 
 
 def _default_ball(
@@ -136,7 +152,7 @@ def _default_ball(
 
 
 def _one_by_one(
-    attacks: Mapping[str, Attack], epsilons: Sequence[float]
+    attacks: Mapping[str, Attack], epsilons: Sequence[float], limits: tuple[float, float]
 ) -> list[tuple[str, Attack, float | None]]:
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError(
@@ -147,6 +163,14 @@ def _one_by_one(
     for name, attack in attacks.items():
         if not isinstance(attack, Attack) or attack.targeted:
             raise InputError(f"attacks[{name!r}]={attack}: must be an untargeted Attack")
+        if name in RESERVED:
+            raise InputError(f"attacks[{name!r}]: must not be called as a row of every report is")
+        if attack.limits != limits:
+            (low, high), (least, most) = attack.limits, limits
+            raise InputError(
+                f"attacks[{name!r}]: keeps to values in [{low:g}, {high:g}]; must keep to those "
+                f"of the evaluation, [{least:g}, {most:g}], which ball=Ball(..., low=, high=) says"
+            )
         run = attack.attack if isinstance(attack, Transfer) else attack
         if isinstance(attack, Bounded | Transfer) and isinstance(run, Bounded):
             found += [(name, attack.at(radius), radius) for radius in epsilons or [run.epsilon]]

@@ -19,6 +19,7 @@ Turns: TypeAlias = Sequence[tuple[float | None, dict[str, Attack]]]
 """(epsilon, attacks by name); each turn begins with the clean examples anew."""
 
 _PICTURES = 8
+_NONE = -1  # the class where logits are NaN, which is never right
 
 
 class Runner:
@@ -28,6 +29,7 @@ class Runner:
         logits: from float32 images [batch, ...] to logits.
         images: float32 [n, ...].
         labels: int64 [n].
+        limits: least and largest value that an attack may give.
         batch_size: examples attacked at a time.
         draws: forward passes that judge an example.
         seed: of everything random.
@@ -42,12 +44,13 @@ class Runner:
         logits: Logits,
         images: np.ndarray,
         labels: np.ndarray,
+        limits: tuple[float, float],
         batch_size: int,
         draws: int,
         seed: int,
         on_batch: Callable[[str, int, int], None],
     ) -> None:
-        self._images, self._labels = images, labels
+        self._images, self._labels, self._limits = images, labels, limits
         self._batch_size, self._draws = batch_size, draws
         self._seed, self._on_batch = seed, on_batch
         self._queries = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -61,10 +64,20 @@ class Runner:
         self._batch = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
 
     def predictions(self) -> np.ndarray:
-        """The classes of the clean examples: int64 [n, draws]."""
+        """The classes of the clean examples: int64 [n, draws].
+
+        Raises:
+            InputError: for a model that returns no numbers for some of them.
+        """
         traced = graph(self._classes).get_concrete_function(self._batch)
         parts = self._parts(np.arange(len(self._labels)))
-        return np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
+        found = np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
+        broken = int((found == _NONE).any(axis=1).sum())
+        if broken:
+            raise InputError(
+                f"model: returns NaN for {broken} of {len(found)} images; must return logits"
+            )
+        return found
 
     def run_all(
         self, turns: Turns, clean: np.ndarray, epsilons: Sequence[float], saved: State
@@ -113,8 +126,7 @@ class Runner:
             seed = seed_of(self._seed, part[0])
             given = tf.constant(x), tf.constant(y), seed
             adversarial, found = (v.numpy() for v in attacked(*given))
-            distance[part] = norms.distance(adversarial - x, attack.norm)
-            self._check(name, attack, epsilon, adversarial, distance[part])
+            distance[part] = self._checked(name, attack, epsilon, x, adversarial)
             far = distance[part] > reach(epsilon)
             after[part] = _worse(judged[part], (found == y[:, None]) | far[:, None])
             done[part] = True
@@ -135,11 +147,17 @@ class Runner:
         )
 
     def _classes(self, x: tf.Tensor) -> tf.Tensor:
-        """The classes of inputs, drawn anew each time: int64 [batch, draws]."""
+        """The classes of inputs, drawn anew each time: int64 [batch, draws]; _NONE of NaN."""
+
+        def draw() -> tf.Tensor:
+            logits = self._logits(x)
+            broken = tf.reduce_any(tf.math.is_nan(logits), axis=1)
+            return tf.where(broken, tf.constant(_NONE, tf.int64), tf.argmax(logits, axis=1))
+
         if self._draws == 1:
-            return tf.argmax(self._logits(x), axis=1)[:, None]
+            return draw()[:, None]
         drawn = tf.map_fn(
-            lambda _: tf.argmax(self._logits(x), axis=1),
+            lambda _: draw(),
             tf.range(self._draws),
             fn_output_signature=tf.int64,
         )
@@ -147,29 +165,41 @@ class Runner:
 
     def _attacked(self, attack: Attack) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         def run(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            adversarial = attack(self._counted, x, y, seed=seed)
+            adversarial = tf.cast(attack(self._counted, x, y, seed=seed), tf.float32)
             return adversarial, self._classes(adversarial)
 
         labels, seeds = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
         return graph(run).get_concrete_function(self._batch, labels, seeds)
 
-    def _check(
+    def _checked(
         self,
         name: str,
         attack: Attack,
         epsilon: float | None,
-        x: np.ndarray,
-        distance: np.ndarray,
-    ) -> None:
-        """An attack that breaks its rules must not count."""
+        clean: np.ndarray,
+        adversarial: np.ndarray,
+    ) -> np.ndarray:
+        """The distances, of an attack that keeps to its rules; one that breaks them must not count.
+
+        Raises:
+            InputError: for another shape, what is not finite, or outside the ball or the range.
+        """
+        if adversarial.shape != clean.shape:
+            raise InputError(
+                f"attack {name}: returned shape {adversarial.shape}; must return {clean.shape}"
+            )
+        distance = norms.distance(adversarial - clean, attack.norm).numpy()
         radius = reach(None if isinstance(attack, MinimumNorm) else epsilon)
-        far = distance.max() > radius
-        if far or x.min() < attack.low or x.max() > attack.high:
+        low, high = self._limits
+        # Written so that NaN, which compares false with everything, is refused.
+        inside = low <= adversarial.min() and adversarial.max() <= high
+        if not (inside and distance.max() <= radius):
             raise InputError(
                 f"attack {name}: left its threat model (distance {distance.max():g}, values "
-                f"{x.min():g} to {x.max():g}); must stay within {radius:g} and "
-                f"[{attack.low}, {attack.high}]"
+                f"{adversarial.min():g} to {adversarial.max():g}); must stay within {radius:g} and "
+                f"[{low}, {high}]"
             )
+        return distance
 
     def _keep(
         self,

@@ -1,0 +1,72 @@
+"""Models that compute in other types than float32, as attacks need them: with float32 logits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from etils import epy
+
+from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.errors import InputError
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
+Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Float32:
+    """A model whose logits are float32, whatever it computes in.
+
+    Args:
+        model: from float32 inputs to logits, tensor or array, of any floating type.
+        half: whether it computes in float16, in which the gradients of confident predictions are
+            0: they go back through it enlarged, and are made small again after it.
+    """
+
+    model: Logits
+    half: bool = False
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Logits, float32 [batch, classes]."""
+        return self._enlarging(x) if self.half else self._cast(x)
+
+    def _cast(self, x: tf.Tensor) -> tf.Tensor:
+        found = self.model(x)
+        require_one(found)
+        return tf.cast(found, tf.float32)
+
+    def _enlarging(self, x: tf.Tensor) -> tf.Tensor:
+        @tf.custom_gradient
+        def logits(x: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+                tape.watch(x)
+                found = self._cast(x)
+
+            def gradient(upstream: tf.Tensor, variables: Any = None) -> Any:
+                scale = norms.to_one(upstream)
+                back = tape.gradient(found, x, upstream * scale, unconnected_gradients="zero")
+                back /= norms.spread(scale[:, 0], back)
+                return back if variables is None else (back, [None] * len(variables))
+
+            return found, gradient
+
+        return logits(x)
+
+
+def require_one(returned: Any) -> None:
+    """Raises InputError for several outputs of a model."""
+    if isinstance(returned, list | tuple | dict):
+        raise InputError(
+            f"model: returns a {type(returned).__name__} of {len(returned)} outputs; must return "
+            "logits [batch, classes] alone"
+        )
+
+
+def is_half(model: Any) -> bool:
+    """Whether some layer of a model computes in float16, as far as can be seen from outside."""
+    parts = (model, *getattr(model, "submodules", ()))
+    return any(getattr(part, "compute_dtype", None) == "float16" for part in parts)

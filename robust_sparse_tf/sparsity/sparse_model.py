@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
+from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity import slots
@@ -31,12 +34,20 @@ class SparseModel(keras.Model):
         outputs: its outputs.
         method: what changes the masks in training.
         name: as of any model.
+        beside: the nodes of layers that no output needs: losses and metrics of activations.
     """
 
     def __init__(
-        self, inputs: Any, outputs: Any, method: Method | None = None, name: str | None = None
+        self,
+        inputs: Any,
+        outputs: Any,
+        method: Method | None = None,
+        name: str | None = None,
+        beside: Sequence[Any] = (),
     ) -> None:
         super().__init__(inputs=inputs, outputs=outputs, name=name)
+        if beside:
+            self._insert_layers([node.layer for node in beside], list(beside))
         self.method = method or Dense()
         shapes = [entry.mask.shape for entry in masked_weights(self)]
         self.step = self._variable("sparse_step", [], tf.int64)
@@ -100,15 +111,22 @@ class SparseModel(keras.Model):
         """The functional model's configuration, and the method's."""
         method = {"class_name": type(self.method).__name__, **dataclasses.asdict(self.method)}
         # tf_keras gives the layers only of models whose constructor is its own.
-        network = keras.Model(self.input, self.output, name=self.name)
-        network.use_legacy_config = getattr(self, "use_legacy_config", False)  # set for .h5
-        return {"network": network.get_config(), "method": method}
+        own = {"name": self.name, "trainable": self.trainable}
+        network = copy.deepcopy(functional.get_network_config(self, config=own))
+        return {"network": network, "method": method}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
         """The inverse of `get_config`; the masks come with the weights."""
         network = keras.Model.from_config(config["network"], custom_objects)
-        return cls(network.input, network.output, _method(config["method"]), network.name)
+        sparse = _made_of(network, _method(config["method"]))
+        sparse._trainable = config["network"].get("trainable", True)
+        return sparse
+
+    @property
+    def _tracking_metadata(self) -> str:
+        # SavedModels set all layers' `trainable` to the model's; each layer has its own stored.
+        return json.dumps({**json.loads(super()._tracking_metadata), "trainable": None})
 
     def _variable(self, name: str, shape: Any, dtype: tf.DType) -> tf.Variable:
         return self.add_weight(
@@ -142,10 +160,31 @@ def sparsify(
     Raises:
         InputError: see `wrap`, and the methods.
     """
-    wrapped = wrap(model)
-    sparse = SparseModel(wrapped.input, wrapped.output, method, model.name)
+    sparse = _made_of(wrap(model), method)
     sparse.start(data)
     return sparse
+
+
+def _made_of(network: keras.Model, method: Method | None) -> SparseModel:
+    """A sparse model of a wrapped one, with what `add_loss` and `add_metric` put beside it."""
+    sparse = SparseModel(network.input, network.output, method, network.name, _beside(network))
+    sparse._trainable = network.trainable
+    sparse._set_dtype_policy(network.dtype_policy)  # which decides whether `compile` scales losses
+    return sparse
+
+
+def _beside(network: keras.Model) -> list[Any]:
+    """The nodes of a network that no output needs, and not those of a model it was cloned from."""
+    beside: list[Any] = []
+    known: set[int] = set()
+    for depth, nodes in sorted(network._nodes_by_depth.items(), reverse=True):
+        for node in nodes:
+            if depth < 0:
+                if not known.issuperset(map(id, tf.nest.flatten(node.keras_inputs))):
+                    continue
+                beside.append(node)
+            known.update(map(id, tf.nest.flatten(node.outputs)))
+    return beside
 
 
 def _method(config: dict[str, Any]) -> Method:

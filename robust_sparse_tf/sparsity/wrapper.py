@@ -1,6 +1,5 @@
 """The one door to tensorflow-model-optimization's pruning wrapper and its private names."""
 
-import inspect
 import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -52,8 +51,17 @@ class MaskedLayer(PruneLowMagnitude):
         if names:
             # tfmot's registry matches exact classes; this is its way to add others.
             layer.get_prunable_weights = lambda: [getattr(layer, name) for name in names]
-        super().__init__(layer, **kwargs)
+        # Inputs are the layer's to cast; cast before, they would lose digits and their Keras mask.
+        super().__init__(layer, **{**kwargs, "dtype": layer.dtype_policy, "autocast": False})
         self._name = layer.name  # outputs, and losses by them, keep their names
+        self._call_spec = layer._call_spec  # Keras gives it the arguments that the layer takes
+        self.supports_masking = layer.supports_masking
+
+    def __getattr__(self, name: str) -> Any:
+        """What the wrapper lacks is the layer's: `kernel`, `units`, `states`, `reset_states`."""
+        if name.startswith("_") or name == "layer":
+            raise AttributeError(name)
+        return getattr(self.layer, name)
 
     def add_weight(self, name: str | None = None, *args: Any, **kwargs: Any) -> tf.Variable:
         """As of any layer; tfmot's several masks get different names, without which .h5 fails."""
@@ -64,15 +72,29 @@ class MaskedLayer(PruneLowMagnitude):
 
     def build(self, input_shape: Any) -> None:
         """Makes the masks, which the weights' own variables carry from then on."""
+        attention = isinstance(self.layer, keras.layers.MultiHeadAttention)
+        if attention and not self.layer.built:  # makes them when called, not when built
+            shapes = (self.layer._query_shape, self.layer._value_shape, self.layer._key_shape)
+            self.layer(*[keras.Input(batch_size=shape[0], shape=shape[1:]) for shape in shapes])
         super().build(input_shape)
         for weight, mask, _ in self.pruning_vars:
             hold(weight, mask)
 
-    def call(self, inputs: tf.Tensor, training: Any = None, **kwargs: Any) -> tf.Tensor:
-        """The wrapped layer's output; shapes and dtypes are the layer's."""
-        if "training" in inspect.signature(self.layer.call).parameters:
-            kwargs["training"] = training
-        return self.layer(inputs, **kwargs)
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The wrapped layer's output; arguments, shapes and dtypes are the layer's."""
+        named = dict(zip(self._call_spec.arg_names[1:], args, strict=False))
+        return self.layer(inputs, **named, **kwargs)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The wrapped layer's Keras mask."""
+        return self.layer.compute_mask(inputs, mask)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "MaskedLayer":
+        """As tfmot's; older formats find a layer by its class name, without its package."""
+        layer = config["layer"]
+        name = layer.get("registered_name") or layer["class_name"]
+        return super().from_config({**config, "layer": {**layer, "class_name": name}})
 
 
 class MaskedWeight(NamedTuple):
@@ -126,13 +148,20 @@ def wrap(model: keras.Model) -> keras.Model:
 
     def wrap_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
-            return keras.models.clone_model(layer, clone_function=wrap_layer)
+            return wrap_model(layer)
         inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
         if inner is layer and not _is_prunable(layer):
             return layer
         return made.setdefault(id(inner), made.get(id(inner)) or MaskedLayer(inner))
 
-    wrapped = keras.models.clone_model(model, clone_function=wrap_layer)
+    def wrap_model(model: keras.Model) -> keras.Model:
+        require_tf_keras(model)
+        wrapped = keras.models.clone_model(model, clone_function=wrap_layer)
+        wrapped._trainable = model.trainable  # without telling its layers, as the setter does
+        wrapped._set_dtype_policy(model.dtype_policy)
+        return wrapped
+
+    wrapped = wrap_model(model)
     if not any(True for _ in masked_weights(wrapped)):
         raise InputError(f"model {model.name}: has no weights that can be pruned")
     taken = {id(entry.weight): entry.mask for entry in masked_weights(model)}

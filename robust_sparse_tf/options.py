@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from etils import epy
 
 from robust_sparse_tf.errors import InputError
 
-with epy.lazy_imports():
-    import tensorflow as tf
+LARGEST_INT = 2**31 - 1
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_SHOWN = 80  # characters of a value in an error
+_WORDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a finite number",
+    str: "a string",
+    list: "a list of strings or whole numbers",
+    dict: "a dictionary from strings to numbers",
+}
 
 
 def option(
@@ -32,7 +42,8 @@ def option(
 
     Args:
         default: the value when nothing is given; its type is the option's type. None, which is then
-            always allowed, stands for a value that follows from others.
+            always allowed, stands for a value that follows from others; `dataclasses.MISSING` for
+            an option that must be given.
         help: one line for `--help`.
         unit: what the number counts, for `--help`.
         choices: the allowed values, when they can be listed.
@@ -40,7 +51,7 @@ def option(
         maximum: largest allowed number (included).
         above: lower bound that is itself not allowed.
         hashed: whether the option is part of a run's identity.
-        kind: the option's type where the default is None.
+        kind: the option's type where the default does not tell it.
         shown: the default in words, for `--help`, where it is None.
     """
     metadata = dict(
@@ -79,7 +90,163 @@ def make(cls: type, values: Mapping[str, Any]) -> Any:
 
 def allowed(field: dataclasses.Field[Any]) -> str:
     """The values a field accepts, in words."""
-    rule = field.metadata
+    return _range(field.metadata) or "any value"
+
+
+def check(options: Any) -> None:
+    """Compares each field of a dataclass with its type and what it allows.
+
+    Numbers become Python's: TensorFlow would take NumPy's for float64 tensors. For `__post_init__`,
+    of frozen dataclasses, too.
+
+    Raises:
+        InputError: naming the first field whose value is not allowed.
+    """
+    for field in dataclasses.fields(options):
+        if "help" not in field.metadata:
+            continue
+        value = check_value(field, getattr(options, field.name))
+        object.__setattr__(options, field.name, value)
+
+
+def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
+    """A value of a field made by `option`, of its type; see `check`.
+
+    Raises:
+        InputError: where it is not allowed.
+    """
+    if value is None and field.default is None:
+        return None
+    return _checked(field.name, value, field.metadata)
+
+
+def checked(
+    name: str,
+    value: Any,
+    kind: type,
+    *,
+    choices: Sequence[Any] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+) -> Any:
+    """An argument of a function, compared with its type and range as options are.
+
+    Returns:
+        The value; a number as a Python number.
+
+    Raises:
+        InputError: where it is not allowed.
+    """
+    rule = dict(kind=kind, choices=choices, minimum=minimum, maximum=maximum, above=above)
+    return _checked(name, value, rule)
+
+
+def is_count(word: str | int) -> bool:
+    """Whether a word is a whole number from 0 in ASCII digits, as many as an option may have."""
+    text = str(word)
+    return text.isascii() and text.isdecimal() and int(text[:20]) <= LARGEST_INT
+
+
+def require(name: str, value: Any, *classes: type) -> None:
+    """Raises `InputError` unless an argument is of one of some classes."""
+    if not isinstance(value, classes):
+        wanted = " or ".join(each.__name__ for each in classes)
+        given = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
+        raise InputError(f"{name}={given}: must be a {wanted}")
+
+
+def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
+    try:
+        found = _as_kind(value, rule)
+    except (TypeError, ValueError, OverflowError) as error:
+        parts = [_range(rule), "" if rule["choices"] else _WORDS[rule["kind"]]]
+        words = " and ".join(filter(None, parts))
+        raise InputError(f"{name}={shown(value)}: must be {words}") from error
+    if isinstance(found, dict):
+        for key, number in found.items():
+            if not _fits(number, rule):
+                raise InputError(f"{name}: {key}={value[key]}: must be {_range(rule)}")
+    elif not all(_fits(item, rule) for item in (found if isinstance(found, list) else [found])):
+        raise InputError(f"{name}={value}: must be {_range(rule)}")
+    return found
+
+
+def _as_kind(value: Any, rule: Mapping[str, Any]) -> Any:
+    """A value as one of the option's type; ValueError or TypeError where it is none."""
+    kind = rule["kind"]
+    if kind is list:
+        if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+            raise TypeError
+        return [_as_item(item) for item in value]
+    if kind is dict:
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError
+        return {str(name): _as_float(number) for name, number in dict(value).items()}
+    convert = {bool: _as_bool, int: _as_int, float: _as_float, str: _as_str}[kind]
+    return convert(value)
+
+
+def _as_bool(value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError
+    return bool(value)
+
+
+def _as_int(value: Any) -> int:
+    value = _scalar(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    if abs(value) > LARGEST_INT:
+        raise OverflowError
+    return value
+
+
+def _as_float(value: Any) -> Any:
+    if _is_tensor(value):
+        if value.dtype.is_floating and value.shape.rank == 0:
+            return value  # drawn for a batch; in a graph its value is unknown
+        raise TypeError
+    value = _scalar(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    if not abs(value) <= _LARGEST_FLOAT:  # so written that NaN is refused
+        raise OverflowError
+    return float(value) + 0.0  # -0 becomes 0
+
+
+def _as_str(value: Any) -> str:
+    return os.fspath(value) if isinstance(value, os.PathLike) else str.__str__(value)
+
+
+def _as_item(value: Any) -> str | int:
+    return _as_str(value) if isinstance(value, str) else _as_int(value)
+
+
+def _scalar(value: Any) -> Any:
+    """NumPy's scalars, and arrays of no axes, as Python's."""
+    is_scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
+    return value.item() if is_scalar else value
+
+
+def _is_tensor(value: Any) -> bool:
+    tensorflow = sys.modules.get("tensorflow")  # without which there are none
+    return tensorflow is not None and tensorflow.is_tensor(value)
+
+
+def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
+    if _is_tensor(value):
+        return True
+    return (
+        (not rule["choices"] or value in rule["choices"])
+        and (rule["above"] is None or value > rule["above"])
+        and (rule["minimum"] is None or value >= rule["minimum"])
+        and (rule["maximum"] is None or value <= rule["maximum"])
+    )
+
+
+def _range(rule: Mapping[str, Any]) -> str:
+    """The allowed values of a rule, in words; "" for all of the type."""
     if rule["choices"]:
         return "one of " + ", ".join(str(choice) for choice in rule["choices"])
     parts = []
@@ -89,45 +256,10 @@ def allowed(field: dataclasses.Field[Any]) -> str:
         parts.append(f"at least {rule['minimum']}")
     if rule["maximum"] is not None:
         parts.append(f"at most {rule['maximum']}")
-    return " and ".join(parts) or "any value"
+    return " and ".join(parts)
 
 
-def check(options: Any) -> None:
-    """Compares each field of a dataclass with what it allows.
-
-    Raises:
-        InputError: naming the first field whose value is not allowed.
-    """
-    for field in dataclasses.fields(options):
-        if "help" not in field.metadata:
-            continue
-        value = getattr(options, field.name)
-        if value is None and field.default is None:
-            continue
-        values = value if isinstance(value, list | tuple) else [value]
-        if not all(_fits(item, field.metadata) for item in values):
-            raise InputError(f"{field.name}={value}: must be {allowed(field)}")
-
-
-def plain(options: Any) -> None:
-    """Makes NumPy's numbers Python's, as TensorFlow would take them for float64 tensors.
-
-    For `__post_init__` of a frozen dataclass.
-    """
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if isinstance(value, np.generic):
-            object.__setattr__(options, field.name, value.item())
-
-
-def _fits(value: Any, rule: Any) -> bool:
-    if not isinstance(value, int | float | str | dict) and tf.is_tensor(value):
-        return True  # drawn in a graph, where values are unknown
-    if rule["choices"] and value not in rule["choices"]:
-        return False
-    # Written so that NaN, which compares false with everything, does not fit.
-    return (
-        (rule["above"] is None or value > rule["above"])
-        and (rule["minimum"] is None or value >= rule["minimum"])
-        and (rule["maximum"] is None or value <= rule["maximum"])
-    )
+def shown(value: Any) -> str:
+    """A value on one short line."""
+    line = " ".join(repr(value).split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."

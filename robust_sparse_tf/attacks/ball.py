@@ -8,7 +8,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import plain
+from robust_sparse_tf.options import check, option
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -52,18 +52,15 @@ class Ball(Ranged):
         InputError: for another norm, an epsilon below 0, and an empty range.
     """
 
-    norm: str
-    epsilon: float | tf.Tensor
-    low: float = 0.0
-    high: float = 1.0
+    norm: str = option(dataclasses.MISSING, "norm of the ball", kind=str, choices=norms.NAMES)
+    epsilon: float | tf.Tensor = option(
+        dataclasses.MISSING, "radius of the ball", unit="input units", kind=float, minimum=0
+    )
+    low: float = option(0.0, "least value of an input", unit="input units")
+    high: float = option(1.0, "largest value of an input", unit="input units")
 
     def __post_init__(self) -> None:
-        plain(self)
-        if self.norm not in norms.NAMES:
-            raise InputError(f"norm={self.norm}: must be one of {', '.join(norms.NAMES)}")
-        # Written so that NaN, which compares false with everything, is refused.
-        if isinstance(self.epsilon, int | float) and not self.epsilon >= 0:
-            raise InputError(f"epsilon={self.epsilon}: must be at least 0")
+        check(self)
         self.check_range()
 
     def at(self, epsilon: float | tf.Tensor) -> Ball:

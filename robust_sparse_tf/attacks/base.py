@@ -15,7 +15,7 @@ from robust_sparse_tf.attacks.ball import Ball, Ranged
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.attacks.seeds import Seed
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.options import check, option, plain
+from robust_sparse_tf.options import check, option
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -45,7 +45,6 @@ class Attack(Ranged, abc.ABC):
     targeted: bool = option(False, "move towards given targets instead of away from labels")
 
     def __post_init__(self) -> None:
-        plain(self)
         check(self)
         self.check_range()
         if self.targeted and not self.can_target:
@@ -126,6 +125,14 @@ class Bounded(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_norm(self)
+        epsilon, span = self.epsilon, self.high - self.low
+        if self.norm == "linf" and isinstance(epsilon, float) and epsilon > span:
+            warnings.warn(
+                f"epsilon={epsilon:g}: the inputs' whole range is {span:g} wide (low={self.low:g}, "
+                f"high={self.high:g}); {epsilon:g}/255 is {epsilon / 255:.4g}",
+                RunWarning,
+                stacklevel=4,
+            )
 
     @property
     def ball(self) -> Ball:

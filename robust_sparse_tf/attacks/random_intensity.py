@@ -33,7 +33,9 @@ class RandomIntensity(Bounded):
     allowed_norms = ("linf", "l2", "l1")
     can_target = True
 
-    epsilon: float = option(1.0, "largest radius; larger draws become it", unit="input units")
+    epsilon: float = option(
+        1.0, "largest radius; larger draws become it", unit="input units", minimum=0
+    )
     std: float = option(0.25, "deviation of the normal distribution", unit="input units", above=0)
     attack: Ascent
     distribution: Callable[[Seed], tf.Tensor] | None = None
@@ -44,6 +46,8 @@ class RandomIntensity(Bounded):
                 f"attack={self.attack}: must follow the gradient, as FGSM and PGD do, with an "
                 "epsilon above 0"
             )
+        if self.distribution is not None and not callable(self.distribution):
+            raise InputError(f"distribution={self.distribution}: must be a function of a seed")
         for name in ("norm", "low", "high", "attack_labels", "targeted"):
             object.__setattr__(self, name, getattr(self.attack, name))
         super().__post_init__()

@@ -9,6 +9,7 @@ import numpy as np
 from robust_sparse_tf.data.options import DataOptions
 from robust_sparse_tf.data.split import Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import checked, is_count
 
 
 def load(
@@ -34,16 +35,18 @@ def load(
             prepared nor to be downloaded, classes that it does not have, or a validation split as
             large as the data.
     """
+    seed = checked("seed", seed, int, minimum=0)
     options = DataOptions(
         dataset=dataset,
         data_dir=data_dir,
         batch_size=batch_size,
         validation_size=validation_size,
         test_size=test_size,
-        classes=list(classes),
+        classes=classes,
     )
     ((images, labels), test), num_classes = _read(options, "train", "test")
-    held_out = len(images) // 6 if validation_size is None else validation_size
+    size, batch_size = options.validation_size, options.batch_size
+    held_out = len(images) // 6 if size is None else size
     if not 0 < held_out < len(images):
         raise InputError(
             f"validation_size={held_out}: must be between 1 and {len(images) - 1}, "
@@ -61,7 +64,7 @@ def load(
     return (
         cut(images[train], labels[train], shuffle=True),
         cut(images[valid], labels[valid]),
-        whole.first(test_size) if test_size else whole,
+        whole.first(options.test_size) if options.test_size else whole,
     )
 
 
@@ -73,7 +76,7 @@ def load_test(
     Raises:
         InputError: as `load`.
     """
-    options = DataOptions(dataset=dataset, data_dir=data_dir, classes=list(classes))
+    options = DataOptions(dataset=dataset, data_dir=data_dir, classes=classes)
     (test,), num_classes = _read(options, "test")
     return Split(*test, num_classes=num_classes, batch_size=options.batch_size)
 
@@ -92,7 +95,7 @@ def _read(options: DataOptions, *parts: str) -> tuple[list[_Arrays], int]:
 
 def _chosen(classes: Sequence[str | int], num_classes: int) -> list[int]:
     """Classes as numbers, which as flags are words."""
-    found = [int(word) if str(word).isdecimal() else -1 for word in classes]
+    found = [int(word) if is_count(word) else -1 for word in classes]
     known = set(range(num_classes)) & set(found)
     if len(found) < 2 or len(known) < len(found):
         raise InputError(

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import checked
 
 
 class Split(tf.data.Dataset):
@@ -37,11 +38,12 @@ class Split(tf.data.Dataset):
         shuffle: bool = False,
         seed: int = 0,
     ) -> None:
+        num_classes = checked("num_classes", num_classes, int, minimum=1)
+        batch_size = checked("batch_size", batch_size, int, minimum=1)
+        shuffle, seed = checked("shuffle", shuffle, bool), checked("seed", seed, int)
         images, labels = np.asarray(images), np.asarray(labels)
         _check_images(images)
         _check_labels(labels, len(images), num_classes)
-        if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}: must be at least 1")
         if images.dtype != np.uint8:
             images = images.astype(np.float32)
         self.images = images
@@ -69,7 +71,12 @@ class Split(tf.data.Dataset):
         return len(self.images)
 
     def first(self, count: int) -> "Split":
-        """The first images in order, at most as many as there are."""
+        """The first images in order, at most as many as there are.
+
+        Raises:
+            InputError: for a count below 1.
+        """
+        count = checked("count", count, int, minimum=1)
         return Split(
             self.images[:count],
             self.labels[:count],

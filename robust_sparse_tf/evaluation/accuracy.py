@@ -18,6 +18,7 @@ from robust_sparse_tf.evaluation.inputs import (
 )
 from robust_sparse_tf.evaluation.report import reach
 from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.training.objectives import Mixed
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
@@ -53,10 +54,14 @@ class Evaluator:
         branches: int = 1,
     ) -> None:
         self._model, self._logits = model, as_logits(model)
-        self._attacks = dict(attacks or {})
-        self._objective = objective or Mixed()
-        self._seed = seed
-        self._branches = branches
+        self._attacks = {} if attacks is None else attacks
+        require("attacks", self._attacks, dict)
+        for attack in self._attacks.values():
+            require("attack", attack, Attack)
+        self._objective = Mixed() if objective is None else objective
+        require("objective", self._objective, Mixed)
+        self._seed = checked("seed", seed, int)
+        self._branches = checked("branches", branches, int, minimum=1)
         self._sums = graph(self._measure)
 
     def __call__(self, data: Data | Examples) -> Figures:

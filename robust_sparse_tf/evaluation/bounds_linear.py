@@ -20,6 +20,7 @@ from robust_sparse_tf.evaluation.inputs import (
     checked_logits,
     examples,
 )
+from robust_sparse_tf.options import checked
 
 _BATCH = 500
 
@@ -102,8 +103,7 @@ def multiclass_bounds(
 
 def _facts(model: Any, data: Data, epsilon: float) -> tuple[np.ndarray, ...]:
     """Weights [c, d], biases [c], shares of correct examples [c] and their means [c, d]."""
-    if not epsilon > 0:
-        raise InputError(f"epsilon={epsilon}: must be above 0")
+    epsilon = checked("epsilon", epsilon, float, above=0)
     split = examples(data)
     few = split.gather(tf.range(min(32, split.size)))[0].numpy()
     logits, _ = checked_logits(model, few)

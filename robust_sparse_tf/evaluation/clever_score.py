@@ -5,7 +5,6 @@ Yi, Su, Gao, Hsieh and Daniel, 2018), algorithms 1 and 2.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import checked_logits, connected, in_range
+from robust_sparse_tf.options import checked, require
 
 PAPER_BALL = Ball("l2", 5.0)
 _POINTS = 4096  # at which gradients are taken at once; bounds the memory
@@ -181,10 +181,10 @@ class _Sampler:
 
 
 def _check(ball: Ball, batches: int, samples: int) -> None:
-    if not 0 < ball.epsilon < math.inf:
-        raise InputError(f"epsilon={ball.epsilon}: must be finite and above 0")
-    if batches < 1 or samples < 1:
-        raise InputError(f"batches={batches}, samples={samples}: must be at least 1")
+    require("ball", ball, Ball)
+    checked("epsilon", ball.epsilon, float, above=0)
+    checked("batches", batches, int, minimum=1)
+    checked("samples", samples, int, minimum=1)
 
 
 def _checked_targets(targets: tf.Tensor, predicted: np.ndarray, classes: int) -> np.ndarray:

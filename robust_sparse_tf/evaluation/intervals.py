@@ -3,6 +3,7 @@
 from scipy import stats
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import checked
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -22,11 +23,10 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     Raises:
         InputError: for counts that are none, or a level outside (0, 1).
     """
-    if int(n) != n or n < 1:
-        raise InputError(f"n={n}: must be a whole number of at least 1")
-    if int(successes) != successes or not 0 <= successes <= n:
-        raise InputError(f"successes={successes}: must be a whole number between 0 and n={n}")
-    if not 0 < level < 1:
-        raise InputError(f"level={level}: must be above 0 and below 1")
-    found = stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    n = checked("n", n, int, minimum=1)
+    successes = checked("successes", successes, int, minimum=0, maximum=n)
+    level = checked("level", level, float, above=0, maximum=1)
+    if level == 1:
+        raise InputError(f"level={level}: must be below 1")
+    found = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)

@@ -1,7 +1,6 @@
 """A model under attack: by several attacks, at several epsilons, example by example."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +14,7 @@ from robust_sparse_tf.evaluation.inputs import Data
 from robust_sparse_tf.evaluation.report import RESERVED, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
+from robust_sparse_tf.options import checked, require
 
 _KNOWN_BY = 100  # images
 
@@ -65,8 +65,13 @@ def evaluate(
     Raises:
         InputError: for data, a model, attacks or a state that do not fit.
     """
-    if draws < 1:
-        raise InputError(f"draws={draws}: must be at least 1")
+    draws = checked("draws", draws, int, minimum=1)
+    batch_size = checked("batch_size", batch_size, int, minimum=1)
+    seed = checked("seed", seed, int)
+    check_masking = checked("check_masking", check_masking, bool)
+    state = None if state is None else checked("state", state, str)
+    if ball is not None:
+        require("ball", ball, Ball)
     epsilons = _distances(epsilons)
     ball = ball or _default_ball(model, attacks, epsilons)
     images, labels = inputs.images_and_labels(data, ball.limits)
@@ -128,15 +133,10 @@ def _distances(epsilons: Sequence[float]) -> list[float]:
     Raises:
         InputError: for what is no number from 0.
     """
-    try:
-        found = list(dict.fromkeys(float(epsilon) for epsilon in epsilons))
-    except (TypeError, ValueError):
-        raise InputError(f"epsilons={epsilons}: must be a list of numbers") from None
-    for epsilon in found:
-        # Written so that NaN, which compares false with everything, is refused.
-        if not 0 <= epsilon < math.inf:
-            raise InputError(f"epsilon={epsilon}: must be at least 0 and finite")
-    return found
+    if not isinstance(epsilons, Iterable):
+        raise InputError(f"epsilons={epsilons}: must be a list of numbers")
+    found = [checked("epsilons", epsilon, float, minimum=0) for epsilon in epsilons]
+    return list(dict.fromkeys(found))
 
 
 def _default_ball(

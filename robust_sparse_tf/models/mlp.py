@@ -43,7 +43,8 @@ def mlp(
     Raises:
         InputError: naming the argument that is not allowed.
     """
-    if not hidden or not all(isinstance(n, numbers.Integral) and n > 0 for n in hidden):
+    several = isinstance(hidden, Sequence) and hidden
+    if not several or not all(isinstance(n, numbers.Integral) and n > 0 for n in hidden):
         raise InputError(f"hidden={hidden}: must be one or more whole numbers above 0")
     return keras.Sequential(
         [

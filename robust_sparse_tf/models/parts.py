@@ -10,6 +10,7 @@ from typing import Any
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import checked
 
 with epy.lazy_imports():
     import tf_keras as keras
@@ -62,9 +63,7 @@ def scaled(units: int, width: float) -> int:
     Raises:
         InputError: for a width that is not a finite number above 0.
     """
-    if not isinstance(width, numbers.Real) or not 0 < width < math.inf:
-        raise InputError(f"width={width}: must be a finite number above 0")
-    return max(1, round(units * width))
+    return max(1, round(units * checked("width", width, float, above=0)))
 
 
 def logits(num_classes: int, **options: Any) -> keras.layers.Dense:
@@ -77,8 +76,7 @@ def logits(num_classes: int, **options: Any) -> keras.layers.Dense:
     Raises:
         InputError: for fewer than two classes.
     """
-    if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
-        raise InputError(f"num_classes={num_classes}: must be a whole number of at least 2")
+    num_classes = checked("num_classes", num_classes, int, minimum=2)
     return keras.layers.Dense(num_classes, name="logits", **options)
 
 
@@ -117,7 +115,7 @@ def batch_norm(name: str) -> keras.layers.BatchNormalization:
 
 
 def _check_shape(input_shape: Sequence[int], smallest: int) -> None:
-    sizes = tuple(input_shape)
+    sizes = tuple(input_shape) if isinstance(input_shape, Sequence) else (input_shape,)
     if len(sizes) != 3 or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
         raise InputError(
             f"input_shape={sizes}: must be three whole numbers above 0: height, width, channels"

@@ -12,7 +12,7 @@ from etils import epy
 
 from robust_sparse_tf import sparsity
 from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import check, is_count, option
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record, Standing
 
@@ -172,7 +172,7 @@ class Rounds:
 
     def _further_stops(self) -> list[int]:
         """`evaluate_at` as numbers, which as flags are words."""
-        stops = [int(word) if str(word).isdecimal() else 0 for word in self.evaluate_at]
+        stops = [int(word) if is_count(word) else 0 for word in self.evaluate_at]
         if not all(0 < stop <= self.iterations for stop in stops):
             given = ",".join(map(str, self.evaluate_at))
             raise InputError(

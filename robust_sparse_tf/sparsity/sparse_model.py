@@ -13,6 +13,7 @@ import tf_keras as keras
 from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import require
 from robust_sparse_tf.sparsity import slots
 from robust_sparse_tf.sparsity.methods.base import Batches, Method
 from robust_sparse_tf.sparsity.methods.dense import Dense
@@ -119,7 +120,9 @@ class SparseModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
         """The inverse of `get_config`; the masks come with the weights."""
         network = keras.Model.from_config(config["network"], custom_objects)
-        sparse = _made_of(network, _method(config["method"]))
+        if method is not None:
+        require("method", method, Method)
+    sparse = _made_of(network, _method(config["method"]))
         sparse._trainable = config["network"].get("trainable", True)
         return sparse
 

@@ -11,6 +11,7 @@ from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
+from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.objectives import Mixed
@@ -82,8 +83,10 @@ class AdversarialModel(keras.Model):
         super().__init__(name="adversarial_" + network.name)
         self.network = network
         self.attack = attack
-        self.objective = objective or Mixed()
-        self.seed = seed
+        self.objective = Mixed() if objective is None else objective
+        require("objective", self.objective, Mixed)
+        self.seed = checked("seed", seed, int)
+        branches = checked("branches", branches, int, minimum=1)
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step", aggregation=first)
         self.nonfinite_step = tf.Variable(

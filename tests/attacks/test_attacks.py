@@ -336,7 +336,7 @@ def test_attacks_by_name_run_with_their_defaults(name, logits, batch):
         (PGD, dict(epsilon=float("nan")), "epsilon=nan: must be at least 0"),
         (FGSM, dict(attack_labels="least_likely"), "attack_labels=least_likely: must be one of"),
         (FGSM, dict(low=1.0), "high=1.0: must be above low=1.0"),
-        (PGD, dict(high=float("nan")), "high=nan: must be above"),
+        (PGD, dict(high=float("nan")), "high=nan: must be a finite number"),
         (PGD, dict(step_size=0.0), "step_size=0.0: must be above 0"),
         (PGD, dict(steps=0), "steps=0: must be at least 1"),
     ],

@@ -154,9 +154,8 @@ def test_many_examples_are_measured_in_parts(monkeypatch):
 @pytest.mark.parametrize(
     "change, words",
     [
-        (dict(ball=Ball("l2", 0.0)), "epsilon=0.0: must be finite and above 0"),
-        (dict(ball=Ball("l2", float("inf"))), "epsilon=inf: must be finite"),
-        (dict(batches=0), "batches=0, samples=2: must be at least 1"),
+        (dict(ball=Ball("l2", 0.0)), "epsilon=0.0: must be above 0"),
+        (dict(batches=0), "batches=0: must be at least 1"),
         (dict(targets=[1, 2]), "targets of shape .2,. and dtype int64: must be 1 integers"),
         (dict(targets=[1.0]), "dtype float64: must be 1 integers"),
         (dict(targets=[3]), "targets reach from 3 to 3: must be in .0, 3"),

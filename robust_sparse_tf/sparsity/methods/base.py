@@ -144,7 +144,10 @@ class Targeted(Method):
     dense_first: bool = option(False, "keep the first layer dense")
     dense_last: bool = option(False, "keep the last layer dense")
     layer_densities: Mapping[str, float] = option(
-        {}, 'densities of layers by patterns of their names, as JSON: {"conv_*": 0.5}'
+        {},
+        'densities of layers by patterns of their names, as JSON: {"conv_*": 0.5}',
+        above=0,
+        maximum=1,
     )
     minimum_weights: int = option(1, "weights that each layer keeps at least", minimum=1)
     structure: str = option("weights", f"what is pruned as one: {SYNTAX}")
@@ -160,12 +163,21 @@ class Targeted(Method):
 
     def counts(self, layers: list[LayerState]) -> list[int]:
         """The number of weights each layer is to keep, for all distributions but "global"."""
+        self._check_minimum(layers)
         shapes = {layer.name: layer.shape for layer in layers}
         spread = distribution.densities_of(
             self.distribution, self.density, shapes, self.fixed_densities(list(shapes))
         )
         counts = distribution.counts_of(spread, shapes, self.minimum_weights)
         return [counts[layer.name] for layer in layers]
+
+    def _check_minimum(self, layers: list[LayerState]) -> None:
+        for layer in layers:
+            if self.minimum_weights > layer.size:
+                raise InputError(
+                    f"minimum_weights={self.minimum_weights}: must be at most {layer.size}, the "
+                    f"weights of layer {layer.name}"
+                )
 
     def fixed_densities(self, names: list[str]) -> dict[str, float]:
         """The density of each layer that is not left to the distribution."""
@@ -222,6 +234,7 @@ class Targeted(Method):
         now: Callable[[int, int], int | tf.Tensor],
     ) -> list[int | tf.Tensor]:
         """How many weights of each layer are among the best of all that have no fixed density."""
+        self._check_minimum(layers)
         fixed = self.fixed_densities([layer.name for layer in layers])
         free = [i for i, layer in enumerate(layers) if layer.name not in fixed]
         sizes = [layers[i].size for i in free]

@@ -12,6 +12,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import PGD, Attack, RandomIntensity
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, RunWarning
+from robust_sparse_tf.options import checked
 from robust_sparse_tf.texts import percent
 
 _IMAGES = 200
@@ -69,10 +70,11 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         stop: bool = False,
     ) -> None:
         super().__init__()
-        if every < 1:
-            raise InputError(f"every={every}: must be at least 1")
+        every = checked("every", every, int, minimum=1)
+        fall = checked("fall", fall, float)
         if not 0 < fall < 1:
             raise InputError(f"fall={fall}: must be between 0 and 1, exclusive")
+        stop = checked("stop", stop, bool)
         if attack is not None and (not isinstance(attack, Attack) or attack.targeted):
             raise InputError(f"attack={attack}: must be an untargeted Attack")
         if isinstance(batch, Split):

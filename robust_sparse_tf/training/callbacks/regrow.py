@@ -41,6 +41,8 @@ class Regrow(MaskKeeper):
             raise InputError(f"method {name}: must be a dynamic one, such as SET or RigL")
         if method.remembers or method.feedbacks:
             raise InputError(f"method {name}: needs the step of sparsify's own models")
+        if loss is not None and not callable(loss):
+            raise InputError(f"loss={loss}: must be a function of (y, outputs)")
         if data is None and isinstance(method, RigL):
             raise InputError(f"method {name}: needs data, as it grows by gradients")
         self._method, self._data, self._loss = method, data, loss

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.sparsity import LayerRates, Pruner, store_masked, strip
 from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
@@ -30,12 +31,10 @@ class Rewind(MaskKeeper):
         self, round_epochs: int, pruner: Pruner | None = None, rewind_step: int = 0
     ) -> None:
         super().__init__()
-        if round_epochs < 1:
-            raise InputError(f"round_epochs={round_epochs}: must be at least 1")
-        if rewind_step < 0:
-            raise InputError(f"rewind_step={rewind_step}: must be at least 0")
-        self._round_epochs, self._rewind_step = round_epochs, rewind_step
-        self._pruner = pruner or LayerRates()
+        self._round_epochs = checked("round_epochs", round_epochs, int, minimum=1)
+        self._rewind_step = checked("rewind_step", rewind_step, int, minimum=0)
+        self._pruner = LayerRates() if pruner is None else pruner
+        require("pruner", self._pruner, Pruner)
         self._variables: list[tf.Variable] = []
         self._weights: list[np.ndarray] | None = None
         self._optimizer: list[np.ndarray] = []

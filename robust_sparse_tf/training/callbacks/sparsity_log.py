@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.options import checked
 from robust_sparse_tf.sparsity import statistics
 
 _OF_LAYERS = ("density", "active", "changed", "exploration")
@@ -19,11 +20,14 @@ class SparsityLog(keras.callbacks.Callback):
 
     Args:
         log_dir: folder of the event files.
+
+    Raises:
+        InputError: for a folder that is no path.
     """
 
     def __init__(self, log_dir: str) -> None:
         super().__init__()
-        self._writer = tf.summary.create_file_writer(log_dir)
+        self._writer = tf.summary.create_file_writer(checked("log_dir", log_dir, str))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes one point of each scalar."""

@@ -100,7 +100,7 @@ def _noted_interrupts() -> Iterator[None]:
         signal.default_int_handler(number, frame)
 
     handler = signal.getsignal(signal.SIGINT)
-    if handler is not signal.default_int_handler:  # a shell's background jobs ignore interrupts
+    if handler is signal.SIG_IGN:  # as for a shell's background jobs
         yield
         return
     signal.signal(signal.SIGINT, note)

@@ -7,6 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from experiments.cli import streams
+
 _shown: list[int] = []  # what file descriptor 2 was, while it is held back
 
 
@@ -20,7 +22,8 @@ def say(line: str) -> None:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Holds back what is written to file descriptor 2, and shows it only if an error is raised."""
+    """Holds back what is written to file descriptor 2, and shows it only if an error is raised,
+    which an interrupt is not."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -28,6 +31,8 @@ def quiet_stderr() -> Iterator[None]:
         _shown.append(saved)
         try:
             yield
+        except KeyboardInterrupt:
+            raise
         except BaseException:
             held.seek(0)
             os.write(saved, held.read())
@@ -46,6 +51,6 @@ def load_tensorflow() -> None:
     and the rooms of `experiments` do without it until then.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet_stderr():
+    with streams.ending_at_once(), quiet_stderr():
         importlib.import_module("tensorflow")
         importlib.import_module("robust_sparse_tf.keras_classes")

@@ -26,6 +26,8 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     run = TrainingRun(flags.parse(argv))
+    for line in run.notes:
+        print(f"note: {line}")
     load_tensorflow()
     path, results = run.execute()
     if results:

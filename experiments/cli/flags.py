@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from absl import flags
 
+from experiments.cli import flagfiles
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import allowed, default_of, kind, make
 
@@ -25,8 +27,10 @@ def parse(
             lists of strings.
 
     Raises:
-        InputError: for an unknown flag, a value of the wrong kind, or a missing flagfile.
+        InputError: for an unknown flag, a value of the wrong kind, or a flagfile that cannot be
+            read.
     """
+    flagfiles.check(argv)
     known, repeated = list(fields), repeated or {}
     values = flags.FlagValues()
     flags.DEFINE_string("flagfile", "", "file of flags, one a line", flag_values=values)
@@ -86,6 +90,32 @@ def as_flag(name: str, value: Any) -> str:
     return f"--{name}={value}"
 
 
+def number(text: str) -> str:
+    """The text of a number; Python takes other digits than ASCII's, spaces and underscores, too.
+
+    Raises:
+        ValueError: for a text with such characters.
+    """
+    if not re.fullmatch(r"[!-^`-~]+", text):
+        raise ValueError("must be a number in the digits 0 to 9")
+    return text
+
+
+class _Integer(flags.IntegerParser):
+    def convert(self, argument: int | str) -> int:
+        """See absl's."""
+        return super().convert(number(argument) if isinstance(argument, str) else argument)
+
+
+class _Float(flags.FloatParser):
+    def convert(self, argument: float | str) -> float:
+        """See absl's."""
+        return super().convert(number(argument) if isinstance(argument, str) else argument)
+
+
+_NUMBERS = {int: _Integer, float: _Float}
+
+
 def _shown(default: Any) -> str:
     if default is None or default in ("", []):
         return "none"
@@ -93,15 +123,18 @@ def _shown(default: Any) -> str:
 
 
 def _define(field: dataclasses.Field[Any], values: flags.FlagValues) -> None:
+    name, default, meaning = field.name, default_of(field), field.metadata["help"]
+    if kind(field) in _NUMBERS:
+        parser, write = _NUMBERS[kind(field)](), flags.ArgumentSerializer()
+        flags.DEFINE(parser, name, default, meaning, flag_values=values, serializer=write)
+        return
     define = {
         bool: flags.DEFINE_boolean,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
         str: flags.DEFINE_string,
         dict: flags.DEFINE_string,
         list: flags.DEFINE_list,
     }[kind(field)]
-    define(field.name, default_of(field), field.metadata["help"], flag_values=values)
+    define(name, default, meaning, flag_values=values)
 
 
 def _value(field: dataclasses.Field[Any], value: Any) -> Any:
@@ -110,5 +143,5 @@ def _value(field: dataclasses.Field[Any], value: Any) -> Any:
         return value
     try:
         return dict(json.loads(value))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{field.name}={value}: must be a JSON object") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{field.name}={value[:80]}: must be a JSON object") from error

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from experiments.cli import flags
+from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf import attacks, data
@@ -11,7 +11,7 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles
-from robust_sparse_tf.options import check, make, option
+from robust_sparse_tf.options import check, checked, make, option
 
 _SCORES = ("square", "spsa", "zoo", "uniform_noise", "gaussian_noise")
 
@@ -77,6 +77,8 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         check(self)
         check_rounds(self.at_rounds)
+        for epsilon in radii(self):
+            ranges.check_epsilon("epsilons", epsilon, self.norm)
 
 
 def parse(argv: list[str]) -> EvaluateOptions:
@@ -116,9 +118,12 @@ def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
     """
     names = options.attacks
     named = [name for name in names if name in ensembles.NAMES]
+    if not names:
+        raise InputError("attacks=: must be an ensemble, or attacks separated by commas")
     if named and len(names) > 1:
         raise InputError(f"attacks={','.join(names)}: an ensemble must be alone")
     if named:
+        ensembles.make(named[0], ball(options), classes=10)  # refuses norms it does not know
         return named[0]
     return {name: attack(name, ball(options)) for name in names}
 
@@ -139,13 +144,13 @@ def radii(options: EvaluateOptions) -> list[float]:
         InputError: for none, and for what is no number.
     """
     try:
-        numbers = [float(text) for text in options.epsilons]
+        numbers = [float(flags.number(text)) for text in options.epsilons]
     except ValueError:
         numbers = []
     if not numbers:
         given = ",".join(options.epsilons)
         raise InputError(f"epsilons={given}: must be numbers separated by commas")
-    return numbers
+    return [checked("epsilons", number, float, minimum=0) for number in numbers]
 
 
 def refuse_gradients(options: EvaluateOptions) -> None:

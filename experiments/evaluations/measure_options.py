@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
-from experiments.cli import flags
+from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf.data.options import data_dir_option
@@ -64,6 +64,7 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        ranges.check_epsilon("r_inf_epsilon", self.r_inf_epsilon, "linf")
         check_rounds(self.at_rounds)
 
 

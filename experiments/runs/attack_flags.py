@@ -5,8 +5,11 @@ import dataclasses
 from types import MappingProxyType
 from typing import Any
 
+from experiments.cli import ranges
+from experiments.cli.values import Values
 from robust_sparse_tf.attacks import BY_NAME, MIM, PGD, RFGSM, Ascent
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import check_value, default_of
 from robust_sparse_tf.options import make as make_options
 
 GROUPS = {
@@ -48,10 +51,29 @@ def make(group: str, name: str, values: dict[str, Any]) -> Ascent:
     """
     start = f"{group}."
     own = {key.removeprefix(start): each for key, each in values.items() if key.startswith(start)}
+    ranges.check_epsilon(f"{start}epsilon", own["epsilon"], own["norm"])
     try:
         return make_options(BY_NAME[name], own)
     except InputError as error:
         raise InputError(f"{start}{error}") from error
+
+
+def unused(values: Values) -> list[str]:
+    """The settings that are given though no attack of a run has them, by their flags.
+
+    Raises:
+        InputError: for a value that is not allowed all the same.
+    """
+    found = []
+    for group, names in {"attack": [values["attack"]], "eval": values["eval_attacks"]}.items():
+        for field in fields(group):
+            name, value = field.name, values[field.name]
+            if any(has(attack, name.removeprefix(f"{group}.")) for attack in names):
+                continue
+            check_value(field, value)
+            if value != default_of(field):
+                found.append(name)
+    return found
 
 
 def _flag(group: str, field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:

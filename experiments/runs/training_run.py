@@ -15,7 +15,7 @@ from experiments.cli import command
 from experiments.cli.cores import cores
 from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
-from experiments.runs import attack_flags, config, figures, results
+from experiments.runs import attack_flags, config, figures, results, unused
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
 from experiments.runs.directory import RunDirectory
@@ -62,6 +62,8 @@ class TrainingRun:
         self._train_rounds = procedure_of(values).run(values)
         self.optimizer = make(OptimizerOptions, values)
         self.objective = make(Mixed, values)
+        unused.check(values)
+        self.notes = unused.notes(values)
         self.attack: attacks.Ascent | attacks.RandomIntensity | None = None
         if self.options.attack != "none":
             std = self.options.epsilon_std

@@ -8,6 +8,7 @@ from experiments.cli.values import Values
 from experiments.runs import options as flags
 from experiments.runs.procedure import BY_NAME as PROCEDURES
 from experiments.runs.procedure import DEFAULT
+from experiments.runs.unused import reasons
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import kind
 
@@ -44,9 +45,9 @@ def parse_grid(text: str) -> dict[str, list[str]]:
 def cells(shared: Values, grids: list[str]) -> list[Values]:
     """The values of all flags of each cell, equal cells once, ordered by seed.
 
-    Options that a cell's method does not have are left out of it, so that "dense" is one cell
-    whatever the densities. All cells of a seed come before those of the next one: what a sweep has
-    when it is stopped is then worth most.
+    Options that a cell's method does not have, and others that have no effect, are left out of it,
+    so that "dense" is one cell whatever the densities. All cells of a seed come before those of the
+    next one: what a sweep has when it is stopped is then worth most.
 
     Args:
         shared: the flags that all cells share, where they are not the defaults.
@@ -59,6 +60,7 @@ def cells(shared: Values, grids: list[str]) -> list[Values]:
             method = chosen.get("method", DEFAULT)
             argv = [as_flag(name, v) for name, v in chosen.items() if _fits(name, method)]
             values = flags.parse(["cell", *argv])
+            values |= {name: flags.value_of({}, name) for name in reasons(values)}
             found.setdefault(json.dumps(flags.different(values), sort_keys=True), values)
     return sorted(found.values(), key=lambda values: values["seed"])
 

@@ -1,0 +1,73 @@
+"""Flags of which a run makes no use, though they would be part of its name."""
+
+import dataclasses
+
+from experiments.cli.values import Values
+from experiments.runs import attack_flags
+from experiments.runs.options import different
+from experiments.runs.procedure import PRUNERS
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.procedures import LotteryTicket, Rounds
+
+
+def _names(cls: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(cls) if field.name != "seed"}
+
+
+_OF_PRUNERS = {name: _names(pruner) for name, pruner in PRUNERS.items()}
+_SHARED = ("rounds", "dense_iterations")
+_OF_LOTTERIES = {"prune"}.union(_names(LotteryTicket) - _names(Rounds), *_OF_PRUNERS.values())
+
+
+def check(values: Values) -> None:
+    """Refuses flags that have no effect.
+
+    Raises:
+        InputError: for such a flag, but for those of `notes`, and for a setting of attacks that is
+            not allowed, whether the run has such an attack or not.
+    """
+    for name, needed in reasons(values).items():
+        raise InputError(f"{name}={values[name]}: has no effect without {needed}")
+    attack_flags.unused(values)
+
+
+def notes(values: Values) -> list[str]:
+    """Lines on flags that have no effect and yet are allowed.
+
+    Sweeps share them between their cells, of which some have other attacks or train once.
+    """
+    once = values["method"] != "lottery"
+    found = [
+        f"{name}={values[name]}: has no effect with method={values['method']}"
+        for name in _SHARED
+        if once and name in different(values)
+    ]
+    for name in attack_flags.unused(values):
+        of = "attack" if name.startswith("attack.") else "eval_attacks"
+        chosen = values[of] if of == "attack" else ",".join(values[of])
+        found.append(f"{name}={values[name]}: has no effect with {of}={chosen}")
+    return [f"{line}, but on the run's name" for line in found]
+
+
+def reasons(values: Values) -> dict[str, str]:
+    """What each given flag that is refused would need to have an effect."""
+    found = {name: _needed(name, values) for name in different(values)}
+    return {name: needed for name, needed in found.items() if needed}
+
+
+def _needed(name: str, values: Values) -> str:
+    """The setting of another flag that a flag needs and does not have; "" for none."""
+    if name in _OF_LOTTERIES and values["method"] != "lottery":
+        return "method=lottery"
+    for pruner, names in _OF_PRUNERS.items():
+        if name in names and values["prune"] != pruner:
+            return f"prune={pruner}"
+    if name in ("rewind_to", "rewind_step") and values["strategy"] != "original":
+        return "strategy=original"
+    if name == "momentum" and values["optimizer"] != "sgd":
+        return "optimizer=sgd"
+    if name == "learning_rate_arguments" and not values["learning_rate_schedule"]:
+        return "learning_rate_schedule"
+    if name in ("epsilon_std", "clean_weight") and values["attack"] == "none":
+        return "an attack"
+    return ""

@@ -8,7 +8,8 @@ from experiments.reports import sweep_report
 from experiments.sweeps.sweep import Sweep
 
 USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...]
-    [--evaluate="FLAGS OF evaluate" ...] [--study=NAME] [--ray_address=HOST:PORT] [FLAGS OF run]
+    [--evaluate="FLAGS OF evaluate" ...] [--study=NAME] [--cell_limit=SECONDS]
+    [--ray_address=HOST:PORT] [FLAGS OF run]
 
 Each grid is the product of its axes. Finished cells are not run again; the report follows them, by
 a twentieth of the time at most, and is whole at the end. With --evaluate they are attacked, too, as
@@ -23,7 +24,9 @@ By Ray (pip install '.[sweep]') as many cells are run at a time as there are cor
 thread (--branches=1 --intra_op_threads=1 where no others are given): on this machine, or on a
 cluster whose nodes see the same files, from one of them, with --ray_address. Without Ray they are
 run one after the other, to the same bits. What a cell prints goes to logs/CELL.log in the sweep's
-directory. A cell that fails is tried again once; then the others go on without it."""
+directory. A cell that fails is tried again once; then the others go on without it. One that takes
+longer than --cell_limit is ended, as it may hang, and goes on from its last checkpoint when it is
+tried again. One that another process runs is waited for."""
 
 
 def main(argv: list[str]) -> int:

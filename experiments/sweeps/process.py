@@ -19,7 +19,7 @@ _NO_CORE = -1
 
 
 def run(
-    command: Sequence[str], log: str, environment: Mapping[str, str], folder: str
+    command: Sequence[str], log: str, environment: Mapping[str, str], folder: str, limit: int = 0
 ) -> tuple[int, str]:
     """Runs a command to its end, on a core that no other command of a sweep has.
 
@@ -28,12 +28,13 @@ def run(
         log: file to which the command and what it prints are added; its folder is made.
         environment: the variables of the process.
         folder: in which it starts.
+        limit: seconds after which it is ended; 0 for never.
 
     Returns:
         The exit code, negative for a signal, and the last line printed ("" for none).
     """
     # Not a function between fork and exec, which may hang where there are threads.
-    guard = [sys.executable, "-I", __file__, str(os.getpid())]
+    guard = [sys.executable, "-I", __file__, str(os.getpid()), str(limit)]
     try:
         os.makedirs(os.path.dirname(log), exist_ok=True)
         with _own_core() as core, open(log, "ab", buffering=0) as file:
@@ -48,6 +49,8 @@ def run(
                 start_new_session=True,  # an interrupt is for the sweep, which ends its commands
             ) as child:
                 said = _copy(child, file)
+            if child.returncode == -signal.SIGALRM:
+                said = f"took longer than {limit} s, and was ended"
             return child.returncode, said
     except OSError as error:
         return 1, f"cannot be run: {error}"
@@ -93,15 +96,16 @@ def _own_core() -> Iterator[int]:
         yield _NO_CORE
 
 
-def _become(parent: int, core: int, command: list[str]) -> None:
-    """Turns this process into a command that is killed when `parent` ends."""
+def _become(parent: int, limit: int, core: int, command: list[str]) -> None:
+    """Turns this process into a command that is killed when `parent` ends, or at its limit."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before it was asked for its signal
         sys.exit(1)
     if core != _NO_CORE:
         os.sched_setaffinity(0, {core})
+    signal.alarm(limit)  # which stays, and which nothing in a command catches
     os.execvp(command[0], command)
 
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    _become(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,11 +33,12 @@ _OBJECT_STORE = 80 * 2**20  # bytes; Ray's least is 75 MiB, and nothing is store
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A command, and the file that gets what it prints."""
+    """A command, the file that gets what it prints, and the seconds that it may take (0: any)."""
 
     name: str
     command: tuple[str, ...]
     log: str
+    limit: int = 0
 
 
 class Event(enum.Enum):
@@ -61,12 +63,12 @@ class End(enum.Enum):
 # By exit code, see `cli.command`; any other is a failure.
 _ENDS = {2: End.REFUSED, command.BUSY: End.BUSY}
 
-# How often a command is tried again, and after how many seconds. What runs a busy job may be what
-# a lost node left, which ends soon; that a node is lost is no fault of the command.
+# How often a command is tried again, and after how many seconds. A busy job is another sweep's,
+# which ends, or what a lost node left; that a node is lost is no fault of the command.
 _AGAIN = {
     End.FAILED: (1, 0.0),
     End.REFUSED: (0, 0.0),
-    End.BUSY: (6, 10.0),
+    End.BUSY: (sys.maxsize, 30.0),
     End.LOST: (10, 1.0),
 }
 
@@ -120,8 +122,8 @@ class _Place(Protocol):
     def slots(self) -> int:
         """How many commands can be run at a time."""
 
-    def start(self, command: Sequence[str], log: str) -> Any:
-        """Starts a command, and gives what stands for it in `wait`; see `process.run`."""
+    def start(self, job: Job) -> Any:
+        """Starts a job, and gives what stands for it in `wait`; see `process.run`."""
 
     def wait(self, started: list[Any], seconds: float) -> list[tuple[Any, Outcome]]:
         """The commands that are ended; returns after some seconds where none is."""
@@ -168,7 +170,7 @@ class _Schedule:
         for pending in ready[: max(0, free)]:
             self._waiting.remove(pending)
             self._tell(pending.job, Event.STARTED, "")
-            self._running[self._place.start(pending.job.command, pending.job.log)] = pending
+            self._running[self._place.start(pending.job)] = pending
 
     def _end(self, pending: _Pending, outcome: Outcome) -> None:
         """Ends a job, tries again, or gives it up."""
@@ -210,8 +212,8 @@ class _OneByOne:
     def slots(self) -> int:
         return 1
 
-    def start(self, command: Sequence[str], log: str) -> Callable[[], tuple[int, str]]:
-        return functools.partial(self._run, command, log)
+    def start(self, job: Job) -> Callable[[], tuple[int, str]]:
+        return functools.partial(self._run, job.command, job.log, limit=job.limit)
 
     def wait(self, started: list[Any], seconds: float) -> list[tuple[Any, Outcome]]:
         return [(command, _outcome(*command())) for command in started]
@@ -252,7 +254,7 @@ class _Ray:
         if failure:
             self.close()
             raise InputError(f"ray_address={address}: no cluster to work on ({failure})")
-        self._task = ray.remote(num_cpus=1, max_retries=0)(process.run)
+        self._task: Any = ray.remote(num_cpus=1, max_retries=0)(process.run)
 
     def _connect(self, address: str | None) -> str:
         """Connects to a cluster, or starts Ray here; returns what a cluster said against it."""
@@ -276,8 +278,9 @@ class _Ray:
     def slots(self) -> int:
         return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
 
-    def start(self, command: Sequence[str], log: str) -> Any:
-        return self._task.remote(command, os.path.abspath(log), self._environment, self._folder)
+    def start(self, job: Job) -> Any:
+        log = os.path.abspath(job.log)
+        return self._task.remote(job.command, log, self._environment, self._folder, job.limit)
 
     def wait(self, started: list[Any], seconds: float) -> list[tuple[Any, Outcome]]:
         ended, _ = self._ray.wait(started, timeout=seconds)

@@ -21,18 +21,20 @@ from experiments.sweeps import chaining, directory, scheduler
 from experiments.sweeps.grid import cells
 from experiments.sweeps.progress import SweepProgress
 from robust_sparse_tf.errors import InputError, RunWarning
+from robust_sparse_tf.options import is_count
 
 _REPEATED = {
     "grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1",
     "evaluate": "attacks on each finished cell, as flags of experiments.evaluate",
     "measure": "measures of each finished cell's rounds, as flags of experiments.measure",
     "study": "the study that the report compares with",
+    "cell_limit": "seconds after which a cell is ended, as one that hangs; 0: never",
     "ray_address": "HOST:PORT of a Ray cluster whose nodes see the same files",
 }
 # What a core of its own makes best, with Ray and without it; part of the cells' names and bits.
 _ONE_CORE = {"branches": 1, "intra_op_threads": 1}
 # Where files lie, and who computes, is no part of what is computed.
-_PLACES = ("--output_dir=", "--data_dir=", "--ray_address=")
+_PLACES = ("--output_dir=", "--data_dir=", "--ray_address=", "--cell_limit=")
 # So many times as long as a report took it stays as it is: the figures of many cells take half a
 # minute, in which no other cell is begun.
 _REPORT_STAYS = 20
@@ -58,6 +60,7 @@ class Sweep:
         self._evaluations = [follow_up.evaluation(text) for text in base.pop("evaluate")]
         self._measurements = [follow_up.measurement(text) for text in base.pop("measure")]
         self._address = (base.pop("ray_address") or [None])[-1]
+        self._limit = _seconds((base.pop("cell_limit") or ["0"])[-1])
         self._study = (base.pop("study") or [""])[-1]
         if self._study not in ("", *studies):
             allowed = ", ".join(studies)
@@ -139,7 +142,7 @@ class Sweep:
     def _job(self, name: str, commands: list[list[str]]) -> scheduler.Job:
         """What is left to do of a cell."""
         command = (sys.executable, "-m", "experiments.chain", *chaining.join(commands))
-        return scheduler.Job(name, command, self.log(name))
+        return scheduler.Job(name, command, self.log(name), self._limit)
 
     def _training(self, name: str, values: Values) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""
@@ -160,3 +163,10 @@ class Sweep:
             if values["overwrite"] or not own.is_done(run):
                 commands.append(own.argv(run, values["data_dir"]))
         return commands
+
+
+def _seconds(text: str) -> int:
+    """The time that a cell may take."""
+    if not is_count(text):
+        raise InputError(f"cell_limit={text}: must be a whole number of seconds from 0")
+    return int(text)

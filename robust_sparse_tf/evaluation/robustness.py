@@ -135,7 +135,7 @@ def _distances(epsilons: Sequence[float]) -> list[float]:
     """
     if not isinstance(epsilons, Iterable):
         raise InputError(f"epsilons={epsilons}: must be a list of numbers")
-    found = [checked("epsilons", epsilon, float, minimum=0) for epsilon in epsilons]
+    found = [checked("epsilon", epsilon, float, minimum=0) for epsilon in epsilons]
     return list(dict.fromkeys(found))
 
 

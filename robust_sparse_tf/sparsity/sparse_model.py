@@ -120,9 +120,7 @@ class SparseModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
         """The inverse of `get_config`; the masks come with the weights."""
         network = keras.Model.from_config(config["network"], custom_objects)
-        if method is not None:
-        require("method", method, Method)
-    sparse = _made_of(network, _method(config["method"]))
+        sparse = _made_of(network, _method(config["method"]))
         sparse._trainable = config["network"].get("trainable", True)
         return sparse
 
@@ -163,6 +161,8 @@ def sparsify(
     Raises:
         InputError: see `wrap`, and the methods.
     """
+    if method is not None:
+        require("method", method, Method)
     sparse = _made_of(wrap(model), method)
     sparse.start(data)
     return sparse

@@ -51,6 +51,7 @@ class SparseModel(keras.Model):
             self._insert_layers([node.layer for node in beside], list(beside))
         self.method = method or Dense()
         shapes = [entry.mask.shape for entry in masked_weights(self)]
+        self.task_loss: Any = None  # for methods that look at gradients, where it is known
         self.step = self._variable("sparse_step", [], tf.int64)
         self.changed = self._variable("changed", [len(shapes)], tf.int64)
         self.feedback = None
@@ -145,7 +146,11 @@ keras.saving.get_custom_objects()[SparseModel.__name__] = SparseModel
 
 
 def sparsify(
-    model: keras.Model, method: Method | None = None, *, data: Batches | None = None
+    model: keras.Model,
+    method: Method | None = None,
+    *,
+    data: Batches | None = None,
+    loss: Any = None,
 ) -> SparseModel:
     """A model with a mask on each prunable weight, made and kept sparse by a method.
 
@@ -157,6 +162,8 @@ def sparsify(
         model: built Sequential or functional tf_keras model.
         method: by default no weight goes.
         data: batches (images, labels), for methods that look at gradients first.
+        loss: whose gradients those are, as `compile` takes it; by default what the model was
+            compiled with, or the cross-entropy of its logits.
 
     Raises:
         InputError: see `wrap`, and the methods.
@@ -164,6 +171,7 @@ def sparsify(
     if method is not None:
         require("method", method, Method)
     sparse = _made_of(wrap(model), method)
+    sparse.task_loss = _task_loss(model, loss)
     sparse.start(data)
     return sparse
 
@@ -188,6 +196,17 @@ def _beside(network: keras.Model) -> list[Any]:
                 beside.append(node)
             known.update(map(id, tf.nest.flatten(node.outputs)))
     return beside
+
+
+def _task_loss(model: keras.Model, loss: Any) -> Any:
+    """A tf_keras loss, or None where none is known."""
+    loss = getattr(model, "loss", None) if loss is None else loss
+    if loss is None:
+        return None
+    try:
+        return keras.losses.get(loss)
+    except (ValueError, TypeError):
+        raise InputError(f"loss={loss}: must be one tf_keras loss or its name") from None
 
 
 def _method(config: dict[str, Any]) -> Method:

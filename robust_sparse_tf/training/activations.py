@@ -3,6 +3,7 @@
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models import added_losses
 
 
 def with_activations(network: keras.Model) -> tuple[keras.Model, list[str]]:
@@ -29,7 +30,9 @@ def with_activations(network: keras.Model) -> tuple[keras.Model, list[str]]:
     outputs = {layer.name: value for layer, value in found.items() if _is_rectified(layer)}
     if not outputs:
         raise InputError(f"model {network.name}: has no layer with a ReLU")
-    return keras.Model(network.inputs, [network.output, *outputs.values()]), list(outputs)
+    both = keras.Model(network.inputs, [network.output, *outputs.values()])
+    added_losses.copy_tensors(network, both)
+    return both, list(outputs)
 
 
 def _is_rectified(layer: keras.layers.Layer) -> bool:

@@ -6,18 +6,22 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
+from robust_sparse_tf.attacks.checks import one_line
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
+from robust_sparse_tf.training import batches
 from robust_sparse_tf.training.activations import with_activations
+from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.objectives import Mixed
 
-# A part of a batch: images, labels, and noise where the attack starts from some.
-_Part: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]
+# A part of a batch, and noise where the attack starts from some.
+_Part: TypeAlias = tuple[Batch, tf.Tensor | None]
 # Layers whose output for one example depends on nothing but that example and the weights.
 _PURE_LAYERS = (
     keras.layers.InputLayer,
@@ -41,13 +45,16 @@ _PURE_LAYERS = (
 class AdversarialModel(keras.Model):
     """A classifier that trains on clean and adversarial examples, its masks kept.
 
-    The layers' weight regularisers add to the gradient.
+    The layers' weight regularisers add to the gradient. Activity regularisers and what `add_loss`
+    was called with add to the loss of the clean and of the adversarial examples alike.
 
     Each step makes adversarial examples of the batch with the network in inference mode, takes the
     gradient of the objective, masks it, applies the optimizer and stores the weights masked. The
     step runs in the graph, on one device or under MirroredStrategy and
-    MultiWorkerMirroredStrategy. Batches are `(images, labels)` from any data set, or come from a
-    `Split`, whose images are then gathered in the graph.
+    MultiWorkerMirroredStrategy. Batches are `(images, labels)` or `(images, labels, weights)` from
+    any data set, or come from a `Split`, whose images are then gathered in the graph. Images and
+    labels may be of any type of number, labels [batch] or [batch, 1]; images must be in the
+    attack's range.
 
     Args:
         network: Sequential or functional tf_keras model from inputs to logits [batch, classes],
@@ -60,8 +67,8 @@ class AdversarialModel(keras.Model):
             where the size of a batch is unknown or cannot be divided.
 
     Raises:
-        InputError: for a Keras 3 or subclassed model, one that ends in softmax, or one without a
-            ReLU where its activations are to cost something.
+        InputError: for a Keras 3 or subclassed model, one that does not return logits, or one
+            without a ReLU where its activations are to cost something.
     """
 
     def __init__(
@@ -97,12 +104,12 @@ class AdversarialModel(keras.Model):
         )
         self._branches = branches if self._pure else 1
         # CleverHans traces a graph for each callable it is given, and keeps it.
-        self._inference = lambda inputs: network(inputs, training=False)
+        self._inference = lambda inputs: tf.cast(network(inputs, training=False), tf.float32)
         if self.objective.activity_l1:
             both, _ = with_activations(network)
             # Not as an attribute, whose layers would count twice.
             self._both = lambda inputs: both(inputs, training=True)
-        self._gather: Gather | None = None
+        self._gather: Gather | batches.Weighted | None = None
         self._loss = keras.metrics.Mean("loss")
         self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
         self.build(network.input_shape)
@@ -152,20 +159,66 @@ class AdversarialModel(keras.Model):
             self.network, self.optimizer, self.trainable_variables, jit_compile=jit_update
         )
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
         """As `tf_keras.Model.fit`. With a `Split` an epoch is one pass unless told otherwise.
 
         Batches of a `Split` go on from the model's own `step`, so that training resumed from a
         checkpoint sees the batches it would have seen.
+
+        Raises:
+            InputError: for images outside the attack's range, or that are not numbers, and labels
+                and weights that do not fit: of arrays and a `Split` before training begins, of
+                other data at the batch that holds them.
         """
-        gather = None
+        self._check(x, y, kwargs.get("sample_weight"))
+        if isinstance(validation := kwargs.get("validation_data"), tuple):
+            self._check(*validation)
+        if kwargs.get("class_weight") is not None:
+            batches.check_class_weight(kwargs["class_weight"], self._classes)
+        gather: Gather | batches.Weighted | None = None
         if isinstance(x, Split):
             gather = x.gather
+            given = [kwargs.pop(name, None) for name in ("class_weight", "sample_weight")]
+            if any(each is not None for each in given):
+                weights = batches.example_weights(x.labels, *given)
+                with self.distribute_strategy.scope():
+                    gather = batches.Weighted(gather, weights)
             kwargs.setdefault("steps_per_epoch", -(-x.size // x.batch_size))
             x = _shard_by_data(x.index_batches(int(self.step.numpy())))
         if gather is not self._gather:
             self._gather, self.train_function = gather, None
-        return super().fit(x, *args, **kwargs)
+        with one_line():
+            return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.evaluate`; raises `InputError` as `fit` does."""
+        self._check(x, y, kwargs.get("sample_weight"))
+        with one_line():
+            return super().evaluate(x, y, *args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
+        with one_line():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.test_on_batch`; raises `InputError` as `fit` does."""
+        with one_line():
+            return super().test_on_batch(*args, **kwargs)
+
+    def _check(self, x: Any, y: Any = None, weights: Any = None) -> None:
+        shape = self.network.input_shape
+        batches.check_data(x, y, weights, shape, self._classes, self._limits)
+
+    @property
+    def _classes(self) -> int:
+        return self.network.output_shape[1]
+
+    @property
+    def _limits(self) -> batches.Limits:
+        return self.attack.limits if self.attack else None
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -176,85 +229,111 @@ class AdversarialModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on one batch; see the class."""
-        x, y = self._gather(data) if self._gather else _pair(data)
-        attack, noise = self._draw(x)
-        parts = [self._gradients(attack, *part) for part in self._parts(x, y, noise)]
+        batch = Batch(*self._gather(data)) if self._gather else self._batch(data)
+        attack, noise = self._draw(batch.images)
+        parts = [self._gradients(attack, *part) for part in self._parts(batch, noise)]
         gradients, results = zip(*parts, strict=True)
-        size = tf.cast(tf.shape(x)[0], tf.float32)
+        size = tf.cast(tf.shape(batch.images)[0], tf.float32)
         self._stepper([*gradients, *self._penalty(size)], _sum_over_replicas(size))
         losses, logits, robust_logits = (tf.concat(c, 0) for c in zip(*results, strict=True))
         self._watch(losses)
         self.step.assign_add(1)
-        return self._results(y, losses, logits, robust_logits)
+        return self._results(batch, losses, logits, robust_logits)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Loss, metrics and robust accuracy of one batch, in inference mode."""
-        x, y = _pair(data)
+        batch = self._batch(data)
+        x, y, _ = batch
         logits = self._inference(x)
-        losses, robust_logits = self.objective.example_losses(y, logits), logits
+        losses, robust_logits = self._example_costs(batch, logits), logits
         if self.attack:
             adversarial = self.attack(self._inference, x, y, seed=(self.seed, 0))
             robust_logits = self._inference(adversarial)
-            losses = self._mix(losses, self.objective.example_losses(y, robust_logits))
-        return self._results(y, losses, logits, robust_logits)
+            losses = self._mix(losses, self._example_costs(batch, robust_logits))
+        return self._results(batch, losses, logits, robust_logits)
+
+    def _batch(self, data: Any) -> Batch:
+        return batches.as_batch(data, self._classes, self._limits)
 
     def _gradients(
-        self, attack: Ascent | None, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None
+        self, attack: Ascent | None, batch: Batch, noise: tf.Tensor | None
     ) -> tuple[list[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """Gradients of the objective summed over a part of the batch, and results of each example.
 
         Returns:
             [gradient of each trainable variable] and (losses [part], clean logits, robust logits).
         """
-        variables = self.trainable_variables
+        x, labels, _ = batch
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
-            logits, clean = self._forward(x, y)
-            labels = y
+            logits, clean = self._forward(batch)
             if attack and attack.attack_labels == "predicted":
                 labels = tf.argmax(logits if self._pure else self._inference(x), axis=1)
             # Where this is the clean loss too, TensorFlow merges their backward passes.
             attacked = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-        gradients = tape.gradient(clean, variables, unconnected_gradients="zero")
+            scaled = self._scaled(clean)
+        gradients = self._of_weights(tape, scaled)
         if not attack:
             return gradients, (clean, logits, logits)
         at_x = tape.gradient(attacked, x) if self._pure and noise is None else None
         adversarial = attack.ascend(self._inference, x, labels, noise, at_x)
         with tf.GradientTape() as robust_tape:
-            robust_logits, robust = self._forward(adversarial, y)
-        robust_gradients = robust_tape.gradient(robust, variables, unconnected_gradients="zero")
+            robust_logits, robust = self._forward(batch._replace(images=adversarial))
+            scaled = self._scaled(robust)
+        robust_gradients = self._of_weights(robust_tape, scaled)
         mixed = [self._mix(*pair) for pair in zip(gradients, robust_gradients, strict=True)]
         return mixed, (self._mix(clean, robust), logits, robust_logits)
 
-    def _forward(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits in training, and the loss of each example with what its activations cost."""
         if not self.objective.activity_l1:
-            logits = self.network(x, training=True)
-            return logits, self.objective.example_losses(y, logits)
-        logits, *activations = self._both(x)
-        losses = self.objective.example_losses(y, logits)
-        return logits, losses + self.objective.activity(activations)
+            logits = tf.cast(self.network(batch.images, training=True), tf.float32)
+            return logits, self._example_costs(batch, logits)
+        logits, *activations = (tf.cast(each, tf.float32) for each in self._both(batch.images))
+        return logits, self._example_costs(batch, logits, self.objective.activity(activations))
+
+    def _example_costs(self, batch: Batch, logits: tf.Tensor, costs: Any = None) -> tf.Tensor:
+        """The weighted loss of each example, with what the network's last call cost."""
+        losses = self.objective.example_losses(batch.labels, logits)
+        if costs is not None:
+            losses += costs
+        if batch.weights is not None:
+            losses *= batch.weights
+        for cost in added_losses.of_last_call(self.network):
+            losses += cost
+        return losses
+
+    def _scaled(self, losses: tf.Tensor) -> tf.Tensor:
+        """Losses as large as float16 needs them, where the optimizer scales."""
+        scale = getattr(self.optimizer, "get_scaled_loss", None)
+        return scale(losses) if scale else losses
+
+    def _of_weights(self, tape: tf.GradientTape, losses: tf.Tensor) -> list[tf.Tensor]:
+        variables = self.trainable_variables
+        gradients = tape.gradient(losses, variables, unconnected_gradients="zero")
+        unscaled = getattr(self.optimizer, "get_unscaled_gradients", None)
+        return unscaled(gradients) if unscaled else gradients
 
     def _penalty(self, size: tf.Tensor) -> list[list[tf.Tensor]]:
-        """The gradients of the layers' weight regularisers, as a part of `size` examples."""
+        """The gradients of what the weights cost, as a part of `size` examples."""
         with tf.GradientTape() as tape:
-            losses = self.network.losses
+            losses = added_losses.of_weights(self)
             if not losses:
                 return []
-            penalty = size * tf.add_n(losses)
+            penalty = size * tf.add_n([tf.cast(loss, tf.float32) for loss in losses])
         return [tape.gradient(penalty, self.trainable_variables, unconnected_gradients="zero")]
 
     def _mix(self, clean: tf.Tensor, robust: tf.Tensor) -> tf.Tensor:
         weight = self.objective.clean_weight
         return weight * clean + (1 - weight) * robust
 
-    def _parts(self, x: tf.Tensor, y: tf.Tensor, noise: tf.Tensor | None) -> list[_Part]:
+    def _parts(self, batch: Batch, noise: tf.Tensor | None) -> list[_Part]:
         """The batch cut into as many equal parts as there are branches, where that is possible."""
-        count = self._branches
-        if not x.shape[0] or x.shape[0] % count:
+        size, count = batch.images.shape[0], self._branches
+        if not size or size % count:
             count = 1
-        noises = [None] * count if noise is None else tf.split(noise, count)
-        return list(zip(tf.split(x, count), tf.split(y, count), noises, strict=True))
+        cut = [[None] * count if v is None else tf.split(v, count) for v in (*batch, noise)]
+        return [(Batch(*part), noise) for *part, noise in zip(*cut, strict=True)]
 
     def _draw(self, x: tf.Tensor) -> tuple[Ascent | None, tf.Tensor | None]:
         """The attack of the batch, and its start: this replica's part of the global batch's."""
@@ -279,19 +358,13 @@ class AdversarialModel(keras.Model):
         self.nonfinite_step.assign(tf.where(first, self.step, self.nonfinite_step))
 
     def _results(
-        self, y: tf.Tensor, losses: tf.Tensor, logits: tf.Tensor, robust_logits: tf.Tensor
+        self, batch: Batch, losses: tf.Tensor, logits: tf.Tensor, robust_logits: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         self._loss.update_state(losses)
-        self.compiled_metrics.update_state(y, logits)
+        self.compiled_metrics.update_state(batch.labels, logits, batch.weights)
         if self.attack:
-            self._robust.update_state(y, robust_logits)
+            self._robust.update_state(batch.labels, robust_logits)
         return self.get_metrics_result()
-
-
-def _pair(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    if not isinstance(data, tuple) or len(data) != 2:
-        raise InputError("batches must be (images, labels); weights of examples are not supported")
-    return data
 
 
 def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,6 @@
 """Networks, losses and weights of examples that adversarial training refuses."""
 
 import keras as keras_3
-import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
@@ -43,11 +42,13 @@ def ending(*last) -> keras.Model:
         (lambda: ending(layers.Dense(3, activation=tf.nn.softmax)), "mine: ends in softmax"),
         (lambda: ending(layers.Dense(3), ending_in_softmax()), "mine: ends in softmax"),
         (lambda: sparsify(ending(layers.Dense(3, "softmax"))), "ends in softmax"),
+        (lambda: ending(layers.Dense(3, "sigmoid")), "mine: ends in sigmoid"),
+        (lambda: ending(layers.Dense(1)), r"mine: returns shape \(None, 1\); must be logits"),
         (lambda: keras_3.Sequential([keras_3.layers.Dense(2)]), "must be a tf_keras model"),
         (lambda: lambda x: x, "must be a tf_keras model"),
         (lambda: Subclassed(name="other"), "other: must be Sequential or functional"),
     ],
-    ids=["dense", "layer", "activation", "tf.nn", "nested", "sparse"]
+    ids=["dense", "layer", "activation", "tf.nn", "nested", "sparse", "sigmoid", "one logit"]
     + ["keras_3", "function", "subclassed"],
 )
 def test_refused_networks(make, words):
@@ -69,9 +70,3 @@ def test_refused_attacks(attack, make_lenet):
 def test_compile_refuses_another_loss(name, make_lenet):
     with pytest.raises(InputError, match=f"^{name}=mse: "):
         robust(make_lenet(), **{name: "mse"})
-
-
-def test_weights_of_examples_are_refused(make_lenet, batch):
-    x, y = batch
-    with pytest.raises(InputError, match="weights of examples"):
-        robust(make_lenet(), run_eagerly=True).fit(x, y, sample_weight=np.ones(16), verbose=0)

@@ -6,8 +6,15 @@ import dataclasses
 
 from etils import epy
 
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
-from robust_sparse_tf.sparsity.methods.saliency import LossSaliency, cross_entropy
+from robust_sparse_tf.sparsity.methods.saliency import (
+    LossSaliency,
+    is_half,
+    outputs,
+    returns_logits,
+    task_loss,
+)
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -25,18 +32,26 @@ class GraSP(LossSaliency):
     """
 
     _: dataclasses.KW_ONLY
-    temperature: float = option(200.0, "what the logits are divided by", above=0)
+    temperature: float = option(200.0, "what logits are divided by", above=0)
 
     def batch_scores(
         self, model: keras.Model, batches: list[tuple[tf.Tensor, tf.Tensor]]
     ) -> list[tf.Tensor]:
-        """See `LossSaliency.batch_scores`."""
+        """See `LossSaliency.batch_scores`.
+
+        Raises:
+            InputError: for networks of half precision.
+        """
+        if is_half(model):
+            raise InputError(
+                f"model {model.name}: computes in half precision, which second derivatives, that "
+                "GraSP looks at, are too small for; must be float32"
+            )
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
+        mean_loss, divisor = task_loss(model), self.temperature if returns_logits(model) else 1.0
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
-                losses = [
-                    cross_entropy(model(x, training=True) / self.temperature, y) for x, y in batches
-                ]
+                losses = [mean_loss(y, outputs(model, x) / divisor) for x, y in batches]
                 loss = tf.add_n(losses)
             gradients = [tf.convert_to_tensor(g) for g in inner.gradient(loss, weights)]
             products = [tf.reduce_sum(tf.stop_gradient(g) * g) for g in gradients]

@@ -6,8 +6,10 @@ import abc
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError, TrainingError
@@ -19,6 +21,7 @@ with epy.lazy_imports():
     import tensorflow as tf
     import tf_keras as keras
 
+    from robust_sparse_tf.models import heads
     from robust_sparse_tf.sparsity import wrapper
 
 
@@ -49,7 +52,7 @@ class Saliency(Targeted, abc.ABC):
                 raise TrainingError(
                     f"{type(self).__name__}: scores of layer {entry.name} are not finite"
                 )
-            scores.append(entry.to_matrix(score))
+            scores.append(entry.to_matrix(tf.cast(score, tf.float32)))
         least = tf.float32.min
         active = [
             tf.where(layer.active, score, least)
@@ -65,7 +68,11 @@ class Saliency(Targeted, abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class LossSaliency(Saliency):
-    """Scores from the cross-entropy of batches of (images, labels)."""
+    """Scores from the loss of batches of (images, labels).
+
+    The loss is the one that `sparsify` is given, else the one that its model was compiled with,
+    else the cross-entropy of logits.
+    """
 
     _: dataclasses.KW_ONLY
     score_batches: int = option(
@@ -87,6 +94,10 @@ class LossSaliency(Saliency):
         batches = list(itertools.islice(iter(data), self.score_batches))
         if len(batches) < self.score_batches:
             raise InputError(f"data of {len(batches)} batches: must be {self.score_batches}")
+        if not all(isinstance(each, tuple | list) and len(each) > 1 for each in batches):
+            raise InputError("data: must be batches of (images, labels)")
+        # Weights of examples are left out, as the scores' papers know none.
+        batches = [(x, y) for x, y, *_ in batches]
         with unchanged(model):
             return self.batch_scores(model, batches)
 
@@ -109,11 +120,79 @@ def unchanged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Mean cross-entropy of logits [batch, classes], for labels [batch] or one-hot."""
-    labels = tf.convert_to_tensor(labels)
-    if labels.shape.rank == logits.shape.rank:
-        losses = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    else:
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+def outputs(model: keras.Model, x: Any) -> tf.Tensor:
+    """What a model returns in training, in float32."""
+    return tf.cast(model(x, training=True), tf.float32)
+
+
+def is_half(model: keras.Model) -> bool:
+    """Whether a weight that may be pruned is multiplied in half precision."""
+    entries = wrapper.masked_weights(model)
+    return any(tf.as_dtype(entry.layer.compute_dtype).size < 4 for entry in entries)
+
+
+def task_loss(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """What a model is trained to minimise: from (labels, outputs) of a batch to a scalar.
+
+    Raises:
+        InputError: for a model that does not return logits, where no loss is known.
+    """
+    loss = getattr(model, "task_loss", None)
+    if loss is None:
+        try:
+            heads.require_logits(model)
+        except InputError as error:
+            raise InputError(f"{error}, or sparsify be given the loss=") from None
+        return cross_entropy
+
+    def mean(labels: Any, found: tf.Tensor) -> tf.Tensor:
+        labels = tf.convert_to_tensor(labels)
+        if labels.shape.rank == found.shape.rank - 1:  # as tf_keras does when it trains
+            labels = labels[..., None]
+        try:
+            return tf.reduce_mean(loss(labels, found))
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"labels of shape {labels.shape}: do not fit the loss of outputs {found.shape} "
+                f"({reason})"
+            ) from error
+
+    return mean
+
+
+def returns_logits(model: keras.Model) -> bool:
+    """Whether the loss of a model takes its outputs for logits."""
+    loss = getattr(model, "task_loss", None)
+    if loss is None:
+        return True
+    return hasattr(loss, "get_config") and bool(loss.get_config().get("from_logits"))
+
+
+def cross_entropy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
+    """Mean cross-entropy of logits [batch, classes], for labels [batch], [batch, 1] or one-hot.
+
+    Raises:
+        InputError: for other labels, and those that are not classes.
+    """
+    classes, given = logits.shape[-1], np.asarray(labels)
+    if given.shape == logits.shape and given.dtype.kind in "biuf":
+        one_hot = tf.constant(given, tf.float32)
+        losses = tf.nn.softmax_cross_entropy_with_logits(labels=one_hot, logits=logits)
+        return tf.reduce_mean(losses)
+    if (
+        given.shape not in {logits.shape[:1], (*logits.shape[:1], 1)}
+        or given.dtype.kind not in "biuf"
+    ):
+        raise InputError(
+            f"labels of shape {given.shape} and type {given.dtype}: must be class numbers [batch] "
+            "or [batch, 1], or one-hot [batch, classes]"
+        )
+    numbers = given.reshape(-1).astype(np.int64)
+    if (numbers != given.reshape(-1)).any() or numbers.min() < 0 or numbers.max() >= classes:
+        raise InputError(
+            f"labels from {given.min()} to {given.max()}: must be integers in 0 to {classes - 1}, "
+            f"as the model returns {classes} classes"
+        )
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=numbers, logits=logits)
     return tf.reduce_mean(losses)

@@ -6,7 +6,7 @@ import dataclasses
 
 from etils import epy
 
-from robust_sparse_tf.sparsity.methods.saliency import LossSaliency, cross_entropy
+from robust_sparse_tf.sparsity.methods.saliency import LossSaliency, is_half, outputs, task_loss
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -28,8 +28,11 @@ class SNIP(LossSaliency):
     ) -> list[tf.Tensor]:
         """See `LossSaliency.batch_scores`."""
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
+        mean_loss = task_loss(model)
         with tf.GradientTape() as tape:
-            loss = tf.add_n([cross_entropy(model(x, training=True), y) for x, y in batches])
+            loss = tf.add_n([mean_loss(y, outputs(model, x)) for x, y in batches])
+            if is_half(model):  # whose smallest gradients vanish
+                loss *= 1024.0
         gradients = tape.gradient(loss, weights)
         return [
             tf.abs(w * tf.convert_to_tensor(g)) for w, g in zip(weights, gradients, strict=True)

@@ -1,0 +1,167 @@
+"""What adversarial training takes as images, labels and weights, and what it refuses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from adversarial_models import FGSM_ATTACK, robust, values
+
+from robust_sparse_tf.attacks import FGSM
+from robust_sparse_tf.data import Split
+from robust_sparse_tf.errors import InputError
+
+layers = keras.layers
+RANDOM = np.random.RandomState(0)
+X = RANDOM.rand(12, 4, 4, 1).astype(np.float32)
+Y = RANDOM.randint(0, 3, 12)
+W = RANDOM.rand(12).astype(np.float32)
+CLASS_WEIGHT = {0: 1.0, 1: 2.0, 2: 0.5}
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(3)], "mine")
+
+
+def stream(*arrays) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(6)
+
+
+def trained(*data, attack=FGSM_ATTACK, **fit) -> list[np.ndarray]:
+    """The weights after two steps, without a graph, which takes longer."""
+    model = robust(network(), attack, run_eagerly=True)
+    if not isinstance(data[0], tf.data.Dataset):
+        fit["batch_size"] = 6
+    model.fit(*data, shuffle=False, verbose=0, **fit)
+    return values(model.network)
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[np.ndarray]:
+    return trained(X, Y)
+
+
+LABELS = {
+    "uint8": Y.astype(np.uint8),
+    "int16": Y.astype(np.int16),
+    "float32": Y.astype(np.float32),
+    "[n, 1]": Y[:, None],
+    "uint8 [n, 1]": Y[:, None].astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_labels_of_any_number(case, expected):
+    for data in ((X, LABELS[case]), (stream(X, LABELS[case]),)):
+        np.testing.assert_equal(trained(*data), expected)
+
+
+def test_true_and_false_are_classes():
+    np.testing.assert_equal(trained(X, Y > 1), trained(X, (Y > 1).astype(int)))
+
+
+@pytest.mark.parametrize("kind", ["float64", "float16", "uint8", "int32"])
+def test_images_of_any_number(kind):
+    images = np.round(X)
+    np.testing.assert_equal(trained(stream(images.astype(kind), Y)), trained(images, Y))
+
+
+BROKEN = np.where(X > 0.9, np.nan, X)
+REFUSED = {
+    "one-hot": (X, np.eye(3)[Y], r"labels of shape \(\w+, 3\): must be class numbers \[n\]"),
+    "halves": (X, Y / 2, "labels of type float64: must be integers"),
+    "words": (X, Y.astype(str), "labels of type string: must be integers"),
+    "below": (X, Y - 1, "labels from -1 to 1: must be in 0 to 2, as the model returns 3 classes"),
+    "above": (X, Y + 1, "labels from 1 to 3: must be in 0 to 2, as the model returns 3 classes"),
+    "bytes": (
+        (X * 255).astype(np.uint8),
+        Y,
+        r"images of values \d+ to \d+: must be in \[0, 1\]; s",
+    ),
+    "-1 to 1": (2 * X - 1, Y, r"images of values -0.9\d+ to 0.9\d+: must be in \[0, 1\]; scale"),
+    "NaN": (BROKEN, Y, "images.*(NaN|nan)"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("form", ["arrays", "stream", "graph", "evaluate"])
+def test_refused_in_one_line(case, form):
+    """The same whatever the form; of streams when the batch comes."""
+    x, y, words = REFUSED[case]
+    model = robust(network(), FGSM_ATTACK, run_eagerly=form != "graph")
+    act = model.evaluate if form == "evaluate" else model.fit
+    data = (x, y) if form in ("arrays", "evaluate") else (stream(x, y),)
+    with pytest.raises(InputError, match=f"^{words}") as caught:
+        act(*data, verbose=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_others_are_refused():
+    cases = [
+        ((X,), {}, "y=None: must be labels"),
+        ((X, Y[:5]), {}, "data of shapes .*: must be"),
+        ((X[:, :3], Y), {}, r"images of shape \(12, 3, 4, 1\): must be \(None, 4, 4, 1\)"),
+        ((X, Y), {"sample_weight": W[:3]}, r"sample_weight of shape \(3,\)"),
+        ((X, Y), {"sample_weight": W * np.nan}, "weights of examples: must be finite"),
+        ((X, Y), {"class_weight": {0: 1.0}}, "class_weight=.*: must give a weight to each class"),
+        ((X, Y), {"validation_data": (X * 9, Y)}, "images of values"),
+        ((stream(X),), {}, "batches must be .images, labels. or"),
+    ]
+    model = robust(network(), FGSM_ATTACK, run_eagerly=True)
+    for data, given, words in cases:
+        with pytest.raises(InputError, match=f"^{words}"):
+            model.fit(*data, verbose=0, **given)
+
+
+def test_without_an_attack_any_number_will_do():
+    """But for what is none."""
+    trained(X * 255, Y, attack=None)
+    for data in ((BROKEN, Y), (stream(BROKEN, Y),), (X / 0.0, Y)):
+        with pytest.raises(InputError, match="images"), np.errstate(all="ignore"):
+            trained(*data, attack=None)
+
+
+def test_a_split_is_compared_with_the_range():
+    split = Split(X, Y, num_classes=3, batch_size=6)
+    with pytest.raises(InputError, match=r"images of values .*: must be in \[0, 0.5\]"):
+        robust(network(), FGSM(epsilon=0.1, high=0.5)).fit(split, verbose=0)
+    with pytest.raises(InputError, match="labels from 0 to 2: must be in 0 to 1"):
+        two = keras.Sequential([layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(2)])
+        robust(two, FGSM_ATTACK).fit(split, verbose=0)
+
+
+def plain(**fit) -> tuple[list[np.ndarray], float]:
+    model = network()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, run_eagerly=True)
+    history = model.fit(X, Y, batch_size=6, shuffle=False, verbose=0, **fit).history
+    return values(model), history["loss"][-1]
+
+
+WEIGHTS = {
+    "examples": {"sample_weight": W},
+    "examples [n, 1]": {"sample_weight": W[:, None]},
+    "classes": {"class_weight": CLASS_WEIGHT},
+    "both": {"sample_weight": W, "class_weight": CLASS_WEIGHT},
+}
+
+
+@pytest.mark.parametrize("case", WEIGHTS)
+def test_weights_are_those_of_keras(case):
+    weights, loss = plain(**WEIGHTS[case])
+    model = robust(network(), run_eagerly=True)
+    fit = dict(batch_size=6, shuffle=False, verbose=0)
+    history = model.fit(X, Y, **fit, **WEIGHTS[case]).history
+    assert history["loss"][-1] == pytest.approx(loss, rel=1e-5)
+    for ours, theirs in zip(values(model.network), weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    split = Split(X, Y, num_classes=3, batch_size=12)  # all at once: the order changes nothing
+    one, whole = (robust(network(), FGSM_ATTACK, run_eagerly=True) for _ in range(2))
+    one.fit(split, verbose=0, **WEIGHTS[case])
+    whole.fit(X, Y, batch_size=12, verbose=0, **WEIGHTS[case])
+    for ours, theirs in zip(values(one.network), values(whole.network), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_weights_from_a_stream():
+    np.testing.assert_equal(trained(stream(X, Y, W)), trained(X, Y, sample_weight=W))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -23,13 +25,18 @@ def of_last_call(model: keras.Model) -> list[tf.Tensor]:
     return [tf.cast(loss, tf.float32) for layer in layers for loss in layer._eager_losses]
 
 
-def copy_tensors(source: keras.Model, model: keras.Model) -> None:
-    """Gives a functional model the tensors that `add_loss` was called with on another.
+def tensors(model: keras.Model) -> list[Any]:
+    """The symbolic tensors that `add_loss` was called with on a functional model."""
+    return [
+        node.keras_inputs[0]
+        for nodes in model._nodes_by_depth.values()
+        for node in nodes
+        # A layer that tf_keras makes and does not export; models that share it have its calls.
+        if type(node.layer).__name__ == "AddLoss" and _starts_at(node, model.inputs)
+    ]
 
-    Args:
-        source: functional.
-        model: made of the inputs of the other, and of any of its tensors as outputs.
-    """
-    for layer in source.layers:
-        if type(layer).__name__ == "AddLoss":  # which tf_keras makes and does not export
-            model.add_loss(layer.input)
+
+def _starts_at(node: Any, inputs: list[Any]) -> bool:
+    if node.is_input:
+        return any(node.outputs is each for each in inputs)
+    return all(_starts_at(parent, inputs) for parent in node.parent_nodes)

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.sparsity.methods.base import Change, LayerState, Scheduled, layer_states
+from robust_sparse_tf.sparsity.methods.base import Change, Scheduled, layer_states
 from robust_sparse_tf.sparsity.slots import slots_of
 from robust_sparse_tf.sparsity.wrapper import MaskedWeight, masked_weights
 
@@ -90,7 +90,8 @@ class Stepper:
         masks = {entry.weight.ref(): entry.mask for entry in self._entries()}
         gradients = []
         for variable, *shares in zip(self._variables, *parts, strict=True):
-            gradient = tf.add_n([tf.convert_to_tensor(share) for share in shares]) / size
+            gradient = tf.add_n([tf.convert_to_tensor(share) for share in shares])
+            gradient /= tf.cast(size, gradient.dtype)
             mask = masks.get(variable.ref())
             gradients.append(gradient if mask is None else gradient * mask)
         pairs = zip(gradients, self._variables, strict=True)
@@ -114,8 +115,8 @@ class Stepper:
                 gradients[entry.name] = tf.zeros(entry.mask.shape)
                 continue
             shares = [tf.convert_to_tensor(_first(strategy, part[place])) for part in parts]
-            gradient = tf.add_n(shares) / _first(strategy, size)
-            gradient -= _penalty_gradient(entry)
+            gradient = tf.cast(tf.add_n(shares), tf.float32) / _first(strategy, size)
+            gradient -= tf.cast(_penalty_gradient(entry), tf.float32)
             # Where float16 overflows the optimizer skips the step; no memory is to keep it either.
             gradients[entry.name] = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
         return gradients
@@ -157,7 +158,7 @@ class Stepper:
                 continue
             numbers.append(tf.math.count_nonzero(layer.active != (change.kept | change.grown)))
             values = method.initial(layer, step)
-            change_weight(strategy, self._optimizer, entry, layer, change, values)
+            change_weight(strategy, self._optimizer, entry, change, values)
             if method.grows:
                 seen = self._network.ever_active[layer.place]
                 _assign(strategy, seen, seen.read_value() | (entry.mask.read_value() > 0))
@@ -168,7 +169,6 @@ def change_weight(
     strategy: tf.distribute.Strategy,
     optimizer: Any,
     entry: MaskedWeight,
-    layer: LayerState,
     change: Change,
     values: tf.Tensor | None = None,
 ) -> None:
@@ -178,14 +178,14 @@ def change_weight(
         strategy: whose replicas are all changed alike.
         optimizer: built; its slots of dropped and of grown weights are cleared.
         entry: the variables.
-        layer: their state before the change.
         change: from a method.
         values: where grown weights start, as a matrix; None for zeros.
     """
     kept, mask = entry.from_matrix(change.kept), entry.from_matrix(change.kept | change.grown)
-    weight = tf.where(change.kept, layer.weight, 0)
+    whole = entry.to_matrix(tf.convert_to_tensor(entry.weight))
+    weight = tf.where(change.kept, whole, 0)
     if values is not None:
-        weight = tf.where(change.grown, values, weight)
+        weight = tf.where(change.grown, tf.cast(values, weight.dtype), weight)
     _assign(strategy, entry.mask, tf.cast(mask, entry.mask.dtype))
     _assign(strategy, entry.weight, entry.from_matrix(weight))
     for slot, start in slots_of(optimizer, entry.weight):

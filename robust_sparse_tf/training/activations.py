@@ -31,7 +31,8 @@ def with_activations(network: keras.Model) -> tuple[keras.Model, list[str]]:
     if not outputs:
         raise InputError(f"model {network.name}: has no layer with a ReLU")
     both = keras.Model(network.inputs, [network.output, *outputs.values()])
-    added_losses.copy_tensors(network, both)
+    for loss in added_losses.tensors(network):
+        both.add_loss(loss)
     return both, list(outputs)
 
 

@@ -312,7 +312,7 @@ def layer_states(
                 entry.name,
                 place,
                 tuple(entry.mask.shape),
-                entry.to_matrix(tf.convert_to_tensor(entry.weight)),
+                entry.to_matrix(tf.cast(tf.convert_to_tensor(entry.weight), tf.float32)),
                 entry.to_matrix(tf.convert_to_tensor(entry.mask)) > 0,
                 None if gradient is None else entry.to_matrix(gradient),
             )

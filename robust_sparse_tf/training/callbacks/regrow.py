@@ -70,7 +70,7 @@ class Regrow(MaskKeeper):
         with strategy.scope():
             for entry, layer, change in zip(entries, layers, changes, strict=True):
                 values = self._method.initial(layer, steps)
-                change_weight(strategy, self.model.optimizer, entry, layer, change, values)
+                change_weight(strategy, self.model.optimizer, entry, change, values)
 
     def _gradients(self) -> dict[str, tf.Tensor]:
         """Of the weights, by name, on the next batch; none without data."""

@@ -187,16 +187,19 @@ def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> None
     assert_that((least >= low) & (most <= high), words)
 
 
-def assert_labels(labels: tf.Tensor, classes: int) -> None:
-    """As `check_labels`, in a graph; see `assert_images`."""
+def assert_labels(labels: tf.Tensor, classes: int) -> tf.Tensor:
+    """As `check_labels`, in a graph; see `assert_images`. Returns labels that wait for it."""
     least, most = tf.reduce_min(labels), tf.reduce_max(labels)
     words = ["labels from", least, "to", most, _allowed_labels(classes)]
-    assert_that((least >= 0) & (most < classes), words)
+    checked = assert_that((least >= 0) & (most < classes), words)
+    with tf.control_dependencies([] if checked is None else [checked]):
+        return tf.identity(labels)  # else the loss may see them first
 
 
-def assert_that(condition: tf.Tensor, words: list[Any]) -> None:
+def assert_that(condition: tf.Tensor, words: list[Any]) -> Any:
     """Stops a graph with words, texts and scalars, where a condition does not hold."""
-    tf.raw_ops.Assert(condition=condition, data=[tf.convert_to_tensor(word) for word in words])
+    data = [tf.convert_to_tensor(word) for word in words]
+    return tf.raw_ops.Assert(condition=condition, data=data)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.attacks.checks import one_line
+from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
@@ -104,11 +105,16 @@ class AdversarialModel(keras.Model):
         )
         self._branches = branches if self._pure else 1
         # CleverHans traces a graph for each callable it is given, and keeps it.
-        self._inference = lambda inputs: tf.cast(network(inputs, training=False), tf.float32)
+        self._inference = lambda inputs: network(inputs, training=False)
+        if is_half(network) or network.output.dtype != tf.float32:
+            self._inference = Float32(self._inference, is_half(network))
         if self.objective.activity_l1:
             both, _ = with_activations(network)
             # Not as an attribute, whose layers would count twice.
-            self._both = lambda inputs: both(inputs, training=True)
+            self._both = lambda inputs: (
+                both(inputs, training=True),
+                added_losses.of_last_call(both),
+            )
         self._gather: Gather | batches.Weighted | None = None
         self._loss = keras.metrics.Mean("loss")
         self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
@@ -245,11 +251,11 @@ class AdversarialModel(keras.Model):
         batch = self._batch(data)
         x, y, _ = batch
         logits = self._inference(x)
-        losses, robust_logits = self._example_costs(batch, logits), logits
+        losses, robust_logits = self._example_losses(batch, logits, self._added()), logits
         if self.attack:
             adversarial = self.attack(self._inference, x, y, seed=(self.seed, 0))
             robust_logits = self._inference(adversarial)
-            losses = self._mix(losses, self._example_costs(batch, robust_logits))
+            losses = self._mix(losses, self._example_losses(batch, robust_logits, self._added()))
         return self._results(batch, losses, logits, robust_logits)
 
     def _batch(self, data: Any) -> Batch:
@@ -288,20 +294,24 @@ class AdversarialModel(keras.Model):
         """Logits in training, and the loss of each example with what its activations cost."""
         if not self.objective.activity_l1:
             logits = tf.cast(self.network(batch.images, training=True), tf.float32)
-            return logits, self._example_costs(batch, logits)
-        logits, *activations = (tf.cast(each, tf.float32) for each in self._both(batch.images))
-        return logits, self._example_costs(batch, logits, self.objective.activity(activations))
+            return logits, self._example_losses(batch, logits, self._added())
+        outputs, added = self._both(batch.images)
+        logits, *activations = (tf.cast(each, tf.float32) for each in outputs)
+        losses = self._example_losses(batch, logits, added)
+        costs = self.objective.activity(activations)
+        return logits, losses + (costs if batch.weights is None else batch.weights * costs)
 
-    def _example_costs(self, batch: Batch, logits: tf.Tensor, costs: Any = None) -> tf.Tensor:
-        """The weighted loss of each example, with what the network's last call cost."""
+    def _example_losses(self, batch: Batch, logits: tf.Tensor, added: list[tf.Tensor]) -> tf.Tensor:
+        """The weighted loss of each example, with scalars that the network adds."""
         losses = self.objective.example_losses(batch.labels, logits)
-        if costs is not None:
-            losses += costs
         if batch.weights is not None:
             losses *= batch.weights
-        for cost in added_losses.of_last_call(self.network):
+        for cost in added:
             losses += cost
         return losses
+
+    def _added(self) -> list[tf.Tensor]:
+        return added_losses.of_last_call(self.network)
 
     def _scaled(self, losses: tf.Tensor) -> tf.Tensor:
         """Losses as large as float16 needs them, where the optimizer scales."""

@@ -54,10 +54,10 @@ def as_batch(data: Any, classes: int, limits: Limits) -> Batch:
     )
     checks.check_types(images, labels)
     checks.assert_images(images, limits)
-    checks.assert_labels(labels, classes)
     if given.dtype.is_floating:
         whole = tf.reduce_all(tf.reshape(given, [-1]) == tf.cast(labels, given.dtype))
         checks.assert_that(whole, ["labels of type", given.dtype.name, ": must be integers"])
+    labels = checks.assert_labels(labels, classes)
     if weights is None:
         return Batch(images, labels)
     weights = tf.reshape(checks.as_tensor("weights", weights, tf.float32), [-1])

@@ -71,8 +71,8 @@ REFUSED = {
     "one-hot": (X, np.eye(3)[Y], r"labels of shape \(\w+, 3\): must be class numbers \[n\]"),
     "halves": (X, Y / 2, "labels of type float64: must be integers"),
     "words": (X, Y.astype(str), "labels of type string: must be integers"),
-    "below": (X, Y - 1, "labels from -1 to 1: must be in 0 to 2, as the model returns 3 classes"),
-    "above": (X, Y + 1, "labels from 1 to 3: must be in 0 to 2, as the model returns 3 classes"),
+    "below": (X, Y - 1, r"labels from -1 to \d: must be in 0 to 2, as the model returns 3 classes"),
+    "above": (X, Y + 1, r"labels from \d to 3: must be in 0 to 2, as the model returns 3 classes"),
     "bytes": (
         (X * 255).astype(np.uint8),
         Y,

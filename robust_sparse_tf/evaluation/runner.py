@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -119,7 +119,7 @@ class Runner:
         attacked = None
         for part in parts:
             if attacked is None:  # not where there is nothing to do, as tracing takes seconds
-                attacked = self._attacked(attack)
+                attacked = self._attacked(name, attack)
             start = time.perf_counter()
             self._queries.assign(0)
             x, y = self._images[part], self._labels[part]
@@ -163,9 +163,10 @@ class Runner:
         )
         return tf.transpose(drawn)
 
-    def _attacked(self, attack: Attack) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    def _attacked(self, name: str, attack: Attack) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         def run(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             adversarial = tf.cast(attack(self._counted, x, y, seed=seed), tf.float32)
+            _check_shape(name, adversarial.shape, x.shape)
             return adversarial, self._classes(adversarial)
 
         labels, seeds = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
@@ -184,10 +185,7 @@ class Runner:
         Raises:
             InputError: for another shape, what is not finite, or outside the ball or the range.
         """
-        if adversarial.shape != clean.shape:
-            raise InputError(
-                f"attack {name}: returned shape {adversarial.shape}; must return {clean.shape}"
-            )
+        _check_shape(name, adversarial.shape, clean.shape)
         distance = norms.distance(adversarial - clean, attack.norm).numpy()
         radius = reach(None if isinstance(attack, MinimumNorm) else epsilon)
         low, high = self._limits
@@ -216,6 +214,12 @@ class Runner:
     def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
         size = self._batch_size
         return [numbers[first : first + size] for first in range(0, len(numbers), size)]
+
+
+def _check_shape(name: str, found: Any, expected: Any) -> None:
+    """Compares shapes, which may be unknown in parts."""
+    if not tf.TensorShape(found).is_compatible_with(expected):
+        raise InputError(f"attack {name}: returned shape {found}; must return {expected}")
 
 
 def _worse(before: np.ndarray, after: np.ndarray) -> np.ndarray:

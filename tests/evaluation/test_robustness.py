@@ -207,6 +207,9 @@ def head(function=lambda logits: logits):
         (dict(attacks={"x": 3}), "attacks.'x'.=3: must be an untargeted Attack"),
         (dict(attacks={"x": FGSM(targeted=True)}), "must be an untargeted Attack"),
         (dict(attacks="quick"), r"epsilons=\(\): must be given"),
+        (dict(attacks={"clean": FGSM()}), "attacks.'clean'.: must not be called as a row"),
+        (dict(epsilons=0.1), "epsilons=0.1: must be a list of numbers"),
+        (dict(epsilons=[np.nan]), "epsilon=nan: must be at least 0 and finite"),
         (dict(epsilons=[-0.1]), "epsilon=-0.1: must be at least 0"),
         (dict(attacks={"x": Cheat()}), "attack x: left its threat model"),
         (dict(attacks={"x": Shift()}), "attack x: left its threat model"),
@@ -224,6 +227,20 @@ def test_the_whole_of_a_report(report, trained, digits):
     assert [row["attack"] for row in one.rows()] == ["clean", "fgsm", "pgd_10", "pgd_40", "worst"]
     with pytest.raises(KeyError, match="attack=pgd, epsilon=None: must be one of"):
         report.accuracy("pgd")
+
+
+def test_each_row_of_a_report_can_be_had(trained, digits):
+    """Of attacks in several norms, and of those that look for the nearest, at any distance."""
+    attacks = {"fgsm": FGSM(), "l2": FGSM(norm="l2"), "near": DeepFool(steps=1)}
+    found = evaluate(trained, digits[2].first(20), attacks, [0.1, 0.1, 0.5], check_masking=False)
+    rows = found.rows()
+    assert len(rows) == 1 + 2 + 2 + 3 + 4
+    for row in rows:
+        assert found.row(row["attack"], row["epsilon"], row["norm"]) == row
+    assert found.accuracy("near", np.float32(0.1)) == found.accuracy("near", 0.1)
+    with pytest.raises(KeyError, match="attack=worst, epsilon=0.5: must be one of"):
+        found.accuracy("worst", 0.5)
+    assert repr(found) == found._repr_markdown_() == found.to_markdown()
 
 
 def test_the_ball_of_an_ensemble(digits):

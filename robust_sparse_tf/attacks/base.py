@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable
 from typing import ClassVar, Self, TypeAlias
@@ -19,7 +20,7 @@ from robust_sparse_tf.options import check, option
 
 with epy.lazy_imports():
     import tensorflow as tf
-    from cleverhans.tf2.attacks import fast_gradient_method as cleverhans
+    from cleverhans.tf2 import utils as cleverhans
 
 Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
 
@@ -194,16 +195,9 @@ class Ascent(Bounded):
         if self.norm == "l2":  # in which CleverHans' own is too short where gradients are small
             _, _, gradient = value_and_gradient(cross_entropy, model, x, labels)
             return self.step_along(x, gradient, size)
-        return cleverhans.fast_gradient_method(
-            model,
-            x,
-            size,
-            norms.ORDERS[self.norm],
-            clip_min=self.low,
-            clip_max=self.high,
-            y=labels,
-            targeted=self.targeted,
-        )
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits
+        gradient = _gradient(model)(model, loss, x, labels, self.targeted)
+        return self.clip(x + norms.steepest(gradient, self.norm, size))
 
     def step_along(self, x: tf.Tensor, gradient: tf.Tensor, size: float) -> tf.Tensor:
         """The same step from the gradient of the loss, where it is already known."""
@@ -269,6 +263,17 @@ class MinimumNorm(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_norm(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _gradient(model: Logits) -> tf.types.experimental.PolymorphicFunction:
+    """CleverHans' gradient, in a graph of its own for each of the last few models.
+
+    Its `fast_gradient_method` is this, `steepest` and a clip, but keeps the graphs of all callables
+    that it has ever seen.
+    """
+    del model
+    return tf.function(cleverhans.compute_gradient.python_function)
 
 
 def _check_norm(attack: Bounded | MinimumNorm) -> None:

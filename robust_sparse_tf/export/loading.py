@@ -16,6 +16,7 @@ import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter
 
 from robust_sparse_tf.attacks.base import Logits
+from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.export import tflite
 from robust_sparse_tf.export.forms import form_of, unreadable
@@ -40,7 +41,11 @@ def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logi
     if form == "tflite":
         return _tflite(path)
     model = load_model(path, trust=trust, modules=modules)
-    return lambda x: model(x, training=False)
+
+    def logits(x: tf.Tensor) -> tf.Tensor:
+        return model(x, training=False)
+
+    return Float32(logits, half=True) if is_half(model) else logits
 
 
 def load_model(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:

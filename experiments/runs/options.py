@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import functools
 import json
+from types import MappingProxyType
 from typing import Any
 
 from experiments.cli import flags
@@ -220,8 +221,23 @@ def help_text() -> str:
         lines.append("")
     lines.append("Methods: of those that have them")
     for field in _method_fields(described):
-        lines += flags.describe(field, _method_defaults(field.name))
+        lines += flags.describe(_with_meanings(field), _method_defaults(field.name))
     return "\n".join(lines)
+
+
+def _with_meanings(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
+    """The same option with what each method that has it means by it, where they differ."""
+    methods: dict[str, list[str]] = {}
+    for method, cls in METHODS.items():
+        for own in dataclasses.fields(cls):
+            if own.name == field.name:
+                methods.setdefault(own.metadata["help"], []).append(method)
+    if len(methods) == 1:
+        return field
+    meaning = "; ".join(f"{text} ({' '.join(names)})" for text, names in methods.items())
+    same = copy.copy(field)
+    same.metadata = MappingProxyType({**field.metadata, "help": meaning})
+    return same
 
 
 def _method_defaults(name: str) -> str:

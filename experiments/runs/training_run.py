@@ -90,6 +90,7 @@ class TrainingRun:
         chief = self.options.distribute != "multiworker" or devices.is_chief()
         directory = RunDirectory(self.values, owner=chief)
         if chief and (stored := directory.finished()):
+            print("finished before: stored results are shown; --overwrite starts again")
             return directory.path, stored
         splits = data.load(**vars(self.data), seed=self.options.seed)
         model = self._model(strategy, splits[0])

@@ -72,3 +72,9 @@ def test_attacks_of_training_and_evaluation_are_groups(shown, group):
     text = shown[shown.index(f"\n{attack_flags.GROUPS[group]}") :].lstrip().split("\n\n")[0]
     assert all(f"--{group}.{name}:" in text for name in ("epsilon", "norm", "steps"))
     assert "l1" not in text  # which no attack of a run takes
+
+
+def test_methods_that_share_an_option_say_what_each_means_by_it():
+    line = next(line for line in flags.help_text().splitlines() if "--stop_step:" in line)
+    assert "step at which the density is reached (gradual); step from which masks stay" in line
+    assert "(set rigl ema" in line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -263,3 +263,46 @@ def shown(value: Any) -> str:
     """A value on one short line."""
     line = " ".join(repr(value).split())
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+
+def stored(options: Any) -> dict[str, Any]:
+    """A dataclass as files of models hold it: its class by name, and its fields.
+
+    Raises:
+        InputError: where a field is a function, which no file can hold.
+    """
+    found = {"class_name": type(options).__name__}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if callable(value) and not dataclasses.is_dataclass(value):
+            raise InputError(
+                f"{field.name}={value}: is a function, which no file can hold; save the network "
+                "alone (model.network)"
+            )
+        found[field.name] = stored(value) if dataclasses.is_dataclass(value) else value
+    return found
+
+
+def restored(base: type, config: Mapping[str, Any]) -> Any:
+    """The inverse of `stored`.
+
+    Args:
+        base: of the class that the configuration names.
+        config: from `stored`.
+
+    Raises:
+        InputError: for a class that is not known.
+    """
+    name = config["class_name"]
+    classes = {found.__name__: found for found in [base, *_subclasses(base)]}
+    if name not in classes:
+        raise InputError(
+            f"{base.__name__.lower()} {name}: is not known; import its module before loading"
+        )
+    return classes[name](**{key: each for key, each in config.items() if key != "class_name"})
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for found in cls.__subclasses__():
+        yield found
+        yield from _subclasses(found)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,7 +12,7 @@ import tf_keras as keras
 from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import require
+from robust_sparse_tf.options import require, restored, stored
 from robust_sparse_tf.sparsity import slots
 from robust_sparse_tf.sparsity.methods.base import Batches, Method
 from robust_sparse_tf.sparsity.methods.dense import Dense
@@ -111,24 +110,28 @@ class SparseModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The functional model's configuration, and the method's."""
-        method = {"class_name": type(self.method).__name__, **dataclasses.asdict(self.method)}
         # tf_keras gives the layers only of models whose constructor is its own.
         own = {"name": self.name, "trainable": self.trainable}
         network = copy.deepcopy(functional.get_network_config(self, config=own))
-        return {"network": network, "method": method}
+        return {"network": network, "method": stored(self.method)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
         """The inverse of `get_config`; the masks come with the weights."""
         network = keras.Model.from_config(config["network"], custom_objects)
-        sparse = _made_of(network, _method(config["method"]))
+        sparse = _made_of(network, restored(Method, config["method"]))
         sparse._trainable = config["network"].get("trainable", True)
         return sparse
 
     @property
     def _tracking_metadata(self) -> str:
-        # SavedModels set all layers' `trainable` to the model's; each layer has its own stored.
-        return json.dumps({**json.loads(super()._tracking_metadata), "trainable": None})
+        return with_own_trainable(super()._tracking_metadata)
+
+    def finalize_state(self) -> None:
+        """Called by Keras when a SavedModel is loaded, which may hold this model as a part."""
+        super().finalize_state()
+        if self._trainable is None:  # of `with_own_trainable`
+            self._trainable = True
 
     def _variable(self, name: str, shape: Any, dtype: tf.DType) -> tf.Variable:
         return self.add_weight(
@@ -176,6 +179,14 @@ def sparsify(
     return sparse
 
 
+def with_own_trainable(metadata: str) -> str:
+    """What a SavedModel stores of a model, so that loading leaves frozen layers frozen.
+
+    Keras sets `trainable` of all layers to the model's; each layer has its own stored.
+    """
+    return json.dumps({**json.loads(metadata), "trainable": None})
+
+
 def _made_of(network: keras.Model, method: Method | None) -> SparseModel:
     """A sparse model of a wrapped one, with what `add_loss` and `add_metric` put beside it."""
     sparse = SparseModel(network.input, network.output, method, network.name, _beside(network))
@@ -207,18 +218,3 @@ def _task_loss(model: keras.Model, loss: Any) -> Any:
         return keras.losses.get(loss)
     except (ValueError, TypeError):
         raise InputError(f"loss={loss}: must be one tf_keras loss or its name") from None
-
-
-def _method(config: dict[str, Any]) -> Method:
-    config = dict(config)
-    name = config.pop("class_name")
-    classes = {found.__name__: found for found in _subclasses(Method)}
-    if name not in classes:
-        raise InputError(f"method {name}: is not known; import its module before loading")
-    return classes[name](**config)
-
-
-def _subclasses(cls: type[Method]) -> Iterable[type[Method]]:
-    for found in cls.__subclasses__():
-        yield found
-        yield from _subclasses(found)

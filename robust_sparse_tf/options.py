@@ -271,7 +271,7 @@ def stored(options: Any) -> dict[str, Any]:
     Raises:
         InputError: where a field is a function, which no file can hold.
     """
-    found = {"class_name": type(options).__name__}
+    found: dict[str, Any] = {"class_name": type(options).__name__}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if callable(value) and not dataclasses.is_dataclass(value):
@@ -283,7 +283,7 @@ def stored(options: Any) -> dict[str, Any]:
     return found
 
 
-def restored(base: type, config: Mapping[str, Any]) -> Any:
+def restored(base: type[Any], config: Mapping[str, Any]) -> Any:
     """The inverse of `stored`.
 
     Args:
@@ -302,7 +302,7 @@ def restored(base: type, config: Mapping[str, Any]) -> Any:
     return classes[name](**{key: each for key, each in config.items() if key != "class_name"})
 
 
-def _subclasses(cls: type) -> Iterator[type]:
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
     for found in cls.__subclasses__():
         yield found
         yield from _subclasses(found)

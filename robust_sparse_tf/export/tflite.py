@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,7 @@ import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import TrainingError
+from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.sparsity import strip
 
 _BATCH = 100
@@ -30,26 +31,30 @@ def to_saved_model(model: keras.Model, path: str) -> None:
 
 
 def to_tflite(model: keras.Model, path: str) -> int:
-    """Writes a float32 TFLite model with sparse weights where they save space.
+    """Writes a TFLite model of float32 weights, sparse where that saves space.
 
     Weights of a layer that is less than about 30 % zeros are stored dense by the converter. All are
     where its sparse ones are wrong: it takes zeros in blocks, as of pruned units, for blocks of
-    four also where a layer's inputs are no multiple of four.
+    four also where a layer's inputs are no multiple of four. The file of a recurrent network takes
+    one example at a time; call the interpreter's `reset_all_variables` before each.
 
     Returns:
         The size of the file in bytes.
 
     Raises:
-        TrainingError: when its outputs on random images differ from the Keras model's.
+        InputError: for several inputs or outputs, unknown sizes, states kept between calls, float16
+            or float64, and for what the converter refuses.
+        TrainingError: when its outputs on random inputs differ from the Keras model's.
     """
     network = strip(model)
-    images = np.random.default_rng(0).random((_BATCH, *network.input_shape[1:]), np.float32)
-    expected = network(images, training=False).numpy()
+    _refuse(network)
+    layers = [layer for layer in network.submodules if isinstance(layer, keras.layers.Layer)]
+    inputs = _random_inputs(network, layers)
+    expected = tf.nest.flatten(network(inputs, training=False))[0].numpy()
+    fixed = any(isinstance(layer, keras.layers.RNN) for layer in layers)
     for optimizations in ([tf.lite.Optimize.EXPERIMENTAL_SPARSITY], []):
-        converter = tf.lite.TFLiteConverter.from_keras_model(network)
-        converter.optimizations = optimizations
-        content = converter.convert()
-        difference = _difference(content, images, expected)
+        content = _convert(network, optimizations, fixed)
+        difference = _difference(content, inputs, expected)
         if difference <= 1e-4 * max(1.0, np.abs(expected).max()):
             break
     else:
@@ -59,11 +64,66 @@ def to_tflite(model: keras.Model, path: str) -> int:
     return len(content)
 
 
-def _difference(content: bytes, images: np.ndarray, expected: np.ndarray) -> float:
+def _refuse(network: keras.Model) -> None:
+    """Raises InputError for what is not converted."""
+    inputs, outputs = len(network.inputs), len(network.outputs)
+    reason = ""
+    if inputs > 1 or outputs > 1:
+        reason = f"has {inputs} inputs and {outputs} outputs; must have one of each"
+    elif None in network.inputs[0].shape[1:]:
+        reason = f"has inputs of shape {network.inputs[0].shape}; all sizes but the batch's must "
+        reason += "be known"
+    elif network.stateful:
+        reason = "keeps states between calls; build it with stateful=False"
+    else:
+        for layer in network.submodules:
+            dtype = getattr(layer, "compute_dtype", None)
+            if dtype in ("float16", "bfloat16", "float64"):
+                reason = f"computes in {dtype} (layer {layer.name}); build it in float32 and give "
+                reason += "it the weights with set_weights"
+                break
+    if reason:
+        raise InputError(f"model {network.name}: {reason}, to be converted to TFLite")
+
+
+def _random_inputs(network: keras.Model, layers: list[keras.layers.Layer]) -> np.ndarray:
+    """Inputs to compare on: whole numbers for embeddings and for inputs that are integers."""
+    (symbol,) = network.inputs
+    rng, shape = np.random.default_rng(0), (_BATCH, *symbol.shape[1:])
+    tokens = [each.input_dim for each in layers if isinstance(each, keras.layers.Embedding)]
+    if not tokens and symbol.dtype.is_floating:
+        return rng.random(shape, np.float32)
+    most = min(tokens) if tokens else min(symbol.dtype.max + 1, 256)
+    return rng.integers(0, most, shape).astype(symbol.dtype.as_numpy_dtype)
+
+
+def _convert(network: keras.Model, optimizations: list[Any], fixed: bool) -> bytes:
+    """The content of a file; `fixed` for a batch of one, without which loops are not converted."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
+    if fixed:
+        (symbol,) = network.inputs
+        spec = tf.TensorSpec([1, *symbol.shape[1:]], symbol.dtype)
+        call = tf.function(lambda inputs: network(inputs, training=False))
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [call.get_concrete_function(spec)], network
+        )
+    converter.optimizations = optimizations
+    try:
+        return converter.convert()
+    except Exception as error:  # of many kinds
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        line = next((line for line in lines if "error:" in line), lines[0])
+        reason = line.split("error:")[-1].strip()[:200]
+        raise InputError(
+            f"model {network.name}: cannot be converted to TFLite ({reason})"
+        ) from error
+
+
+def _difference(content: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference of any logit, with XNNPACK and without it."""
     return np.max(
         [
-            np.abs(tflite_logits(content, images, resolver) - expected).max()
+            np.abs(tflite_logits(content, inputs, resolver) - expected).max()
             for resolver in (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
         ]
     )
@@ -72,37 +132,81 @@ def _difference(content: bytes, images: np.ndarray, expected: np.ndarray) -> flo
 def tflite_logits(
     content: bytes, images: np.ndarray, resolver: OpResolverType = OpResolverType.AUTO
 ) -> np.ndarray:
-    """Logits [n, classes] of a TFLite model for float32 images [n, height, width, channels]."""
+    """Logits float32 [n, classes] of a TFLite model; see `tflite_function`."""
     return tflite_function(content, resolver)(images)
 
 
 def tflite_function(
     content: bytes, resolver: OpResolverType = OpResolverType.AUTO
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """The same as a function of images, which prepares for each size of a batch once."""
+    """The same as a function of images [n, ...], which prepares for each size of a batch once.
+
+    Images and logits are real numbers also where the file's are quantised, by its own scale and
+    zero point. A file of a fixed batch takes the images in such batches.
+
+    Raises:
+        InputError: for a file of several inputs or outputs; and by the function, for fractions
+            where the file takes whole numbers and has no scale.
+    """
     lock = threading.Lock()  # an interpreter does one batch at a time
+    entry, exit_ = _ends(content)
+    fixed = int(entry["shape_signature"][0])
+    size = fixed if fixed > 0 else _BATCH
 
     @functools.lru_cache(maxsize=_KEPT)
     def prepared(shape: tuple[int, ...]) -> Interpreter:
         interpreter = Interpreter(
             model_content=content, experimental_op_resolver_type=resolver, num_threads=1
         )
-        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
+        if fixed < 1:
+            interpreter.resize_tensor_input(entry["index"], shape)
         interpreter.allocate_tensors()
         return interpreter
 
     def outputs(batch: np.ndarray) -> np.ndarray:
+        count = len(batch)
+        if fixed > count:  # the last one, filled up
+            batch = np.resize(batch, (fixed, *batch.shape[1:]))
         interpreter = prepared(batch.shape)
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
+        interpreter.set_tensor(entry["index"], _quantised(batch, entry))
+        interpreter.reset_all_variables()  # in which recurrent layers keep their last states
         interpreter.invoke()
-        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        return _real(interpreter.get_tensor(exit_["index"]), exit_)[:count]
 
     def logits(images: np.ndarray) -> np.ndarray:
         with lock:
-            parts = range(0, len(images), _BATCH)
-            return np.concatenate([outputs(images[first : first + _BATCH]) for first in parts])
+            parts = range(0, len(images), size)
+            return np.concatenate([outputs(images[first : first + size]) for first in parts])
 
     return logits
+
+
+def _ends(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the interpreter says of a file's one input and one output."""
+    interpreter = Interpreter(model_content=content)
+    ends = interpreter.get_input_details(), interpreter.get_output_details()
+    if any(len(details) != 1 for details in ends):
+        counts = "{} inputs and {} outputs".format(*map(len, ends))
+        raise InputError(f"TFLite model of {counts}: must have one of each")
+    return ends[0][0], ends[1][0]
+
+
+def _quantised(batch: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Real numbers as a file takes them."""
+    dtype, (scale, zero) = details["dtype"], details["quantization"]
+    if np.issubdtype(dtype, np.floating):
+        return batch.astype(dtype)
+    whole = np.round(batch.astype(np.float64) / scale + zero) if scale else batch
+    if not scale and (batch != np.round(batch)).any():
+        raise InputError(f"TFLite model of {np.dtype(dtype)} inputs: must be given whole numbers")
+    return np.clip(whole, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+
+
+def _real(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """What a file returns as float32."""
+    scale, zero = details["quantization"]
+    values = values.astype(np.float32)
+    return (values - np.float32(zero)) * np.float32(scale) if scale else values
 
 
 def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
@@ -111,9 +215,9 @@ def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
     Args:
         model: the Keras model.
         path: the `.tflite` file.
-        images: uint8 or float32 [n, height, width, channels]; uint8 is scaled to [0, 1].
+        images: of any number type [n, ...]; uint8 is scaled to [0, 1] for a model of real inputs.
     """
-    if images.dtype == np.uint8:
+    if images.dtype == np.uint8 and strip(model).inputs[0].dtype.is_floating:
         images = images.astype(np.float32) / 255
     with open(path, "rb") as file:
         exported = tflite_logits(file.read(), images)

@@ -130,7 +130,7 @@ class SparseModel(keras.Model):
     def finalize_state(self) -> None:
         """Called by Keras when a SavedModel is loaded, which may hold this model as a part."""
         super().finalize_state()
-        if self._trainable is None:  # of `with_own_trainable`
+        if self.trainable is None:  # of `with_own_trainable`
             self._trainable = True
 
     def _variable(self, name: str, shape: Any, dtype: tf.DType) -> tf.Variable:

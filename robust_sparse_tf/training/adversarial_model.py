@@ -6,7 +6,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
-from robust_sparse_tf.attacks.base import Attack
 from robust_sparse_tf.attacks.checks import one_line
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.attacks.seeds import seed_of
@@ -15,13 +14,13 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
-from robust_sparse_tf.options import checked, require, restored, stored
+from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
-from robust_sparse_tf.sparsity.sparse_model import with_own_trainable
 from robust_sparse_tf.training import batches
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.objectives import Mixed
+from robust_sparse_tf.training.stored import Stored, refuse_hdf5
 
 # A part of a batch, and noise where the attack starts from some.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]
@@ -46,7 +45,7 @@ _PURE_LAYERS = (
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
-class AdversarialModel(keras.Model):
+class AdversarialModel(Stored):
     """A classifier that trains on clean and adversarial examples, its masks kept.
 
     The layers' weight regularisers add to the gradient. Activity regularisers and what `add_loss`
@@ -170,48 +169,6 @@ class AdversarialModel(keras.Model):
             self.network, self.optimizer, self.trainable_variables, jit_compile=jit_update
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """The network's configuration, the attack's, the objective's and the rest."""
-        return {
-            "network": keras.saving.serialize_keras_object(self.network),
-            "attack": stored(self.attack) if self.attack else None,
-            "objective": stored(self.objective),
-            "seed": self.seed,
-            "branches": self._branches,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "AdversarialModel":
-        """The inverse of `get_config`; the weights come on their own."""
-        network = keras.layers.deserialize(config["network"], custom_objects)
-        attack, objective = config["attack"], restored(Mixed, config["objective"])
-        if attack and "attack" in attack:  # of random intensity
-            attack = {**attack, "attack": restored(Attack, attack["attack"])}
-        attack = attack and restored(Attack, attack)
-        return cls(network, attack, objective, seed=config["seed"], branches=config["branches"])
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """As `tf_keras.Model.get_compile_config`."""
-        config = super().get_compile_config()
-        return config and {**config, "jit_update": self._jit_update}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    @property
-    def _tracking_metadata(self) -> str:
-        return with_own_trainable(super()._tracking_metadata)
-
-    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `tf_keras.Model.save`, as `.keras` or SavedModel; SavedModels keep no optimizer state.
-
-        Raises:
-            InputError: for HDF5, which holds no such models, before anything is written.
-        """
-        _refuse_hdf5(filepath, kwargs.get("save_format"))
-        super().save(filepath, *args, **kwargs)
-
     def fit(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
@@ -228,7 +185,7 @@ class AdversarialModel(keras.Model):
         for callback in tf.nest.flatten(kwargs.get("callbacks")):
             checkpoint = isinstance(callback, keras.callbacks.ModelCheckpoint)
             if checkpoint and not callback.save_weights_only:
-                _refuse_hdf5(callback.filepath)
+                refuse_hdf5(callback.filepath)
         self._check(x, y, kwargs.get("sample_weight"))
         if isinstance(validation := kwargs.get("validation_data"), tuple):
             self._check(*validation)
@@ -426,14 +383,6 @@ class AdversarialModel(keras.Model):
         if self.attack:
             self._robust.update_state(batch.labels, robust_logits)
         return self.get_metrics_result()
-
-
-def _refuse_hdf5(path: Any, form: str | None = None) -> None:
-    if form == "h5" or (form is None and str(path).endswith((".h5", ".hdf5"))):
-        raise InputError(
-            f"filepath={path}: HDF5 holds no AdversarialModel; save it as .keras, or save its "
-            "network (model.network.save)"
-        )
 
 
 def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,73 @@
+"""How adversarial models are saved and loaded."""
+
+from typing import Any
+
+import tf_keras as keras
+
+from robust_sparse_tf.attacks import Ascent, RandomIntensity
+from robust_sparse_tf.attacks.base import Attack
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import restored, stored
+from robust_sparse_tf.sparsity.sparse_model import with_own_trainable
+from robust_sparse_tf.training.objectives import Mixed
+
+
+class Stored(keras.Model):
+    """The part of an adversarial model that files of models need."""
+
+    network: keras.Model
+    attack: Ascent | RandomIntensity | None
+    objective: Mixed
+    seed: int
+    _branches: int
+    _jit_update: bool | None
+
+    def get_config(self) -> dict[str, Any]:
+        """The network's configuration, the attack's, the objective's and the rest."""
+        return {
+            "network": keras.saving.serialize_keras_object(self.network),
+            "attack": stored(self.attack) if self.attack else None,
+            "objective": stored(self.objective),
+            "seed": self.seed,
+            "branches": self._branches,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Stored":
+        """The inverse of `get_config`; the weights come on their own."""
+        network = keras.layers.deserialize(config["network"], custom_objects)
+        attack, objective = config["attack"], restored(Mixed, config["objective"])
+        if attack and "attack" in attack:  # of random intensity
+            attack = {**attack, "attack": restored(Attack, attack["attack"])}
+        attack = attack and restored(Attack, attack)
+        return cls(network, attack, objective, seed=config["seed"], branches=config["branches"])
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """As `tf_keras.Model.get_compile_config`."""
+        config = super().get_compile_config()
+        return config and {**config, "jit_update": self._jit_update}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def _tracking_metadata(self) -> str:
+        return with_own_trainable(super()._tracking_metadata)
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `tf_keras.Model.save`, as `.keras` or SavedModel; SavedModels keep no optimizer state.
+
+        Raises:
+            InputError: for HDF5, which holds no such models, before anything is written.
+        """
+        refuse_hdf5(filepath, kwargs.get("save_format"))
+        super().save(filepath, *args, **kwargs)
+
+
+def refuse_hdf5(path: Any, form: str | None = None) -> None:
+    if form == "h5" or (form is None and str(path).endswith((".h5", ".hdf5"))):
+        raise InputError(
+            f"filepath={path}: HDF5 holds no AdversarialModel; save it as .keras, or save its "
+            "network (model.network.save)"
+        )

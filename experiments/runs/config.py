@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import subprocess
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from experiments.cli.values import Values
 from experiments.runs.old_flags import renamed
@@ -26,6 +26,15 @@ _PACKAGES = (
 )
 
 
+class Resolved(TypedDict):
+    """Settings that are taken from the machine where flags leave them open."""
+
+    branches: int
+    intra_op_threads: int
+    device: str
+    replicas: NotRequired[int]
+
+
 class Config(TypedDict):
     """All flags of a run, and the versions of what ran it."""
 
@@ -34,11 +43,13 @@ class Config(TypedDict):
     git_revision: str
     python: str
     packages: dict[str, str]
+    resolved: NotRequired[Resolved]
 
 
-def of_values(values: Values) -> Config:
+def of_values(values: Values, resolved: Resolved) -> Config:
     """The configuration of a run of given flags in this process."""
     return {
+        "resolved": resolved,
         "flags": values,
         "seed": values["seed"],
         "git_revision": _revision(),

@@ -171,11 +171,13 @@ def make_method(values: dict[str, Any]) -> Method | None:
 
 def different(values: dict[str, Any]) -> dict[str, Any]:
     """The flags that make a run what it is: those that differ from their defaults."""
-    return {
-        field.name: values[field.name]
-        for field in fields()
-        if field.metadata["hashed"] and values[field.name] != default_of(field)
-    }
+    defaults = _defaults()
+    return {name: own for name, own in hashed(values).items() if own != defaults[name]}
+
+
+def hashed(values: dict[str, Any]) -> dict[str, Any]:
+    """All flags that count for what a run is: not those of places."""
+    return {field.name: values[field.name] for field in fields() if field.metadata["hashed"]}
 
 
 def value_of(kept: dict[str, Any], name: str) -> Any:

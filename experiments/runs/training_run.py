@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from etils import epy
 
 from experiments.cli import command
-from experiments.cli.cores import cores
 from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
-from experiments.runs import attack_flags, config, figures, results, unused
+from experiments.runs import attack_flags, config, figures, resolved, results, unused
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
-from experiments.runs.directory import RunDirectory
+from experiments.runs.directory import RunDirectory, run_name
 from experiments.runs.log import RunLog
 from experiments.runs.overfitting import OverfittingWatch
 from experiments.runs.procedure import procedure_of
@@ -37,7 +36,7 @@ with epy.lazy_imports():
     import tensorflow as tf
     import tf_keras as keras
 
-    from experiments.runs import progress
+    from experiments.runs import progress, workers
     from robust_sparse_tf.evaluation import feature_usefulness
 
 
@@ -86,38 +85,64 @@ class TrainingRun:
                 that is to stop the run.
         """
         continuation = Continuation(self.values) if self.options.continue_from else None
+        if self.options.distribute != "multiworker":
+            return self._execute(continuation, chief=True)
+        with workers.together():
+            return self._execute(continuation, chief=devices.is_chief())
+
+    def _execute(
+        self, continuation: Continuation | None, *, chief: bool
+    ) -> tuple[str, RunResults | None]:
+        """The same; `chief` says whether this process writes, of several that train together."""
         strategy = self._devices()
-        chief = self.options.distribute != "multiworker" or devices.is_chief()
         directory = RunDirectory(self.values, owner=chief)
-        if chief and (stored := directory.finished()):
-            print("finished before: stored results are shown; --overwrite starts again")
+        stored = directory.finished() if chief else None
+        several = self.options.distribute == "multiworker"
+        if several:
+            workers.agree(strategy, flags.hashed(self.values) | {"settings": self._settings})
+            done = workers.share_folder(strategy, directory.path, chief, stored is not None)
+        if stored or (several and done):
+            if stored:
+                print("finished before: stored results are shown; --overwrite starts again")
             return directory.path, stored
+        made_with = resolved.check(directory.path, self._settings, strategy.num_replicas_in_sync)
         splits = data.load(**vars(self.data), seed=self.options.seed)
         model = self._model(strategy, splits[0])
         watch = OverfittingWatch(self.options.overfitting, model, splits[0])
+        if chief:
+            directory.start(config.of_values(self.values, made_with))
+        if several:
+            workers.wait(strategy)  # for what the chief removes
+        store = CheckpointStore(directory.file("checkpoints"), read_only=not chief)
+        if several:
+            workers.agree(strategy, {"newest checkpoint": store.newest()})
         if not chief:
-            store = CheckpointStore(directory.file("checkpoints"), read_only=True)
             told = dict(on_start=watch.start, on_record=watch.add)
             self._train_rounds(model, splits[0], watch.figures, store=store, **told)
             return directory.path, None
-        directory.start(config.of_values(self.values))
         if continuation:
             continuation.copy(directory)
-        records, resumed = self._train(model, splits, directory, watch)
+        records, resumed = self._train(model, splits, directory, watch, store)
         return directory.path, self._finish(
             model, splits[2], directory, records, warnings=watch.warnings, resumed=resumed
         )
 
     @functools.cached_property
+    def _settings(self) -> config.Resolved:
+        """Threads and the like: those the run was begun with, as its bits depend on them."""
+        own = os.path.join(self.values["output_dir"], run_name(self.values))
+        folders = [] if self.options.overwrite else [own]
+        return resolved.settings(self.options, filter(None, [*folders, self.options.continue_from]))
+
+    @property
     def branches(self) -> int:
-        """Parts of a batch side by side: halves were fastest on a CPU; a GPU wants whole ones."""
-        two = cores() > 1 and not tf.config.list_physical_devices("GPU")
-        return self.options.branches or (2 if two else 1)
+        """Parts of a batch side by side."""
+        return self._settings["branches"]
 
     def _devices(self) -> tf.distribute.Strategy:
         devices.configure(
             logical_cpus=self.options.logical_cpus,
-            intra_op_threads=self.options.intra_op_threads or max(1, cores() // self.branches),
+            intra_op_threads=self._settings["intra_op_threads"],
             inter_op_threads=self.branches,
         )
         strategy = devices.strategy(self.options.distribute)
@@ -159,6 +184,7 @@ class TrainingRun:
         splits: tuple[data.Split, data.Split, data.Split],
         directory: RunDirectory,
         watch: OverfittingWatch,
+        store: CheckpointStore,
     ) -> tuple[list[Record], bool]:
         """The records of the whole run, and whether some are of an earlier process."""
         train, validation, test = splits
@@ -198,7 +224,7 @@ class TrainingRun:
                 model,
                 train,
                 evaluate,
-                store=CheckpointStore(directory.file("checkpoints")),
+                store=store,
                 callbacks=[shown],
                 on_start=on_start,
                 on_record=on_record,

@@ -96,20 +96,24 @@ def read(folder: str) -> Contents:
         InputError: for a folder that holds no sweep.
     """
     try:
-        with open(os.path.join(folder, _FILE)) as file:
+        with open(os.path.join(folder, _FILE), "rb") as file:
             content = json.load(file)
-        names, command = list(content["cells"]), str(content["command"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder}: holds no sweep (no readable sweep.json)") from error
-    return Contents(
-        command=command,
-        cells=names,
-        evaluations=[follow_up.stored_evaluation(text) for text in content.get("evaluations", [])],
-        measurements=[
-            follow_up.stored_measurement(text) for text in content.get("measurements", [])
-        ],
-        study=content.get("study", ""),
-    )
+        texts = {key: _words(content.get(key, [])) for key in ("evaluations", "measurements")}
+        return Contents(
+            command=str(content["command"]),
+            cells=_words(content["cells"]),
+            evaluations=list(map(follow_up.stored_evaluation, texts["evaluations"])),
+            measurements=list(map(follow_up.stored_measurement, texts["measurements"])),
+            study=str(content.get("study", "")),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{folder}: holds no sweep (no readable sweep.json: {error})") from error
+
+
+def _words(found: Any) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise TypeError(f"{found} is no list of words")
+    return found
 
 
 def finished(folder: str, names: list[str]) -> list[Cell]:

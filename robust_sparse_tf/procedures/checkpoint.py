@@ -66,6 +66,10 @@ class CheckpointStore:
         """The file of a position's checkpoint."""
         return os.path.join(self.folder, f"{position:010d}.npz")
 
+    def newest(self) -> int | None:
+        """The position of the newest checkpoint, damaged or not; None without any."""
+        return max(self._positions(), default=None)
+
     def is_empty(self) -> bool:
         """Whether there is no checkpoint at all."""
         return not self._positions()

@@ -47,7 +47,9 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
     if distribute == "mirrored":
         return _mirrored()
     if distribute == "multiworker":
-        _check_cluster(os.environ.get("TF_CONFIG", ""))
+        cluster, *_ = check_cluster()
+        if sum(map(len, cluster.values())) == 1:  # one alone trains as without the others
+            return _mirrored() if tf.config.list_logical_devices("GPU") else strategy("none")
         options = tf.distribute.experimental.CommunicationOptions(
             implementation=tf.distribute.experimental.CommunicationImplementation.AUTO
             if tf.config.list_physical_devices("GPU")
@@ -65,21 +67,52 @@ def _mirrored() -> tf.distribute.Strategy:
 
 
 def is_chief() -> bool:
-    """Whether this process is the one that writes results: worker 0, or the only one."""
+    """Whether this process is the one that writes results: the chief, else worker 0, or alone."""
     if not os.environ.get("TF_CONFIG"):
         return True
-    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    return resolver.task_type in (None, "chief", "worker") and not resolver.task_id
+    cluster, kind, index = check_cluster()
+    return kind == "chief" or (index == 0 and "chief" not in cluster)
 
 
-def _check_cluster(variable: str) -> None:
-    if not variable:
+def check_cluster() -> tuple[dict[str, list[str]], str, int]:
+    """What the variable TF_CONFIG says: the addresses by kind, and this worker's kind and index.
+
+    Raises:
+        InputError: where it is missing, or says something else.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
         raise InputError("distribute=multiworker: the variable TF_CONFIG must be set")
     try:
-        tasks = json.loads(variable)["cluster"]
-    except (ValueError, KeyError, TypeError) as error:
+        found = json.loads(text)
+        cluster, task = found["cluster"], found["task"]
+        kind, index = task["type"], task["index"]
+        addresses = [each for kind in _KINDS for each in cluster.get(kind, [])]
+        right = (
+            set(cluster) <= set(_KINDS)
+            and all(isinstance(own, list) for own in cluster.values())
+            and all(map(_is_address, addresses))
+            and len(set(addresses)) == len(addresses)
+            and len(cluster.get("chief", [])) <= 1
+            and type(index) is int
+            and 0 <= index < len(cluster[kind])
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        right = False
+    if not right:
         raise InputError(
-            f"TF_CONFIG={variable}: must be JSON with the cluster, for distribute=multiworker"
-        ) from error
-    if not tasks:
-        raise InputError(f"TF_CONFIG={variable}: must name the tasks of the cluster")
+            f"TF_CONFIG={text[:300]}: must be like {_EXAMPLE}, for distribute=multiworker"
+        )
+    return cluster, kind, index
+
+
+_KINDS = ("chief", "worker")
+_EXAMPLE = (
+    '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}, '
+    "with all workers (and at most one chief) once, and an index from 0"
+)
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isascii() and port.isdecimal() and 0 < int(port) < 65536

@@ -56,6 +56,7 @@ class Evaluator:
         self._model, self._logits = model, as_logits(model)
         self._attacks = {} if attacks is None else attacks
         require("attacks", self._attacks, dict)
+        self._attacks = dict(self._attacks)  # its own, whatever becomes of the mapping
         for attack in self._attacks.values():
             require("attack", attack, Attack)
         self._objective = Mixed() if objective is None else objective

@@ -17,7 +17,8 @@ from robust_sparse_tf.data.split import Gather
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import heads
 from robust_sparse_tf.models.network import network_of
-from robust_sparse_tf.sparsity import require_tf_keras, strip
+from robust_sparse_tf.sparsity import require_tf_keras
+from robust_sparse_tf.sparsity.wrapper import strip
 
 Data: TypeAlias = Split | tuple[Any, Any] | tf.data.Dataset
 """Labelled examples, see `images_and_labels`."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from etils import epy
 
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
-from robust_sparse_tf.sparsity import layer_states, set_masks
+from robust_sparse_tf.sparsity import layer_states, masked_weights, set_masks
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -53,8 +54,14 @@ class FeaturePruning:
             data: the training images.
 
         Raises:
-            InputError: for any other model.
+            InputError: for any other model, and for frozen layers (trainable=False).
         """
+        frozen = [entry.name for entry in masked_weights(model) if not entry.layer.trainable]
+        if frozen:
+            raise InputError(
+                f"layers {', '.join(frozen)}: are frozen (trainable=False); must not be, as "
+                "features go with their weights"
+            )
         numbers = tf.range(min(self.prune_images, data.size), dtype=tf.int64)
         images, labels = (part.numpy() for part in data.gather(numbers))
         found = feature_usefulness.usefulness(model, (images, labels))

@@ -17,6 +17,7 @@ from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record, Standing
 
 with epy.lazy_imports():
+    import tensorflow as tf
     import tf_keras as keras
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class _Run:
         self.round, self.iteration = self.round + 1, 0
         if self.round < self.options.rounds:
             self.between.start_round(self.round, train)
-            self._set_optimizer(self._fresh_optimizer)
+            _assign(self.model.optimizer.variables, self._fresh_optimizer)
 
     def record(self, figures: Measured) -> Record:
         found = sparsity.statistics(self.model)
@@ -285,8 +286,8 @@ class _Run:
         return shapes == stored and self.between.fits(groups.get(_HOOK, []))
 
     def _restore(self, groups: dict[str, list[np.ndarray]], standing: Standing) -> None:
-        self.model.network.set_weights(groups["model"])
-        self._set_optimizer(groups["optimizer"])
+        _assign(self.model.network.weights, groups["model"])
+        _assign(self.model.optimizer.variables, groups["optimizer"])
         self.between.restore(groups.get(_HOOK, []))
         self.model.step.assign(standing["step"])
         self.round, self.iteration = standing["round"], standing["iteration"]
@@ -295,10 +296,6 @@ class _Run:
     def _optimizer(self) -> list[np.ndarray]:
         return [variable.numpy() for variable in self.model.optimizer.variables]
 
-    def _set_optimizer(self, values: list[np.ndarray]) -> None:
-        for variable, value in zip(self.model.optimizer.variables, values, strict=True):
-            variable.assign(value)
-
     def not_finite(self, iteration: int) -> TrainingError:
         kept = (
             "" if not self.store or self.store.is_empty() else "; the last good checkpoint is kept"
@@ -306,6 +303,11 @@ class _Run:
         return TrainingError(
             f"the loss is not finite at iteration {iteration} of round {self.round}{kept}"
         )
+
+
+def _assign(variables: Sequence[tf.Variable], values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _all_finite(figures: Any) -> bool:

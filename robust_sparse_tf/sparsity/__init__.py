@@ -31,17 +31,18 @@ from robust_sparse_tf.sparsity.methods.threshold import Threshold
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.sparsity.counting import densities, statistics
+    from robust_sparse_tf.sparsity.masked_model import MaskedModel, strip, tell_unfinished
     from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
-    from robust_sparse_tf.sparsity.stepper import Stepper, change_weight
+    from robust_sparse_tf.sparsity.stepper import Stepper, change_weight, find_sparse_model
     from robust_sparse_tf.sparsity.wrapper import (
         MaskedLayer,
         MaskedWeight,
         dense_layers,
         masked_weights,
+        prunable_weights,
         require_tf_keras,
         silence_tfmot,
         store_masked,
-        strip,
         wrap,
     )
 
@@ -79,6 +80,7 @@ __all__ = [
     "LayerState",
     "Magnitude",
     "MaskedLayer",
+    "MaskedModel",
     "MaskedWeight",
     "Method",
     "Pruner",
@@ -93,8 +95,10 @@ __all__ = [
     "change_weight",
     "dense_layers",
     "densities",
+    "find_sparse_model",
     "layer_states",
     "masked_weights",
+    "prunable_weights",
     "require_tf_keras",
     "set_masks",
     "silence_tfmot",
@@ -102,5 +106,6 @@ __all__ = [
     "statistics",
     "store_masked",
     "strip",
+    "tell_unfinished",
     "wrap",
 ]

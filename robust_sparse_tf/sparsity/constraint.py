@@ -32,15 +32,18 @@ class MaskConstraint:
         return (weight if self.own is None else self.own(weight)) * self.mask
 
 
-def hold(weight: tf.Variable, mask: tf.Variable) -> None:
-    """Lets a weight's variable carry its mask; one that it carries already is replaced."""
+def hold(weight: tf.Variable, mask: tf.Variable) -> MaskConstraint:
+    """Lets a weight's variable carry a mask, in the place of one that it carries already."""
     own = weight.constraint
     if isinstance(own, MaskConstraint):
+        if own.mask is mask:
+            return own
         own = own.own
     constraint = MaskConstraint(mask, own)
     variable = getattr(weight, "_variable", weight)  # inside an AutoCastVariable
     for component in getattr(variable, "values", [variable]):  # one a replica
         component._constraint = constraint
+    return constraint
 
 
 def _finalize(finalize: Callable[..., None]) -> Callable[..., None]:

@@ -1,12 +1,14 @@
 """Measures of how sparse a model is."""
 
 import math
+import warnings
 from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.errors import RunWarning
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity.flops import CONVOLUTIONS, multiply_accumulates
 from robust_sparse_tf.sparsity.sparse_model import SparseModel
@@ -15,17 +17,19 @@ from robust_sparse_tf.sparsity.wrapper import (
     PruneLowMagnitude,
     leaves,
     masked_weights,
+    models_in,
 )
 
 _VALUE_BYTES = 4
 _Counts: TypeAlias = Literal[
-    "active", "size", "changed", "no_input", "no_output", "dense_bytes", "bytes"
+    "active", "outside", "size", "changed", "no_input", "no_output", "dense_bytes", "bytes"
 ]
 
 
 class _Measures(TypedDict):
     density: float
     active: int
+    outside: int
     size: int
     changed: int
     exploration: float
@@ -55,21 +59,24 @@ def densities(model: keras.Model) -> tuple[float, dict[str, float]]:
     A model without masks has density 1 and no layers.
     """
     kept, total, layers = 0, 0, {}
-    for name, _, mask, *_ in masked_weights(model):
-        active, size = int(tf.math.count_nonzero(mask)), mask.shape.num_elements()
-        layers[name] = active / size
-        kept, total = kept + active, total + size
+    for entry in masked_weights(model):
+        active = int(np.count_nonzero(_read(entry, entry.mask) | _read(entry, entry.weight)))
+        layers[entry.name] = active / entry.size
+        kept, total = kept + active, total + entry.size
     return (kept / total if total else 1.0), layers
 
 
 def statistics(model: keras.Model) -> Statistics:
     """How sparse a model is, what its last update did, and what it costs; plain JSON values.
 
-    It only reads masks: nothing is traced, and no variable changes. For each masked weight, under
-    its name in `layers`, and for all of them:
+    It only reads masks and weights: nothing is traced, and no variable changes. A weight that its
+    mask prunes and that is not zero all the same (assigned by hand, for example) counts as active;
+    a RunWarning says how many there are. For each masked weight, under its name in `layers`, and
+    for all of them:
 
     - `density`: `active` / `size`.
-    - `active`: number of weights whose mask is one.
+    - `active`: number of weights whose mask is one, or that are not zero.
+    - `outside`: number of weights that the mask prunes and that are not zero: none, in order.
     - `size`: number of weights, pruned ones included.
     - `changed`: places of the mask that the last update changed; 0 where there was none.
     - `exploration`: the share of weights that have been active at any time, the rate R_s of "Do We
@@ -105,9 +112,15 @@ def statistics(model: keras.Model) -> Statistics:
     """
     network = network_of(model)
     entries = list(masked_weights(network))
-    masks = [_read(entry, entry.mask) for entry in entries]
+    masks, outside = [], []
+    for entry in entries:
+        mask, value = _read(entry, entry.mask), _read(entry, entry.weight)
+        outside.append(int(np.count_nonzero(value & ~mask)))
+        masks.append(mask | value)
+    if any(outside):
+        _tell_outside(network, entries, outside)
     explored = _explored(network, entries, masks)
-    rows = zip(entries, masks, _changed(network, entries), explored, strict=True)
+    rows = zip(entries, masks, outside, _changed(network, entries), explored, strict=True)
     layers = [_measure(*row) for row in rows]
 
     def total(key: _Counts) -> int:
@@ -121,6 +134,7 @@ def statistics(model: keras.Model) -> Statistics:
     return Statistics(
         density=active / size if size else 1.0,
         active=active,
+        outside=total("outside"),
         size=size,
         changed=total("changed"),
         exploration=sum(explored) / size if size else 1.0,
@@ -139,29 +153,55 @@ def _read(entry: MaskedWeight, variable: tf.Variable) -> np.ndarray:
     return entry.to_matrix(tf.convert_to_tensor(variable)).numpy().astype(bool)
 
 
+def _tell_outside(network: keras.Model, entries: list[MaskedWeight], outside: list[int]) -> None:
+    names = [entry.name for entry, number in zip(entries, outside, strict=True) if number]
+    warnings.warn(
+        f"model {network.name}: {sum(outside)} weights are not zero though their masks prune them "
+        f"({', '.join(names)}), and count as kept; store_masked sets them to zero",
+        RunWarning,
+        stacklevel=3,
+    )
+
+
 def _changed(network: keras.Model, entries: list[MaskedWeight]) -> list[int]:
     """Places of each mask that the last update changed."""
-    if not isinstance(network, SparseModel):
-        return [0] * len(entries)
-    return tf.convert_to_tensor(network.changed).numpy().tolist()
+    numbers: dict[int, int] = {}
+    for model in _sparse_models(network):
+        own = tf.convert_to_tensor(model.changed).numpy().tolist()
+        pairs = zip(masked_weights(model), own, strict=True)
+        numbers |= {id(entry.mask): number for entry, number in pairs}
+    return [numbers.get(id(entry.mask), 0) for entry in entries]
+
+
+def _sparse_models(network: keras.Model) -> list[SparseModel]:
+    return [model for model in models_in(network) if isinstance(model, SparseModel)]
 
 
 def _explored(
     network: keras.Model, entries: list[MaskedWeight], masks: list[np.ndarray]
 ) -> list[int]:
     """How many weights of each layer have been active at any time, as far as that is known."""
-    seen = getattr(network, "ever_active", None) or [entry.mask for entry in entries]
-    rows = zip(entries, seen, masks, strict=True)
+    seen: dict[int, tf.Variable] = {}
+    for model in _sparse_models(network):
+        pairs = zip(masked_weights(model), model.ever_active, strict=False)
+        seen |= {id(entry.mask): ever for entry, ever in pairs}
+    rows = [
+        (entry, seen.get(id(entry.mask), entry.mask), mask)
+        for entry, mask in zip(entries, masks, strict=True)
+    ]
     return [int(np.count_nonzero(_read(entry, ever) | mask)) for entry, ever, mask in rows]
 
 
-def _measure(entry: MaskedWeight, mask: np.ndarray, changed: int, explored: int) -> LayerStatistics:
+def _measure(
+    entry: MaskedWeight, mask: np.ndarray, outside: int, changed: int, explored: int
+) -> LayerStatistics:
     active, size = int(np.count_nonzero(mask)), mask.size
     no_input, no_output = _cut_off(entry, mask)
     encoding, smallest = _smallest(mask.shape, active)
     return LayerStatistics(
         density=active / size,
         active=active,
+        outside=outside,
         size=size,
         changed=changed,
         exploration=explored / size,

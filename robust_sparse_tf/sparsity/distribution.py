@@ -9,6 +9,8 @@ from robust_sparse_tf.errors import InputError
 
 Shape = Sequence[int]
 NAMES = ("uniform", "er", "erk")
+_DIGITS = 4
+"""Digits of densities in messages."""
 
 
 def densities_of(
@@ -49,9 +51,14 @@ def densities_of(
         fixed[largest] = 1.0
         del raw[largest]
     held = sum(fixed[name] * sizes[name] for name in fixed)
-    if raw or not math.isclose(held, wanted, rel_tol=1e-6):
+    if raw or not agrees(held, wanted, all_given=len(given) == len(sizes)):
         raise unreachable(density, given, sizes)
     return fixed
+
+
+def agrees(held: float, wanted: float, *, all_given: bool) -> bool:
+    """Whether a number of weights is the wanted one; as exactly as said, where all are given."""
+    return math.isclose(held, wanted, rel_tol=10**-_DIGITS if all_given else 1e-6)
 
 
 def unreachable(density: float, given: Mapping[str, float], sizes: Mapping[str, int]) -> InputError:
@@ -59,9 +66,18 @@ def unreachable(density: float, given: Mapping[str, float], sizes: Mapping[str, 
     total = sum(sizes.values())
     least = sum(value * sizes[name] for name, value in given.items()) / total
     most = least + sum(sizes[name] for name in sizes if name not in given) / total
+    names = ", ".join(given)
+    if len(given) == len(sizes):
+        return InputError(
+            f"density={density}: must be {least:.{_DIGITS + 1}g}, which the densities given to all "
+            f"layers make ({names}); or leave one of them free"
+        )
+    digits = _DIGITS
+    while float(f"{least:.{digits}g}") <= density <= float(f"{most:.{digits}g}") and digits < 17:
+        digits += 1  # until the density given is seen to be outside
     return InputError(
-        f"density={density}: must be between {least:.4g} and {most:.4g} beside layers of given "
-        f"density ({', '.join(given)})"
+        f"density={density}: must be between {least:.{digits}g} and {most:.{digits}g} beside "
+        f"layers of given density ({names})"
     )
 
 
@@ -84,7 +100,7 @@ def counts_of(
 
 
 def match(patterns: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    """The value of each name that a pattern (`conv_*`) matches; later patterns win.
+    """The value of each name that a pattern (`conv_*`) matches; the first that does wins.
 
     Raises:
         InputError: for a pattern that matches nothing, or a value that is no density.
@@ -96,7 +112,7 @@ def match(patterns: Mapping[str, float], names: Sequence[str]) -> dict[str, floa
             raise InputError(f"layer {pattern}: is not there; must be one of {', '.join(names)}")
         if not isinstance(value, numbers.Real) or not 0 < value <= 1:
             raise InputError(f"density of layer {pattern}={value}: must be above 0 and at most 1")
-        values |= dict.fromkeys(found, float(value))
+        values = dict.fromkeys(found, float(value)) | values
     return values
 
 

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 from tf_keras.src.engine import functional
 
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import require, restored, stored
 from robust_sparse_tf.sparsity import slots
+from robust_sparse_tf.sparsity.constraint import hold
+from robust_sparse_tf.sparsity.masked_model import MaskedModel, tell_density
 from robust_sparse_tf.sparsity.methods.base import Batches, Method
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
-from robust_sparse_tf.sparsity.wrapper import masked_weights, wrap
+from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, tell_dense, wrap
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
-class SparseModel(keras.Model):
+class SparseModel(MaskedModel, keras.Model):
     """A functional model with a mask on each prunable weight, which its method may change.
+
+    Masks hold wherever the weights are trained: in this model, as a part of another one, or in a
+    loop of one's own. Methods that change masks in training do so in this model's train step and in
+    that of an `AdversarialModel` around it; a RunWarning says where another step trains.
 
     `compile`, `fit`, `save` and the rest are tf_keras' own. `step` counts optimizer steps,
     `changed` holds how many places of each mask the last update changed, `ever_active` (of methods
@@ -49,6 +57,9 @@ class SparseModel(keras.Model):
         if beside:
             self._insert_layers([node.layer for node in beside], list(beside))
         self.method = method or Dense()
+        self._in_own_step = self._told_of_step = False
+        for entry in masked_weights(self):
+            hold(entry.weight, entry.mask).on_update = self._on_update
         shapes = [entry.mask.shape for entry in masked_weights(self)]
         self.task_loss: Any = None  # for methods that look at gradients, where it is known
         self.step = self._variable("sparse_step", [], tf.int64)
@@ -66,8 +77,9 @@ class SparseModel(keras.Model):
         ]
 
     def start(self, data: Batches | None = None) -> None:
-        """Lets the method choose the first masks."""
+        """Lets the method choose the first masks; a RunWarning says where it misses its density."""
         self.method.start(self, data)
+        tell_density(self)
         for seen, entry in zip(self.ever_active, masked_weights(self), strict=False):
             seen.assign(entry.mask > 0)
 
@@ -80,6 +92,32 @@ class SparseModel(keras.Model):
         """
         if self.feedback is not None:
             self.feedback.assign(self.method.feedback_from(losses, gaps))
+
+    @contextlib.contextmanager
+    def own_step(self) -> Iterator[None]:
+        """While a step is traced or taken that lets the method change masks."""
+        self._in_own_step = True
+        try:
+            yield
+        finally:
+            self._in_own_step = False
+
+    def _on_update(self) -> None:
+        """Told when an optimizer updates a masked weight: warns, once, that no mask will change."""
+        if self._in_own_step or self._told_of_step:
+            return
+        with tf.init_scope():
+            step = int(tf.convert_to_tensor(self.step))
+        self._told_of_step = True
+        if self.method.is_unfinished(step):
+            method = type(self.method).__name__
+            warnings.warn(
+                f"model {self.name}: is trained by another step than its own, in which {method} "
+                "would change masks; they stay as they are. Sparsify the whole network, or train "
+                "it by fit or an AdversarialModel",
+                RunWarning,
+                stacklevel=2,
+            )
 
     def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
         """As `tf_keras.Model.compile`."""
@@ -154,12 +192,16 @@ def sparsify(
     *,
     data: Batches | None = None,
     loss: Any = None,
+    layers: Choice | None = None,
+    skip: Choice | None = None,
 ) -> SparseModel:
     """A model with a mask on each prunable weight, made and kept sparse by a method.
 
-    The layers are taken over from the given model, which shares its weights from then on; one that
-    tfmot's `prune_low_magnitude` has wrapped keeps its masks to begin with. Layers that cannot be
-    pruned stay dense (`dense_layers` lists them).
+    The layers are taken over from the given model, which shares its weights from then on: these
+    carry their masks, and stay sparse in whatever trains them. A layer that tfmot's
+    `prune_low_magnitude` has wrapped keeps its masks to begin with. Layers that cannot be pruned,
+    frozen ones (trainable=False) among them, stay dense: a RunWarning names those with kernels, and
+    `dense_layers` lists all. The density asked for is that of the layers with masks.
 
     Args:
         model: built Sequential or functional tf_keras model.
@@ -167,13 +209,19 @@ def sparsify(
         data: batches (images, labels), for methods that look at gradients first.
         loss: whose gradients those are, as `compile` takes it; by default what the model was
             compiled with, or the cross-entropy of its logits.
+        layers: the layers to prune, by a pattern of their names (`conv_*`), a list of patterns or a
+            function of a layer; by default all that can be pruned.
+        skip: layers to leave dense, likewise.
 
     Raises:
         InputError: see `wrap`, and the methods.
     """
     if method is not None:
         require("method", method, Method)
-    sparse = _made_of(wrap(model), method)
+    wrapped = wrap(model, layers, skip)
+    if layers is None:
+        tell_dense(wrapped)
+    sparse = _made_of(wrapped, method)
     sparse.task_loss = _task_loss(model, loss)
     sparse.start(data)
     return sparse

@@ -6,9 +6,21 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.sparsity.methods.base import Change, Scheduled, layer_states
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity.methods.base import (
+    Change,
+    Method,
+    Scheduled,
+    layer_states,
+    tell_frozen,
+)
 from robust_sparse_tf.sparsity.slots import slots_of
-from robust_sparse_tf.sparsity.wrapper import MaskedWeight, masked_weights
+from robust_sparse_tf.sparsity.wrapper import (
+    MaskedWeight,
+    masked_weights,
+    models_in,
+    prunable_weights,
+)
 
 Gradients = Sequence[tf.Tensor]
 
@@ -16,15 +28,19 @@ Gradients = Sequence[tf.Tensor]
 class Stepper:
     """Takes gradients and makes a step, on one device or in step on several.
 
-    Gradients are masked before the optimizer, and weights stored masked after it. When masks are
-    due, they change: dropped weights become zero, grown weights start where the method says, and
-    both have clear slots.
+    Gradients are masked before the optimizer; the weights' constraints keep the masks after it.
+    When masks are due, they change: dropped weights become zero, grown weights start where the
+    method says, and both have clear slots.
 
     Args:
-        network: dense, or from `sparsify`.
+        network: dense, from `sparsify`, or with a model from `sparsify` in it.
         optimizer: built for `variables`.
         variables: what is trained, the network's weights among it.
         jit_compile: whether XLA compiles the optimizer's part; only on one device.
+
+    Raises:
+        InputError: for several sparse models in one network, where a method changes masks, and for
+            tf_keras' Nadam on several replicas.
     """
 
     def __init__(
@@ -36,7 +52,11 @@ class Stepper:
         jit_compile: bool = False,
     ) -> None:
         self._network, self._optimizer, self._variables = network, optimizer, list(variables)
-        self._method = getattr(network, "method", None)
+        _refuse_nadam(optimizer, network.distribute_strategy)
+        self._sparse = find_sparse_model(network)
+        self._method = getattr(self._sparse, "method", None)
+        if isinstance(self._method, Scheduled) and prunable_weights(self._sparse):
+            tell_frozen(self._sparse, self._method)
         self._apply = (
             tf.function(self._optimize, jit_compile=True) if jit_compile else self._optimize
         )
@@ -61,13 +81,27 @@ class Stepper:
         def optimize() -> None:
             strategy.run(self._apply, args=(parts, size))
 
-        method, network = self._method, self._network
-        if not isinstance(method, Scheduled):
+        method, sparse = self._method, self._sparse
+        if sparse is None:
             optimize()
-            if method is not None:
-                network.step.assign_add(1)
             return
-        steps = network.step + (0 if method.replaces_step else 1)
+        with sparse.own_step():
+            if isinstance(method, Scheduled) and prunable_weights(sparse):
+                self._scheduled(method, strategy, parts, size, optimize)
+            else:
+                optimize()
+        sparse.step.assign_add(1)
+
+    def _scheduled(
+        self,
+        method: Scheduled,
+        strategy: tf.distribute.Strategy,
+        parts: Any,
+        size: Any,
+        optimize: Callable[[], None],
+    ) -> None:
+        """The optimizer's step, and the masks' change where it is due."""
+        steps = self._sparse.step + (0 if method.replaces_step else 1)
         if method.remembers:
             self._remember(method, strategy, parts, size, steps)
 
@@ -83,11 +117,10 @@ class Stepper:
         else:
             optimize()
             _either(method.is_due(steps), change, lambda: None)
-        network.step.assign_add(1)
 
     def _optimize(self, parts: Sequence[Gradients], size: tf.Tensor) -> None:
-        """In each replica: averages, masks, takes the optimizer's step and stores masked."""
-        masks = {entry.weight.ref(): entry.mask for entry in self._entries()}
+        """In each replica: averages, masks and takes the optimizer's step."""
+        masks = {entry.weight.ref(): entry.mask for entry in masked_weights(self._network)}
         gradients = []
         for variable, *shares in zip(self._variables, *parts, strict=True):
             gradient = tf.add_n([tf.convert_to_tensor(share) for share in shares])
@@ -98,7 +131,7 @@ class Stepper:
         self._optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
 
     def _entries(self) -> list[MaskedWeight]:
-        return list(masked_weights(self._network))
+        return list(masked_weights(self._sparse))
 
     def _gradients(
         self, strategy: tf.distribute.Strategy, parts: Any, size: Any
@@ -130,12 +163,12 @@ class Stepper:
         step: tf.Tensor,
     ) -> None:
         gradients = self._gradients(strategy, parts, size)
-        for entry, memory in zip(self._entries(), self._network.memory, strict=True):
+        for entry, memory in zip(self._entries(), self._sparse.memory, strict=True):
             value = method.remember(memory.read_value(), gradients[entry.name], step)
             _assign(strategy, memory, value)
 
     def _remembered(self) -> dict[str, tf.Tensor]:
-        memories = zip(self._entries(), self._network.memory, strict=True)
+        memories = zip(self._entries(), self._sparse.memory, strict=True)
         return {entry.name: memory.read_value() for entry, memory in memories}
 
     def _change(
@@ -146,23 +179,53 @@ class Stepper:
         step: tf.Tensor,
     ) -> None:
         """Changes the masks, the weights and their slots alike on all replicas."""
-        layers = layer_states(self._network, gradients)
-        told = self._network.feedback
+        layers = layer_states(self._sparse, gradients)
+        told = self._sparse.feedback
         feedback = None if told is None else told.read_value()
         changes = method.change(layers, step, feedback)
-        trained = {variable.ref() for variable in self._variables}
-        numbers = []
-        for entry, layer, change in zip(self._entries(), layers, changes, strict=True):
-            if entry.weight.ref() not in trained:
-                numbers.append(tf.constant(0, tf.int64))
-                continue
-            numbers.append(tf.math.count_nonzero(layer.active != (change.kept | change.grown)))
+        entries = self._entries()
+        numbers = [tf.constant(0, tf.int64)] * len(entries)
+        for layer, change in zip(layers, changes, strict=True):
+            entry, active = entries[layer.place], change.kept | change.grown
+            numbers[layer.place] = tf.math.count_nonzero(layer.active != active)
             values = method.initial(layer, step)
             change_weight(strategy, self._optimizer, entry, change, values)
             if method.grows:
-                seen = self._network.ever_active[layer.place]
+                seen = self._sparse.ever_active[layer.place]
                 _assign(strategy, seen, seen.read_value() | (entry.mask.read_value() > 0))
-        _assign(strategy, self._network.changed, tf.stack(numbers))
+        _assign(strategy, self._sparse.changed, tf.stack(numbers))
+
+
+def _refuse_nadam(optimizer: Any, strategy: tf.distribute.Strategy) -> None:
+    """Raises InputError on several replicas, where Nadam's product of momenta makes weights NaN."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if isinstance(inner, keras.optimizers.Nadam) and strategy.num_replicas_in_sync > 1:
+        raise InputError(
+            f"optimizer={type(inner).__name__}: gives NaN on several replicas; must be another "
+            "one, such as optimizers.legacy.Nadam"
+        )
+
+
+def find_sparse_model(network: keras.Model) -> Any:
+    """The `SparseModel` that a network is or holds, whose method the step asks; None without one.
+
+    Raises:
+        InputError: where there are several, and one of their methods changes masks in training.
+    """
+    found = [model for model in models_in(network) if isinstance(_method(model), Method)]
+    scheduled = [model for model in found if isinstance(model.method, Scheduled)]
+    if len(found) > 1 and scheduled:
+        method = type(scheduled[0].method).__name__
+        raise InputError(
+            f"model {network.name}: holds {len(found)} sparse models "
+            f"({', '.join(model.name for model in found)}); must hold one where {method} changes "
+            "masks: sparsify the whole network instead"
+        )
+    return found[0] if found else None
+
+
+def _method(model: keras.Model) -> Any:
+    return getattr(model, "method", None)
 
 
 def change_weight(

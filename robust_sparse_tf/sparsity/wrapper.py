@@ -1,8 +1,10 @@
 """The one door to tensorflow-model-optimization's pruning wrapper and its private names."""
 
+import fnmatch
 import itertools
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 import tf_keras as keras
@@ -11,9 +13,12 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper im
     PruneLowMagnitude,
 )
 
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity.constraint import hold
+
+Choice: TypeAlias = str | Sequence[str] | Callable[[keras.layers.Layer], bool]
+"""Layers by a pattern of their names (`conv_*`), by several, or by a function of a layer."""
 
 # Most specific first: a separable or transposed convolution is a convolution, too.
 _WEIGHTS = (
@@ -129,14 +134,23 @@ class MaskedWeight(NamedTuple):
         return tf.reshape(matrix, shape)
 
 
-def wrap(model: keras.Model) -> keras.Model:
+def wrap(
+    model: keras.Model, layers: Choice | None = None, skip: Choice | None = None
+) -> keras.Model:
     """Wraps each layer that can be pruned; all masks are one, or tfmot's where it wrapped a layer.
 
-    The layers themselves are taken over, not copied: the given model shares its weights.
+    The layers themselves are taken over, not copied: the given model shares its weights. Frozen
+    layers (trainable=False) cannot be pruned, but keep the masks that tfmot gave them.
+
+    Args:
+        model: built Sequential or functional tf_keras model.
+        layers: which of its layers to wrap; None for all that can be pruned.
+        skip: which of those to leave out.
 
     Raises:
         InputError: for anything but a built Sequential or functional tf_keras model, for a model
-            that is sparse already, and for one without prunable weights.
+            that is sparse already, for one without weights that can be pruned, and for a pattern
+            that matches no layer with such weights.
     """
     require_tf_keras(model)
     if any(isinstance(layer, MaskedLayer) for layer in leaves(model)):
@@ -144,14 +158,18 @@ def wrap(model: keras.Model) -> keras.Model:
     if not model.built:
         raise InputError(f"model {model.name}: must be built; begin it with an Input layer")
 
+    prunable = [_inner(layer) for layer in leaves(model) if _is_prunable(layer)]
+    taken_layers = prunable if layers is None else _chosen(prunable, "layers", layers)
+    left = [] if skip is None else _chosen(prunable, "skip", skip)
+    wanted = {id(layer) for layer in taken_layers} - {id(layer) for layer in left}
     made: dict[int, MaskedLayer] = {}  # a layer that two models share has one mask
 
     def wrap_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
             return wrap_model(layer)
-        inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
-        if inner is layer and not _is_prunable(layer):
-            return layer
+        inner = _inner(layer)
+        if id(inner) not in wanted:
+            return inner
         return made.setdefault(id(inner), made.get(id(inner)) or MaskedLayer(inner))
 
     def wrap_model(model: keras.Model) -> keras.Model:
@@ -163,7 +181,9 @@ def wrap(model: keras.Model) -> keras.Model:
 
     wrapped = wrap_model(model)
     if not any(True for _ in masked_weights(wrapped)):
-        raise InputError(f"model {model.name}: has no weights that can be pruned")
+        raise InputError(
+            f"model {model.name}: has no weights that can be pruned, or they are skipped or frozen"
+        )
     taken = {id(entry.weight): entry.mask for entry in masked_weights(model)}
     for entry in masked_weights(wrapped):
         if id(entry.weight) in taken:
@@ -173,8 +193,14 @@ def wrap(model: keras.Model) -> keras.Model:
 
 
 def strip(model: keras.Model) -> keras.Model:
-    """The ordinary tf_keras model inside, with its zeros in place; it shares the weights."""
+    """The ordinary tf_keras model inside, with its zeros in place; it shares the weights.
+
+    As the weights are the same variables, they carry their masks on: the stripped network stays
+    sparse when it is trained, and training it leaves the given one sparse. To train it densely,
+    save and load it, or give its weights to a `keras.models.clone_model` of it.
+    """
     network = network_of(model)
+    store_masked(network)
     return prune.strip_pruning(network)
 
 
@@ -220,6 +246,19 @@ def silence_tfmot(model: keras.Model) -> bool:
     return found
 
 
+def prunable_weights(model: keras.Model) -> list[MaskedWeight]:
+    """Those of `masked_weights` whose masks may change: a frozen layer's stay as they are."""
+    return [entry for entry in masked_weights(model) if entry.layer.trainable]
+
+
+def models_in(model: keras.Model) -> Iterator[keras.Model]:
+    """A model and all models nested in it."""
+    yield model
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from models_in(layer)
+
+
 def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """All layers, those of nested models in the place of the models; each one once."""
     for layer in model.layers:
@@ -227,6 +266,23 @@ def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield from leaves(layer)
         else:
             yield layer
+
+
+def tell_dense(model: keras.Model) -> None:
+    """Warns of the layers of a wrapped model that hold kernels which nothing can prune."""
+    kept = []
+    for layer in leaves(model):
+        kernels = any(weight.trainable and weight.shape.rank > 1 for weight in layer.weights)
+        if kernels and not _is_prunable(layer):
+            frozen = "" if layer.trainable else ", frozen"
+            kept.append(f"{layer.name} ({type(layer).__name__}{frozen})")
+    if kept:
+        warnings.warn(
+            f"model {model.name}: layers that stay dense, as they cannot be pruned: "
+            + ", ".join(kept),
+            RunWarning,
+            stacklevel=3,
+        )
 
 
 def dense_layers(model: keras.Model) -> list[str]:
@@ -263,7 +319,37 @@ def _attribute(layer: keras.layers.Layer, number: int) -> str:
     return names[number] if names else str(number)
 
 
+def _inner(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return layer.layer if isinstance(layer, PruneLowMagnitude) else layer
+
+
+def _chosen(
+    layers: list[keras.layers.Layer], argument: str, choice: Choice
+) -> list[keras.layers.Layer]:
+    """The layers that an argument of `wrap` chooses."""
+    if callable(choice):
+        return [layer for layer in layers if choice(layer)]
+    patterns = [choice] if isinstance(choice, str) else choice
+    if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
+        raise InputError(
+            f"{argument}={choice}: must be a pattern of names, a list of them or a function of a "
+            "layer"
+        )
+    names = [layer.name for layer in layers]
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            raise InputError(
+                f"{argument}={pattern}: matches no layer that can be pruned; must match one of "
+                + ", ".join(names)
+            )
+    return [layer for layer in layers if any(fnmatch.fnmatchcase(layer.name, p) for p in patterns)]
+
+
 def _is_prunable(layer: keras.layers.Layer) -> bool:
+    if isinstance(layer, PruneLowMagnitude):
+        return True
+    if not layer.trainable:
+        return False
     if _own_attributes(layer) or hasattr(layer, "get_prunable_weights"):
         return True
     # tfmot lists layers without prunable weights as supported, too.

@@ -15,7 +15,7 @@ from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.options import checked, require
-from robust_sparse_tf.sparsity import Stepper, require_tf_keras, slots
+from robust_sparse_tf.sparsity import MaskedModel, Stepper, require_tf_keras, slots
 from robust_sparse_tf.training import batches
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
@@ -45,7 +45,7 @@ _PURE_LAYERS = (
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
-class AdversarialModel(Stored):
+class AdversarialModel(MaskedModel, Stored):
     """A classifier that trains on clean and adversarial examples, its masks kept.
 
     The layers' weight regularisers add to the gradient. Activity regularisers and what `add_loss`
@@ -61,7 +61,7 @@ class AdversarialModel(Stored):
 
     Args:
         network: Sequential or functional tf_keras model from inputs to logits [batch, classes],
-            dense or from `sparsify`.
+            dense, from `sparsify`, or with a model from `sparsify` in it (preprocessing in front).
         attack: attack of each step, or None for ordinary training.
         objective: the loss; its adversarial part counts only with an attack.
         seed: seed of the attack's random starts.

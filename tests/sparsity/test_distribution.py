@@ -120,7 +120,11 @@ def test_all_layers_fixed_at_the_wanted_density():
         # The output layer is 1,000 of 266,200 weights, the first one 235,200.
         (0.001, {"logits": 1.0}, "must be between 0.003757 and 1 beside .* density (logits)"),
         (0.9, {"hidden_1": 0.5}, "must be between 0.4418 and 0.5582 beside .* density (hidden_1)"),
-        (0.5, dict.fromkeys(LENET, 0.25), "must be between 0.25 and 0.25 beside"),
+        (
+            0.5,
+            dict.fromkeys(LENET, 0.25),
+            "must be 0.25, which the densities given to all layers make",
+        ),
     ],
 )
 def test_density_that_cannot_be_reached(distribution, density, fixed, words):
@@ -140,11 +144,11 @@ NAMED = ["conv_1", "conv_2", "block/conv", "logits"]
         ({"logits": 0.5}, {"logits": 0.5}),
         ({"logits": 1}, {"logits": 1.0}),
         ({"conv_*": 0.5}, {"conv_1": 0.5, "conv_2": 0.5}),
-        ({"conv_?": 0.5, "conv_2": 0.25}, {"conv_1": 0.5, "conv_2": 0.25}),
-        ({"conv_2": 0.25, "conv_?": 0.5}, {"conv_1": 0.5, "conv_2": 0.5}),
+        ({"conv_?": 0.5, "conv_2": 0.25}, {"conv_1": 0.5, "conv_2": 0.5}),
+        ({"conv_2": 0.25, "conv_?": 0.5}, {"conv_1": 0.5, "conv_2": 0.25}),
         ({"*conv*": 0.1}, {"conv_1": 0.1, "conv_2": 0.1, "block/conv": 0.1}),
         ({"conv_[!1]": 0.1}, {"conv_2": 0.1}),
-        ({"*": 0.1, "logits": 1.0}, dict.fromkeys(NAMED[:3], 0.1) | {"logits": 1.0}),
+        ({"logits": 1.0, "*": 0.1}, dict.fromkeys(NAMED[:3], 0.1) | {"logits": 1.0}),
     ],
 )
 def test_match(patterns, expected):

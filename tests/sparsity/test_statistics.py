@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robust_sparse_tf import models, sparsify, strip
-from robust_sparse_tf.sparsity import Magnitude, RigL, densities, masked_weights, statistics
+from robust_sparse_tf.sparsity import (
+    Magnitude,
+    RigL,
+    densities,
+    masked_weights,
+    statistics,
+    store_masked,
+)
 from robust_sparse_tf.training import AdversarialModel, devices
 
 layers = keras.layers
@@ -22,6 +29,7 @@ def net(shape: tuple, *stack: keras.layers.Layer) -> keras.Sequential:
 def set_mask(model: keras.Model, name: str, mask: np.ndarray) -> None:
     entry = next(entry for entry in masked_weights(model) if entry.name == name)
     entry.mask.assign(np.asarray(mask, np.float32).reshape(entry.mask.shape))
+    store_masked(model)
 
 
 def masks_of(model: keras.Model) -> dict[str, np.ndarray]:
@@ -38,6 +46,7 @@ def test_dense_by_hand():
         "a": {
             "density": 0.25,
             "active": 3,
+            "outside": 0,
             "size": 12,
             "changed": 0,
             "exploration": 0.25,
@@ -50,6 +59,7 @@ def test_dense_by_hand():
         "b": {
             "density": 1,
             "active": 6,
+            "outside": 0,
             "size": 6,
             "changed": 0,
             "exploration": 1,
@@ -64,6 +74,7 @@ def test_dense_by_hand():
     assert whole == {
         "density": 0.5,
         "active": 9,
+        "outside": 0,
         "size": 18,
         "changed": 0,
         "exploration": 0.5,
@@ -305,6 +316,7 @@ def test_bounds_and_numpy(varied, density, before, seed):
     for entry, seen in zip(masked_weights(varied), varied.ever_active, strict=True):
         entry.mask.assign(rng.random(entry.mask.shape) < density)
         seen.assign(rng.random(entry.mask.shape) < before)
+    store_masked(varied)
     found, ever = statistics(varied), [seen.numpy() for seen in varied.ever_active]
     assert 0 <= found["flops"] <= 1 and 0 <= found["density"] <= found["exploration"] <= 1
     assert found["bytes"] <= found["dense_bytes"] == 4 * strip(varied).count_params()

@@ -62,6 +62,8 @@ class Method:
 
     grows: ClassVar[bool] = False
     """Whether pruned weights may come back; the model then keeps where weights have ever been."""
+    thins: ClassVar[bool] = False
+    """Whether the density asked for is reached in the course of training."""
     feedbacks: ClassVar[int] = 0
     """Numbers that callbacks may tell the method through the model's `feedback`."""
 
@@ -88,6 +90,11 @@ class Method:
         """
         del losses, gaps
         return (0.0,) * self.feedbacks
+
+    def is_unfinished(self, step: int) -> bool:
+        """Whether masks are still to change in training after so many optimizer steps."""
+        del step
+        return False
 
     @property
     def remembers(self) -> bool:
@@ -182,7 +189,7 @@ class Targeted(Method):
     def fixed_densities(self, names: list[str]) -> dict[str, float]:
         """The density of each layer that is not left to the distribution."""
         fixed = distribution.match(self.layer_densities, names)
-        ends = [names[0]] * self.dense_first + [names[-1]] * self.dense_last
+        ends = names[:1] * self.dense_first + names[-1:] * self.dense_last
         return fixed | dict.fromkeys(ends, 1.0)
 
     def structures(self, layers: list[LayerState]) -> list[Structure]:
@@ -244,8 +251,11 @@ class Targeted(Method):
             for layer, minimum in zip(layers, least, strict=True)
         ]
         counts = [now(layer.size, count) for layer, count in zip(layers, given, strict=True)]
-        wanted = round(self.density * sum(layer.size for layer in layers)) - sum(given)
-        if not 0 <= wanted <= sum(sizes):
+        total = self.density * sum(layer.size for layer in layers)
+        if not free and distribution.agrees(sum(given), total, all_given=True):
+            return counts
+        wanted = round(total) - sum(given)
+        if not free or not 0 <= wanted <= sum(sizes):
             whole = {layer.name: layer.size for layer in layers}
             raise distribution.unreachable(self.density, fixed, whole)
         ranked = [self._unit_scores(structures[i], scores[i]) for i in free]
@@ -283,8 +293,12 @@ class Pruner(Method, abc.ABC):
         Args:
             model: from `wrap`.
             data: the training images, for those that look at them.
+
+        Raises:
+            InputError: where all layers that can be pruned are frozen (trainable=False).
         """
         del data
+        tell_frozen(model, self)
         layers = layer_states(model)
         pairs = zip(self.masks(layers), layers, strict=True)
         set_masks(model, [mask & layer.active for mask, layer in pairs])
@@ -297,7 +311,7 @@ class Pruner(Method, abc.ABC):
 def layer_states(
     model: keras.Model, gradients: Mapping[str, tf.Tensor] | None = None
 ) -> list[LayerState]:
-    """The states of all prunable weights, in the order of the layers.
+    """The states of all prunable weights, in the order of the layers; frozen layers have none.
 
     Args:
         model: from `wrap`.
@@ -306,6 +320,8 @@ def layer_states(
     gradients = gradients or {}
     states = []
     for place, entry in enumerate(wrapper.masked_weights(model)):
+        if not entry.layer.trainable:
+            continue
         gradient = gradients.get(entry.name)
         states.append(
             LayerState(
@@ -320,9 +336,32 @@ def layer_states(
     return states
 
 
+def tell_frozen(model: keras.Model, method: Method) -> None:
+    """Warns of masks that a method leaves as they are, as their layers are frozen.
+
+    Raises:
+        InputError: where there are no others.
+    """
+    every = list(wrapper.masked_weights(model))
+    frozen = [entry.name for entry in every if not entry.layer.trainable]
+    name = type(method).__name__
+    if every and len(frozen) == len(every):
+        raise InputError(
+            f"model {model.name}: all layers with masks are frozen (trainable=False); {name} can "
+            "prune none"
+        )
+    if frozen:
+        warnings.warn(
+            f"model {model.name}: {name} leaves the masks of frozen layers (trainable=False) as "
+            f"they are ({', '.join(frozen)}); its density is that of the others",
+            RunWarning,
+            stacklevel=3,
+        )
+
+
 def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
-    """Assigns masks, bool [inputs, outputs] each, and stores the weights masked."""
-    for entry, mask in zip(wrapper.masked_weights(model), masks, strict=True):
+    """Assigns masks, bool [inputs, outputs] for each of `layer_states`; stores weights masked."""
+    for entry, mask in zip(wrapper.prunable_weights(model), masks, strict=True):
         entry.mask.assign(tf.cast(entry.from_matrix(mask), entry.mask.dtype))
     wrapper.store_masked(model)
 

@@ -75,6 +75,10 @@ class Dynamic(Targeted, Scheduled):
         if all(bool(tf.reduce_all(layer.active)) for layer in layers):
             set_masks(model, random_masks(self, layers))
 
+    def is_unfinished(self, step: int) -> bool:
+        """See `Method.is_unfinished`."""
+        return not self.stop_step or step < self.stop_step
+
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
         """See `Scheduled.is_due`."""
         return schedule.is_due(

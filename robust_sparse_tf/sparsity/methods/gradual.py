@@ -33,6 +33,8 @@ class GradualMagnitude(Targeted, Scheduled):
     reached, in each layer in proportion. Pruned weights never come back.
     """
 
+    thins = True
+
     _: dataclasses.KW_ONLY
     initial_density: float = option(1.0, "density at start_step", above=0, maximum=1)
     start_step: int = option(0, "first step at which weights go", unit="steps", minimum=0)
@@ -72,6 +74,10 @@ class GradualMagnitude(Targeted, Scheduled):
         """Takes nothing away yet, and refuses what does not fit the layers."""
         layers = layer_states(model)
         self.keep(layers, magnitudes(layers))
+
+    def is_unfinished(self, step: int) -> bool:
+        """See `Method.is_unfinished`."""
+        return step < self.stop_step
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
         """See `Scheduled.is_due`."""

@@ -15,7 +15,13 @@ from etils import epy
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity import distribution
-from robust_sparse_tf.sparsity.methods.base import Batches, Targeted, layer_states, set_masks
+from robust_sparse_tf.sparsity.methods.base import (
+    Batches,
+    Targeted,
+    layer_states,
+    set_masks,
+    tell_frozen,
+)
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -44,10 +50,11 @@ class Saliency(Targeted, abc.ABC):
 
     def prune(self, model: keras.Model, data: Batches | None = None, progress: float = 1.0) -> None:
         """Scores the weights of a wrapped model and takes a share of those to take away."""
+        tell_frozen(model, self)
         layers = layer_states(model)
-        entries = list(wrapper.masked_weights(model))
-        scores = []
-        for entry, score in zip(entries, self.scores(model, data), strict=True):
+        entries, scores = list(wrapper.masked_weights(model)), []
+        found = self.scores(model, data)
+        for entry, score in [(entries[layer.place], found[layer.place]) for layer in layers]:
             if not bool(tf.reduce_all(tf.math.is_finite(score))):
                 raise TrainingError(
                     f"{type(self).__name__}: scores of layer {entry.name} are not finite"

@@ -4,6 +4,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.sparsity import find_sparse_model
 
 
 class FlyingBirdFeedback(keras.callbacks.Callback):
@@ -24,7 +25,7 @@ class FlyingBirdFeedback(keras.callbacks.Callback):
             InputError: where the method takes no feedback, or validation or accuracies miss.
         """
         logs = logs or {}
-        network = network_of(self.model)
+        network = find_sparse_model(network_of(self.model))
         method = getattr(network, "method", None)
         if not getattr(method, "feedbacks", 0):
             raise InputError(f"method {type(method).__name__}: must be FlyingBirdPlus")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states
+from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states, prunable_weights
 from robust_sparse_tf.sparsity.methods.base import Batches
 from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
@@ -63,7 +63,7 @@ class Regrow(MaskKeeper):
         steps = self.steps()
         if not bool(self._method.is_due(steps)):
             return
-        entries = self.entries()
+        entries = prunable_weights(self._network())
         layers = layer_states(self._network(), self._gradients())
         changes = self._method.change(layers, steps)
         strategy = self.model.distribute_strategy

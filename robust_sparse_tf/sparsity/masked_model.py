@@ -1,0 +1,102 @@
+"""A model that holds masks: its weights stay masked, and it tells when it is not yet sparse."""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.errors import RunWarning
+from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.sparsity import wrapper
+from robust_sparse_tf.sparsity.methods.base import Method, Targeted
+from robust_sparse_tf.sparsity.wrapper import masked_weights, models_in, store_masked
+
+if TYPE_CHECKING:
+    from tf_keras import Model as _Model
+else:
+    _Model = object  # tf_keras changes the bases of functional models' classes
+
+
+class MaskedModel(_Model):
+    """What goes before `keras.Model` among the bases of a model whose own train step keeps masks.
+
+    Weights that are put in are stored masked. A network that is put back, saved or exported
+    before its method's schedule has ended is denser than asked for; a RunWarning says so.
+    """
+
+    def set_weights(self, weights: Any) -> None:
+        """As of any model; `EarlyStopping(restore_best_weights=True)` does it."""
+        super().set_weights(weights)
+        store_masked(network_of(self))
+        tell_unfinished(self, "is put back to")
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """As of any model."""
+        found = super().load_weights(*args, **kwargs)
+        store_masked(network_of(self))
+        tell_unfinished(self, "is put back to")
+        return found
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """As of any model."""
+        tell_unfinished(self, "is saved at")
+        super().save(*args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As of any model."""
+        tell_unfinished(self, "is saved at")
+        super().save_weights(*args, **kwargs)
+
+
+def strip(model: keras.Model) -> keras.Model:
+    """See `wrapper.strip`; a RunWarning says where the schedule of its method has not ended."""
+    tell_unfinished(model, "is stripped at")
+    return wrapper.strip(model)
+
+
+def tell_unfinished(model: keras.Model, what: str) -> None:
+    """Warns of a network that its method has not yet made as sparse as asked.
+
+    Args:
+        model: with or without masks.
+        what: happens to it, as "is saved at"; the density follows.
+    """
+    for network in models_in(network_of(model)):
+        method = getattr(network, "method", None)
+        if not (isinstance(method, Method) and isinstance(method, Targeted) and method.thins):
+            continue
+        step, density = int(tf.convert_to_tensor(network.step)), _kept(network)[0]
+        if method.is_unfinished(step) and density > 1.001 * method.density:
+            warnings.warn(
+                f"model {network.name}: {what} density {density:.3g}, at step {step} of "
+                f"{type(method).__name__}, whose schedule has not ended; density="
+                f"{method.density:g} was asked for",
+                RunWarning,
+                stacklevel=3,
+            )
+
+
+def tell_density(model: keras.Model) -> None:
+    """Warns of first masks whose density is not the one that a sparse model's method was given."""
+    method = model.method
+    if not isinstance(method, Targeted) or method.thins:
+        return
+    density, size, number = _kept(model)
+    # Rounding moves a layer by a weight.
+    if abs(density - method.density) > max(0.01 * method.density, number / size):
+        warnings.warn(
+            f"model {model.name}: {type(method).__name__} gives density {density:.4g} instead of "
+            f"density={method.density:g} (what a layer keeps at least, units that are kept whole, "
+            "or masks that were there)",
+            RunWarning,
+            stacklevel=3,
+        )
+
+
+def _kept(model: keras.Model) -> tuple[float, int, int]:
+    """The share of weights that masks keep, and the numbers of weights and of layers."""
+    entries = list(masked_weights(model))
+    kept = sum(int(tf.math.count_nonzero(entry.mask)) for entry in entries)
+    size = sum(entry.size for entry in entries)
+    return kept / size, size, len(entries)

@@ -10,13 +10,14 @@ from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
-from robust_sparse_tf.sparsity import layer_states, masked_weights, set_masks
+from robust_sparse_tf.sparsity import layer_states, set_masks
 
 with epy.lazy_imports():
     import tensorflow as tf
     import tf_keras as keras
 
     from robust_sparse_tf.evaluation import feature_usefulness
+    from robust_sparse_tf.sparsity import wrapper
 
 if TYPE_CHECKING:
     from robust_sparse_tf.data import Split
@@ -56,7 +57,7 @@ class FeaturePruning:
         Raises:
             InputError: for any other model, and for frozen layers (trainable=False).
         """
-        frozen = [entry.name for entry in masked_weights(model) if not entry.layer.trainable]
+        frozen = [entry.name for entry in wrapper.masked_weights(model) if not entry.layer.trainable]
         if frozen:
             raise InputError(
                 f"layers {', '.join(frozen)}: are frozen (trainable=False); must not be, as "

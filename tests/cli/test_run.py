@@ -329,7 +329,9 @@ def test_again_shows_and_trains_nothing(cli, base, tmp_path):
     code, out, err = cli.call([*cli.base_argv, f"--output_dir={tmp_path}"])
     assert (code, err) == (0, "")
     assert state(tmp_path) == before
-    printed, first = out.splitlines(), base.out.splitlines()
+    told, *printed = out.splitlines()
+    assert told == "finished before: stored results are shown; --overwrite starts again"
+    first = base.out.splitlines()
     shown = [line for line in first if not line.startswith(("round ", str(base.path.parent)))]
     assert [line for line in shown if line] == [line for line in printed if line][: len(shown)]
     assert "going on" not in out and "steps/s" not in out

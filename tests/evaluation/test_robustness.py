@@ -209,7 +209,7 @@ def head(function=lambda logits: logits):
         (dict(attacks="quick"), r"epsilons=\(\): must be given"),
         (dict(attacks={"clean": FGSM()}), "attacks.'clean'.: must not be called as a row"),
         (dict(epsilons=0.1), "epsilons=0.1: must be a list of numbers"),
-        (dict(epsilons=[np.nan]), "epsilon=nan: must be at least 0 and finite"),
+        (dict(epsilons=[np.nan]), "epsilon=nan: must be at least 0 and a finite number"),
         (dict(epsilons=[-0.1]), "epsilon=-0.1: must be at least 0"),
         (dict(attacks={"x": Cheat()}), "attack x: left its threat model"),
         (dict(attacks={"x": Shift()}), "attack x: left its threat model"),

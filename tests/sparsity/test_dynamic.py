@@ -9,7 +9,7 @@ from dynamic_networks import compiled, examples, network
 from networks import slow, weights_of
 
 from robust_sparse_tf import sparsify
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.sparsity import SET, RigL, masked_weights
 from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
 from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird
@@ -262,10 +262,15 @@ def test_penalties_move_weights_but_grow_none(method):
 
 
 @pytest.mark.parametrize("kind", [slow(SET), RigL, slow(EMAGrowth)])
-def test_frozen_layers_keep_their_masks(kind):
-    dense = network()
-    dense.get_layer("hidden").trainable = False
-    model = compiled(kind(0.3, update_interval=2), model=dense, run_eagerly=True)
+def test_layers_frozen_later_keep_their_masks(kind):
+    model = sparsify(network(), kind(0.3, update_interval=2))
+    model.get_layer("hidden").trainable = False
+    with pytest.warns(RunWarning, match="hidden"):
+        model.compile(
+            keras.optimizers.Adam(1e-2),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            run_eagerly=True,
+        )
     masks, weights = masks_of(model), weights_of(model)
     assert fit(model, 8).updates() == [2, 4, 6]
     for number, (mask, weight) in enumerate(zip(masks_of(model), weights_of(model), strict=True)):

@@ -97,11 +97,14 @@ def is_of(path: str, model: str, source: str | None = None) -> bool:
     """
     try:
         known = _load(path).get("model", "")
-        if not os.path.exists(model_of(model)):
+        network = model_of(model)
+        # Of a round whose network is gone the folder is left.
+        inner = os.path.join(network, "saved_model.pb") if os.path.isdir(network) else network
+        if not os.path.exists(inner):
             return True
         if known:
             return bool(known == identity(model, source))
-        return os.path.getmtime(path) >= os.path.getmtime(model_of(model))
+        return os.path.getmtime(path) >= os.path.getmtime(inner)
     except (OSError, InputError):
         return False
 

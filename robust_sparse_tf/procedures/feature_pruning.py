@@ -57,7 +57,9 @@ class FeaturePruning:
         Raises:
             InputError: for any other model, and for frozen layers (trainable=False).
         """
-        frozen = [entry.name for entry in wrapper.masked_weights(model) if not entry.layer.trainable]
+        frozen = [
+            entry.name for entry in wrapper.masked_weights(model) if not entry.layer.trainable
+        ]
         if frozen:
             raise InputError(
                 f"layers {', '.join(frozen)}: are frozen (trainable=False); must not be, as "

@@ -52,8 +52,9 @@ class BetweenRounds:
         return []
 
     def fits(self, state: Sequence[np.ndarray]) -> bool:
-        """Whether `restore` can take a state."""
-        return not len(state)
+        """Whether `restore` can take a state; by default any."""
+        del state
+        return True
 
     def restore(self, state: list[np.ndarray]) -> None:
         """Takes back what `state` gave."""

@@ -38,11 +38,11 @@ def test_formula(n, share, level):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (dict(successes=0, n=0), "n=0: must be a whole number of at least 1"),
-        (dict(successes=5, n=4), "successes=5: must be a whole number between 0 and n=4"),
+        (dict(successes=0, n=0), "n=0: must be at least 1"),
+        (dict(successes=5, n=4), "successes=5: must be at least 0 and at most 4"),
         (dict(successes=-1, n=4), "successes=-1"),
         (dict(successes=0.5, n=4), "successes=0.5"),
-        (dict(successes=1, n=4, level=1.0), "level=1.0: must be above 0 and below 1"),
+        (dict(successes=1, n=4, level=1.0), "level=1.0: must be below 1"),
         (dict(successes=1, n=4, level=float("nan")), "level=nan"),
     ],
 )

@@ -245,7 +245,7 @@ class Targeted(Method):
         fixed = self.fixed_densities([layer.name for layer in layers])
         free = [i for i, layer in enumerate(layers) if layer.name not in fixed]
         sizes = [layers[i].size for i in free]
-        least = [min(self.minimum_weights, layer.size) for layer in layers]
+        least = [self.minimum_weights] * len(layers)
         given = [
             max(round(fixed[layer.name] * layer.size), minimum) if layer.name in fixed else 0
             for layer, minimum in zip(layers, least, strict=True)

@@ -36,7 +36,7 @@ def of_logits(logits: np.ndarray) -> str:
 def _described(layer: keras.layers.Layer) -> list[Any]:
     try:
         config = layer.get_config()
-    except NotImplementedError:  # one with arguments of its own
+    except NotImplementedError:  # Keras cannot describe it; its weights count all the same
         config = {}
     return [type(layer).__qualname__, _plain(config)]
 

@@ -109,7 +109,7 @@ def _refused_object(entry: dict[str, Any], name: Any, module: str) -> str:
         found = serialization_lib._retrieve_class_or_fn(
             name, entry.get("registered_name", name), module, obj_type=kind, full_config={}
         )
-    except Exception:
+    except Exception:  # of any kind: what cannot be found is refused
         return f"names {module}.{name}, which is not there"
     if inspect.isclass(found):
         allowed = known and hasattr(found, "from_config") and not _runs_code(found)

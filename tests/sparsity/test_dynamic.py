@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import networks
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,11 +11,9 @@ from networks import slow, weights_of
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.sparsity import SET, RigL, masked_weights
-from robust_sparse_tf.sparsity.methods.ema import EMAGrowth
+from robust_sparse_tf.sparsity import SET, SNFS, EMAGrowth, RigL, masked_weights
 from robust_sparse_tf.sparsity.methods.flying_bird import FlyingBird
 from robust_sparse_tf.sparsity.methods.flying_bird_plus import FlyingBirdPlus
-from robust_sparse_tf.sparsity.methods.snfs import SNFS
 
 layers = keras.layers
 
@@ -266,11 +265,7 @@ def test_layers_frozen_later_keep_their_masks(kind):
     model = sparsify(network(), kind(0.3, update_interval=2))
     model.get_layer("hidden").trainable = False
     with pytest.warns(RunWarning, match="hidden"):
-        model.compile(
-            keras.optimizers.Adam(1e-2),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            run_eagerly=True,
-        )
+        networks.compiled(model)
     masks, weights = masks_of(model), weights_of(model)
     assert fit(model, 8).updates() == [2, 4, 6]
     for number, (mask, weight) in enumerate(zip(masks_of(model), weights_of(model), strict=True)):

@@ -19,7 +19,7 @@ def alone(folder: str) -> Iterator[None]:
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise BusyError(f"{folder}: another process works there; wait until it ends") from error
         yield
     finally:

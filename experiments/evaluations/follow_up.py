@@ -59,7 +59,7 @@ class FollowUp(abc.ABC):
 
     def is_of(self, path: str, target: str) -> bool:
         """Whether a file of `files` is there, and is of the network that is there now."""
-        return stored.is_of(path, target, getattr(self.options, "source", None))
+        return stored.is_of(path, target)
 
     def of_cell(self, values: Values) -> Self | None:
         """The same with the rounds that a cell has; None where it has none of those asked for.
@@ -94,6 +94,9 @@ class Evaluation(FollowUp):
 
     def targets(self, run: str) -> list[str]:
         return attack_options.targets(run, self.options)
+
+    def is_of(self, path: str, target: str) -> bool:
+        return stored.is_of(path, target, self.options.source)
 
     def files(self, run: str) -> list[str]:
         folders = [attack_options.folder(each, self.options) for each in self.targets(run)]

@@ -126,6 +126,7 @@ _NUMBERS: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Numbers]
 def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures:
     """The measures of a round's network that can be taken, and why the others cannot."""
     begin = time.monotonic()
+    model = stored.identity(folder)  # before it is loaded, as a run may replace it meanwhile
     network = loading.network(folder, trust=options.trust, modules=options.modules)
     numbers: Numbers = {}
     usefulness: Usefulness | None = None
@@ -148,5 +149,5 @@ def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures
         missing=missing,
         warnings=[str(each.message) for each in told if issubclass(each.category, RunWarning)],
         seconds=time.monotonic() - begin,
-        model=stored.identity(folder),
+        model=model,
     )

@@ -44,7 +44,7 @@ class RunDirectory:
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise BusyError(f"{self.path}: another process is running there") from error
         if not values["overwrite"]:
             self._check()

@@ -97,11 +97,12 @@ class TrainingRun:
         strategy = self._devices()
         directory = RunDirectory(self.values, owner=chief)
         stored = directory.finished() if chief else None
+        done = stored is not None
         several = self.options.distribute == "multiworker"
         if several:
             workers.agree(strategy, flags.hashed(self.values) | {"settings": self._settings})
-            done = workers.share_folder(strategy, directory.path, chief, stored is not None)
-        if stored or (several and done):
+            done = workers.share_folder(strategy, directory.path, chief, done)
+        if done:
             if stored:
                 print("finished before: stored results are shown; --overwrite starts again")
             return directory.path, stored

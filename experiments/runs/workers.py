@@ -1,8 +1,6 @@
 """The workers of a distributed run, which must be of one mind before they train together."""
 
 import contextlib
-import hashlib
-import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -11,10 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from experiments.cli.digest import digest
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, TrainingError
 
-# Of a file that a kill may leave; directories with nothing else are those of no run yet.
+# Ends in .partial, so that after a kill a folder with this file alone still counts as empty.
 _TOKEN = "workers.partial"
 _LOST = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
@@ -49,7 +48,7 @@ def agree(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) -> None:
     Raises:
         InputError: in each worker, where they differ.
     """
-    rows = _gathered(strategy, [_number(value) for value in facts.values()])
+    rows = _gathered(strategy, [int(digest(value), 16) for value in facts.values()])
     for column, (name, value) in enumerate(facts.items()):
         if len(np.unique(rows[:, column])) > 1:
             raise InputError(
@@ -102,11 +101,6 @@ def _gathered(strategy: tf.distribute.Strategy, numbers: list[int]) -> np.ndarra
     row = tf.constant([numbers], tf.int64)
     found: np.ndarray = strategy.gather(strategy.run(lambda: tf.identity(row)), axis=0).numpy()
     return found
-
-
-def _number(value: Any) -> int:
-    text = json.dumps(value, sort_keys=True, default=str)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
 
 
 def _content(path: str) -> str:

@@ -103,7 +103,7 @@ def _become(parent: int, limit: int, core: int, command: list[str]) -> None:
         sys.exit(1)
     if core != _NO_CORE:
         os.sched_setaffinity(0, {core})
-    signal.alarm(limit)  # which stays, and which nothing in a command catches
+    signal.alarm(limit)  # exec keeps it, and no command handles SIGALRM
     os.execvp(command[0], command)
 
 

@@ -39,18 +39,21 @@ class State:
         """What is done already: nothing where it must be begun afresh."""
         try:
             arrays = files.read_npz(path)
-        except files.DamagedError as error:
+        except (OSError, files.DamagedError) as error:
             if not _was_archive(path):
                 raise InputError(f"state={path}: {_NO_STATE}") from error
             return _afresh(path, f"is damaged ({error})")
         if "identity" not in arrays:
             raise InputError(f"state={path}: {_NO_STATE}")
-        if str(arrays.pop("model", "")) != self._model:
-            return _afresh(path, "is of another model than this one, or does not say of which")
-        if str(arrays.pop("identity")) != self._identity:
+        model, asked = arrays.pop("model", None), str(arrays.pop("identity"))
+        if model is None:
+            return _afresh(path, "does not say of which model it is")
+        if asked != self._identity:
             raise InputError(
                 f"state={path}: is of other data, attacks or another seed; choose another file"
             )
+        if str(model) != self._model:
+            return _afresh(path, "is of another model than this one")
         return arrays
 
     def get(self, key: str, judged: np.ndarray) -> list[np.ndarray]:
@@ -77,6 +80,8 @@ _NO_STATE = "holds no state of an evaluation; delete it, or choose another file"
 
 def _was_archive(path: str) -> bool:
     """Whether a damaged file is what is left of an archive; others are not to be overwritten."""
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
+        return False
     with open(path, "rb") as file:
         return zipfile.is_zipfile(path) or file.read(4) == b"PK\x03\x04"
 

@@ -31,7 +31,7 @@ from robust_sparse_tf.sparsity.methods.threshold import Threshold
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.sparsity.counting import densities, statistics
-    from robust_sparse_tf.sparsity.masked_model import MaskedModel, strip, tell_unfinished
+    from robust_sparse_tf.sparsity.masked_model import MaskedModel, strip
     from robust_sparse_tf.sparsity.sparse_model import SparseModel, sparsify
     from robust_sparse_tf.sparsity.stepper import Stepper, change_weight, find_sparse_model
     from robust_sparse_tf.sparsity.wrapper import (
@@ -106,6 +106,5 @@ __all__ = [
     "statistics",
     "store_masked",
     "strip",
-    "tell_unfinished",
     "wrap",
 ]

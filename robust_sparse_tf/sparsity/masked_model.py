@@ -9,7 +9,7 @@ import tf_keras as keras
 from robust_sparse_tf.errors import RunWarning
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import wrapper
-from robust_sparse_tf.sparsity.methods.base import Method, Targeted
+from robust_sparse_tf.sparsity.methods.base import Targeted
 from robust_sparse_tf.sparsity.wrapper import masked_weights, models_in, store_masked
 
 if TYPE_CHECKING:
@@ -29,33 +29,33 @@ class MaskedModel(_Model):
         """As of any model; `EarlyStopping(restore_best_weights=True)` does it."""
         super().set_weights(weights)
         store_masked(network_of(self))
-        tell_unfinished(self, "is put back to")
+        _tell_unfinished(self, "is put back to")
 
     def load_weights(self, *args: Any, **kwargs: Any) -> Any:
         """As of any model."""
         found = super().load_weights(*args, **kwargs)
         store_masked(network_of(self))
-        tell_unfinished(self, "is put back to")
+        _tell_unfinished(self, "is put back to")
         return found
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
-        tell_unfinished(self, "is saved at")
+        _tell_unfinished(self, "is saved at")
         super().save(*args, **kwargs)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
-        tell_unfinished(self, "is saved at")
+        _tell_unfinished(self, "is saved at")
         super().save_weights(*args, **kwargs)
 
 
 def strip(model: keras.Model) -> keras.Model:
     """See `wrapper.strip`; a RunWarning says where the schedule of its method has not ended."""
-    tell_unfinished(model, "is stripped at")
+    _tell_unfinished(model, "is stripped at")
     return wrapper.strip(model)
 
 
-def tell_unfinished(model: keras.Model, what: str) -> None:
+def _tell_unfinished(model: keras.Model, what: str) -> None:
     """Warns of a network that its method has not yet made as sparse as asked.
 
     Args:
@@ -64,10 +64,13 @@ def tell_unfinished(model: keras.Model, what: str) -> None:
     """
     for network in models_in(network_of(model)):
         method = getattr(network, "method", None)
-        if not (isinstance(method, Method) and isinstance(method, Targeted) and method.thins):
+        if not (isinstance(method, Targeted) and method.thins):
             continue
-        step, density = int(tf.convert_to_tensor(network.step)), _kept(network)[0]
-        if method.is_unfinished(step) and density > 1.001 * method.density:
+        step = int(tf.convert_to_tensor(network.step))
+        if not method.is_unfinished(step):
+            continue
+        density = _kept(network)[0]
+        if density > 1.001 * method.density:
             warnings.warn(
                 f"model {network.name}: {what} density {density:.3g}, at step {step} of "
                 f"{type(method).__name__}, whose schedule has not ended; density="

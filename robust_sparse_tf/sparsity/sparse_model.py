@@ -258,11 +258,14 @@ def _beside(network: keras.Model) -> list[Any]:
 
 
 def _task_loss(model: keras.Model, loss: Any) -> Any:
-    """A tf_keras loss, or None where none is known."""
-    loss = getattr(model, "loss", None) if loss is None else loss
-    if loss is None:
+    """A tf_keras loss: the one given, else the model's own; None where it has not one."""
+    given = loss is not None
+    loss = loss if given else getattr(model, "loss", None)
+    if not given and not loss:  # {} where it was compiled without
         return None
     try:
         return keras.losses.get(loss)
     except (ValueError, TypeError):
+        if not given:  # several; methods that need one ask for it
+            return None
         raise InputError(f"loss={loss}: must be one tf_keras loss or its name") from None

@@ -290,7 +290,8 @@ def dense_layers(model: keras.Model) -> list[str]:
     return [
         layer.name
         for layer in leaves(model)
-        if layer.trainable_weights and not isinstance(layer, PruneLowMagnitude)
+        if any(weight.trainable for weight in layer.weights)
+        and not isinstance(layer, PruneLowMagnitude)
     ]
 
 

@@ -187,8 +187,8 @@ class AdversarialModel(MaskedModel, Stored):
             if checkpoint and not callback.save_weights_only:
                 refuse_hdf5(callback.filepath)
         self._check(x, y, kwargs.get("sample_weight"))
-        if isinstance(validation := kwargs.get("validation_data"), tuple):
-            self._check(*validation)
+        validation = kwargs.get("validation_data")
+        self._check(*(validation if isinstance(validation, tuple) else (validation,)))
         if kwargs.get("class_weight") is not None:
             batches.check_class_weight(kwargs["class_weight"], self._classes)
         gather: Gather | batches.Weighted | None = None
@@ -208,7 +208,8 @@ class AdversarialModel(MaskedModel, Stored):
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `tf_keras.Model.evaluate`; raises `InputError` as `fit` does."""
-        self._check(x, y, kwargs.get("sample_weight"))
+        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked it
+            self._check(x, y, kwargs.get("sample_weight"))
         with one_line():
             return super().evaluate(x, y, *args, **kwargs)
 

@@ -153,6 +153,8 @@ def test_an_interrupted_evaluation_goes_on(report, trained, digits, tmp_path):
         np.testing.assert_array_equal(outcome.queries, whole.queries)
     with pytest.raises(InputError, match="is of other data, attacks or another seed"):
         evaluate(trained, digits[2], ATTACKS, [0.2], **arguments)
+    with pytest.raises(InputError, match="is of other data, attacks or another seed"):
+        evaluate(trained, digits[1], ATTACKS, [0.1], **arguments)
     (tmp_path / "state.npz").write_bytes(b"no state")
     with pytest.raises(InputError, match="holds no state of an evaluation"):
         evaluate(trained, digits[2], ATTACKS, [0.1], **arguments)

@@ -153,6 +153,7 @@ PAYLOADS = {
     "py_function": operation("compat.v1.py_func"),
     "an operation of any kind": {"class_name": "TensorFlowOpLayer", "config": {"node_def": ""}},
     "a method of a class": {"class_name": "ClassMethod", "config": {"method_name": "x"}},
+    "a shape of another module": {"class_name": "TensorShape", "module": "os", "config": {}},
     "no name": {"module": "os", "class_name": ["system"], "config": {}},
 }
 

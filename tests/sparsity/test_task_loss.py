@@ -7,7 +7,7 @@ import tf_keras as keras
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import SNIP, GraSP, masked_weights
+from robust_sparse_tf.sparsity import SNIP, GraSP, RigL, masked_weights, statistics
 
 layers = keras.layers
 X = np.random.RandomState(0).rand(20, 16).astype(np.float32)
@@ -148,3 +148,10 @@ def test_grasp_refuses_half_precision():
 @methods
 def test_double_precision(method):
     assert masks(method, model=of_precision("float64")).mean() == pytest.approx(0.3, abs=0.01)
+
+
+@pytest.mark.parametrize("loss", [None, ["mse"]])
+def test_models_compiled_without_one_loss_are_sparsified(loss):
+    dense = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    dense.compile("sgd", loss)
+    assert statistics(sparsify(dense, RigL(0.5)))["density"] == 0.5

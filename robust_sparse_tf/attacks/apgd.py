@@ -51,7 +51,9 @@ class APGD(Bounded):
         9, "most likely other classes that targeted_dlr tries", unit="classes", minimum=1
     )
     draws: int = option(
-        1, "gradients averaged a step, for models with noise at inference", minimum=1
+        1,
+        "gradients averaged a step, one forward pass each, for models with noise at inference",
+        minimum=1,
     )
 
     def __post_init__(self) -> None:
@@ -106,7 +108,7 @@ class APGD(Bounded):
 
             def loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
                 if self.loss == "targeted_dlr":
-                    return targeted_dlr(logits, labels, tf.repeat(state.targets, self.draws))
+                    return targeted_dlr(logits, labels, state.targets)
                 value = (dlr if self.loss == "dlr" else cross_entropy)(logits, labels)
                 return -value if self.targeted else value
 

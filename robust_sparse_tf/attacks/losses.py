@@ -40,19 +40,29 @@ def value_and_gradient(
         x: float32 [batch, ...].
         labels: integers [batch].
         draws: forward passes over which all three are averaged, of models with noise at inference:
-            "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1.
+            "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1. Each is
+            a pass of its own, in which a layer that draws once a call draws anew; time grows with
+            their number, memory does not.
     """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(x)
-        if draws == 1:
+
+    def once() -> list[tf.Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
             logits = model(x)
             losses = loss(logits, labels)
-        else:
-            drawn = model(tf.repeat(x, draws, axis=0))
-            losses = _mean(loss(drawn, tf.repeat(labels, draws)), draws)
-            logits = _mean(drawn, draws)
-    return losses, logits, tape.gradient(losses, x)
+        return [losses, logits, tape.gradient(losses, x)]
 
+    def again(number: tf.Tensor, total: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        return number + 1, [tf.add_n(pair) for pair in zip(total, once(), strict=True)]
 
-def _mean(values: tf.Tensor, draws: int) -> tf.Tensor:
-    return tf.reduce_mean(tf.reshape(values, [-1, draws, *values.shape[1:]]), axis=1)
+    total = once()
+    if draws > 1:
+        _, total = tf.while_loop(
+            lambda number, _: number < draws,
+            again,
+            (tf.constant(1), total),
+            maximum_iterations=draws - 1,
+        )
+        total = [each / draws for each in total]
+    losses, logits, gradient = total
+    return losses, logits, gradient

@@ -35,7 +35,9 @@ class PGD(Stepwise):
         False, "leave examples as they are once they are fooled, which is faster and stronger"
     )
     draws: int = option(
-        1, "gradients averaged a step, for models with noise at inference", minimum=1
+        1,
+        "gradients averaged a step, one forward pass each, for models with noise at inference",
+        minimum=1,
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:

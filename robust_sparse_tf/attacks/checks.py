@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +11,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks.precision import Float32, is_half, require_one
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.values import assert_images, assert_that, check_images
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -154,83 +153,13 @@ def check_types(images: Any, labels: Any, name: str = "labels") -> None:
         raise InputError(f"{name} of type {labels.dtype.name}: must be integers")
 
 
-def check_images(images: np.ndarray, limits: tuple[float, float] | None) -> None:
-    """Checks the values of images [n, ...].
-
-    Args:
-        images: numbers.
-        limits: least and largest value allowed, but for rounding; None for any number.
-
-    Raises:
-        InputError: for what is not a number, or outside the limits.
-    """
-    if np.isnan(images).any():
-        raise InputError(
-            f"images: {np.isnan(images).any(axis=tuple(range(1, images.ndim))).sum()} "
-            "of them hold NaN; must be numbers"
-        )
-    low, high = _with_slack(limits)
-    if images.min() < low or images.max() > high:
-        raise InputError(
-            f"images of values {images.min():g} to {images.max():g}{_allowed_values(limits)}"
-        )
-
-
-def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> None:
-    """As `check_images`, in a graph, for less than the time of a layer.
-
-    What it raises when the graph runs, `InvalidArgumentError`, holds the line; see `one_line`.
-    """
-    low, high = _with_slack(limits)
-    least, most = tf.reduce_min(images), tf.reduce_max(images)  # NaN where there is one
-    words = ["images of values", least, "to", most, _allowed_values(limits)]
-    assert_that((least >= low) & (most <= high), words)
-
-
 def assert_labels(labels: tf.Tensor, classes: int) -> tf.Tensor:
-    """As `check_labels`, in a graph; see `assert_images`. Returns labels that wait for it."""
+    """As `check_labels`, in a graph, see `values`. Returns labels that wait for it."""
     least, most = tf.reduce_min(labels), tf.reduce_max(labels)
     words = ["labels from", least, "to", most, _allowed_labels(classes)]
     checked = assert_that((least >= 0) & (most < classes), words)
     with tf.control_dependencies([] if checked is None else [checked]):
         return tf.identity(labels)  # else the loss may see them first
-
-
-def assert_that(condition: tf.Tensor, words: list[Any]) -> Any:
-    """Stops a graph with words, texts and scalars, where a condition does not hold."""
-    data = [tf.convert_to_tensor(word) for word in words]
-    return tf.raw_ops.Assert(condition=condition, data=data)
-
-
-@contextlib.contextmanager
-def one_line() -> Iterator[None]:
-    """Raises what the assertions above found inside of a graph as `InputError`."""
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(.*)\]", error.message)
-        if not found:
-            raise
-        text = found[1].replace("] [", " ").replace(" :", ":")
-        raise InputError(text) from None
-
-
-def _with_slack(limits: tuple[float, float] | None) -> tuple[float, float]:
-    """Limits that a value may reach by rounding."""
-    if limits is None:
-        return tf.float32.min, tf.float32.max
-    slack = 1e-6 * (limits[1] - limits[0])
-    return limits[0] - slack, limits[1] + slack
-
-
-def _allowed_values(limits: tuple[float, float] | None) -> str:
-    if limits is None:
-        return ": must be finite"
-    low, high = limits
-    return (
-        f": must be in [{low:g}, {high:g}]; scale them (bytes: images / 255) or give attacks their "
-        "range as low and high"
-    )
 
 
 def _allowed_labels(classes: int) -> str:

@@ -19,6 +19,7 @@ from robust_sparse_tf.models import heads
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import require_tf_keras
 from robust_sparse_tf.sparsity.wrapper import strip
+from robust_sparse_tf.values import assert_images, check_images
 
 Data: TypeAlias = Split | tuple[Any, Any] | tf.data.Dataset
 """Labelled examples, see `images_and_labels`."""
@@ -232,7 +233,7 @@ def as_images(value: Any, limits: tuple[float, float] = ANY_RANGE) -> np.ndarray
             f"images of type {type(value).__name__}: must be one array of numbers [n, ...]"
         )
     checks.check_types(images, None)
-    checks.check_images(images, None if limits == ANY_RANGE else limits)
+    check_images(images, None if limits == ANY_RANGE else limits)
     if images.min() < limits[0] or images.max() > limits[1]:
         return np.clip(images, np.float32(limits[0]), np.float32(limits[1]))
     return images
@@ -244,7 +245,7 @@ def in_range(x: Any, limits: tuple[float, float]) -> tf.Tensor:
         return tf.constant(as_images(x, limits))
     x = checks.as_tensor("x", x, tf.float32)
     checks.check_types(x, None)
-    checks.assert_images(x, limits)
+    assert_images(x, limits)
     return tf.clip_by_value(x, *limits)
 
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tf_keras.src.engine import functional
@@ -22,6 +23,7 @@ from robust_sparse_tf.sparsity.methods.base import Batches, Method
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, tell_dense, wrap
+from robust_sparse_tf.values import assert_images, check_images, one_line
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
@@ -130,9 +132,30 @@ class SparseModel(MaskedModel, keras.Model):
         """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `tf_keras.Model.fit`.
+
+        Raises:
+            InputError: for inputs that are not finite numbers: of arrays before training begins, of
+                other data at the batch that holds them.
+        """
+        for each in tf.nest.flatten(x):
+            if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.size:
+                check_images(each, None)
+        with one_line():
+            return super().fit(x, *args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
+        with one_line():
+            return super().train_on_batch(*args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """tf_keras' train step, its optimizer's part left to `Stepper`."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        for each in tf.nest.flatten(x):
+            if isinstance(each, tf.Tensor) and each.dtype.is_floating:
+                assert_images(tf.cast(each, tf.float32), None)
         scales = hasattr(self.optimizer, "get_scaled_loss")
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)

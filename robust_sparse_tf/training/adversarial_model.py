@@ -6,7 +6,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
-from robust_sparse_tf.attacks.checks import one_line
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.data import Gather, Split
@@ -21,6 +20,7 @@ from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.stored import Stored, refuse_hdf5
+from robust_sparse_tf.values import one_line
 
 # A part of a batch, and noise where the attack starts from some.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]

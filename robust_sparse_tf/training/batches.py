@@ -11,6 +11,7 @@ import tensorflow as tf
 from robust_sparse_tf.attacks import checks
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.values import assert_images, assert_that, check_images
 
 Limits: TypeAlias = tuple[float, float] | None
 """Least and largest value of an image; None for any number."""
@@ -53,10 +54,10 @@ def as_batch(data: Any, classes: int, limits: Limits) -> Batch:
         checks.as_labels("labels", given),
     )
     checks.check_types(images, labels)
-    checks.assert_images(images, limits)
+    assert_images(images, limits)
     if given.dtype.is_floating:
         whole = tf.reduce_all(tf.reshape(given, [-1]) == tf.cast(labels, given.dtype))
-        checks.assert_that(whole, ["labels of type", given.dtype.name, ": must be integers"])
+        assert_that(whole, ["labels of type", given.dtype.name, ": must be integers"])
     labels = checks.assert_labels(labels, classes)
     if weights is None:
         return Batch(images, labels)
@@ -105,7 +106,7 @@ def check_data(
         own.is_compatible_with(s) for s in (shape[1:], shape[1:-1] if shape[-1] == 1 else ())
     ):
         raise InputError(f"images of shape {data.shape}: must be {shape}, as the network's inputs")
-    checks.check_images(values, limits)
+    check_images(values, limits)
     checks.check_labels(labels.numpy(), classes)
     if weights is not None:
         example_weights(labels.numpy(), None, weights)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf import attacks, evaluate
+from robust_sparse_tf import attacks, evaluate, values
 from robust_sparse_tf.attacks import BY_NAME, FGSM, RandomIntensity, Transfer, checks
 from robust_sparse_tf.attacks.base import Attack
 from robust_sparse_tf.errors import InputError
@@ -195,7 +195,7 @@ def test_values_are_asserted_in_a_graph():
     for place in range(X.size):  # wherever in what the processor reads at once
         broken = X.copy()
         broken.flat[place] = np.nan
-        with pytest.raises(InputError, match=words), checks.one_line():
+        with pytest.raises(InputError, match=words), values.one_line():
             perturb(tf.constant(broken))
     np.testing.assert_array_equal(perturb(tf.constant(X)), call(attack))
 
@@ -242,7 +242,7 @@ def test_a_graph_is_larger_by_the_range_alone(name):
     attack = BY_NAME[name]()
 
     def perturb(model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        checks.assert_images(x, attack.limits)
+        values.assert_images(x, attack.limits)
         found = attack.perturb(model, x, y, (0, 0))
         return tf.stop_gradient(tf.where(tf.math.is_nan(found), x, found))
 

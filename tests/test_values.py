@@ -1,0 +1,37 @@
+"""Values that are no numbers are refused in one line, in every form of training data."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf import sparsify
+from robust_sparse_tf.errors import InputError
+
+X = np.random.default_rng(0).random((8, 4), np.float32)
+Y = np.arange(8) % 2
+BROKEN = X.copy()
+BROKEN[6, 2] = np.nan
+
+
+def stream(x: np.ndarray) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices((x, Y)).batch(4)
+
+
+FIT = {
+    "arrays": lambda model, x: model.fit(x, Y, verbose=0),
+    "stream": lambda model, x: model.fit(stream(x), verbose=0),
+    "tensors": lambda model, x: model.fit(tf.constant(x), Y, verbose=0),
+    "batch": lambda model, x: model.train_on_batch(x, Y),
+}
+
+
+@pytest.mark.parametrize("form", FIT)
+def test_sparse_models_refuse_what_is_no_number(form):
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model = sparsify(network)
+    model.compile("sgd", "mse", run_eagerly=form == "batch")
+    with pytest.raises(InputError, match="^images.*(NaN|nan)") as caught:
+        FIT[form](model, BROKEN)
+    assert "\n" not in str(caught.value)
+    FIT[form](model, X)

@@ -277,7 +277,7 @@ def test_refuses_models_without_an_attack(attack, digits):
 
 # Attack and learning rate of LeNet-5 on MNIST, and whether it overfits to the attack.
 ON_MNIST = {
-    "one large step": (FGSM(epsilon=0.25), 2e-3, True),
+    "one large step": (FGSM(epsilon=0.3), 2e-3, True),
     "one small step": (FGSM(epsilon=0.15), 4e-3, False),
     "many steps": (PGD(epsilon=0.2, step_size=0.05, steps=5), 2e-3, False),
 }

@@ -17,8 +17,8 @@ FILES = {path.stem: path for path in sorted((ROOT / "experiments/flagfiles/metho
 STRUCTURED = {"gradual_blocks", "gradual_channels", "rigl_2_4"}
 # Methods that differ from another one in how they choose weights, by another score or at random:
 # their own tests look at that. And lottery tickets, which test_run.py has.
-SLOW = {"ema", "flying_bird", "grasp", "lottery", "magnitude", "set", "static", "synflow"}
-SLOW |= {"threshold", *STRUCTURED}
+SLOW = {"dense", "ema", "flying_bird", "grasp", "lottery", "magnitude", "set", "snfs", "static"}
+SLOW |= {"synflow", "threshold", *STRUCTURED}
 ITERATIONS = 12
 SHORT = [f"--iterations={ITERATIONS}", "--evaluate_every=4", "--eval_attacks=", "--branches=1"]
 SHORT += ["--steps_per_execution=1"]  # which is traced faster

@@ -74,8 +74,8 @@ def killed(cli, base, tmp_path_factory) -> dict:
     scope="module",
     params=[
         "flipped",
-        "both",
-        # Others like the first; tests of CheckpointStore look at them each time.
+        # Others like it; tests of CheckpointStore and of stopped runs look at them each time.
+        pytest.param("both", marks=pytest.mark.slow),
         pytest.param("truncated", marks=pytest.mark.slow),
         pytest.param("gone", marks=pytest.mark.slow),
     ],

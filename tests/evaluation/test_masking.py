@@ -66,7 +66,7 @@ def found_in(model, digits, sources=(), epsilon=EPSILON) -> str:
     "name, attacks",
     [
         ("natural", "quick"),
-        ("robust", {"pgd": PGD_10}),
+        pytest.param("robust", {"pgd": PGD_10}, marks=pytest.mark.slow),
         pytest.param("natural", {"pgd": PGD_10}, marks=pytest.mark.slow),
         pytest.param("robust", "quick", marks=pytest.mark.slow),
     ],

@@ -139,7 +139,13 @@ def test_certificates_in_a_graph(network):
         bounds(tf.constant(X))
 
 
-@pytest.mark.parametrize("measure", sorted(ON_INPUTS.keys() - {"clever"}))
+@pytest.mark.parametrize(
+    "measure",
+    [
+        *sorted(ON_INPUTS.keys() - {"clever", "certified_accuracy"}),
+        pytest.param("certified_accuracy", marks=pytest.mark.slow),  # made of margin_bounds
+    ],
+)
 def test_certificates_in_the_range_of_bytes(measure, network):
     """As in [0, 1] of the network whose first layer is scaled; a rounding error is none."""
     layers = keras.layers

@@ -32,7 +32,7 @@ def drop_and_grow(active, weight, scores, fraction):
     [
         (SET, 0.3),
         (RigL, 0.05),
-        (SET, 1.0),
+        pytest.param(SET, 1.0, marks=pytest.mark.slow),
         *(pytest.param(*case, marks=pytest.mark.slow) for case in REST),
     ],
 )

@@ -46,7 +46,7 @@ def run_with_stops(procedure, digits, store, stops):
         # In an evaluation, after one, twice at the end of a round and in the middle of the second.
         ("late", [3, 4, 1, 3, 5]),
         # At the end of a round, and in an evaluation in the middle of the second.
-        ("random", [7, 3]),
+        pytest.param("random", [7, 3], marks=pytest.mark.slow),
         *(
             pytest.param(name, [3, 4, 1, 3, 5], marks=pytest.mark.slow)
             for name in PROCEDURES

@@ -69,7 +69,7 @@ def runs(digits):
     return functools.cache(lambda kind: trained(KINDS[kind], digits))
 
 
-SLOW = {"linear", "erk", "blocks"}  # which other tests look at, too
+SLOW = {"linear", "erk", "blocks", "begun", "uneven"}  # which other tests look at, too
 
 
 @pytest.mark.parametrize(

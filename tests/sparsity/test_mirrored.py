@@ -106,7 +106,7 @@ STEPS = 8
 @pytest.mark.parametrize(
     "method, attack",
     [
-        (SET(0.4, update_interval=2, grow_std=0.01), False),
+        slow(SET(0.4, update_interval=2, grow_std=0.01), False),
         slow(SET(0.4, update_interval=2, grow_std=0.01), True),
         slow(RigL(0.4, update_interval=2), False),
         (RigL(0.4, update_interval=2), True),

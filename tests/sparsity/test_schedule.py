@@ -34,7 +34,9 @@ def test_decays(decay, stop):
         assert float(found) == pytest.approx(0.4 * factor, abs=1e-7)
 
 
-@pytest.mark.parametrize("decay", ["constant", "cosine", "polynomial"])
+@pytest.mark.parametrize(
+    "decay", ["cosine", pytest.param("constant", marks=pytest.mark.slow), "polynomial"]
+)
 def test_the_number_dropped_decays(decay):
     """Grown weights start at zero, and so tell how many they are."""
     method = SET(

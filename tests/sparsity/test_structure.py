@@ -193,7 +193,7 @@ def test_swap_n_of_m(structure, data):
         active = kept | grown
 
 
-IN_GRAPHS = [Weights(), Channels(), Blocks(2, 3), NOfM(2, 4), NOfM(1, 2, "outputs")]
+IN_GRAPHS = [Blocks(2, 3), NOfM(2, 4)]
 REST = [structure for structure in [*STRUCTURES, *GROUPED] if structure not in IN_GRAPHS]
 
 

@@ -85,7 +85,6 @@ def test_wrapped_layers_do_what_layers_do(name):
 
 QUICK_FILES = [
     ("frozen", "tf"),
-    ("attention", "keras"),
     ("own_layer", "h5"),
     ("losses_beside", "keras"),
 ]

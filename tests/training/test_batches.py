@@ -146,7 +146,14 @@ WEIGHTS = {
 }
 
 
-@pytest.mark.parametrize("case", WEIGHTS)
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(pytest.param(case, marks=pytest.mark.slow) for case in ("examples", "classes")),
+        "examples [n, 1]",
+        "both",
+    ],
+)
 def test_weights_are_those_of_keras(case):
     weights, loss = plain(**WEIGHTS[case])
     model = robust(network(), run_eagerly=True)

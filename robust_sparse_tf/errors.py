@@ -1,5 +1,7 @@
 """What a user may be told: mistakes in the input, runs that cannot go on, and warnings."""
 
+import re
+
 
 class InputError(ValueError):
     """A wrong argument, flag or data set: one line naming it, its value and what is allowed."""
@@ -14,3 +16,18 @@ class TrainingError(RuntimeError):
 
 class RunWarning(UserWarning):
     """Something that a user should know of, and that does not stop the work."""
+
+
+def reason(error: Exception) -> str:
+    """What an error of TensorFlow or Keras says, in one line and at most 300 characters.
+
+    Left out is what stands before it: the user's code, and the layer that was called.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0] == "in user code:":
+        kinds = [number for number, line in enumerate(lines) if re.match(r"\w+: ", line)]
+        lines = lines[kinds[0] :] if kinds else lines[-1:]
+        lines[0] = re.sub(r"^\w+: ", "", lines[0])
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        lines = lines[1:]
+    return lines[0][:300] if lines else type(error).__name__

@@ -10,7 +10,7 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.attacks.precision import Float32, is_half, require_one
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.values import assert_images, assert_that, check_images
 
 with epy.lazy_imports():
@@ -185,9 +185,8 @@ def _outputs(model: Logits, images: Any) -> Any:
     except InputError:
         raise
     except Exception as error:  # of any kind, as the model may be a user's function
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"images of shape {images.shape}: do not fit the model ({reason})"
+            f"images of shape {images.shape}: do not fit the model ({reason(error)})"
         ) from error
     if outputs.ndim != 2 or len(outputs) != len(few) or outputs.shape[1] < 2:
         one = outputs.shape == (len(few), 1)

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, reason
 
 _ALLOWED = "a SavedModel, a .keras, .h5 or .tflite file"
 _GRAPH = "saved_model.pb"
@@ -25,6 +25,8 @@ def form_of(path: str) -> str:
     if os.path.isdir(path):
         if os.path.exists(os.path.join(path, _GRAPH)):
             return "saved_model"
+        raise InputError(f"model={path}: must be {_ALLOWED}")
+    if not os.path.isfile(path):  # a pipe, of which reading waits for ever
         raise InputError(f"model={path}: must be {_ALLOWED}")
     try:
         with open(path, "rb") as file:
@@ -69,8 +71,7 @@ def digest(path: str) -> str:
 
 def unreadable(path: str, error: Exception) -> InputError:
     """What is said of a file that cannot be read, in one line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return InputError(f"model={path}: cannot be read, is damaged or incomplete ({lines[0][:200]})")
+    return InputError(f"model={path}: cannot be read, is damaged or incomplete ({reason(error)})")
 
 
 def _files(folder: str) -> Iterator[str]:

@@ -22,8 +22,12 @@ from robust_sparse_tf.export import tflite
 from robust_sparse_tf.export.forms import form_of, unreadable
 from robust_sparse_tf.export.trust import check
 
+_UNPACKED = 100  # times what a file packs; Keras packs nothing
 
-def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logits:
+
+def load(
+    path: str | os.PathLike[str], *, trust: bool = False, modules: Sequence[str] = ()
+) -> Logits:
     """A model of any format, as a callable from images [batch, ...] to logits [batch, classes].
 
     Args:
@@ -35,6 +39,7 @@ def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logi
     Raises:
         InputError: for what cannot be read, and for what `load_model` refuses.
     """
+    path = _as_path(path)
     form = form_of(path)
     if form == "saved_model":
         return _saved_model(path)
@@ -48,7 +53,9 @@ def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logi
     return Float32(logits, half=True) if is_half(model) else logits
 
 
-def load_model(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:
+def load_model(
+    path: str | os.PathLike[str], *, trust: bool = False, modules: Sequence[str] = ()
+) -> keras.Model:
     """A tf_keras model from a `.keras` or an HDF5 file, not compiled.
 
     What its configuration names is looked at first, as Keras imports and calls it: classes and
@@ -63,6 +70,7 @@ def load_model(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -
     Raises:
         InputError: for a file that is refused, is damaged, or holds no such model.
     """
+    path = _as_path(path)
     form, known = form_of(path), _objects(modules)
     if form not in ("keras", "hdf5"):
         raise InputError(f"model={path}: must be a .keras or an HDF5 file, to be a tf_keras model")
@@ -71,7 +79,16 @@ def load_model(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -
         if not trust:
             check(path, config, modules)
         safe = {} if form == "hdf5" else {"safe_mode": not trust}
-        return keras.models.load_model(file, known, compile=False, **safe)
+        found = keras.models.load_model(file, known, compile=False, **safe)
+        if not isinstance(found, keras.Model):
+            raise ValueError("its configuration is not that of a model")
+        return found
+
+
+def _as_path(path: Any) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path={path!r}: must be the path of a file")
+    return os.fsdecode(path)
 
 
 def _objects(modules: Sequence[str]) -> dict[str, Any]:
@@ -112,9 +129,17 @@ def _named(path: str, ending: str) -> Iterator[str]:
 def _archive_config(path: str) -> Any:
     """The configuration in a `.keras` file, all of whose parts are as they were written."""
     with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        size, packed = sum(part.file_size for part in parts), os.path.getsize(path)
+        if size > _UNPACKED * packed:
+            raise ValueError(f"{packed} bytes that become {size}")
+        if len({part.filename for part in parts}) < len(parts):
+            raise ValueError("several parts have one name")
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is not as it was written")
         config = json.loads(archive.read("config.json"))
+        if not isinstance(config, dict):
+            raise ValueError("its configuration is not that of a model")
     # Without a compiled model nothing is made of it.
     return {key: value for key, value in config.items() if key != "compile_config"}
 

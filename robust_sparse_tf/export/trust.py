@@ -18,8 +18,17 @@ from robust_sparse_tf.errors import InputError
 PACKAGES = ("keras", "tf_keras", "tensorflow_model_optimization", "robust_sparse_tf")
 """Those whose classes a configuration may name."""
 
-# They hold code, or call whatever function they are told, or any operation.
-_CODE = ("Lambda", "__lambda__", "ClassMethod", "InstanceMethod", "TensorFlowOpLayer")
+# They hold code, load it, or call whatever function they are told, or any operation.
+_CODE = (
+    "Lambda",
+    "__lambda__",
+    "ClassMethod",
+    "InstanceMethod",
+    "TensorFlowOpLayer",
+    "ReloadedLayer",
+)
+# Arguments by which layers are told to read a file.
+_FILES = ("vocabulary", "vocabulary_file", "filepath")
 # Functions of numbers alone.
 _PURE_MODULES = tuple(f"tf_keras.src.{name}" for name in ("activations", "losses", "metrics"))
 _PURE_SYMBOLS = ("math.", "nn.", "linalg.", "signal.", "image.", "__operators__.", "keras.backend.")
@@ -74,6 +83,10 @@ def _refused(entry: dict[str, Any], modules: Sequence[str]) -> str:
     for each in names:
         if str(each).rsplit(".")[-1].rsplit(">")[-1] in _CODE:
             return f"holds code ({each})"
+    arguments = inner if isinstance(inner, dict) else {}
+    for argument in _FILES:
+        if isinstance(arguments.get(argument), str):
+            return f"reads a file ({argument}={arguments[argument]})"
     if name in ("TFOpLambda", "SlicingOpLambda"):
         return _refused_operation(inner)
     if not module:  # one of the names that the class around it knows, or a registered one

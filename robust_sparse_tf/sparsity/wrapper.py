@@ -15,7 +15,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper im
 
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.models.network import network_of
-from robust_sparse_tf.sparsity.constraint import hold
+from robust_sparse_tf.sparsity.constraint import hold, store
 
 Choice: TypeAlias = str | Sequence[str] | Callable[[keras.layers.Layer], bool]
 """Layers by a pattern of their names (`conv_*`), by several, or by a function of a layer."""
@@ -89,6 +89,12 @@ class MaskedLayer(PruneLowMagnitude):
         """The wrapped layer's output; arguments, shapes and dtypes are the layer's."""
         named = dict(zip(self._call_spec.arg_names[1:], args, strict=False))
         return self.layer(inputs, **named, **kwargs)
+
+    def set_weights(self, weights: Any) -> None:
+        """As of the layer; what is put in is stored masked."""
+        self.layer.set_weights(weights)
+        for weight, mask, _ in self.pruning_vars:
+            store(weight, mask)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The wrapped layer's Keras mask."""
@@ -208,13 +214,17 @@ def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
     """The prunable weights of a wrapped model with their masks, in the order of its layers.
 
     A weight is named after its layer, and after itself where its layer has several; layers of equal
-    names, in different nested models, are numbered.
+    names, in different nested models, are numbered. A weight that several layers share counts once.
     """
     seen: dict[str, int] = {}
+    known: set[int] = set()
     for layer in dict.fromkeys(leaves(model)):
         if isinstance(layer, PruneLowMagnitude):
             several = len(layer.pruning_vars) > 1
             for number, (weight, mask, _) in enumerate(layer.pruning_vars):
+                if id(weight) in known:
+                    continue
+                known.add(id(weight))
                 attribute = _attribute(layer.layer, number)
                 name = f"{layer.layer.name}/{attribute}" if several else layer.layer.name
                 seen[name] = seen.get(name, 0) + 1

@@ -151,6 +151,16 @@ PAYLOADS = {
     "write_file": operation("io.write_file"),
     "load_library": operation("load_op_library", None),
     "py_function": operation("compat.v1.py_func"),
+    "a SavedModel in a layer": {
+        "module": "tf_keras.src.export.export_lib",
+        "class_name": "ReloadedLayer",
+        "config": {"filepath": "saved_model"},
+    },
+    "words from a file": {
+        "module": "tf_keras.layers",
+        "class_name": "StringLookup",
+        "config": {"vocabulary": "/etc/passwd"},
+    },
     "an operation of any kind": {"class_name": "TensorFlowOpLayer", "config": {"node_def": ""}},
     "a method of a class": {"class_name": "ClassMethod", "config": {"method_name": "x"}},
     "a shape of another module": {"class_name": "TensorShape", "module": "os", "config": {}},
@@ -278,7 +288,25 @@ def test_a_damaged_keras_file(cut, model, folder, tmp_path):
     assert same < FLIPS / 2
 
 
+def zipped(*configs: str, compression: int = zipfile.ZIP_STORED):
+    def write(path) -> None:
+        with zipfile.ZipFile(path, "w", compression) as file:
+            for config in configs:
+                file.writestr("config.json", config)
+
+    return write
+
+
+SEQUENTIAL = '{"module": "tf_keras", "class_name": "Sequential", "config": {"layers": []}}'
 NOT_READABLE = {
+    "a list": zipped("[1]"),
+    "a class without a module": zipped('{"class_name": "Sequential"}'),
+    "a layer": zipped(
+        SEQUENTIAL.replace("Sequential", "Dense").replace('"layers": []', '"units": 1')
+    ),
+    "two configurations": zipped(SEQUENTIAL, SEQUENTIAL),
+    "little that becomes much": zipped(SEQUENTIAL + " " * 10**7, compression=zipfile.ZIP_DEFLATED),
+    "a pipe": os.mkfifo,
     "weights alone": lambda path: h5py.File(path, "w").close(),
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("a model"),
@@ -295,7 +323,13 @@ def test_files_that_hold_no_model(make, tmp_path):
     path = tmp_path / "model"
     make(path)
     with pytest.raises(InputError, match="model=.*model: "):
-        rst.export.load(str(path))
+        rst.export.load(path)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"model.keras", ["model.keras"]])
+def test_what_is_no_path(path):
+    with pytest.raises(InputError, match="must be the path of a file"):
+        rst.export.load(path)
 
 
 @pytest.mark.filterwarnings("ignore:.*is a SavedModel")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from etils import epy
 
-from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.errors import InputError, TrainingError, reason
 from robust_sparse_tf.options import option
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.methods.base import (
@@ -159,10 +159,9 @@ def task_loss(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
         try:
             return tf.reduce_mean(loss(labels, found))
         except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-            reason = str(error).strip().splitlines()[0]
             raise InputError(
                 f"labels of shape {labels.shape}: do not fit the loss of outputs {found.shape} "
-                f"({reason})"
+                f"({reason(error)})"
             ) from error
 
     return mean

@@ -15,7 +15,7 @@ from scipy import optimize, stats
 from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.inputs import checked_logits, connected, in_range
+from robust_sparse_tf.evaluation.inputs import checked_logits, connected, in_range, is_noisy
 from robust_sparse_tf.options import checked, require
 
 PAPER_BALL = Ball("l2", 5.0)
@@ -62,6 +62,8 @@ def clever(
     logits, _ = checked_logits(model, few)
     if not connected(logits, few)[1]:
         raise InputError("model: has no gradient, of which CLEVER is made")
+    if is_noisy(logits, few):
+        raise InputError("model: returns other logits each time, of which CLEVER says nothing")
     found = logits(x).numpy()
     predicted = found.argmax(axis=1)
     if targets is None:

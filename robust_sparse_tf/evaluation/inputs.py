@@ -131,6 +131,13 @@ def is_noisy(logits: Logits, images: np.ndarray) -> bool:
     return bool(np.abs(first - second).max() > 1e-3 * np.abs(first).max())
 
 
+def mixes(logits: Logits, images: np.ndarray) -> bool:
+    """Whether an image's logits depend on the others of its batch."""
+    few = tf.constant(images[:32])
+    whole, part = logits(few).numpy(), logits(few[:1]).numpy()
+    return bool(np.abs(whole[:1] - part).max() > 1e-3 * np.abs(whole).max())
+
+
 def digest(images: np.ndarray, labels: np.ndarray) -> str:
     """A short name of the examples."""
     whole = hashlib.sha256(np.ascontiguousarray(images).tobytes())

@@ -5,7 +5,7 @@ al., 2018), section 3. All bounds hold up to the rounding of float32.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 import tf_keras as keras
@@ -103,7 +103,7 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
     """The calls of all layers, each after those it needs; the last one gives the logits.
 
     Raises:
-        InputError: naming the layer that is not supported.
+        InputError: naming the layer that is not supported, or that is called as in training.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InputError(f"model {model.name}: must have one input and one output")
@@ -113,6 +113,7 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
                 continue
+            _require_inference(node)
             inputs = [boxes[number] for number in node.flat_input_ids]
             if isinstance(node.layer, keras.Model):
                 steps += propagate(node.layer, inputs[0])
@@ -122,6 +123,17 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
     last = boxes[str(id(model.outputs[0]))]
     # What the model gives need not be what was computed last.
     return sorted(steps, key=lambda step: step.output is last)
+
+
+def _require_inference(node: Any) -> None:
+    """Refuses a call of a layer that drops units, say, whenever the model is called."""
+    named = dict(zip(node.layer._call_spec.arg_names, node.call_args, strict=False))
+    training = (named | node.call_kwargs).get("training")
+    if training is not None and training is not False:
+        raise InputError(
+            f"layer {node.layer.name}: is called with training={training}; bounds are of layers at "
+            "inference"
+        )
 
 
 def affine_parts(layer: keras.layers.Layer) -> tuple[Apply, Callable[[tf.Tensor], tf.Tensor]]:

@@ -94,6 +94,11 @@ def evaluate(
     warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
     if not differentiable:
         warnings.append("no gradient: the model has none; only score-based attacks count")
+    if not noisy and inputs.mixes(logits, images):
+        warnings.append(
+            "mixed examples: the logits of an image depend on the others of its batch (batch "
+            "normalization as in training?), and so does its accuracy"
+        )
     if check_masking:
         named = {name: attack for _, members in turns for name, attack in members.items()}
         right = mostly(clean)

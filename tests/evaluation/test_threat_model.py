@@ -131,6 +131,28 @@ def test_certificates_are_of_inputs_in_the_range(measure, case, network):
         ON_INPUTS[measure](network, WRONG[case], Ball("linf", 0.05))
 
 
+@pytest.mark.parametrize("measure", ON_INPUTS)
+@pytest.mark.parametrize("positional", [False, True])
+def test_certificates_are_of_layers_at_inference(measure, positional):
+    """Those of a dropout that is always on held for no network."""
+    inputs = keras.Input((4,))
+    drop, training = keras.layers.Dropout(0.5), {} if positional else {"training": True}
+    dropped = drop(keras.layers.Dense(8, "relu")(inputs), *[True] * positional, **training)
+    model = keras.Model(inputs, keras.layers.Dense(3)(dropped))
+    with pytest.raises(InputError, match="called with training=True|returns other logits each"):
+        ON_INPUTS[measure](model, X / 255, Ball("linf", 0.1))
+
+
+def test_tells_of_examples_that_mix():
+    def centred(x: tf.Tensor) -> tf.Tensor:
+        return logits(x - tf.reduce_mean(x, axis=0))
+
+    attack = {"fgsm": FGSM(epsilon=0.1)}
+    for model, mixed in ((centred, 1), (logits, 0)):
+        report = evaluate(model, (X / 255, Y), attack, check_masking=False)
+        assert len([line for line in report.warnings if "mixed examples" in line]) == mixed
+
+
 def test_certificates_in_a_graph(network):
     ball = Ball("linf", 0.05)
     bounds = tf.function(lambda x: margin_bounds(network, x, Y, ball), autograph=False)

@@ -234,9 +234,26 @@ def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
 
 
 def store_masked(model: keras.Model) -> None:
-    """Sets the weights that a wrapped model's masks prune to zero."""
+    """Sets the weights that a wrapped model's masks prune to zero.
+
+    Masks are ones and zeros again where they were averaged, along with the weights, say: what any
+    of them kept is kept, which a RunWarning says.
+    """
+    averaged = []
     for entry in masked_weights(model):
+        mask = tf.convert_to_tensor(entry.mask)
+        kept = tf.cast(mask != 0, mask.dtype)
+        if tf.reduce_any(mask != kept):
+            averaged.append(entry.name)
+            entry.mask.assign(kept)
         entry.weight.assign(entry.weight * entry.mask)
+    if averaged:
+        warnings.warn(
+            f"model {model.name}: masks that are not zeros and ones ({', '.join(averaged)}) keep "
+            "all that is not zero; the average of several networks is as dense as all together",
+            RunWarning,
+            stacklevel=3,
+        )
 
 
 def silence_tfmot(model: keras.Model) -> bool:

@@ -266,6 +266,33 @@ def test_weights_put_in_are_masked():
     assert held(sparse)
 
 
+def test_weights_put_into_a_layer_are_masked():
+    sparse = sparsify(network(), Static(0.5))
+    layer = sparse.get_layer("hidden")
+    layer.set_weights([np.ones_like(weight) for weight in layer.get_weights()])
+    assert held(sparse) and layer.bias.numpy().all()
+
+
+def test_averages_of_several_networks():
+    """Masks are averaged, too, and would shrink what they share at each step."""
+    networks = [sparsify(network(), Static(0.3, seed=seed)) for seed in range(3)]
+    masks = np.mean([masks_of(sparse)[0] > 0 for sparse in networks], axis=0)
+    values = zip(*(sparse.get_weights() for sparse in networks), strict=True)
+    with pytest.warns(RunWarning, match=r"masks that are not zeros and ones \(hidden, logits\)"):
+        networks[0].set_weights([np.mean(value, axis=0) for value in values])
+    np.testing.assert_array_equal(masks_of(networks[0])[0], masks > 0)
+    assert held(trained(networks[0], optimizers.SGD(0.0)))
+
+
+def test_a_weight_of_two_layers_has_one_mask():
+    inputs, (first, second) = layers.Input((SIZE,)), (layers.Dense(SIZE), layers.Dense(SIZE))
+    model = keras.Model(inputs, second(first(inputs)))
+    second.kernel = first.kernel
+    sparse = sparsify(model, Static(0.5))
+    assert len(masks_of(sparse)) == 1
+    assert held(trained(sparse, optimizers.Adam(0.1)))
+
+
 def test_unfinished_networks_are_told_of(tmp_path):
     method = GradualMagnitude(0.1, stop_step=20, update_interval=1)
     sparse = trained(sparsify(network(), method), optimizers.Adam())

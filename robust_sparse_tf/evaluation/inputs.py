@@ -90,10 +90,11 @@ def _called_eagerly(function: Logits, images: np.ndarray) -> Logits:
         return function
 
     def logits(x: tf.Tensor) -> tf.Tensor:
-        def called(x: tf.Tensor) -> tf.Tensor:
-            return tf.cast(function(x), tf.float32)
+        def called(x: np.ndarray) -> np.ndarray:
+            return np.asarray(function(tf.constant(x)), np.float32)
 
-        found = tf.py_function(called, [tf.stop_gradient(x)], tf.float32)
+        # Not `py_function`, which would look for gradients in it; `Model.predict` has none.
+        found = tf.numpy_function(called, [x], tf.float32)
         return tf.ensure_shape(found, [x.shape[0], classes])
 
     return logits
@@ -116,7 +117,7 @@ def _with_autograph(logits: Logits) -> Logits:
 def connected(logits: Logits, images: np.ndarray) -> tuple[Logits, bool]:
     """A model with a gradient, if only of zeros, so that attacks run; and whether it had one."""
     x = tf.constant(images[:2])
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         value = logits(x)
     if tape.gradient(value, x) is not None:

@@ -50,7 +50,8 @@ def require_logits(network: keras.Model) -> None:
         raise InputError(f"model {name}: must be built; begin it with an Input layer")
     for kind, shape in (("inputs", network.input_shape), ("outputs", network.output_shape)):
         if not isinstance(shape, tuple):
-            raise InputError(f"model {name}: has {len(shape)} {kind}; must have one")
+            several = f"{len(shape)} {kind}" if len(shape) > 1 else f"its {kind} in a dictionary"
+            raise InputError(f"model {name}: has {several}; must have one")
     shape = network.output_shape
     if len(shape) != 2 or shape[1] is None or shape[1] < 2:
         cure = "; models.layers.BinaryLogits makes them of one" if shape[-1] == 1 else ""

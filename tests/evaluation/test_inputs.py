@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -130,7 +132,21 @@ def in_numpy(x):
     return x.numpy().astype(np.float64) @ WEIGHTS.numpy()
 
 
-@pytest.mark.parametrize("function", [pytest.param(in_arrays, marks=slow), in_numpy])
+@functools.cache
+def network() -> keras.Model:
+    made = keras.Sequential([keras.Input(WEIGHTS.shape[:1]), keras.layers.Dense(WEIGHTS.shape[1])])
+    made.set_weights([WEIGHTS.numpy(), np.zeros(WEIGHTS.shape[1])])
+    return made
+
+
+def predicted(x):
+    return network().predict(x, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [pytest.param(in_arrays, marks=slow), in_numpy, pytest.param(predicted, marks=slow)],
+)
 def test_functions_of_numpy(function):
     """Scores are all that some attacks need; of the others a report warns, and measures refuse."""
     chosen = {"square": Square(epsilon=0.3, queries=5), "fgsm": FGSM()}

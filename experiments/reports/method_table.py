@@ -1,16 +1,19 @@
 """The table and the figure of a sweep by method and density."""
 
 import dataclasses
-import json
+import itertools
 import statistics
 from collections.abc import Sequence
 
 from experiments.cli.figures import panels, percent_ticks
 from experiments.cli.tables import deviation
+from experiments.reports import naming
 from experiments.runs.procedure import DEFAULT
 from experiments.runs.results import RunResults
 from robust_sparse_tf import files
 from robust_sparse_tf.texts import markdown_table, percent
+
+_COLORS = ("black", "gray", "saddlebrown", "navy", "darkgreen", "purple")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Row:
 
     Attributes:
         method: its name.
+        settings: other flags that vary between rows, see `naming.varying`.
         density: the mean over the seeds.
         seeds: how many there are.
         measures: accuracies (fractions) on clean images and under each attack, by "clean" and the
@@ -34,17 +38,23 @@ class Row:
     """
 
     method: str
+    settings: tuple[str, ...]
     density: float
     seeds: int
     measures: dict[str, Spread]
 
     def as_json(self) -> dict[str, object]:
         """Its entry of report.json."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"settings": list(self.settings)}
+
+    @property
+    def name(self) -> str:
+        """The method with the settings."""
+        return ", ".join((self.method, *self.settings))
 
 
 def rows_of(results: Sequence[RunResults]) -> list[Row]:
-    """One row for each method and density: means and standard deviations over seeds.
+    """One row for each network: means and standard deviations over seeds.
 
     Args:
         results: of each finished cell.
@@ -52,21 +62,20 @@ def rows_of(results: Sequence[RunResults]) -> list[Row]:
     Returns:
         Rows by method and falling density.
     """
-    groups: dict[str, list[RunResults]] = {}
-    for result in results:
-        varied = {k: v for k, v in result["flags"].items() if k != "seed"}
-        groups.setdefault(json.dumps(varied, sort_keys=True), []).append(result)
+    flags = [result["flags"] for result in results]
+    settings = naming.varying(flags, [result["rounds"][-1]["density"] for result in results])
     rows = []
-    for group in groups.values():
-        last = [result["rounds"][-1] for result in group]
+    for places in naming.trials(flags):
+        last = [results[place]["rounds"][-1] for place in places]
         measures = {"clean": [entry["test"]["clean_accuracy"] for entry in last]}
         for attack in last[0]["test"]["robust_accuracy"]:
             measures[attack] = [entry["test"]["robust_accuracy"][attack] for entry in last]
         rows.append(
             Row(
-                method=group[0]["flags"].get("method", DEFAULT),
+                method=flags[places[0]].get("method", DEFAULT),
+                settings=settings[places[0]],
                 density=statistics.fmean(entry["density"] for entry in last),
-                seeds=len(group),
+                seeds=len(places),
                 measures={name: _spread(values) for name, values in measures.items()},
             )
         )
@@ -80,7 +89,7 @@ def markdown(rows: Sequence[Row]) -> str:
     table = [["method", "density", *names, "seeds"]]
     for row in rows:
         shown = [_measured(row.measures.get(name)) for name in names]
-        table.append([row.method, percent(row.density, digits=1), *shown, str(row.seeds)])
+        table.append([row.name, percent(row.density, digits=1), *shown, str(row.seeds)])
     title = "# Test accuracy (%) by method and density"
     return "\n".join([title, "", *markdown_table(table, left=1), ""])
 
@@ -99,20 +108,21 @@ def _measured(measure: Spread | None) -> str:
 
 
 def draw(path: str, rows: Sequence[Row]) -> None:
-    """Draws accuracies against density, a panel for each measure, a line for each method."""
+    """Draws accuracies against density, a panel for each measure, a line for each name."""
     names = _measures(rows)
     figure, axes = panels(1, len(names), (5 * len(names), 4))
     for axis, name in zip(axes[0], names, strict=True):
         measured = [row for row in rows if name in row.measures]
-        for method in dict.fromkeys(row.method for row in measured):
-            own = [row for row in measured if row.method == method]
+        colors = itertools.cycle(_COLORS)  # of dense networks, whose lines have no markers
+        for name_of in dict.fromkeys(row.name for row in measured):
+            own = [row for row in measured if row.name == name_of]
             means = [row.measures[name].mean for row in own]
             stds = [row.measures[name].std or 0 for row in own]
             densities = [row.density for row in own]
-            if method == "dense":
-                axis.axhline(means[0], color="black", linestyle="--", label=method)
+            if own[0].method == "dense":
+                axis.axhline(means[0], color=next(colors), linestyle="--", label=name_of)
             else:
-                axis.errorbar(densities, means, stds, marker="o", capsize=3, label=method)
+                axis.errorbar(densities, means, stds, marker="o", capsize=3, label=name_of)
         axis.set_xscale("log")
         axis.invert_xaxis()
         ticks = sorted({float(f"{r.density:.2g}") for r in rows if r.method != "dense"})

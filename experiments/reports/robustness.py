@@ -12,18 +12,14 @@ from experiments.cli.tables import deviation
 from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Evaluation
 from experiments.evaluations.stored import AttackReport
+from experiments.reports import naming
+from experiments.runs.results import RoundResult
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.texts import markdown_table, percent
 
 if TYPE_CHECKING:
     from robust_sparse_tf.evaluation.report import Row
-
-# The flags whose values name a network in a report, where they differ in it.
-_NAMING = (
-    *("dataset", "model", "width", "attack", "epsilon_std", "strategy", "rewind_to"),
-    *("activity_l1", "attack.attack_labels", "label_smoothing", "attack.random_start"),
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,27 +73,28 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
     """
     found = []
     for evaluation in evaluations:
-        groups: dict[tuple[str, int], list[AttackReport]] = {}
-        rounds = [int(word) for word in evaluation.options.at_rounds] or [-1]
-        for cell in cells:
-            run = cell.path
-            places = zip(rounds, evaluation.files(run), evaluation.targets(run), strict=True)
-            for number, path, target in places:
-                if report := _read(evaluation, path, target):
-                    name = network(cell, cells, number)
-                    groups.setdefault((name, number), []).append(report)
-        for (name, number), reports in groups.items():
-            rows = zip(*(report["rows"] for report in reports), strict=True)
-            found.append(
-                AttackedNetwork(
-                    evaluation=evaluation,
-                    network=name,
-                    round=number,
-                    seeds=len(reports),
-                    rows=[_mean_row(same) for same in rows],
-                    warnings=list(dict.fromkeys(w for r in reports for w in r["warnings"])),
+        numbers = [int(word) for word in evaluation.options.at_rounds] or [-1]
+        for network in _networks(cells):
+            seen: dict[int, list[tuple[Cell, AttackReport]]] = {}
+            for cell in network.trials:
+                places = zip(
+                    evaluation.files(cell.path), evaluation.targets(cell.path), strict=True
                 )
-            )
+                for number, (path, target) in zip(numbers, places, strict=True):
+                    if report := _read(evaluation, path, target):
+                        seen.setdefault(number, []).append((cell, report))
+            for number, own in seen.items():
+                rows = zip(*(report["rows"] for _, report in own), strict=True)
+                found.append(
+                    AttackedNetwork(
+                        evaluation=evaluation,
+                        network=network.name([cell.rounds[number] for cell, _ in own]),
+                        round=number,
+                        seeds=len(own),
+                        rows=[_mean_row(same) for same in rows],
+                        warnings=list(dict.fromkeys(w for _, r in own for w in r["warnings"])),
+                    )
+                )
     return found
 
 
@@ -123,11 +120,10 @@ def of_training(cells: Sequence[Cell]) -> str:
         cells: that are finished.
     """
     told: dict[str, list[str]] = {}
-    for cell in cells:
-        name = ", ".join([cell.flag("method"), *_differences(cell, cells)])
-        if len(cell.rounds) == 1:
-            name = network(cell, cells)
-        told.setdefault(name, []).extend(cell.results.get("warnings", []))
+    for network in _networks(cells):
+        for cell in network.trials:
+            name = network.name(cell.rounds) if len(cell.rounds) == 1 else network.kind
+            told.setdefault(name, []).extend(cell.results.get("warnings", []))
     lines = [
         f"\n**Warning**, {name}: {own[0]}" + (f" (first of {len(own)} such)" if own[1:] else "")
         for name, own in told.items()
@@ -136,21 +132,36 @@ def of_training(cells: Sequence[Cell]) -> str:
     return "\n".join([*lines, ""]) if lines else ""
 
 
-def network(cell: Cell, cells: Sequence[Cell], number: int = -1) -> str:
-    """What a round's network is called: method, density and whatever differs between cells."""
-    density = cell.rounds[number]["density"]
-    return ", ".join([f"{cell.flag('method')} {100 * density:.3g} %", *_differences(cell, cells)])
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    """Cells that differ in nothing but their seeds, and the flags that tell them from others."""
+
+    trials: list[Cell]
+    settings: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """The method, with whatever differs between cells."""
+        return ", ".join([self.trials[0].flag("method"), *self.settings])
+
+    def name(self, rounds: Sequence[RoundResult]) -> str:
+        """What it is called in a round: method, density and whatever differs between cells.
+
+        Args:
+            rounds: the same one of its trials.
+        """
+        density = statistics.fmean(entry["density"] for entry in rounds)
+        method = self.trials[0].flag("method")
+        return ", ".join([f"{method} {100 * density:.3g} %", *self.settings])
 
 
-def _differences(cell: Cell, cells: Sequence[Cell]) -> list[str]:
-    words = []
-    names = _NAMING + (("prune_measure",) if cell.flag("prune") == "features" else ())
-    for name in names:
-        own, *others = [each.flag(name) for each in (cell, *cells)]
-        if set(others) != {own}:
-            shown = f"{own:g}" if isinstance(own, float) else own
-            words.append(f"{name.removeprefix('attack.')}={shown}")
-    return words
+def _networks(cells: Sequence[Cell]) -> list[_Network]:
+    flags = [cell.results["flags"] for cell in cells]
+    settings = naming.varying(flags, [cell.rounds[-1]["density"] for cell in cells])
+    return [
+        _Network([cells[place] for place in places], settings[places[0]])
+        for places in naming.trials(flags)
+    ]
 
 
 def markdown(found: Sequence[AttackedNetwork]) -> str:

@@ -185,6 +185,11 @@ def value_of(kept: dict[str, Any], name: str) -> Any:
     return kept[name] if name in kept else _defaults()[name]
 
 
+def whole(kept: dict[str, Any]) -> dict[str, Any]:
+    """All flags, where those that differ from their defaults are kept."""
+    return _defaults() | kept
+
+
 @functools.cache
 def _defaults() -> dict[str, Any]:
     return {field.name: default_of(field) for field in fields()}
@@ -199,10 +204,11 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def method_options() -> set[str]:
+@functools.cache
+def method_options() -> frozenset[str]:
     """Names of the flags that are options of methods alone."""
     common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
-    return {field.name for field in _method_fields(common)}
+    return frozenset(field.name for field in _method_fields(common))
 
 
 def help_text() -> str:

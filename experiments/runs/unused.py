@@ -4,8 +4,8 @@ import dataclasses
 
 from experiments.cli.values import Values
 from experiments.runs import attack_flags
-from experiments.runs.options import different
-from experiments.runs.procedure import PRUNERS
+from experiments.runs.options import different, method_options
+from experiments.runs.procedure import BY_NAME, PRUNERS
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.procedures import LotteryTicket, Rounds
 
@@ -53,6 +53,25 @@ def reasons(values: Values) -> dict[str, str]:
     """What each given flag that is refused would need to have an effect."""
     found = {name: _needed(name, values) for name in different(values)}
     return {name: needed for name, needed in found.items() if needed}
+
+
+def has_effect(name: str, values: Values) -> bool:
+    """Whether a flag means something for a run, given or not.
+
+    Args:
+        name: the flag.
+        values: all flags of the run.
+    """
+    group, _, setting = name.partition(".")
+    if setting:
+        attacks = [values["attack"]] if group == "attack" else values["eval_attacks"]
+        return any(attack_flags.has(attack, setting) for attack in attacks)
+    if name in method_options():
+        chosen = BY_NAME.get(values["method"])
+        return chosen is not None and name in chosen.options
+    if name in _SHARED and values["method"] != "lottery":
+        return False
+    return not _needed(name, values)
 
 
 def _needed(name: str, values: Values) -> str:

@@ -16,10 +16,14 @@ from robust_sparse_tf.procedures import CheckpointStore
 
 STUDY = "search_sparse_robust"
 DENSITIES = [1.0, 0.513, 0.3, 0.169]
-PUBLISHED = {
-    "attack.attack_labels": "predicted",
-    "label_smoothing": 0.1,
-    "attack.random_start": True,
+PUBLISHED = {"label_smoothing": 0.1} | {
+    f"{group}.{name}": value
+    for group in ("attack", "eval")
+    for name, value in (
+        ("attack_labels", "predicted"),
+        ("random_start", True),
+        ("step_size", 0.05),
+    )
 }
 
 
@@ -186,13 +190,12 @@ def test_strategies_stand_side_by_side(tmp_path):
 
 @pytest.mark.parametrize(
     "unlike",
-    [{"attack.attack_labels": "true"}, {"label_smoothing": 0.0}, {"attack.random_start": False}],
+    [{"eval.attack_labels": "true"}, {"label_smoothing": 0.0}, {"attack.epsilon": 0.1}],
 )
 def test_cells_unlike_the_published_are_no_trials_of_the_others(unlike, tmp_path):
     cells = [ticket(tmp_path), ticket(tmp_path, base=0.8, seed=1, **unlike)]
     text = write_report(str(sweep(tmp_path, STUDY, cells)))
     ((name, value),) = unlike.items()
-    name = name.removeprefix("attack.")
     published, changed = json.loads((tmp_path / "report.json").read_text())["study"]["tables"]
     assert published["unlike_published"] == []
     assert changed["unlike_published"] == [f"{name}={value}"]

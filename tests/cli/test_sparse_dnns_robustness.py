@@ -21,6 +21,21 @@ STUDY = "sparse_dnns_robustness"
 FLAGFILES = Path(__file__).resolve().parents[2] / "experiments" / "studies" / STUDY
 LEAST = {"short": 2, "three_references": 3}  # references of each network
 TEXTS = ["--measures=r_inf", "--measures=deepfool,activation_sparsity"]
+TRAINING = dict(
+    dataset="mnist",
+    attack="none",
+    eval_attacks=[],
+    batch_size=64,
+    optimizer="sgd",
+    learning_rate=0.01,
+    learning_rate_schedule="InverseDecay",
+    learning_rate_arguments={"gamma": 1e-4, "power": 0.75},
+    strategy="continued",
+    prune_hidden=1 / 3,
+    prune_output=1 / 3,
+    prune_rounding="down",
+)
+L2 = {"binary_linear": 0.0025}
 DENSITIES = [1.0, 0.667, 0.0173, 0.0077]
 
 
@@ -32,7 +47,7 @@ def network(folder, model="mlp", seed=0, *, shift=0.0, rounds=4, **given):
     accuracies = [[{"none": 0.98 + shift}]] * rounds
     if model == "binary_linear":
         given["classes"] = ["1", "7"]
-    given = dict(dataset="mnist", attack="none", eval_attacks=[], model=model, seed=seed) | given
+    given = TRAINING | dict(model=model, seed=seed, l2=L2.get(model, 0.0005)) | given
     made = cell(folder, accuracies, DENSITIES[:rounds], **given)
     for number, value in enumerate([0.3, 0.4, 0.35, 0.2][:rounds]):
         value += shift
@@ -168,7 +183,7 @@ def test_reports_on_what_is_finished(tmp_path):
 
 
 def test_nothing_is_measured_yet(tmp_path):
-    made = cell(tmp_path, [[{"none": 0.9}]], [1.0], dataset="mnist", attack="none", model="mlp")
+    made = cell(tmp_path, [[{"none": 0.9}]], [1.0], **TRAINING, model="mlp", l2=0.0005)
     text = written(tmp_path, [made])
     assert "Of 0 numbers 0 are within" in text and "1 of 1 cells" in text
     assert "## Rounds" not in text

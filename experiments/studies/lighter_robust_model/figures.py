@@ -31,33 +31,36 @@ _Entry = TypeVar("_Entry", Scale, Pruned, Ticket)
 
 def draw(
     folder: str,
+    place: str,
     scales: Sequence[Scale],
     features: Sequence[Features],
     pruned: Sequence[Pruned],
     tickets: Sequence[Ticket],
 ) -> list[str]:
-    """Draws what there is into `folder/figures`; returns Markdown that shows it."""
-    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
+    """Draws what there is into a place in a folder; returns Markdown that shows it."""
+    os.makedirs(os.path.join(folder, place), exist_ok=True)
     ran = [entry for entry in scales if entry.accuracies["none"].trials]
     measured = {e.trained: use for e in features if (use := e.usefulness)}
     lines = ["## Figures", ""]
     if ran:
         title = "Figures 2 and 3: accuracy against scale"
-        lines += _saved(folder, "capacity", title, _capacity(ran))
+        lines += _saved(folder, place, "capacity", title, _capacity(ran))
     if measured:
         title = "Figures 5 to 8: usefulness of features"
-        lines += _saved(folder, "usefulness", title, _usefulness(measured))
+        lines += _saved(folder, place, "usefulness", title, _usefulness(measured))
     if pruned:
-        lines += _saved(folder, "pruning", "Accuracy against features left", _pruning(pruned))
+        lines += _saved(
+            folder, place, "pruning", "Accuracy against features left", _pruning(pruned)
+        )
     if tickets:
         title = "Figures 9 to 12: accuracy against weights left"
-        lines += _saved(folder, "tickets", title, _tickets(tickets))
+        lines += _saved(folder, place, "tickets", title, _tickets(tickets))
     return lines
 
 
-def _saved(folder: str, name: str, title: str, figure: Figure) -> list[str]:
+def _saved(folder: str, place: str, name: str, title: str, figure: Figure) -> list[str]:
     """Saves a figure; returns Markdown that shows it."""
-    path = os.path.join("figures", f"{name}.png")
+    path = os.path.join(place, f"{name}.png")
     figure.suptitle(title)
     files.write_figure(figure, os.path.join(folder, path), dpi=70)
     return [f"{title}:", "", f"![{title}]({path})", ""]

@@ -21,12 +21,12 @@ def capacity(scales: Sequence[Scale]) -> list[str]:
         if not means:
             continue
         known = {e.scale: own["mean"] for e in every if (own := e.accuracies[trained].published)}
-        ours, theirs = _least(means), _least(known)
+        theirs = f" (published: {_least(known)})" if known else ""
         name = trained.upper()
         ran = ", ".join(map(str, means))
         lines.append(
             f"Trained with {name}, the least scale from which networks stand {name} on most images "
-            f"is {ours} (published: {theirs}), of scales {ran}."
+            f"is {_least(means)}{theirs}, of scales {ran}."
         )
         far = [
             f"scale {e.scale} ({fgsm:.2f} and {pgd:.2f} %)"

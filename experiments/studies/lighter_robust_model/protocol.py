@@ -1,5 +1,8 @@
 """What "Towards lighter adversarially robust model" trains and attacks."""
 
+from experiments.cli.values import Values
+from experiments.studies.protocol import Allowed, Protocol
+
 STUDY = "lighter_robust_model"
 ATTACKS = {"none": "clean", "fgsm": "FGSM", "pgd": "PGD"}
 """What tables and figures call an attack."""
@@ -29,3 +32,54 @@ def parameters(scale: int) -> int:
     layers = [(_KERNEL**2, first), (_KERNEL**2 * first, second)]
     layers += [(side**2 * second, hidden), (hidden, _CLASSES)]
     return sum((inputs + 1) * outputs for inputs, outputs in layers)
+
+
+_NETWORKS: dict[str, Allowed] = {
+    "capacity_cnn": {
+        "width": [2.0**scale for scale in SCALES],
+        "attack": ["fgsm", "pgd"],
+        "optimizer": ["sgd"],
+    },
+    "binary_cnn": {
+        "classes": [["3", "7"]],
+        "attack": ["none", "pgd"],
+        "optimizer": ["sgd"],
+        "strategy": ["continued"],
+        "prune": ["features"],
+        "prune_measure": ["robust_usefulness", "usefulness"],
+    },
+    "mlp_300_100_100": {
+        "attack": ["none", "fgsm"],
+        "strategy": ["original", "random"],
+        "prune_hidden": [0.3],
+        "prune_output": [0.3],
+        "prune_until": [0.002],
+    },
+}
+_TRAINING: dict[str, Allowed] = {
+    "capacity_cnn": {"iterations": [19_531, 23_450], "learning_rate": [0.001], "batch_size": [128]},
+    "binary_cnn": {"learning_rate": [0.001], "batch_size": [128]},
+    "mlp_300_100_100": {"iterations": [10_000]},
+}
+_FREE = (
+    *("iterations", "learning_rate", "batch_size", "validation_size"),
+    *("prune_features", "prune_images"),
+)
+
+
+def _settings(values: Values) -> Allowed:
+    networks: Allowed = {"dataset": ["mnist"], "model": list(_NETWORKS)}
+    return {**networks, **_NETWORKS.get(values["model"], {})}
+
+
+def _budget(values: Values) -> Allowed:
+    """What the study does not tell of a network may be anything."""
+    groups = ("attack", "eval")
+    steps = {f"{group}.steps": [40] for group in groups}
+    sizes = {f"{group}.step_size": [0.01] for group in groups}
+    own = _TRAINING.get(values["model"], {})
+    free = {name: [values[name]] for name in _FREE}
+    return {**free, **own, **steps, **sizes, "test_size": [None]}
+
+
+PROTOCOL = Protocol(_settings, _budget)

@@ -20,12 +20,18 @@ class Published:
         accuracies: in percent, by the attack of training, that of the test ("none" for clean
             images) and the scale.
         rounds_drawn: rounds of lottery tickets that its figures show.
+        beside: whether there are numbers to stand beside ours.
     """
 
     title: str
     parameters: dict[int, str]
     accuracies: dict[tuple[str, str, int], Figure]
     rounds_drawn: int
+    beside: bool = True
+
+    def without_numbers(self) -> "Published":
+        """The same for networks that are not the study's."""
+        return dataclasses.replace(self, parameters={}, accuracies={}, beside=False)
 
 
 def read() -> Published:

@@ -15,12 +15,14 @@ from experiments.studies.lighter_robust_model import figures, findings, numbers
 from experiments.studies.lighter_robust_model.numbers import Features, Pruned, Scale, Ticket
 from experiments.studies.lighter_robust_model.protocol import (
     ATTACKS,
+    PROTOCOL,
     SCALES,
     TABLES,
     parameters,
     units,
 )
 from experiments.studies.lighter_robust_model.published import Published, read
+from experiments.studies.protocol import Part
 from experiments.sweeps import directory
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table
@@ -41,28 +43,44 @@ def report(
     """
     known = read()
     measurements = directory.read(folder).measurements
+
+    def part(own: Sequence[Cell], beside: bool, place: str) -> Part:
+        numbers_of = known if beside else known.without_numbers()
+        return _tables(own, measurements, numbers_of, folder, place)
+
+    found, content = PROTOCOL.report(cells, part)
+    text, strong = stronger_attacks.table(attacked)
+    lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *_protocol(cells, measurements), *found]
+    return "\n".join(lines) + "\n" + text, content | {"beyond": [each.as_json() for each in strong]}
+
+
+def _tables(
+    cells: Sequence[Cell],
+    measurements: Sequence[Measurement],
+    known: Published,
+    folder: str,
+    place: str,
+) -> Part:
+    """All tables and figures of cells of one kind of settings."""
     binary = select(cells, model="binary_cnn")
     dense = select(cells, model="capacity_cnn", rounds=1)  # what is pruned is no network of it
     scales = numbers.scales(dense, known)
     features, pruned = numbers.features(binary, measurements), numbers.pruned(binary)
     tickets = numbers.tickets(select(cells, model="mlp_300_100_100"), known)
-    told = [*findings.capacity(scales), *findings.features(features), *findings.pruning(pruned)]
-    told += findings.tickets(tickets)
-    text, strong = stronger_attacks.table(attacked)
-    lines = [f"# {known.title}", "", *_protocol(cells, measurements)]
-    lines += [*_scale_table(dense, known), *_accuracy_tables(scales)]
+    told = [*findings.capacity(scales), *findings.features(features)]
+    told += [*findings.pruning(pruned), *findings.tickets(tickets)]
+    lines = [*_scale_table(dense, known), *_accuracy_tables(scales, known.beside)]
     lines += _feature_table(features) or ["Features and their pruning: not run.", ""]
     lines += [*_pruning_table(pruned)]
     lines += _ticket_tables(tickets) or ["Lottery tickets: not run.", ""]
     lines += ["## What held", "", *(f"- {line}" for line in told or ["Nothing to say yet."]), ""]
-    lines += figures.draw(folder, scales, features, pruned, tickets)
-    return "\n".join(lines) + "\n" + text, {
+    lines += figures.draw(folder, place, scales, features, pruned, tickets)
+    return lines, {
         "scales": [each.as_json() for each in scales],
         "features": [each.as_json() for each in features],
         "pruning": [each.as_json() for each in pruned],
         "tickets": [each.as_json() for each in tickets],
         "held": told,
-        "beyond": [each.as_json() for each in strong],
     }
 
 
@@ -92,7 +110,8 @@ def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> lis
 
 def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
     """Table I: what the scales are, with our counts of parameters beside the published."""
-    rows = [["scale", "filters", "hidden units", "parameters (published)", "model.tflite (KB)"]]
+    counts = "parameters (published)" if known.beside else "parameters"
+    rows = [["scale", "filters", "hidden units", counts, "model.tflite (KB)"]]
     for scale in SCALES:
         first, second, hidden = units(scale)
         theirs = known.parameters.get(scale, "-")
@@ -103,7 +122,7 @@ def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
                 str(scale),
                 f"{first}, {second}",
                 f"{hidden:,}",
-                f"{parameters(scale):,} ({theirs})",
+                f"{parameters(scale):,}" + (f" ({theirs})" if known.beside else ""),
                 "-" if size is None else f"{size / 1000:.0f}",
             ]
         )
@@ -114,7 +133,7 @@ def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
     return ["## Table I: the scales of capacity", "", *markdown_table(rows), "", layout, ""]
 
 
-def _accuracy_tables(scales: Sequence[Scale]) -> list[str]:
+def _accuracy_tables(scales: Sequence[Scale], beside: bool) -> list[str]:
     """Tables II and III."""
     lines = []
     for trained, title in TABLES.items():
@@ -122,7 +141,8 @@ def _accuracy_tables(scales: Sequence[Scale]) -> list[str]:
         if not any(entry.accuracies["none"].trials for entry in own):
             lines += [f"{title}: not run.", ""]
             continue
-        lines += [f"## {title}", "", "Test accuracy in percent (published).", ""]
+        lines += [f"## {title}", ""]
+        lines += [f"Test accuracy in percent{' (published)' if beside else ''}.", ""]
         rows = [["scale", *ATTACKS.values()]]
         rows += [
             [str(e.scale), *(published.beside(e.accuracies[attack]) for attack in ATTACKS)]
@@ -132,7 +152,7 @@ def _accuracy_tables(scales: Sequence[Scale]) -> list[str]:
         unknown = [
             str(e.scale)
             for e in own
-            if not all(e.accuracies[attack].published for attack in ("none", trained))
+            if beside and not all(e.accuracies[attack].published for attack in ("none", trained))
         ]
         lines += [*markdown_table(rows), ""]
         lines += [f"Scales not run: {', '.join(missing)}.", ""] if missing else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,8 @@ from experiments.cli.figures import panels, viridis
 from experiments.cli.tables import deviation
 from experiments.runs.results import EarlyStopping, validation_loss
 from experiments.studies.cells import accuracy, nearest_round, select, values_of
-from experiments.studies.search_sparse_robust.protocol import DENSITIES, unlike_published
+from experiments.studies.protocol import Names
+from experiments.studies.search_sparse_robust.protocol import DENSITIES
 from experiments.studies.search_sparse_robust.tables import Histories
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf import files
@@ -29,8 +30,19 @@ if TYPE_CHECKING:
 _STRATEGIES = {"original": "-", "random": "--", "continued": ":"}
 
 
-def draw(folder: str, cells: Sequence[Cell], histories: Histories) -> list[str]:
-    """Draws all figures into `folder/figures`; returns Markdown that shows them."""
+_Titles = Mapping[str, str]  # of each cell, by its name; the trials of a network have the same
+
+
+def draw(folder: str, cells: Sequence[Cell], histories: Histories, unlike: Names) -> list[str]:
+    """Draws all figures into `folder/figures`; returns Markdown that shows them.
+
+    Args:
+        folder: of the sweep.
+        cells: that are finished.
+        histories: of all cells.
+        unlike: see `Protocol.names`.
+    """
+    titles = {cell.name: _title(cell, unlike[cell.name]) for cell in cells}
     os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
     lines = ["## Figures", ""]
     for dataset in values_of(cells, "dataset"):
@@ -53,27 +65,27 @@ def draw(folder: str, cells: Sequence[Cell], histories: Histories) -> list[str]:
             ),
         ):
             path = os.path.join("figures", f"{dataset}_{name}.png")
-            if figure := plot(own, histories):
+            if figure := plot(own, histories, titles):
                 figure.suptitle(f"{dataset}: {title}", wrap=True)
                 files.write_figure(figure, os.path.join(folder, path), dpi=70)
                 lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
     return lines
 
 
-def _trials(cells: Sequence[Cell]) -> list[list[Cell]]:
+def _trials(cells: Sequence[Cell], titles: _Titles) -> list[list[Cell]]:
     """The cells of each way of training and pruning, which differ in nothing but their seeds."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(_title(cell), []).append(cell)
+        found.setdefault(titles[cell.name], []).append(cell)
     return list(found.values())
 
 
-def _title(cell: Cell) -> str:
+def _title(cell: Cell, unlike: tuple[str, ...]) -> str:
     attack, strategy = cell.flag("attack"), cell.flag("strategy")
     trained = "natural" if attack == "none" else attack.upper()
     rewound = f" ({cell.flag('rewind_to')})" if strategy == "original" else ""
     words = (trained, f"{strategy}{rewound}", f"{cell.flag('iterations'):,}")
-    return "\n".join((", ".join(words), *unlike_published(cell)))
+    return "\n".join((", ".join(words), *unlike))
 
 
 def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, np.ndarray]:
@@ -117,13 +129,13 @@ def _attacks(cell: Cell) -> Iterable[str]:
     return cell.rounds[-1]["test"]["robust_accuracy"]
 
 
-def _iterations(cells: Sequence[Cell], histories: Histories) -> Figure:
+def _iterations(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure:
     """Figures 1, 2, 5, 6, 9, 10, and the loss that early stopping looks at, which is of training.
 
     A row for each training, a column for clean images, each attack and the loss. Rows of one
     attack have the same axes, so that strategies can be compared.
     """
-    nets = _trials(cells)
+    nets = _trials(cells, titles)
     names = ["none", *dict.fromkeys(name for cell in cells for name in _attacks(cell))]
     figure, axes = _axes(len(nets), len(names) + 1)
     firsts: dict[str, np.ndarray] = {}
@@ -136,7 +148,7 @@ def _iterations(cells: Sequence[Cell], histories: Histories) -> Figure:
             _curves(axis, trials, histories, _accuracy_under(name))
         attack = trials[0].flag("attack")
         _curves(row[-1], trials, histories, functools.partial(validation_loss, attack=attack))
-        row[0].set_ylabel(_title(trials[0]), fontsize="small")
+        row[0].set_ylabel(titles[trials[0].name], fontsize="small")
     for axis, name in zip(axes[0][:-1], names, strict=True):
         axis.set_title("test accuracy (%)" + ("" if name == "none" else f", {name}"))
     axes[0][-1].set_title("validation loss")
@@ -144,14 +156,14 @@ def _iterations(cells: Sequence[Cell], histories: Histories) -> Figure:
     return figure
 
 
-def _strategies(cells: Sequence[Cell], histories: Histories) -> Figure:
+def _strategies(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure:
     """Figures 3, 4, 7, 8, 11, 12: iteration and accuracies at early stopping."""
     attacks = values_of(cells, "attack")
     figure, axes = _axes(3, len(attacks))
     for column, attack in enumerate(attacks):
         own = select(cells, attack=attack)
         axes[0][column].set_title("natural" if attack == "none" else attack.upper())
-        for trials in _trials(own):
+        for trials in _trials(own, titles):
             robust = attack if attack != "none" else next(iter(_attacks(trials[0])), "none")
             measures = (
                 lambda early: early["iteration"],
@@ -162,7 +174,7 @@ def _strategies(cells: Sequence[Cell], histories: Histories) -> Figure:
             for axis, value in zip(axes[:, column], measures, strict=True):
                 points = _by_density(trials, value)
                 dot = "." if len(points) == 1 else ""
-                axis.errorbar(*_spread(points), fmt=dot + style, label=_title(trials[0]), lw=1)
+                axis.errorbar(*_spread(points), fmt=dot + style, label=titles[trials[0].name], lw=1)
             axes[2][column].set_ylabel(f"test accuracy (%), {robust}")
     for axis in axes.flat:
         axis.set_xscale("log")
@@ -192,9 +204,9 @@ def _by_density(
     return found
 
 
-def _tickets(cells: Sequence[Cell], histories: Histories) -> Figure | None:
+def _tickets(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure | None:
     """Figures 13 to 15: the distribution of the weights that each density is rewound to."""
-    nets = [trials[0] for trials in _trials(select(cells, strategy="original"))]
+    nets = [trials[0] for trials in _trials(select(cells, strategy="original"), titles)]
     found = [(cell, kernels) for cell in nets if (kernels := _rewound(cell))]
     if not found:
         return None
@@ -215,7 +227,7 @@ def _tickets(cells: Sequence[Cell], histories: Histories) -> Figure | None:
                         color=viridis(place / len(DENSITIES)),
                         label=f"{percent:g} %",
                     )
-            axis.set_title(f"{_title(cell)}: {layer}", fontsize="small")
+            axis.set_title(f"{titles[cell.name]}: {layer}", fontsize="small")
             axis.locator_params(axis="x", nbins=5)
     axes[0][0].legend(fontsize="x-small")
     return figure

@@ -1,10 +1,9 @@
 """What "The Search for Sparse, Robust Neural Networks" trains and attacks.
 
-Its text (2019) leaves details out that its published code has; cells that differ in them are no
-trials of each other.
+Its text (2019) leaves details out that its published code has.
 """
 
-from experiments.sweeps.directory import Cell
+from experiments.studies.protocol import Allowed, Protocol
 
 STUDY = "search_sparse_robust"
 DENSITIES = (100.0, 51.3, 16.9, 8.7, 3.6, 1.8)
@@ -15,17 +14,23 @@ ITERATIONS = (25_020, 30_000)
 """Both are candidates for what the study calls iteration 30,000: its evaluations are half an epoch
 of 834 steps apart and counted as 500."""
 
-_PUBLISHED = {
-    "attack.attack_labels": "predicted",
-    "label_smoothing": 0.1,
-    "attack.random_start": True,
+_OF_ATTACKS: Allowed = {
+    "attack_labels": ["predicted"],
+    "random_start": [True],
+    "step_size": [0.05],
 }
-
-
-def unlike_published(cell: Cell) -> tuple[str, ...]:
-    """Such as ("label_smoothing=0.0",); () for a cell with all details of the published code."""
-    return tuple(
-        f"{name.removeprefix('attack.')}={cell.flag(name)}"
-        for name, published in _PUBLISHED.items()
-        if cell.flag(name) != published
-    )
+_SETTINGS: Allowed = {
+    "dataset": ["mnist", "fashion_mnist"],
+    "attack": ["none", *ATTACKS],
+    "strategy": ["original", "random", "continued"],
+    "rewind_to": ["initial", "trained_dense"],
+    "label_smoothing": [0.1],
+    **{f"{group}.{name}": own for group in ("attack", "eval") for name, own in _OF_ATTACKS.items()},
+}
+_BUDGET: Allowed = {
+    "iterations": [50_000],
+    "dense_iterations": [None, 50_000],
+    "validation_size": [10_000],
+    "test_size": [None],
+}
+PROTOCOL = Protocol(lambda values: _SETTINGS, lambda values: _BUDGET)

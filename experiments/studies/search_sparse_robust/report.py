@@ -10,7 +10,12 @@ from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import tested
 from experiments.studies.search_sparse_robust import figures, findings, strategies
-from experiments.studies.search_sparse_robust.protocol import ATTACKS, DENSITIES, ITERATIONS
+from experiments.studies.search_sparse_robust.protocol import (
+    ATTACKS,
+    DENSITIES,
+    ITERATIONS,
+    PROTOCOL,
+)
 from experiments.studies.search_sparse_robust.published import read
 from experiments.studies.search_sparse_robust.tables import Row, Table, tables
 from experiments.sweeps.directory import Cell
@@ -31,16 +36,18 @@ def report(
         Markdown, and the numbers of its tables.
     """
     known = read()
+    unlike = PROTOCOL.names(cells)
     histories = {cell.name: cell.records() for cell in cells}
-    found = tables(cells, histories, known)
-    lines = [f"# {known.title}", "", *tested(cells)]
+    found = tables(cells, histories, known, unlike)
+    lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *tested(cells)]
     for table in found:
         lines += _table(table)
-    compared = strategies.compare(cells)
+    compared = strategies.compare(cells, unlike)
     lines += strategies.markdown(compared)
-    lines += figures.draw(folder, cells, histories)
+    lines += figures.draw(folder, cells, histories, unlike)
     text, strong = stronger_attacks.table(attacked)
     return "\n".join(lines) + "\n" + text, {
+        "settings": PROTOCOL.head(cells)[::2],
         "tables": [each.as_json() for each in found],
         "strategies": [each.as_json() for each in compared],
         "beyond": [each.as_json() for each in strong],
@@ -52,16 +59,16 @@ def _table(table: Table) -> list[str]:
         "trained_dense": "the weights at the end of the first, dense training",
         "initial": "the initialisation",
     }[table.rewind_to]
-    number = {"mnist": "Table 1: ", "fashion_mnist": "Table 2: "}.get(table.dataset, "")
+    number = (
+        {"mnist": "Table 1: ", "fashion_mnist": "Table 2: "}[table.dataset] if table.beside else ""
+    )
     title = f"{number}{table.dataset}, rewound to {rewound}, iteration {table.iteration:,}"
-    if table.iteration in ITERATIONS:
+    if table.beside and table.iteration in ITERATIONS:
         title += " (for the published iteration 30,000)"
     lines = [f"## {', '.join((title, *table.unlike_published))}", ""]
-    lines += [
-        "Test accuracy in percent, our mean ± deviation over trials (published mean ± deviation; "
-        f"our difference in published standard deviations σ). {_counted(table.rows)}",
-        "",
-    ]
+    beside = "(published mean ± deviation; our difference in published standard deviations σ)"
+    how = f"our mean ± deviation over trials{f' {beside}' if table.beside else ''}"
+    lines += [f"Test accuracy in percent, {how}. {_counted(table.rows)}", ""]
     for attack in ATTACKS:
         own = [row for row in table.rows if row.attack == attack]
         if not any(found.trials for row in own for found in row.kinds.values()):
@@ -75,10 +82,11 @@ def _table(table: Table) -> list[str]:
             ]
         )
         lines.append("")
-    lines += _unknown(table)
+    lines += _unknown(table) if table.beside else []
     held = findings.sentences(table.rows)
     told = ["What held:", "", *(f"- {line}" for line in held), ""] if held else []
-    return [*lines, _near(table.rows), "", *told]
+    near = [_near(table.rows), ""] if table.beside else []
+    return [*lines, *near, *told]
 
 
 def _unknown(table: Table) -> list[str]:

@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Sequence
 
 from experiments.studies.cells import accuracies, how, nearest_round, select, values_of
-from experiments.studies.search_sparse_robust.protocol import DENSITIES, unlike_published
+from experiments.studies.protocol import Names
+from experiments.studies.search_sparse_robust.protocol import DENSITIES
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table
 
@@ -35,18 +36,23 @@ class Entry:
         return own | self.accuracies
 
 
-def compare(cells: Sequence[Cell]) -> list[Entry]:
+def compare(cells: Sequence[Cell], unlike: Names) -> list[Entry]:
     """One entry a data set, way of training, strategy and density that some cell has.
 
     There are none of training by but one strategy.
+
+    Args:
+        cells: that are finished.
+        unlike: see `Protocol.names`.
     """
     found = []
     for dataset in values_of(cells, "dataset"):
         for trained in values_of(cells, "attack"):
             nets = select(cells, dataset=dataset, attack=trained)
-            strategies = list(dict.fromkeys(map(_name, nets)))
+            names = {cell.name: _name(cell, unlike) for cell in nets}
+            strategies = list(dict.fromkeys(names.values()))
             for strategy in strategies if len(strategies) > 1 else []:
-                trials = [cell for cell in nets if _name(cell) == strategy]
+                trials = [cell for cell in nets if names[cell.name] == strategy]
                 for percent in DENSITIES:
                     if means := _means(trials, percent):
                         found.append(
@@ -72,10 +78,10 @@ def markdown(found: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def _name(cell: Cell) -> str:
+def _name(cell: Cell, unlike: Names) -> str:
     strategy = cell.flag("strategy")
     rewound = f" ({cell.flag('rewind_to')})" if strategy == "original" else ""
-    return ", ".join((f"{strategy}{rewound}", *unlike_published(cell)))
+    return ", ".join((f"{strategy}{rewound}", *unlike[cell.name]))
 
 
 def _means(trials: Sequence[Cell], percent: float) -> dict[str, float]:

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from experiments.reports.published import Comparison, compare
+from experiments.reports.published import Comparison, Figure, compare
 from experiments.studies.cells import accuracies, nearest_round, select, values_of
+from experiments.studies.protocol import Names
 from experiments.studies.search_sparse_robust.protocol import (
     ATTACKS,
     DENSITIES,
     ITERATIONS,
-    unlike_published,
+    PROTOCOL,
 )
 from experiments.studies.search_sparse_robust.published import Place, Published
 from experiments.sweeps.directory import Cell
@@ -57,7 +58,8 @@ class Table:
     Attributes:
         dataset: the flag.
         rewind_to: the flag.
-        unlike_published: see `protocol.unlike_published`.
+        unlike_published: see `Protocol.names`.
+        beside: whether the published numbers are of such networks.
         iteration: of each round, after which they were tested.
         rows: one a density (falling), attack and way of training.
     """
@@ -65,6 +67,7 @@ class Table:
     dataset: str
     rewind_to: str
     unlike_published: tuple[str, ...]
+    beside: bool
     iteration: int
     rows: list[Row]
 
@@ -73,30 +76,29 @@ class Table:
         return dataclasses.asdict(self)
 
 
-def tables(cells: Sequence[Cell], histories: Histories, known: Published) -> list[Table]:
+def tables(
+    cells: Sequence[Cell], histories: Histories, known: Published, unlike: Names
+) -> list[Table]:
     """A table for each data set, kind of cells and iteration at which they may be compared."""
     found = []
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset, strategy="original")
-        for (rewind_to, unlike), alike in _alike(own).items():
+        kinds = dict.fromkeys((cell.flag("rewind_to"), unlike[cell.name]) for cell in own)
+        for rewind_to, words in kinds:
+            alike = [c for c in select(own, rewind_to=rewind_to) if unlike[c.name] == words]
+            beside = not PROTOCOL.unlike(alike[0])
+            accuracies = known.accuracies if beside else {}
             for iteration in _iterations(alike, histories):
                 found.append(
                     Table(
                         dataset=dataset,
                         rewind_to=rewind_to,
-                        unlike_published=unlike,
+                        unlike_published=words,
+                        beside=beside,
                         iteration=iteration,
-                        rows=_rows(alike, histories, iteration, dataset, known),
+                        rows=_rows(alike, histories, iteration, dataset, accuracies),
                     )
                 )
-    return found
-
-
-def _alike(cells: Sequence[Cell]) -> dict[tuple[str, tuple[str, ...]], list[Cell]]:
-    found: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
-    for cell in cells:
-        kind = (cell.flag("rewind_to"), unlike_published(cell))
-        found.setdefault(kind, []).append(cell)
     return found
 
 
@@ -107,7 +109,11 @@ def _iterations(cells: Sequence[Cell], histories: Histories) -> list[int]:
 
 
 def _rows(
-    cells: Sequence[Cell], histories: Histories, iteration: int, dataset: str, known: Published
+    cells: Sequence[Cell],
+    histories: Histories,
+    iteration: int,
+    dataset: str,
+    known: Mapping[Place, Figure],
 ) -> list[Row]:
     found = []
     for density in DENSITIES:
@@ -119,7 +125,7 @@ def _rows(
                 for kind, tested in (("natural", "none"), ("robust", attack)):
                     ours = accuracies((record["test"] for record in at), tested)
                     place = Place(dataset, density, attack, trained, kind)
-                    compared[kind] = compare(ours, known.accuracies.get(place))
+                    compared[kind] = compare(ours, known.get(place))
                 found.append(Row(density=density, attack=attack, trained=trained, **compared))
     return found
 

@@ -47,14 +47,15 @@ _FIGURES = {
 }
 
 
-def draw(folder: str, found: Mapping[str, Series]) -> list[str]:
+def draw(folder: str, found: Mapping[str, Series], place: str) -> list[str]:
     """Draws the figures of the networks that are there; returns Markdown that shows them.
 
     Args:
-        folder: the sweep's; figures go to `figures` in it.
+        folder: the sweep's.
         found: see `numbers.series`, by model.
+        place: the folder in it that gets the figures.
     """
-    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
+    os.makedirs(os.path.join(folder, place), exist_ok=True)
     lines = ["## Figures", "", "A mark is a round that was measured; lines only join marks.", ""]
     for name, (title, models, measures) in _FIGURES.items():
         own = {model: found[model] for model in models if found.get(model)}
@@ -66,7 +67,7 @@ def draw(folder: str, found: Mapping[str, Series]) -> list[str]:
             for axis, (measure, curves) in zip(row, measures.items(), strict=True):
                 _panel(axis, f"{NETWORKS[model]}: {measure}", curves, series)
         figure.suptitle(f"{title}, against the share of weights pruned")
-        path = os.path.join("figures", f"{name}.png")
+        path = os.path.join(place, f"{name}.png")
         files.write_figure(figure, os.path.join(folder, path))
         caption = f"{name.replace('_', ' ').capitalize()}: {title}"
         lines += [f"{caption}, against sparsity:", "", f"![{caption}]({path})", ""]

@@ -143,7 +143,8 @@ def table_2(found: dict[str, Series], known: Published) -> list[Row]:
             percent = 0.0 if kind == "dense" else theirs.pruned
             own = _nearest(found.get(model, []), percent)
             pruned = "-" if percent is None else f"{percent:g} %"
-            network = f"{NETWORKS[model]}, {kind} (published: {pruned} pruned)"
+            network = f"{NETWORKS[model]}, {kind}"
+            network += f" (published: {pruned} pruned)" if known.beside else ""
             figures = {name: theirs.measures.get(name) for name in TABLE_2}
             rows.append(Row(network, own.sparsity if own else None, _compared(own, figures)))
     return rows

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from experiments.cli.values import Values
+from experiments.studies.protocol import Allowed, Protocol
+
 STUDY = "sparse_dnns_robustness"
 NETWORKS = {
     "binary_linear": "linear, 1 against 7",
@@ -44,3 +47,28 @@ COLUMNS = {
     "activation_sparsity": Column("silent units before the last layer (%)", 2),
 }
 """The columns of tables, in their order."""
+
+
+def _settings(values: Values) -> Allowed:
+    is_binary = values["model"] == "binary_linear"
+    return {
+        "dataset": ["mnist"],
+        "model": list(NETWORKS),
+        "classes": [["1", "7"] if is_binary else []],
+        "attack": ["none"],
+        "batch_size": [64],
+        "optimizer": ["sgd"],
+        "learning_rate": [0.01],
+        "learning_rate_schedule": ["InverseDecay"],
+        "learning_rate_arguments": [{"gamma": 1e-4, "power": 0.75}],
+        "l2": [0.0025 if is_binary else 0.0005],
+        "activity_l1": [values["activity_l1"] if values["model"] in L1 else 0.0],
+        "strategy": ["continued"],
+        "prune_hidden": [1 / 3],
+        "prune_output": [1 / 3],
+        "prune_rounding": ["down"],
+    }
+
+
+_BUDGET: Allowed = {"iterations": [50_000], "validation_size": [1000], "test_size": [None]}
+PROTOCOL = Protocol(_settings, lambda values: _BUDGET)

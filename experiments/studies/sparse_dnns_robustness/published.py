@@ -29,12 +29,19 @@ class Published:
         dense: numbers in its text, by model of ours, round and measure.
         table_1: dense networks, by model, weight of the activations' norm and measure.
         table_2: by model, and "dense" or "sparse".
+        beside: whether there are numbers to stand beside ours.
     """
 
     title: str
     dense: dict[tuple[str, int, str], Figure]
     table_1: dict[tuple[str, float, str], Figure]
     table_2: dict[tuple[str, str], OverPruned]
+    beside: bool = True
+
+    def without_numbers(self) -> "Published":
+        """The same for networks that are not the study's."""
+        nothing = {key: OverPruned(None, {}) for key in self.table_2}
+        return Published(title=self.title, dense={}, table_1={}, table_2=nothing, beside=False)
 
 
 def read() -> Published:

@@ -11,10 +11,11 @@ from experiments.reports.published import Figure
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import select
+from experiments.studies.protocol import Part
 from experiments.studies.sparse_dnns_robustness import figures, findings, numbers
 from experiments.studies.sparse_dnns_robustness.numbers import Row, Series
-from experiments.studies.sparse_dnns_robustness.protocol import COLUMNS, NETWORKS
-from experiments.studies.sparse_dnns_robustness.published import read
+from experiments.studies.sparse_dnns_robustness.protocol import COLUMNS, NETWORKS, PROTOCOL
+from experiments.studies.sparse_dnns_robustness.published import Published, read
 from experiments.sweeps import directory
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table, percent
@@ -35,6 +36,27 @@ def report(
     """
     known = read()
     measurements = directory.read(folder).measurements
+    text, strong = stronger_attacks.table(attacked)
+    lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *_assumed(cells, measurements), ""]
+
+    def part(own: Sequence[Cell], beside: bool, place: str) -> Part:
+        numbers_of = known if beside else known.without_numbers()
+        return _tables(own, measurements, numbers_of, folder, place)
+
+    found, content = PROTOCOL.report(cells, part)
+    lines += found
+    lines += _told([line for cell in cells for line in measures.warnings(cell.path, measurements)])
+    return "\n".join(lines) + "\n" + text, content | {"beyond": [each.as_json() for each in strong]}
+
+
+def _tables(
+    cells: Sequence[Cell],
+    measurements: Sequence[Measurement],
+    known: Published,
+    folder: str,
+    place: str,
+) -> Part:
+    """All tables and figures of cells of one kind of settings."""
     plain = select(cells, activity_l1=0.0)
     all_series = {
         model: numbers.series(select(plain, model=model), measurements) for model in NETWORKS
@@ -43,29 +65,29 @@ def report(
     dense, table_2 = numbers.dense(found, known), numbers.table_2(found, known)
     table_1 = numbers.table_1(cells, measurements, known)
     held = [*findings.pruning(found), *findings.activity(table_1)]
-    text, strong = stronger_attacks.table(attacked)
-    lines = [f"# {known.title}", "", *_assumed(cells, measurements), ""]
-    lines += _section("Linear models and references", dense)
-    lines += _section("Table 1: the l1 norm of activations penalised", table_1)
-    lines += _section("Table 2: over-pruned networks", table_2)
+    lines = _section("Linear models and references", dense, known.beside)
+    lines += _section("Table 1: the l1 norm of activations penalised", table_1, known.beside)
+    lines += _section("Table 2: over-pruned networks", table_2, known.beside)
     lines += ["## What held", "", *(f"- {line}" for line in held), ""]
-    lines += [_near([*dense, *table_1, *table_2]), ""]
-    lines += figures.draw(folder, found)
+    lines += [_near([*dense, *table_1, *table_2]), ""] if known.beside else []
+    lines += figures.draw(folder, found, place)
     for model, own in found.items():
         lines += [f"## Rounds: {NETWORKS[model]}", "", *_rounds(own), ""]
-    lines += _told([line for cell in cells for line in measures.warnings(cell.path, measurements)])
-    return "\n".join(lines) + "\n" + text, {
+    return lines, {
         "dense": [row.as_json() for row in dense],
         "table_1": [row.as_json() for row in table_1],
         "table_2": [row.as_json() for row in table_2],
         "rounds": {model: [entry.as_json() for entry in own] for model, own in found.items()},
         "held": held,
-        "beyond": [each.as_json() for each in strong],
     }
 
 
-def _section(title: str, rows: Sequence[Row]) -> list[str]:
-    """A table of all measures that any of its rows has."""
+def _section(title: str, rows: Sequence[Row], beside: bool) -> list[str]:
+    """A table of all measures that any of its rows has, of published numbers or of ours alone."""
+    if not beside:
+        rows = [row for row in rows if any(found.trials for found in row.measures.values())]
+    if not rows:
+        return []
     names = list(dict.fromkeys(name for row in rows for name in row.measures))
     table = [["network", "pruned (%)", *(COLUMNS[name].title for name in names)]]
     for row in rows:
@@ -77,12 +99,13 @@ def _section(title: str, rows: Sequence[Row]) -> list[str]:
             for name in names
         ]
         table.append([row.network, sparsity, *shown])
-    note = "Ours, mean ± deviation over references (published; our difference in published σ)."
+    note = "Ours, mean ± deviation over references"
+    note += " (published; our difference in published σ)." if beside else "."
     missing = [
         f"{row.network}: {COLUMNS[name].title}"
         for row in rows
         for name, found in row.measures.items()
-        if not found.published
+        if beside and not found.published
     ]
     told = [f"No published number of {'; '.join(missing)}.", ""] if missing else []
     return [f"## {title}", "", note, "", *markdown_table(table), "", *told]

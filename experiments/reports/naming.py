@@ -1,0 +1,80 @@
+"""What a sweep's report calls its cells: by every flag that varies between them."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.cli.flags import as_flag
+from experiments.cli.values import Values
+from experiments.runs import options, unused
+from robust_sparse_tf.options import default_of
+from robust_sparse_tf.sparsity import BY_NAME as METHODS
+from robust_sparse_tf.sparsity import Method
+
+# The method and the density that was reached are told anyway, and seeds make trials of a network.
+_TOLD = ("method", "density", "seed")
+
+
+def trials(flags: Sequence[Values]) -> list[list[int]]:
+    """The places of runs that differ in nothing but their seeds, in the order of the first of them.
+
+    Args:
+        flags: of each run, those that differ from their defaults.
+    """
+    found: dict[str, list[int]] = {}
+    for place, own in enumerate(flags):
+        found.setdefault(_without_seed(own), []).append(place)
+    return list(found.values())
+
+
+def varying(flags: Sequence[Values], densities: Sequence[float]) -> list[tuple[str, ...]]:
+    """For each run such as ("learning_rate=0.1", "attack.steps=7"): the flags that vary.
+
+    A flag varies if it has two values among the runs in which it has an effect, or is given. That
+    of density is named where what was reached does not tell networks of a method apart.
+
+    Args:
+        flags: of each run, those that differ from their defaults.
+        densities: that each run reached, fractions.
+    """
+    whole = [options.whole(own) for own in flags]
+    names = [name for name in options.hashed(whole[0]) if name not in _TOLD] if whole else []
+    words: list[tuple[str, ...]] = [()] * len(whole)
+    for name in names:
+        words = _added(words, name, flags, whole)
+    seen: dict[tuple[Any, ...], set[str]] = {}
+    for own, known, density, texts in zip(flags, whole, densities, words, strict=True):
+        shown = (known["method"], f"{100 * density:.3g}", texts)
+        seen.setdefault(shown, set()).add(_without_seed(own))
+    is_clear = all(len(networks) == 1 for networks in seen.values())
+    return words if is_clear else _added(words, "density", flags, whole)
+
+
+def _added(
+    words: Sequence[tuple[str, ...]], name: str, flags: Sequence[Values], whole: Sequence[Values]
+) -> list[tuple[str, ...]]:
+    """The words of each run with those of a flag, where it varies."""
+    shown = [
+        (_word(name, known),) if name in own or unused.has_effect(name, known) else ()
+        for own, known in zip(flags, whole, strict=True)
+    ]
+    if len({*shown} - {()}) < 2:
+        return list(words)
+    return [before + word for before, word in zip(words, shown, strict=True)]
+
+
+def _word(name: str, values: Values) -> str:
+    value = values[name]
+    if value is None and name in options.method_options():
+        method = METHODS.get(values["method"], Method)
+        own = {field.name: default_of(field) for field in dataclasses.fields(method)}
+        value = own.get(name)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        value = short if float(short) == value else value
+    return as_flag(name, "default" if value is None else value).removeprefix("--")
+
+
+def _without_seed(own: Values) -> str:
+    return json.dumps({k: v for k, v in own.items() if k != "seed"}, sort_keys=True)

@@ -1,0 +1,164 @@
+"""The settings of a study, and how those of a sweep's cells differ from them."""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from experiments.cli.flags import as_flag
+from experiments.cli.values import Values
+from experiments.runs import options, unused
+from experiments.sweeps.directory import Cell
+
+Allowed = Mapping[str, Sequence[Any]]
+"""For flags the values that they have in a study."""
+
+Part = tuple[list[str], dict[str, object]]
+"""Lines of Markdown, and the numbers in them."""
+
+Names = Mapping[str, tuple[str, ...]]
+"""Of each cell, by its name, the flags that set it apart; see `Protocol.parts`."""
+
+# What trials of a network may differ in, besides seeds: how many rounds there are and what is
+# looked at.
+_OF_TRIALS = ("seed", "rounds", "evaluate_every", "evaluate_at", "eval_attacks")
+# How a cell is computed, of which studies say nothing.
+_COMPUTING = (
+    *("branches", "intra_op_threads", "jit_compile", "steps_per_execution"),
+    *("distribute", "logical_cpus", "overfitting"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """The settings of a study.
+
+    Attributes:
+        settings: from all flags of a cell to the study's values of flags. Those that are not among
+            them must be at their defaults. Of cells with others no published number is told.
+        budget: the study's values of flags that make training and attacks longer or shorter. Cells
+            with others are told of, and published numbers stand beside them.
+    """
+
+    settings: Callable[[Values], Allowed]
+    budget: Callable[[Values], Allowed]
+
+    def unlike(self, cell: Cell) -> tuple[str, ...]:
+        """Such as ("label_smoothing=0.0",): the cell's flags that are not the study's."""
+        return tuple(self._unlike(cell, self.settings))
+
+    def parts(self, cells: Sequence[Cell]) -> dict[tuple[str, ...], list[Cell]]:
+        """The cells by how they are unlike the study; those that are like it come first.
+
+        Networks that differ in more than their seeds are no trials of each other: where they have
+        several budgets, those are parts of their own, too.
+        """
+        names = self._varying_budgets(cells)
+        found: dict[tuple[str, ...], list[Cell]] = {}
+        for cell in cells:
+            words = dict.fromkeys([*self.unlike(cell), *(_word(cell, name) for name in names)])
+            found.setdefault(tuple(words), []).append(cell)
+        return dict(sorted(found.items(), key=lambda part: bool(self.unlike(part[1][0]))))
+
+    def names(self, cells: Sequence[Cell]) -> Names:
+        """The words of `parts` for each cell."""
+        return {cell.name: words for words, own in self.parts(cells).items() for cell in own}
+
+    def report(
+        self, cells: Sequence[Cell], part: Callable[[Sequence[Cell], bool, str], Part]
+    ) -> Part:
+        """A report on each of the `parts`, one after the other.
+
+        Args:
+            cells: that are finished.
+            part: makes it from cells, whether published numbers stand beside them, and the folder
+                for its figures in that of the sweep.
+
+        Returns:
+            Of the numbers those of the first part, with `settings`, the lines of `head`; the other
+            parts are in `others`, each with the flags that set it apart in `unlike`.
+        """
+        lines: list[str] = []
+        found: list[dict[str, object]] = []
+        parts = self.parts(cells)
+        for number, (words, own) in enumerate(parts.items(), 1):
+            place = "figures" if number == 1 else os.path.join("figures", f"part_{number}")
+            text, numbers = part(own, not self.unlike(own[0]), place)
+            if len(parts) > 1:
+                lines += [f"# Part {number}: {', '.join(words) or 'settings of the study'}", ""]
+            lines += text
+            found.append({"unlike": list(words), **numbers})
+        first, *others = found
+        return lines, {**first, "settings": self.head(cells)[::2], "others": others}
+
+    def head(self, cells: Sequence[Cell]) -> list[str]:
+        """Lines that say which settings are not the study's; [] for none."""
+        lines = []
+        if other := self._told(cells, self.settings):
+            lines += [f"**Not the study's settings:** {other}. No published numbers are told."]
+        if budget := self._told(cells, self.budget):
+            lines += [f"**Not the study's budget:** {budget}."]
+        return [word for line in lines for word in (line, "")]
+
+    def _told(self, cells: Sequence[Cell], allowed: Callable[[Values], Allowed]) -> str:
+        counts: dict[tuple[str, str], int] = {}
+        for cell in cells:
+            for word, wanted in self._unlike(cell, allowed).items():
+                counts[word, wanted] = counts.get((word, wanted), 0) + 1
+        return "; ".join(
+            f"{word} (the study: {wanted}"
+            + (f"; {count} of {len(cells)} cells)" if count < len(cells) else ")")
+            for (word, wanted), count in counts.items()
+        )
+
+    def _unlike(self, cell: Cell, allowed: Callable[[Values], Allowed]) -> dict[str, str]:
+        """The cell's flags that are not the study's, with the study's values in words."""
+        values = options.whole(cell.results["flags"])
+        wanted = dict(allowed(values))
+        if allowed is self.settings:
+            left_out = {*_OF_TRIALS, *_COMPUTING, *self.budget(values)}
+            defaults = {name: [options.value_of({}, name)] for name in options.hashed(values)}
+            wanted = {n: own for n, own in (defaults | wanted).items() if n not in left_out}
+        return {
+            _word(cell, name): " or ".join(_shown(name, each) for each in known)
+            for name, known in wanted.items()
+            if _read(values[name]) not in known and unused.has_effect(name, values)
+        }
+
+    def _varying_budgets(self, cells: Sequence[Cell]) -> list[str]:
+        """The flags of budgets and computing in which alone some cells differ."""
+        alike: dict[str, list[Values]] = {}
+        for cell in cells:
+            values = options.whole(cell.results["flags"])
+            free = (*_OF_TRIALS, *_COMPUTING, *self.budget(values))
+            key = {name: own for name, own in values.items() if name not in free}
+            alike.setdefault(json.dumps(key, sort_keys=True), []).append(values)
+        return list(
+            dict.fromkeys(
+                name
+                for own in alike.values()
+                for name in (*self.budget(own[0]), *_COMPUTING)
+                if any(values[name] != own[0][name] for values in own)
+            )
+        )
+
+
+def _word(cell: Cell, name: str) -> str:
+    return f"{name}={_shown(name, cell.flag(name))}"
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        (field,) = [field for field in options.fields() if field.name == name]
+        return field.metadata["shown"] or "default"
+    return as_flag(name, value).partition("=")[2]
+
+
+def _read(value: Any) -> Any:
+    """A flag's value; an object where it is the JSON of one, which may be written in many ways."""
+    if isinstance(value, str) and value.startswith("{"):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value

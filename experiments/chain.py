@@ -2,16 +2,21 @@
 
 import sys
 
-from experiments import evaluate, measure, run
+from experiments import check, evaluate, measure, run
 from experiments.cli import command
 from experiments.sweeps import chaining
 
 USAGE = """python -m experiments.chain COMMAND [FLAGS] [-- COMMAND [FLAGS] ...]
 
-Runs commands one after the other in one process, to the first that fails: run, evaluate, measure.
-Each has the flags that it has alone, as in
+Runs commands one after the other in one process, to the first that fails: run, evaluate, measure,
+check. Each has the flags that it has alone, as in
     python -m experiments.chain run --rounds=3 -- evaluate --model=runs/RUN"""
-_MAINS = {"run": run.main, "evaluate": evaluate.main, "measure": measure.main}
+_MAINS = {
+    "run": run.main,
+    "evaluate": evaluate.main,
+    "measure": measure.main,
+    "check": check.main,
+}
 
 
 def main(argv: list[str]) -> int:

@@ -41,13 +41,17 @@ def _evaluate(argv: list[str]) -> int:
     places = attack_options.targets(options.model, options)
     load_tensorflow()
     load = functools.partial(loading.load, trust=options.trust, modules=options.modules)
+    for place in filter(None, (*places, options.source)):
+        loading.check(place)
+    # Before they are loaded, as a run may replace them meanwhile.
+    identities = [stored.identity(place, options.source) for place in places]
     models = [load(place) for place in places]
     sources = [load(options.source)] if options.source else []
     if sources and isinstance(made, dict):
         pgd = attack_options.attack("pgd", ball)
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
     few = loading.images(options.model, options.dataset, options.data_dir, options.examples)
-    for model, place in zip(models, places, strict=True):
+    for model, place, identity in zip(models, places, identities, strict=True):
         where = attack_options.folder(place, options)
         os.makedirs(where, exist_ok=True)
         with alone(where), quiet_stderr():
@@ -62,7 +66,7 @@ def _evaluate(argv: list[str]) -> int:
                 draws=options.passes,
                 sources=sources,
                 state=os.path.join(where, "state.npz"),
-                identity=stored.identity(place, options.source),
+                identity=identity,
                 check_masking=options.check_masking,
                 on_batch=_say,
             )

@@ -91,6 +91,59 @@ def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
+def read_json(path: str, shape: Any = dict) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: of the file.
+        shape: what it must be: a type or several, a list of the shape of all items, or a dictionary
+            of shapes by key, of which those that end in "?" may be missing; "*" stands for all.
+
+    Raises:
+        OSError: where the file cannot be read.
+        ValueError: for one that holds no JSON, or JSON of another shape.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        found = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    require_shape(found, shape)
+    return found
+
+
+def require_shape(found: Any, shape: Any) -> None:
+    """Raises ValueError for JSON of another shape; see `read_json`."""
+    if wrong := _wrong(found, shape, "it"):
+        raise ValueError(wrong)
+
+
+def _wrong(found: Any, shape: Any, name: str) -> str:
+    """What is wrong with JSON that must have a shape; "" if nothing.
+
+    Args:
+        found: as it was read.
+        shape: see `read_json`.
+        name: of what is looked at.
+    """
+    kind: Any = type(shape) if isinstance(shape, dict | list) else shape
+    if not isinstance(found, kind) or isinstance(found, bool):
+        return f"{name} is of the wrong kind"
+    parts: list[tuple[str, Any, Any]] = []
+    if isinstance(shape, list):
+        parts = [(f"{name}[{number}]", each, shape[0]) for number, each in enumerate(found)]
+    elif isinstance(shape, dict) and "*" in shape:
+        parts = [(key, each, shape["*"]) for key, each in found.items()]
+    elif isinstance(shape, dict):
+        needed = {key for key in shape if not key.endswith("?")}
+        if missing := sorted(needed - set(found)):
+            return f"{', '.join(missing)} of {name} missing"
+        shapes = {key.removesuffix("?"): own for key, own in shape.items()}
+        parts = [(key, found[key], own) for key, own in shapes.items() if key in found]
+    return next(filter(None, (_wrong(each, own, key) for key, each, own in parts)), "")
+
+
 def read_npz(path: str) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` file, each as it was written.
 

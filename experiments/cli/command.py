@@ -11,6 +11,7 @@ from experiments.cli import quiet
 from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
 from robust_sparse_tf.files import WriteError
 
+REFUSED = 2
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 128 + signal.SIGINT
 _interrupts: list[int] = []  # those of the command that runs
@@ -81,7 +82,7 @@ def _failure(error: BaseException) -> tuple[int, str]:
     if isinstance(error, BusyError):
         return BUSY, str(error)
     if isinstance(error, InputError):
-        return 2, str(error)
+        return REFUSED, str(error)
     if isinstance(error, TrainingError):
         return 1, str(error)
     if isinstance(error, OSError):

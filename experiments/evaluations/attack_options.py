@@ -150,7 +150,7 @@ def radii(options: EvaluateOptions) -> list[float]:
     if not numbers:
         given = ",".join(options.epsilons)
         raise InputError(f"epsilons={given}: must be numbers separated by commas")
-    return [checked("epsilon", number, float, minimum=0) for number in numbers]
+    return [checked("epsilons", number, float, minimum=0) for number in numbers]
 
 
 def refuse_gradients(options: EvaluateOptions) -> None:

@@ -59,7 +59,16 @@ class FollowUp(abc.ABC):
 
     def is_of(self, path: str, target: str) -> bool:
         """Whether a file of `files` is there, and is of the network that is there now."""
-        return stored.is_of(path, target)
+        return stored.is_of(path, target, self.source)
+
+    def is_current(self, path: str, known: str, target: str) -> bool:
+        """The same of a file that was read; see `stored.is_current`."""
+        return stored.is_current(path, known, target, self.source)
+
+    @property
+    def source(self) -> str | None:
+        """A further model of which its files are."""
+        return None
 
     def of_cell(self, values: Values) -> Self | None:
         """The same with the rounds that a cell has; None where it has none of those asked for.
@@ -95,8 +104,9 @@ class Evaluation(FollowUp):
     def targets(self, run: str) -> list[str]:
         return attack_options.targets(run, self.options)
 
-    def is_of(self, path: str, target: str) -> bool:
-        return stored.is_of(path, target, self.options.source)
+    @property
+    def source(self) -> str | None:
+        return self.options.source
 
     def files(self, run: str) -> list[str]:
         folders = [attack_options.folder(each, self.options) for each in self.targets(run)]

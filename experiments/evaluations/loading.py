@@ -27,13 +27,25 @@ def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logi
     Raises:
         InputError: for a path that holds no model that can be read, or one that is refused.
     """
+    check(path)
+    with quiet_stderr():
+        return export.load(stored.model_of(path), trust=trust, modules=modules)
+
+
+def check(path: str) -> None:
+    """Refuses a folder that holds no model.
+
+    Args:
+        path: see `load`.
+
+    Raises:
+        InputError: for such a folder.
+    """
     if os.path.isdir(stored.model_of(path)) and not _is_saved_model(stored.model_of(path)):
         raise InputError(
             f"model={path}: must be the directory of a finished run or of one of its rounds, a "
             "SavedModel, a .keras, .h5 or .tflite file"
         )
-    with quiet_stderr():
-        return export.load(stored.model_of(path), trust=trust, modules=modules)
 
 
 def network(folder: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
 import os
 import warnings
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
@@ -81,14 +81,27 @@ def identity(path: str, source: str | None = None) -> str:
     Raises:
         InputError: for what holds no model.
     """
-    return " ".join(forms.digest(model_of(each)) for each in (path, source) if each)
+    return " ".join(_digest(model_of(each)) for each in (path, source) if each)
+
+
+def _digest(path: str) -> str:
+    """See `forms.digest`; a file that is as it was is not read again."""
+    if not os.path.isfile(path):
+        return forms.digest(path)
+    found = os.stat(path)
+    return _digest_of_file(
+        path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest_of_file(path: str, state: tuple[int, ...]) -> str:
+    del state
+    return forms.digest(path)
 
 
 def is_of(path: str, model: str, source: str | None = None) -> bool:
     """Whether a file is there, can be read, and is a report or the measures of a model.
-
-    Where it does not say of which, as those of before, it must not be older than the model; where
-    the model is not there any more, nothing speaks against it.
 
     Args:
         path: of the file.
@@ -96,14 +109,32 @@ def is_of(path: str, model: str, source: str | None = None) -> bool:
         source: see `identity`.
     """
     try:
-        known = _load(path).get("model", "")
+        known = files.read_json(path, {"model?": str}).get("model", "")
+    except (OSError, ValueError):
+        return False
+    return is_current(path, known, model, source)
+
+
+def is_current(path: str, known: str, model: str, source: str | None = None) -> bool:
+    """Whether a file's content is of the model that is there now.
+
+    Where it does not say of which, as those of before, it must not be older than the model; where
+    the model is not there any more, nothing speaks against it.
+
+    Args:
+        path: of the file.
+        known: the name of the content that it is of; "" where it does not say it.
+        model: of which it must be, see `model_of`.
+        source: see `identity`.
+    """
+    try:
         network = model_of(model)
         # Of a round whose network is gone the folder is left.
         inner = os.path.join(network, "saved_model.pb") if os.path.isdir(network) else network
         if not os.path.exists(inner):
             return True
         if known:
-            return bool(known == identity(model, source))
+            return known == identity(model, source)
         return os.path.getmtime(path) >= os.path.getmtime(inner)
     except (OSError, InputError):
         return False
@@ -115,7 +146,7 @@ def read_attacks(path: str) -> AttackReport:
     Raises:
         InputError: for a file that holds none.
     """
-    found: AttackReport = _load(path, "rows", "warnings")
+    found: AttackReport = _load(path, _ATTACKS)
     return found
 
 
@@ -125,13 +156,10 @@ def read_measures(path: str) -> Measures:
     Raises:
         InputError: for a file that holds none.
     """
-    content = _load(path, "measures")
-    try:
-        numbers = dict(content.pop("measures"))
-        usefulness = numbers.pop("usefulness", None)
-        return Measures(**content, numbers=numbers, usefulness=usefulness)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {_DAMAGED} ({error})") from error
+    content = _load(path, _MEASURES)
+    numbers = dict(content.pop("measures"))
+    usefulness = numbers.pop("usefulness", None)
+    return Measures(**content, numbers=numbers, usefulness=usefulness)
 
 
 def warn_left_out(path: str, why: str) -> None:
@@ -157,16 +185,33 @@ def write_measures(path: str, found: Measures) -> None:
 _DAMAGED = "holds no results of experiments.evaluate or measure; delete it, and they are made anew"
 
 
-def _load(path: str, *keys: str) -> Any:
-    """The object that a JSON file holds, with these keys."""
+_NUMBER = (int, float)
+_NUMBER_OR_NONE = (int, float, type(None))
+_ROW = {
+    "attack": str,
+    "norm": (str, type(None)),
+    "epsilon": _NUMBER_OR_NONE,
+    "accuracy": _NUMBER,
+    "distance": _NUMBER_OR_NONE,
+    "seconds": _NUMBER_OR_NONE,
+}
+_ATTACKS = {"rows": [_ROW], "warnings": [str], "model?": str}
+_MEASURES = {
+    "options": dict,
+    "images": int,
+    "measures": {"*": (int, float, dict)},
+    "missing": {"*": str},
+    "warnings": [str],
+    "seconds": _NUMBER,
+    "model?": str,
+}
+
+
+def _load(path: str, shape: Any) -> Any:
     try:
-        with open(path, "rb") as file:
-            found = json.load(file)
-        if not isinstance(found, dict) or not set(keys) <= set(found):
-            raise ValueError(f"{', '.join(keys)} are missing")
-    except (OSError, ValueError, RecursionError) as error:
+        return files.read_json(path, shape)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: {_DAMAGED} ({error})") from error
-    return found
 
 
 def _network_of_round(path: str) -> str | None:

@@ -1,7 +1,7 @@
 """What a sweep's `--measure` found of the rounds of its cells."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Measurement
@@ -15,29 +15,44 @@ _OWN_IMAGES = {
 }
 
 
-def of_rounds(run: str, measurements: Sequence[Measurement]) -> dict[int, dict[str, float]]:
-    """The measures of each round of a run that has any, of all measurements together.
+Measured = Sequence[tuple[int, stored.Measures]]
+"""The measures of a run, each with the round of which they are."""
+
+
+def of_run(run: str, measurements: Sequence[Measurement]) -> Measured:
+    """The rounds of each measurement that are measured, in their order.
 
     Args:
         run: its directory.
         measurements: of the sweep.
-
-    Returns:
-        By round the numbers by the names of the measures.
     """
+    found = []
+    for measurement in measurements:
+        for path in filter(os.path.exists, measurement.files(run)):
+            folder = os.path.dirname(path)
+            try:
+                own = stored.read_measures(path)
+            except InputError as error:
+                stored.warn_left_out(path, str(error))
+                continue
+            if measurement.is_current(path, own.model, folder):
+                found.append((int(os.path.basename(folder)), own))
+            else:
+                stored.warn_left_out(path, "it is of another network than the one there now")
+    return found
+
+
+def of_rounds(measured: Measured) -> dict[int, dict[str, float]]:
+    """By round the numbers by the names of the measures, of all measurements together."""
     found: dict[int, dict[str, float]] = {}
-    for number, measures in _stored(run, measurements):
+    for number, measures in measured:
         found.setdefault(number, {}).update(measures.numbers)
     return dict(sorted(found.items()))
 
 
-def usefulness(run: str, measurements: Sequence[Measurement]) -> dict[int, stored.Usefulness]:
-    """The usefulness of features by the rounds of which it was measured; see `of_rounds`."""
-    return {
-        number: measures.usefulness
-        for number, measures in _stored(run, measurements)
-        if measures.usefulness
-    }
+def usefulness(measured: Measured) -> dict[int, stored.Usefulness]:
+    """The usefulness of features by the rounds of which it was measured."""
+    return {number: own.usefulness for number, own in measured if own.usefulness}
 
 
 def images(measurements: Sequence[Measurement]) -> str:
@@ -52,26 +67,10 @@ def images(measurements: Sequence[Measurement]) -> str:
     return f"Measured on the first test images: {'; '.join(parts)}." if parts else ""
 
 
-def warnings(run: str, measurements: Sequence[Measurement]) -> list[str]:
+def warnings(measured: Measured) -> list[str]:
     """What the measurements of a run's rounds warned of, and could not take, round by round."""
     found = []
-    for _, measures in _stored(run, measurements):
+    for _, measures in measured:
         found += measures.warnings
         found += [f"{name} not measured: {why}" for name, why in measures.missing.items()]
     return found
-
-
-def _stored(run: str, measurements: Sequence[Measurement]) -> Iterator[tuple[int, stored.Measures]]:
-    """The rounds of each measurement that are measured, in their order."""
-    for measurement in measurements:
-        for path in filter(os.path.exists, measurement.files(run)):
-            folder = os.path.dirname(path)
-            try:
-                found = stored.read_measures(path)
-            except InputError as error:
-                stored.warn_left_out(path, str(error))
-                continue
-            if measurement.is_of(path, folder):
-                yield int(os.path.basename(folder)), found
-            else:
-                stored.warn_left_out(path, "it is of another network than the one there now")

@@ -1,13 +1,13 @@
 """The papers' published numbers, stored with each study, and ours beside them."""
 
 import dataclasses
-import json
 import os
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NotRequired, TypedDict, TypeVar
 
 from experiments.cli.tables import deviation
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "studies")
@@ -56,10 +56,10 @@ def load(study: str) -> dict[str, Any]:
     """
     path = os.path.join(FOLDER, study, "published.json")
     try:
-        with open(path) as file:
-            return dict(json.load(file))
-    except (OSError, ValueError, TypeError) as error:
+        found: dict[str, Any] = files.read_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: no published numbers can be read ({error})") from error
+    return found
 
 
 def aligned(keys: Iterable[_Key], values: Iterable[_Value]) -> dict[_Key, _Value]:

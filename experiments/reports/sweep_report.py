@@ -55,7 +55,7 @@ def _made(finished: Sequence[Cell], command: str) -> dict[str, object]:
 
     The seconds of a cell that was resumed are those of its last process.
     """
-    configs = [cell.config() for cell in finished]
+    configs = [cell.config for cell in finished]
     packages = {
         f"{name} {version}"
         for config in configs
@@ -64,8 +64,8 @@ def _made(finished: Sequence[Cell], command: str) -> dict[str, object]:
     keys = ("name", "flags", "seconds", "resumed")
     return {
         "command": command,
-        "revisions": sorted({config["git_revision"] for config in configs}),
+        "revisions": sorted({config.get("git_revision", "unknown") for config in configs}),
         "packages": sorted(packages),
         "cells": [{key: cell.results.get(key) for key in keys} for cell in finished],
-        "seconds": sum(cell.results["seconds"] for cell in finished),
+        "seconds": sum(cell.results.get("seconds", 0.0) for cell in finished),
     }

@@ -1,7 +1,6 @@
 """What made a run: config.json in its directory."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -24,6 +23,9 @@ _PACKAGES = (
     "numpy",
     "scikit-learn",
 )
+
+
+_SHAPE = {"flags?": dict, "resolved?": dict, "packages?": {"*": str}, "git_revision?": str}
 
 
 class Resolved(TypedDict):
@@ -103,12 +105,8 @@ def write(folder: str, config: Config) -> None:
 
 def _load(folder: str) -> Config:
     path = os.path.join(folder, FILE)
-    with open(path, "rb") as file:
-        content = file.read()
     try:
-        found: Config = json.loads(content)
-        if not isinstance(found, dict) or not isinstance(found.get("flags", {}), dict):
-            raise ValueError("it is of the wrong kind")
-    except (ValueError, RecursionError) as error:
+        found: Config = files.read_json(path, _SHAPE)
+    except ValueError as error:
         raise InputError(f"{path}: holds no configuration of a run ({error})") from error
     return found

@@ -10,7 +10,7 @@ from experiments.cli.digest import digest
 from experiments.cli.values import Values
 from experiments.runs import config, results
 from experiments.runs.old_flags import are_same, identity
-from experiments.runs.options import different, fields
+from experiments.runs.options import different, hashed
 from experiments.runs.procedure import kind_of
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, RunWarning
@@ -100,9 +100,9 @@ class RunDirectory:
         now = json.loads(json.dumps(self._values))
         changed = sorted(
             name
-            for name in now
+            for name in hashed(now)
             if name in different(self._values) or name in stored
-            if _is_hashed(name) and not are_same(name, stored.get(name), now[name], self._values)
+            if not are_same(name, stored.get(name), now[name], self._values)
         )
         if changed:
             name = changed[0]
@@ -126,7 +126,3 @@ def finished(folder: str, name: str) -> results.RunResults | None:
     """
     found = results.read(os.path.join(folder, name))
     return found if found and found["name"] == name else None
-
-
-def _is_hashed(name: str) -> bool:
-    return any(field.name == name and field.metadata["hashed"] for field in fields())

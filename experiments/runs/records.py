@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
 
 _FILE = "metrics.jsonl"
+_SHAPE = {"round": int, "iteration": int, "density": (int, float), "validation": dict, "test": dict}
 
 
 def read(folder: str) -> list[Record]:
@@ -28,8 +29,7 @@ def read(folder: str) -> list[Record]:
         lines = file.read().splitlines()
     try:
         found = [json.loads(line) for line in lines]
-        if not all(isinstance(record, dict) for record in found):
-            raise ValueError("a line is of the wrong kind")
+        files.require_shape(found, [_SHAPE])
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: holds no records of a run ({error})") from error
     return found

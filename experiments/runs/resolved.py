@@ -33,13 +33,14 @@ def settings(options: RunOptions, folders: Iterable[str]) -> Resolved:
     return Resolved(branches=branches, intra_op_threads=threads, device=device)
 
 
-def check(path: str, resolved: Resolved, replicas: int) -> Resolved:
+def check(path: str, resolved: Resolved, replicas: int, continued: str | None = None) -> Resolved:
     """The settings with the number of replicas, which a run that goes on must have as before.
 
     Args:
         path: the run's directory, for the message.
         resolved: the settings, those stored if there are any.
         replicas: that share a batch now.
+        continued: the directory of the run that this one continues, as its settings are used.
 
     Raises:
         InputError: for other devices than the run was begun on.
@@ -48,8 +49,11 @@ def check(path: str, resolved: Resolved, replicas: int) -> Resolved:
     now: Resolved = {**resolved, "device": device, "replicas": replicas}
     before: Resolved = {**now, **resolved}
     if now != before:
+        otherwise = "use --overwrite or another --output_dir"
+        if continued:
+            otherwise = "continue it there, or run the whole without --continue_from"
         raise InputError(
-            f"{path}: was begun on {before['replicas']} x {before['device']}, and would not end "
-            f"with the same bits on {replicas} x {device}; use --overwrite or another --output_dir"
+            f"{continued or path}: was begun on {before['replicas']} x {before['device']}, and "
+            f"would not end with the same bits on {replicas} x {device}; {otherwise}"
         )
     return now

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from experiments.cli.values import Values
 from experiments.runs import config
@@ -50,6 +49,17 @@ class Export(TypedDict):
     agreement: float
 
 
+_NUMBER = (int, float)
+_FIGURES = {"clean_accuracy": _NUMBER, "robust_accuracy": {"*": _NUMBER}}
+_SHAPE = {
+    "name": str,
+    "flags": {"method?": str, "attack?": str, "eval_attacks?": [str], "dataset?": str},
+    "rounds": [{"density": _NUMBER, "test": _FIGURES, "round?": int, "layers?": {"*": _NUMBER}}],
+    "seconds?": _NUMBER,
+    "warnings?": [str],
+}
+
+
 class RunResults(TypedDict):
     """What results.json holds of a finished run.
 
@@ -76,46 +86,13 @@ def read(folder: str) -> RunResults | None:
     if not os.path.exists(path):
         return None
     try:
-        with open(path, "rb") as file:
-            found: RunResults = json.load(file)
-        if wrong := _wrong(found, _SHAPE):
-            raise ValueError(wrong)
+        found: RunResults = files.read_json(path, _SHAPE)
         found["flags"] = renamed(found["flags"])
         if config.is_old(folder):
             found["flags"] = with_step_size(found["flags"])
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: holds no results of a run ({error})") from error
     return found
-
-
-_NUMBER = (int, float)
-_FIGURES = {"clean_accuracy": _NUMBER, "robust_accuracy": dict}
-_SHAPE: dict[str, Any] = {
-    "name": str,
-    "flags": dict,
-    "rounds": [{"density": _NUMBER, "test": _FIGURES}],
-}
-
-
-def _wrong(found: Any, shape: Any, name: str = "it") -> str:
-    """What is wrong with JSON that must have some keys, and values of these types; "" if nothing.
-
-    Args:
-        found: as it was read.
-        shape: a type, a list of one shape for all items, or a dictionary of shapes.
-        name: of what is looked at.
-    """
-    kind: Any = type(shape) if isinstance(shape, dict | list) else shape
-    if not isinstance(found, kind) or isinstance(found, bool):
-        return f"{name} is of the wrong kind"
-    parts: list[tuple[str, Any, Any]] = []
-    if isinstance(shape, list):
-        parts = [(f"{name}[{number}]", each, shape[0]) for number, each in enumerate(found)]
-    elif isinstance(shape, dict):
-        if missing := sorted(shape.keys() - set(found)):
-            return f"{', '.join(missing)} of {name} missing"
-        parts = [(key, found[key], own) for key, own in shape.items()]
-    return next(filter(None, (_wrong(each, own, key) for key, each, own in parts)), "")
 
 
 def write(folder: str, results: RunResults) -> None:

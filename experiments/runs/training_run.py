@@ -72,6 +72,15 @@ class TrainingRun:
             name: attack_flags.make("eval", name, values) for name in self.options.eval_attacks
         }
 
+    def check(self) -> None:
+        """Loads the data and builds the network, as `execute` does before it trains.
+
+        Raises:
+            InputError: for what is refused there.
+        """
+        splits = data.load(**vars(self.data), seed=self.options.seed)
+        self._model(tf.distribute.get_strategy(), splits[0])
+
     def execute(self) -> tuple[str, RunResults | None]:
         """Runs or resumes, or finds the run finished.
 
@@ -106,7 +115,12 @@ class TrainingRun:
             if stored:
                 print("finished before: stored results are shown; --overwrite starts again")
             return directory.path, stored
-        made_with = resolved.check(directory.path, self._settings, strategy.num_replicas_in_sync)
+        made_with = resolved.check(
+            directory.path,
+            self._settings,
+            strategy.num_replicas_in_sync,
+            self.options.continue_from,
+        )
         splits = data.load(**vars(self.data), seed=self.options.seed)
         model = self._model(strategy, splits[0])
         watch = OverfittingWatch(self.options.overfitting, model, splits[0])

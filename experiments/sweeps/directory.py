@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import functools
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
 
 _FILE = "sweep.json"
+_SHAPE = {
+    "command": str,
+    "cells": [str],
+    "evaluations?": [str],
+    "measurements?": [str],
+    "study?": str,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,10 +75,12 @@ class Cell:
         """The value of a flag."""
         return options.value_of(self.results["flags"], name)
 
+    @functools.cached_property
     def config(self) -> Config:
         """What made its run."""
         return config.read(self.path)
 
+    @functools.cached_property
     def records(self) -> list[Record]:
         """The evaluations of its run, in the order in which they were made."""
         return records.read(self.path)
@@ -96,24 +105,16 @@ def read(folder: str) -> Contents:
         InputError: for a folder that holds no sweep.
     """
     try:
-        with open(os.path.join(folder, _FILE), "rb") as file:
-            content = json.load(file)
-        texts = {key: _words(content.get(key, [])) for key in ("evaluations", "measurements")}
+        content = files.read_json(os.path.join(folder, _FILE), _SHAPE)
         return Contents(
-            command=str(content["command"]),
-            cells=_words(content["cells"]),
-            evaluations=list(map(follow_up.stored_evaluation, texts["evaluations"])),
-            measurements=list(map(follow_up.stored_measurement, texts["measurements"])),
-            study=str(content.get("study", "")),
+            command=content["command"],
+            cells=content["cells"],
+            evaluations=list(map(follow_up.stored_evaluation, content.get("evaluations", []))),
+            measurements=list(map(follow_up.stored_measurement, content.get("measurements", []))),
+            study=content.get("study", ""),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{folder}: holds no sweep (no readable sweep.json: {error})") from error
-
-
-def _words(found: Any) -> list[str]:
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise TypeError(f"{found} is no list of words")
-    return found
 
 
 def finished(folder: str, names: list[str]) -> list[Cell]:
@@ -134,8 +135,10 @@ def _checked(cell: Cell) -> Cell:
     Raises:
         InputError: for one that is damaged.
     """
+    if not cell.rounds:
+        raise InputError(f"{cell.path}: holds results without a round")
     with contextlib.suppress(FileNotFoundError):
-        cell.config()
+        _ = cell.config
     with contextlib.suppress(FileNotFoundError):
-        cell.records()
+        _ = cell.records
     return cell

@@ -61,7 +61,7 @@ class End(enum.Enum):
 
 
 # By exit code, see `cli.command`; any other is a failure.
-_ENDS = {2: End.REFUSED, command.BUSY: End.BUSY}
+_ENDS = {command.REFUSED: End.REFUSED, command.BUSY: End.BUSY}
 
 # How often a command is tried again, and after how many seconds. A busy job is another sweep's,
 # which ends, or what a lost node left; that a node is lost is no fault of the command.
@@ -207,7 +207,7 @@ class _OneByOne:
     """Runs commands in processes of this one, one after the other."""
 
     def __init__(self) -> None:
-        self._run = functools.partial(process.run, environment=_environment(), folder=os.getcwd())
+        self._run = functools.partial(process.run, environment=environment(), folder=os.getcwd())
 
     def slots(self) -> int:
         return 1
@@ -231,7 +231,7 @@ class _Ray:
     """
 
     def __init__(self, address: str | None = None) -> None:
-        self._environment, self._folder = _environment(), os.getcwd()
+        self._environment, self._folder = environment(), os.getcwd()
         os.environ.update(_RAY)
         self._files = None
         if address:
@@ -309,7 +309,7 @@ def _outcome(code: int, said: str) -> Outcome:
     return Outcome(_ENDS.get(code, End.FAILED), said)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The variables of this process, and those that make one thread of a command."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return own | _ONE_THREAD

@@ -1,18 +1,21 @@
 """The cells of a sweep: what is left to do of each, and the directory that holds them."""
 
 import contextlib
+import dataclasses
 import os
 import shlex
 import sys
 import time
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from experiments.cli.command import REFUSED
 from experiments.cli.digest import digest
 from experiments.cli.flags import as_flag
 from experiments.cli.values import Values
 from experiments.evaluations import follow_up
+from experiments.runs import attack_flags
 from experiments.runs import options as flags
 from experiments.runs.directory import finished, run_name
 from experiments.runs.old_flags import identity
@@ -22,6 +25,7 @@ from experiments.sweeps.grid import cells
 from experiments.sweeps.progress import SweepProgress
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import is_count
+from robust_sparse_tf.procedures import LotteryTicket
 
 _REPEATED = {
     "grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1",
@@ -35,6 +39,12 @@ _REPEATED = {
 _ONE_CORE = {"branches": 1, "intra_op_threads": 1}
 # Where files lie, and who computes, is no part of what is computed.
 _PLACES = ("--output_dir=", "--data_dir=", "--ray_address=", "--cell_limit=")
+# What makes no difference to data and network as they are before training.
+_UNSEEN = (
+    *("seed", "output_dir", "overwrite", "eval_attacks", "overfitting", "branches"),
+    *(field.name for field in dataclasses.fields(LotteryTicket) if field.name != "seed"),
+    *(field.name for group in attack_flags.GROUPS for field in attack_flags.fields(group)),
+)
 # So many times as long as a report took it stays as it is: the figures of many cells take half a
 # minute, in which no other cell is begun.
 _REPORT_STAYS = 20
@@ -89,7 +99,8 @@ class Sweep:
             For each cell that failed, by its name, the last line that it printed.
 
         Raises:
-            InputError: for a folder that cannot be written, or a cluster that cannot be reached.
+            InputError: for a folder that cannot be written, a cluster that cannot be reached, and
+                for what a cell would refuse.
         """
         try:
             os.makedirs(self.folder, exist_ok=True)
@@ -110,6 +121,13 @@ class Sweep:
             for name, values in zip(details, self.cells, strict=True)
             if (commands := [*self._training(name, values), *self._follow_ups(name, values)])
         ]
+        self._check(
+            [
+                values
+                for name, values in zip(details, self.cells, strict=True)
+                if self._training(name, values)
+            ]
+        )
         left = {job.name for job in todo}
         with SweepProgress(details, len(details) - len(todo)) as progress:
 
@@ -121,6 +139,25 @@ class Sweep:
                         self._report()
 
             return scheduler.run(todo, tell, self._address)
+
+    def _check(self, cells: Iterable[Values]) -> None:
+        """Refuses what cells would refuse, once for settings that are checked alike.
+
+        A process does so, as it needs TensorFlow.
+        """
+        found: dict[str, list[str]] = {}
+        for values in cells:
+            asked = {name: own for name, own in flags.given(values).items() if name not in _UNSEEN}
+            words = ["check", *(as_flag(name, value) for name, value in asked.items())]
+            found.setdefault(shlex.join(words), words)
+        if not found:
+            return
+        command = [sys.executable, "-m", "experiments.chain", *chaining.join(found.values())]
+        code, said = scheduler.process.run(
+            command, self.log("check"), scheduler.environment(), os.getcwd()
+        )
+        if code == REFUSED:
+            raise InputError(said.removeprefix("error: "))
 
     def log(self, name: str) -> str:
         """The file that gets what a cell prints."""

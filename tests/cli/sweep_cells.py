@@ -20,6 +20,8 @@ class Cells:
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
         self.failing: set[str] = set()
+        self.checked: list[list[str]] = []
+        self.refused = ""  # what a check says
         self.evaluated: list[list[str]] = []
         self.measured: list[list[str]] = []
         self.standing: set[str] = set()  # methods whose evaluation fails
@@ -28,12 +30,22 @@ class Cells:
     def __call__(self, command: Sequence[str], log: str, **_: Any) -> tuple[int, str]:
         """Takes the place of `experiments.process.run`."""
         assert list(command[:3]) == [sys.executable, "-m", "experiments.chain"]
-        kinds = {"run": self._run, "evaluate": self._evaluate, "measure": self._measure}
+        kinds = {
+            "check": self._check,
+            "run": self._run,
+            "evaluate": self._evaluate,
+            "measure": self._measure,
+        }
         for words in chaining.split(command[3:]):
             code, said = kinds[words[0]](words)
             if code:
                 break
         return code, said
+
+    def _check(self, command: list[str]) -> tuple[int, str]:
+        """Refuses nothing but what it was told."""
+        self.checked.append(command)
+        return (2, f"error: {self.refused}") if self.refused else (0, "")
 
     def _run(self, command: list[str]) -> tuple[int, str]:
         """Leaves the results of a run."""

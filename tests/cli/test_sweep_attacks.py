@@ -47,10 +47,10 @@ def test_finished_cells_are_measured_once(call_sweep, made_up):
         ["measure", f"--model={first}", "--measures=r_inf"]
     )
     asked_of = [measurement(text) for text in texts]
-    own = measures.of_rounds(str(first), asked_of)
-    assert own == dict.fromkeys(range(3), {"accuracy": 0.5})
-    assert list(measures.of_rounds(str(first), asked_of[1:])) == [1]
-    assert measures.warnings(str(first), asked_of) == ["few"] * 4
+    measured = measures.of_run(str(first), asked_of)
+    assert measures.of_rounds(measured) == dict.fromkeys(range(3), {"accuracy": 0.5})
+    assert [number for number, _ in measures.of_run(str(first), asked_of[1:])] == [1]
+    assert measures.warnings(measured) == ["few"] * 4
     call_sweep(grid, *asked)
     assert len(made_up.measured) == 6
     (lost,) = (first / "rounds" / "0").glob("measures*")

@@ -6,11 +6,11 @@ Accuracies are in percent, by attack, "none" for clean images.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from experiments.evaluations.follow_up import Measurement
 from experiments.evaluations.stored import Usefulness
 from experiments.reports import measures
+from experiments.reports.measures import Measured
 from experiments.reports.published import Comparison, compare
 from experiments.studies.cells import accuracies, select, values_of
 from experiments.studies.lighter_robust_model.protocol import ATTACKS, FEATURES, SCALES, TABLES
@@ -101,13 +101,13 @@ def of_scale(cells: Sequence[Cell], scale: int, **values: str) -> list[Cell]:
     return select(cells, width=float(2**scale), **values)
 
 
-def features(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[Features]:
+def features(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> list[Features]:
     """Each way of training of the binary networks, whose features may have been measured."""
     found = []
     for trained in values_of(cells, "attack"):
         own = select(cells, attack=trained)
-        measured = [measures.usefulness(cell.path, measurements).get(0) for cell in own]
-        use = next((each for each in measured if each), None)
+        found_of = (measures.usefulness(measured[cell.name]).get(0) for cell in own)
+        use = next((each for each in found_of if each), None)
         found.append(Features(trained=trained, accuracies=_mean(own, 0), usefulness=use))
     return found
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments.evaluations.follow_up import Measurement
 from experiments.reports import measures, published
+from experiments.reports.measures import Measured
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import how, select, tested, values_of
@@ -43,10 +44,11 @@ def report(
     """
     known = read()
     measurements = directory.read(folder).measurements
+    measured = {cell.name: measures.of_run(cell.path, measurements) for cell in cells}
 
     def part(own: Sequence[Cell], beside: bool, place: str) -> Part:
         numbers_of = known if beside else known.without_numbers()
-        return _tables(own, measurements, numbers_of, folder, place)
+        return _tables(own, measured, numbers_of, folder, place)
 
     found, content = PROTOCOL.report(cells, part)
     text, strong = stronger_attacks.table(attacked)
@@ -56,7 +58,7 @@ def report(
 
 def _tables(
     cells: Sequence[Cell],
-    measurements: Sequence[Measurement],
+    measured: Mapping[str, Measured],
     known: Published,
     folder: str,
     place: str,
@@ -65,7 +67,7 @@ def _tables(
     binary = select(cells, model="binary_cnn")
     dense = select(cells, model="capacity_cnn", rounds=1)  # what is pruned is no network of it
     scales = numbers.scales(dense, known)
-    features, pruned = numbers.features(binary, measurements), numbers.pruned(binary)
+    features, pruned = numbers.features(binary, measured), numbers.pruned(binary)
     tickets = numbers.tickets(select(cells, model="mlp_300_100_100"), known)
     told = [*findings.capacity(scales), *findings.features(features)]
     told += [*findings.pruning(pruned), *findings.tickets(tickets)]

@@ -37,7 +37,7 @@ def report(
     """
     known = read()
     unlike = PROTOCOL.names(cells)
-    histories = {cell.name: cell.records() for cell in cells}
+    histories = {cell.name: cell.records for cell in cells}
     found = tables(cells, histories, known, unlike)
     lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *tested(cells)]
     for table in found:

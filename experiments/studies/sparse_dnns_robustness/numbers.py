@@ -2,11 +2,11 @@
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from experiments.cli.tables import deviation
-from experiments.evaluations.follow_up import Measurement
 from experiments.reports import measures
+from experiments.reports.measures import Measured
 from experiments.reports.published import Comparison, Figure, compare
 from experiments.studies.cells import select
 from experiments.studies.sparse_dnns_robustness.protocol import (
@@ -80,18 +80,18 @@ class PenalisedRow(Row):
     activity_l1: float
 
 
-def series(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> Series:
+def series(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> Series:
     """The measures of each round of networks that differ in nothing but their seeds.
 
     The accuracy is the run's own, of all test images.
 
     Args:
         cells: of the references; rounds that none of them has measured are left out.
-        measurements: of the sweep.
+        measured: of each cell, by its name.
     """
     found: dict[int, Round] = {}
     for cell in cells:
-        for number, own in measures.of_rounds(cell.path, measurements).items():
+        for number, own in measures.of_rounds(measured[cell.name]).items():
             trained = cell.rounds[number]
             entry = found.setdefault(number, Round(number, 1 - trained["density"], {}))
             for name, value in (own | {"accuracy": trained["test"]["clean_accuracy"]}).items():
@@ -116,14 +116,14 @@ def dense(found: dict[str, Series], known: Published) -> list[Row]:
 
 
 def table_1(
-    cells: Sequence[Cell], measurements: Sequence[Measurement], known: Published
+    cells: Sequence[Cell], measured: Mapping[str, Measured], known: Published
 ) -> list[PenalisedRow]:
     """Dense networks by the weight of their activations' norm."""
     rows = []
     for model in DEEP:
         nets = select(cells, model=model)
         for weight in sorted({*L1[model], *(cell.flag("activity_l1") for cell in nets)}):
-            own = series(select(nets, activity_l1=weight), measurements)
+            own = series(select(nets, activity_l1=weight), measured)
             first = own[0] if own and own[0].round == 0 else None
             theirs = {name: known.table_1.get((model, weight, name)) for name in TABLE_1}
             network = f"{NETWORKS[model]}, l1 {weight:g}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments.evaluations.follow_up import Measurement
 from experiments.reports import measures, published
+from experiments.reports.measures import Measured
 from experiments.reports.published import Figure
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
@@ -36,34 +37,33 @@ def report(
     """
     known = read()
     measurements = directory.read(folder).measurements
+    measured = {cell.name: measures.of_run(cell.path, measurements) for cell in cells}
     text, strong = stronger_attacks.table(attacked)
     lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *_assumed(cells, measurements), ""]
 
     def part(own: Sequence[Cell], beside: bool, place: str) -> Part:
         numbers_of = known if beside else known.without_numbers()
-        return _tables(own, measurements, numbers_of, folder, place)
+        return _tables(own, measured, numbers_of, folder, place)
 
     found, content = PROTOCOL.report(cells, part)
     lines += found
-    lines += _told([line for cell in cells for line in measures.warnings(cell.path, measurements)])
+    lines += _told([line for cell in cells for line in measures.warnings(measured[cell.name])])
     return "\n".join(lines) + "\n" + text, content | {"beyond": [each.as_json() for each in strong]}
 
 
 def _tables(
     cells: Sequence[Cell],
-    measurements: Sequence[Measurement],
+    measured: Mapping[str, Measured],
     known: Published,
     folder: str,
     place: str,
 ) -> Part:
     """All tables and figures of cells of one kind of settings."""
     plain = select(cells, activity_l1=0.0)
-    all_series = {
-        model: numbers.series(select(plain, model=model), measurements) for model in NETWORKS
-    }
+    all_series = {model: numbers.series(select(plain, model=model), measured) for model in NETWORKS}
     found = {model: own for model, own in all_series.items() if own}
     dense, table_2 = numbers.dense(found, known), numbers.table_2(found, known)
-    table_1 = numbers.table_1(cells, measurements, known)
+    table_1 = numbers.table_1(cells, measured, known)
     held = [*findings.pruning(found), *findings.activity(table_1)]
     lines = _section("Linear models and references", dense, known.beside)
     lines += _section("Table 1: the l1 norm of activations penalised", table_1, known.beside)

@@ -1,0 +1,34 @@
+"""Refuses a run before it begins: flags, data and network are looked at, and nothing is written."""
+
+import logging
+import sys
+
+from experiments.cli import command
+from experiments.cli.quiet import load_tensorflow
+from experiments.runs import options as flags
+from experiments.runs.training_run import TrainingRun
+
+USAGE = """python -m experiments.check [FLAGS OF run]
+
+Says what experiments.run would refuse before it trains: flags, data that are not there or too few,
+networks that do not fit them, layers that do not exist. Sweeps do so before their first cell."""
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code, see `command.exit_code`."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if "--help" in argv:
+        print(USAGE)
+        return 0
+    return command.exit_code(lambda: _check(argv))
+
+
+def _check(argv: list[str]) -> int:
+    run = TrainingRun(flags.parse(argv))
+    load_tensorflow()
+    run.check()
+    return 0
+
+
+if __name__ == "__main__":
+    command.leave(main(sys.argv))

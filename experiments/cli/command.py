@@ -85,6 +85,9 @@ def _failure(error: BaseException) -> tuple[int, str]:
         return REFUSED, str(error)
     if isinstance(error, TrainingError):
         return 1, str(error)
+    # TensorFlow's own, which is not imported for it; a full disk has its file's name instead.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return 1, f"not enough memory ({(str(error).splitlines() or [''])[0][-200:]})"
     if isinstance(error, OSError):
         verb = "write" if isinstance(error, WriteError) else "read or write"
         return 1, f"cannot {verb} {error.filename}: {error.strerror or error}"

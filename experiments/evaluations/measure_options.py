@@ -8,7 +8,7 @@ from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf.data.options import data_dir_option
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import check, is_count, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,8 @@ def paths(run: str, options: MeasureOptions) -> list[str]:
     """
     numbers = [int(word) for word in options.at_rounds]
     if not numbers and os.path.isdir(os.path.join(run, "rounds")):
-        numbers = sorted(map(int, os.listdir(os.path.join(run, "rounds"))))
+        names = os.listdir(os.path.join(run, "rounds"))
+        numbers = sorted(int(name) for name in names if is_count(name))
     name = f"measures-{digest(asked(options))}.json"
     return [os.path.join(run, "rounds", str(n), name) for n in numbers]
 

@@ -68,8 +68,9 @@ def rows_of(results: Sequence[RunResults]) -> list[Row]:
     for places in naming.trials(flags):
         last = [results[place]["rounds"][-1] for place in places]
         measures = {"clean": [entry["test"]["clean_accuracy"] for entry in last]}
-        for attack in last[0]["test"]["robust_accuracy"]:
-            measures[attack] = [entry["test"]["robust_accuracy"][attack] for entry in last]
+        robust = [entry["test"]["robust_accuracy"] for entry in last]
+        for attack in robust[0]:
+            measures[attack] = [own[attack] for own in robust if attack in own]
         rows.append(
             Row(
                 method=flags[places[0]].get("method", DEFAULT),

@@ -81,8 +81,14 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
                     evaluation.files(cell.path), evaluation.targets(cell.path), strict=True
                 )
                 for number, (path, target) in zip(numbers, places, strict=True):
-                    if report := _read(evaluation, path, target):
-                        seen.setdefault(number, []).append((cell, report))
+                    report = _read(evaluation, path, target)
+                    if report is None or number >= len(cell.rounds):
+                        continue
+                    own = seen.setdefault(number, [])
+                    if own and _attacks(report) != _attacks(own[0][1]):
+                        stored.warn_left_out(path, "it is of other attacks than another seed's")
+                        continue
+                    own.append((cell, report))
             for number, own in seen.items():
                 rows = zip(*(report["rows"] for _, report in own), strict=True)
                 found.append(
@@ -96,6 +102,10 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
                     )
                 )
     return found
+
+
+def _attacks(report: AttackReport) -> list[tuple[str, float | None]]:
+    return [(row["attack"], row["epsilon"]) for row in report["rows"]]
 
 
 def _read(evaluation: Evaluation, path: str, target: str) -> AttackReport | None:

@@ -25,9 +25,14 @@ def write(folder: str, studies: Mapping[str, StudyReport]) -> str:
         studies: the report of each study, by its name.
 
     Raises:
-        InputError: for a folder that holds no sweep, or one without a finished cell.
+        InputError: for a folder that holds no sweep, or one of another study or without a finished
+            cell.
     """
     sweep = directory.read(folder)
+    if sweep.study not in ("", *studies):
+        raise InputError(
+            f"{folder}: is of study={sweep.study}, which is none of {', '.join(studies)}"
+        )
     finished = directory.finished(folder, sweep.cells)
     if not finished:
         raise InputError(f"{folder}: holds no finished cell yet")

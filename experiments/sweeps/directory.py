@@ -108,7 +108,7 @@ def read(folder: str) -> Contents:
         content = files.read_json(os.path.join(folder, _FILE), _SHAPE)
         return Contents(
             command=content["command"],
-            cells=content["cells"],
+            cells=list(dict.fromkeys(content["cells"])),
             evaluations=list(map(follow_up.stored_evaluation, content.get("evaluations", []))),
             measurements=list(map(follow_up.stored_measurement, content.get("measurements", []))),
             study=content.get("study", ""),

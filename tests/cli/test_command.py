@@ -29,6 +29,7 @@ def failing(error: BaseException):
         (TrainingError("the loss is not finite"), 1, "the loss is not finite"),
         (WriteError(28, "No space left on device", "f.json"), 1, "cannot write f.json: No space"),
         (OSError(2, "No such file", "f.json"), 1, "cannot read or write f.json: No such file"),
+        (MemoryError("no room"), 1, "not enough memory (no room)"),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,

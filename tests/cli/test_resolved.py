@@ -55,6 +55,8 @@ def test_other_devices_are_refused(tmp_path):
     assert resolved.check("run", begun, 2) == begun
     with pytest.raises(InputError, match="run: was begun on 2 x .PU, and would not end with"):
         resolved.check("run", begun, 3)
+    with pytest.raises(InputError, match="before: was begun .* run the whole without --continue"):
+        resolved.check("run", begun, 3, "before")
     with pytest.raises(InputError, match="was begun on 2 x TPU"):
         resolved.check("run", {**begun, "device": "TPU"}, 2)
 

@@ -197,6 +197,19 @@ def test_refuses(call_sweep, made_up, tmp_path, name):
     assert not made_up.commands and not list(tmp_path.iterdir())
 
 
+def test_cells_are_checked_before_the_first(call_sweep, made_up):
+    """Once for those that have the same data and network, and only what is left to train."""
+    grid = "--grid=method=set,rigl,density=0.5,seed=0,1,attack.steps=3,5"
+    made_up.refused = "layer nosuch: is not there"
+    assert call_sweep(grid) == (2, "", "error: layer nosuch: is not there\n")
+    assert made_up.commands == [] and len(made_up.checked) == 1
+    made_up.refused, made_up.checked = "", []
+    code, _, _ = call_sweep(grid)
+    assert (code, len(made_up.commands), len(made_up.checked)) == (0, 8, 2)
+    call_sweep(grid)
+    assert len(made_up.checked) == 2
+
+
 def test_folder_that_cannot_be_written(call_sweep, made_up, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     code, out, err = call_sweep(GRID, f"--output_dir={tmp_path / 'file'}")

@@ -92,6 +92,8 @@ def series(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> Series:
     found: dict[int, Round] = {}
     for cell in cells:
         for number, own in measures.of_rounds(measured[cell.name]).items():
+            if number >= len(cell.rounds):
+                continue  # measured before the run was made anew
             trained = cell.rounds[number]
             entry = found.setdefault(number, Round(number, 1 - trained["density"], {}))
             for name, value in (own | {"accuracy": trained["test"]["clean_accuracy"]}).items():

@@ -1,10 +1,9 @@
 """Refuses a run before it begins: flags, data and network are looked at, and nothing is written."""
 
-import logging
 import sys
 
 from experiments.cli import command
-from experiments.cli.quiet import load_tensorflow
+from experiments.cli.quiet import load_tensorflow, quiet_loggers
 from experiments.runs import options as flags
 from experiments.runs.training_run import TrainingRun
 
@@ -16,7 +15,7 @@ networks that do not fit them, layers that do not exist. Sweeps do so before the
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code, see `command.exit_code`."""
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    quiet_loggers()
     if "--help" in argv:
         print(USAGE)
         return 0

@@ -8,7 +8,7 @@ from etils import epy
 
 from experiments.cli import command, flags
 from experiments.cli.locking import alone
-from experiments.cli.quiet import load_tensorflow, quiet_stderr
+from experiments.cli.quiet import load_tensorflow, quiet_loggers, quiet_stderr
 from experiments.evaluations import attack_options, stored
 from robust_sparse_tf import attacks, evaluation
 from robust_sparse_tf.errors import InputError
@@ -26,6 +26,7 @@ def main(argv: list[str]) -> int:
             )
         )
         return 0
+    quiet_loggers()
     command.show_warnings()
     interrupted = "interrupted; the same command goes on with the batches that are left"
     return command.exit_code(lambda: _evaluate(argv), interrupted)

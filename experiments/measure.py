@@ -1,6 +1,5 @@
 """Measures the networks of a run's rounds, as the studies do."""
 
-import logging
 import os
 import sys
 
@@ -26,8 +25,7 @@ def main(argv: list[str]) -> int:
             )
         )
         return 0
-    # Each network is traced anew, which TensorFlow advises against.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    quiet.quiet_loggers()
     command.show_warnings()
     interrupted = "interrupted; the same command goes on with the rounds that are left"
     return command.exit_code(lambda: _measure(argv), interrupted)

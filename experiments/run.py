@@ -1,11 +1,10 @@
 """Trains a sparse network, adversarially or not: flags in, a run's directory out."""
 
-import logging
 import os
 import sys
 
 from experiments.cli import command
-from experiments.cli.quiet import load_tensorflow
+from experiments.cli.quiet import load_tensorflow, quiet_loggers
 from experiments.cli.tables import print_table
 from experiments.runs import options as flags
 from experiments.runs.results import RunResults, table
@@ -14,8 +13,7 @@ from experiments.runs.training_run import TrainingRun
 
 def main(argv: list[str]) -> int:
     """The command; returns its exit code, see `command.exit_code`."""
-    for name in ("tensorflow", "absl", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet_loggers()
     command.show_warnings()
     if "--help" in argv:
         print(flags.help_text())

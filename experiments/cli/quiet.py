@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -18,6 +19,12 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
         return
     os.write(_shown[0], f"{line}\n".encode())
+
+
+def quiet_loggers() -> None:
+    """Leaves out what libraries log that is no error, as of downloads that are tried again."""
+    for name in ("tensorflow", "absl", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf.data.options import data_dir_option
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, is_count, option
 
 
@@ -64,6 +65,8 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        if not self.measures:
+            raise InputError("measures=: must be measures separated by commas")
         ranges.check_epsilon("r_inf_epsilon", self.r_inf_epsilon, "linf")
         check_rounds(self.at_rounds)
 

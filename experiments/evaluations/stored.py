@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.export import forms
+from robust_sparse_tf.options import make
 
 if TYPE_CHECKING:
     from robust_sparse_tf.evaluation.report import Row
@@ -159,7 +160,8 @@ def read_measures(path: str) -> Measures:
     content = _load(path, _MEASURES)
     numbers = dict(content.pop("measures"))
     usefulness = numbers.pop("usefulness", None)
-    return Measures(**content, numbers=numbers, usefulness=usefulness)
+    found: Measures = make(Measures, content | {"numbers": numbers, "usefulness": usefulness})
+    return found
 
 
 def warn_left_out(path: str, why: str) -> None:

@@ -154,7 +154,7 @@ class Sweep:
             return
         command = [sys.executable, "-m", "experiments.chain", *chaining.join(found.values())]
         code, said = scheduler.process.run(
-            command, self.log("check"), scheduler.environment(), os.getcwd()
+            command, self.log("check"), environment=scheduler.environment(), folder=os.getcwd()
         )
         if code == REFUSED:
             raise InputError(said.removeprefix("error: "))

@@ -51,9 +51,9 @@ def digest(path: str) -> str:
     Raises:
         InputError: for a file that holds none, or is damaged.
     """
-    whole = hashlib.sha256()
+    whole, form = hashlib.sha256(), form_of(path)
     try:
-        if form_of(path) == "keras":
+        if form == "keras":
             with zipfile.ZipFile(path) as archive:
                 parts = [(name, archive.read(name)) for name in sorted(archive.namelist())]
         elif os.path.isdir(path):

@@ -12,11 +12,8 @@ REFUSED = {
     "shape": ("--model=lenet5", "height and width must be at least 16"),
     "outputs": ("--model=binary_linear", "num_classes=10: must be 2"),
     "weights": ("--method=set --density=0.5 --minimum_weights=100000", "must be at most 19200"),
-    "arguments": (
-        "--learning_rate_schedule=InverseDecay --learning_rate_arguments={}",
-        "not arguments of InverseDecay",
-    ),
-    "features": ("--prune=features --classes=3,7 --model=binary_linear", ""),
+    "arguments": ("--learning_rate_schedule=CosineDecay", "not arguments of CosineDecay"),
+    "features": ("--prune=features", "has no features to measure"),
 }
 
 

@@ -13,7 +13,7 @@ from experiments.runs.overfitting import MODES
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import BY_NAME as MODELS
-from robust_sparse_tf.options import check, default_of, option
+from robust_sparse_tf.options import check, default_of, kind, option
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
@@ -193,6 +193,12 @@ def whole(kept: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _defaults() -> dict[str, Any]:
     return {field.name: default_of(field) for field in fields()}
+
+
+@functools.cache
+def kinds() -> dict[str, type]:
+    """The types of all flags by their names."""
+    return {field.name: kind(field) for field in fields()}
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

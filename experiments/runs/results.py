@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, TypedDict
 
 from experiments.cli.values import Values
-from experiments.runs import config
+from experiments.runs import config, options
 from experiments.runs.old_flags import renamed, with_step_size
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
@@ -88,11 +89,25 @@ def read(folder: str) -> RunResults | None:
     try:
         found: RunResults = files.read_json(path, _SHAPE)
         found["flags"] = renamed(found["flags"])
+        _check_values(found)
         if config.is_old(folder):
             found["flags"] = with_step_size(found["flags"])
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: holds no results of a run ({error})") from error
     return found
+
+
+def _check_values(found: RunResults) -> None:
+    """Raises ValueError for flags that are of another kind, and for numbers that are not finite."""
+    for name, value in found["flags"].items():
+        kind = options.kinds().get(name, object)
+        if not isinstance(value, kind | int | None if kind is float else kind | None):
+            raise ValueError(f"{name} is of the wrong kind")
+    for entry in found["rounds"]:
+        figures = entry["test"]
+        numbers = (figures["clean_accuracy"], *figures["robust_accuracy"].values())
+        if not all(map(math.isfinite, (entry["density"], *numbers))):
+            raise ValueError("a number is not finite")
 
 
 def write(folder: str, results: RunResults) -> None:

@@ -20,7 +20,8 @@ def parse_grid(text: str) -> dict[str, list[str]]:
     that takes a list are joined by "+", as in "classes=1+7".
 
     Raises:
-        InputError: for a grid without an axis, with one twice, or of unknown flags.
+        InputError: for a grid without an axis, with one twice, or of flags that are unknown or make
+            no other run.
     """
     axes: dict[str, list[str]] = {}
     name = ""
@@ -34,9 +35,12 @@ def parse_grid(text: str) -> dict[str, list[str]]:
             raise InputError(f"grid={text}: must be like method=set,rigl,density=0.5,0.1")
         axes[name].append(word)
     kinds = {field.name: kind(field) for field in flags.fields()}
+    places = {field.name for field in flags.fields() if not field.metadata["hashed"]}
     for name, words in axes.items():
         if name not in kinds:
             raise InputError(f"grid={text}: {name} is no flag of experiments.run")
+        if name in places:
+            raise InputError(f"grid={text}: {name} makes no other run, and must not vary")
         if kinds[name] is list:
             axes[name] = [word.replace("+", ",") for word in words]
     return axes

@@ -85,12 +85,24 @@ class Sweep:
             warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
             for values in self.cells:
                 TrainingRun(values)
+        self._refuse_for_all()
         name = f"sweep-{base['dataset']}-{digest([identity(base), grids])}"
         self.folder = os.path.join(base["output_dir"], name)
         words = [word for word in argv[1:] if not word.startswith(_PLACES)]
         self._command = shlex.join(["python", "-m", "experiments.sweep", *words])
         self._on_change = on_change
         self._next_report = 0.0  # on the monotonic clock
+
+    def _refuse_for_all(self) -> None:
+        """Refuses what no cell can do."""
+        if any(values["distribute"] == "multiworker" for values in self.cells):
+            raise InputError(
+                "distribute=multiworker: must not be given to a sweep, whose cells are one process "
+                "each"
+            )
+        for each in (*self._evaluations, *self._measurements):
+            if not any(each.of_cell(values) for values in self.cells):
+                raise InputError(f"{each.command}={each.text}: no cell has such rounds")
 
     def run(self) -> dict[str, str]:
         """Runs all cells that are not finished.

@@ -33,6 +33,9 @@ BAD_JSON = {
     "deep": b"[" * 100_000,
     "wrong kinds": b'{"name": 1, "flags": [], "rounds": {}}',
     "wrong rounds": b'{"name": "x", "flags": {}, "rounds": [{"density": "1", "test": {}}]}',
+    "no number": b'{"name": "x", "flags": {}, "rounds": [{"density": NaN, "test": '
+    b'{"clean_accuracy": 1, "robust_accuracy": {}}}]}',
+    "a wrong flag": b'{"name": "x", "flags": {"rounds": "x"}, "rounds": []}',
     "no tests": b'{"name": "x", "flags": {}, "rounds": [{"density": 1, "test": null}]}',
 }
 

@@ -180,6 +180,10 @@ REFUSED = {
     "density": (["--grid=method=set,density=0.5,2"], "density=2.0: must be above 0"),
     "method": (["--grid=method=set,prune"], "method=prune: must be one of lottery, dense"),
     "value of all": ([GRID, "--learning_rate=0"], "learning_rate=0.0: must be above 0"),
+    "a place": (["--grid=output_dir=a,b"], "output_dir makes no other run"),
+    "a run to continue": (["--grid=continue_from=a"], "continue_from makes no other run"),
+    "several processes": ([GRID, "--distribute=multiworker"], "distribute=multiworker: must not"),
+    "rounds": ([GRID, "--evaluate=--at_rounds=7"], "evaluate=--at_rounds=7: no cell has such"),
     "values that do not fit": (
         ["--grid=method=rigl,start_step=50,100,stop_step=80"],
         "stop_step=80: must be above start_step=100",

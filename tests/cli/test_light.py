@@ -9,7 +9,7 @@ import pytest
 from test_report import result, sweep_of
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("run", "sweep", "evaluate", "measure", "report", "chain")
+COMMANDS = ("run", "sweep", "evaluate", "measure", "report", "chain", "check")
 BAD = {
     "run": "--attack.epsilon=-1",
     "sweep": "--grid=method=lottery,pace=1",

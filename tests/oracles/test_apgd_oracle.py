@@ -8,7 +8,7 @@ from robust_sparse_tf.attacks.apgd import APGD
 
 pytestmark = pytest.mark.slow  # the other libraries are
 
-IMAGES = 200
+IMAGES = 500  # of 200, a random start moves a percent
 STEPS = 50
 THEIR_LOSS = {"ce": "cross_entropy", "dlr": "difference_logits_ratio"}
 

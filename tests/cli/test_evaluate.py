@@ -139,7 +139,7 @@ REFUSED = {
     "no data set": (["--model={keras}"], "dataset: must be given, one of digits, mnist"),
     "unknown data set": (["--model={keras}", "--dataset=letters"], "dataset=letters: must be"),
     "no number": (["--model={run}", "--epsilons=a"], "epsilons=a: must be numbers"),
-    "negative": (["--model={run}", "--epsilons=-1", "--attacks=fgsm"], "epsilon=-1.0: must be"),
+    "negative": (["--model={run}", "--epsilons=-1", "--attacks=fgsm"], "epsilons=-1.0: must be"),
     "unknown attack": (["--model={run}", "--attacks=strong"], "must be one of quick, standard"),
     "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be alone"),
     "norm": (["--model={run}", "--attacks=bim", "--norm=l1"], "norm=l1: must be linf"),

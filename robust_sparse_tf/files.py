@@ -36,7 +36,7 @@ def naming(path: str) -> Iterator[None]:
     except _refused() as error:
         # "PATH; reason [Op:NAME]", and sometimes more lines.
         told = reason(error).rsplit("; ", 1)[-1].split(" [Op:")[0]
-        raise WriteError(errno.EIO, reason, path) from error
+        raise WriteError(errno.EIO, told, path) from error
     except OSError as error:
         raise WriteError(error.errno or errno.EIO, error.strerror or str(error), path) from error
 

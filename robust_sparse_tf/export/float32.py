@@ -4,7 +4,7 @@ from typing import Any
 
 import tf_keras as keras
 
-from robust_sparse_tf.errors import InputError, first_line
+from robust_sparse_tf.errors import InputError, reason
 
 _OTHERS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 
@@ -32,7 +32,7 @@ def rebuilt(network: keras.Model) -> keras.Model:
     except Exception as error:  # of many kinds
         raise InputError(
             f"model {network.name}: computes in {others[0].compute_dtype} (layer {others[0].name}) "
-            f"and cannot be built in float32 ({first_line(error)}); build it in float32 and give "
+            f"and cannot be built in float32 ({reason(error)}); build it in float32 and give "
             "it the weights with set_weights"
         ) from error
     return found

@@ -13,7 +13,7 @@ import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError, TrainingError, first_line
+from robust_sparse_tf.errors import InputError, TrainingError, reason
 from robust_sparse_tf.export import float32
 from robust_sparse_tf.export.forms import form_of
 from robust_sparse_tf.options import checked
@@ -122,11 +122,9 @@ def _convert(network: keras.Model, optimizations: list[Any], fixed: bool) -> byt
         return converter.convert()
     except Exception as error:  # of many kinds
         lines = str(error).splitlines()
-        line = next((line for line in lines if "error:" in line), first_line(error))
-        reason = line.split("error:")[-1].strip()[:200]
-        raise InputError(
-            f"model {network.name}: cannot be converted to TFLite ({reason})"
-        ) from error
+        line = next((line for line in lines if "error:" in line), reason(error))
+        told = line.split("error:")[-1].strip()[:200]
+        raise InputError(f"model {network.name}: cannot be converted to TFLite ({told})") from error
 
 
 def _outputs(network: keras.Model, inputs: np.ndarray) -> np.ndarray:
@@ -214,7 +212,7 @@ def _ends(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         interpreter = Interpreter(model_content=content)
     except (ValueError, TypeError) as error:
-        raise InputError(f"content: must be that of a TFLite file ({first_line(error)})") from error
+        raise InputError(f"content: must be that of a TFLite file ({reason(error)})") from error
     ends = interpreter.get_input_details(), interpreter.get_output_details()
     if any(len(details) != 1 for details in ends):
         counts = "{} inputs and {} outputs".format(*map(len, ends))

@@ -13,7 +13,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.data import Gather, Split
-from robust_sparse_tf.errors import InputError, first_line
+from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.options import checked
 from robust_sparse_tf.tensors import as_array, check_shape
 from robust_sparse_tf.training import batches
@@ -219,7 +219,7 @@ def _one_line() -> Iterator[None]:
         place = traceback.extract_tb(error.__traceback__)[-1].filename
         if not place.endswith(_OF_KERAS):
             raise
-        raise InputError(first_line(error)) from error
+        raise InputError(reason(error)) from error
 
 
 def _shard_by_data(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -18,7 +18,7 @@ class RunWarning(UserWarning):
     """Something that a user should know of, and that does not stop the work."""
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """What an error of TensorFlow or Keras says, in one line and at most 300 characters.
 
     Left out is what stands before it: the user's code, and the layer that was called.

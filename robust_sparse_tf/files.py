@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from robust_sparse_tf.errors import reason
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -33,8 +35,8 @@ def naming(path: str) -> Iterator[None]:
         yield
     except _refused() as error:
         # "PATH; reason [Op:NAME]", and sometimes more lines.
-        reason = str(error).splitlines()[0].rsplit("; ", 1)[-1].split(" [Op:")[0]
-        raise WriteError(errno.EIO, reason, path) from error
+        told = reason(error).rsplit("; ", 1)[-1].split(" [Op:")[0]
+        raise WriteError(errno.EIO, told, path) from error
     except OSError as error:
         raise WriteError(error.errno or errno.EIO, error.strerror or str(error), path) from error
 

@@ -287,7 +287,7 @@ def restored(base: type[Any], config: Mapping[str, Any]) -> Any:
     """The inverse of `stored`.
 
     Args:
-        base: of the class that the configuration names.
+        base: of the class that the configuration names, and of those of its fields.
         config: from `stored`.
 
     Raises:
@@ -299,7 +299,11 @@ def restored(base: type[Any], config: Mapping[str, Any]) -> Any:
         raise InputError(
             f"{base.__name__.lower()} {name}: is not known; import its module before loading"
         )
-    return classes[name](**{key: each for key, each in config.items() if key != "class_name"})
+    values = {key: each for key, each in config.items() if key != "class_name"}
+    for key, each in values.items():
+        if isinstance(each, Mapping) and "class_name" in each:  # as the attack of another attack
+            values[key] = restored(base, each)
+    return classes[name](**values)
 
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.tensors import allowed_labels
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -38,7 +39,7 @@ def check_images(images: np.ndarray, limits: tuple[float, float] | None) -> None
         )
 
 
-def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> None:
+def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> Any:
     """As `check_images`, in a graph, for less than the time of a layer.
 
     What it raises when the graph runs, `InvalidArgumentError`, holds the line; see `one_line`.
@@ -46,13 +47,29 @@ def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> None
     low, high = _with_slack(limits)
     least, most = tf.reduce_min(images), tf.reduce_max(images)  # NaN where there is one
     words = ["images of values", least, "to", most, _allowed_values(limits)]
-    assert_that((least >= low) & (most <= high), words)
+    return assert_that((least >= low) & (most <= high), words)
+
+
+def assert_labels(labels: tf.Tensor, classes: int) -> Any:
+    """As `tensors.check_labels`, in a graph; see `assert_images`."""
+    least, most = tf.reduce_min(labels), tf.reduce_max(labels)
+    words = ["labels from", least, "to", most, allowed_labels(classes)]
+    return assert_that((least >= 0) & (most < classes), words)
 
 
 def assert_that(condition: tf.Tensor, words: list[Any]) -> Any:
-    """Stops a graph with words, texts and scalars, where a condition does not hold."""
+    """Stops a graph with words, texts and scalars, where a condition does not hold.
+
+    Returns:
+        The operation that does, in a graph; None where it has been done.
+    """
     data = [tf.convert_to_tensor(word) for word in words]
     return tf.raw_ops.Assert(condition=condition, data=data)
+
+
+def after(asserted: list[Any]) -> Any:
+    """A context whose operations run after what `assert_that` has returned."""
+    return tf.control_dependencies([each for each in asserted if each is not None])
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ EXPERIMENTS = ["cli", "runs", "evaluations", "sweeps", "reports", "studies"]
 COMMANDS = ["run", "evaluate", "measure", "report", "check", "chain", "sweep"]
 ROOMS = {"robust_sparse_tf": LIBRARY, "experiments": [*EXPERIMENTS, *COMMANDS]}
 EVERYWHERE = {
-    "robust_sparse_tf": {"errors", "files", "options", "texts", "values", "version"},
+    "robust_sparse_tf": {"errors", "files", "options", "tensors", "texts", "values", "version"},
     "experiments": set(),
 }
 # Only commands may be told which studies there are.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from experiments.cli.digest import digest
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.errors import InputError, TrainingError, reason
 
 # Ends in .partial, so that after a kill a folder with this file alone still counts as empty.
 _TOKEN = "workers.partial"
@@ -31,7 +31,7 @@ def together() -> Iterator[None]:
     try:
         yield
     except _LOST as error:
-        why = str(error).strip().splitlines()[0][:120]
+        why = reason(error)[:120]
         raise TrainingError(
             f"another worker was lost, or cannot be reached ({why}); start all again, each with "
             "the same command"

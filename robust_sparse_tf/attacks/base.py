@@ -17,6 +17,7 @@ from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.attacks.seeds import Seed
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
+from robust_sparse_tf.tensors import as_labels, as_tensor
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -82,10 +83,10 @@ class Attack(Ranged, abc.ABC):
         if self.targeted != (targets is not None):
             given = "without targets" if targets is None else "with targets"
             raise InputError(f"targeted={self.targeted}: must not be called {given}")
-        x = checks.as_tensor("x", x, tf.float32)
+        x = as_tensor("x", x, tf.float32)
         name = "targets" if self.targeted else "labels"
         predicted = not self.targeted and self.attack_labels == "predicted"
-        labels = None if predicted else checks.as_labels(name, targets if self.targeted else y)
+        labels = None if predicted else as_labels(name, targets if self.targeted else y)
         model = checks.check_call(model, x, labels, name, self.limits, self.uses_gradients)
         labels = tf.argmax(model(x), axis=1) if predicted else labels
         found = self.perturb(model, x, labels, seed)

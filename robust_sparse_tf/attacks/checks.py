@@ -11,7 +11,8 @@ from etils import epy
 
 from robust_sparse_tf.attacks.precision import Float32, is_half, require_one
 from robust_sparse_tf.errors import InputError, reason
-from robust_sparse_tf.values import assert_images, assert_that, check_images
+from robust_sparse_tf.tensors import check_labels, check_shape, check_types
+from robust_sparse_tf.values import assert_images, check_images
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -22,49 +23,6 @@ _PROBED = 32  # examples that tell how many logits a model returns
 _CAST: weakref.WeakKeyDictionary[Any, Logits] = weakref.WeakKeyDictionary()
 
 Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
-
-
-def as_tensor(name: str, value: Any, dtype: tf.DType | None = None) -> tf.Tensor:
-    """A value as a tensor; one of another type of number is cast.
-
-    Raises:
-        InputError: for what has no such tensor.
-    """
-    try:
-        if dtype and tf.is_tensor(value) and (value.dtype.is_floating or value.dtype.is_integer):
-            return tf.cast(value, dtype)
-        return tf.convert_to_tensor(value, dtype)
-    except (ValueError, TypeError) as error:
-        given = value.dtype.name if hasattr(value, "dtype") else type(value).__name__
-        wanted = dtype.name if dtype else "integers [batch]"
-        raise InputError(f"{name} of type {given}: must be {wanted}") from error
-
-
-def as_labels(name: str, value: Any) -> tf.Tensor:
-    """Class numbers of any type of number, [batch] or [batch, 1], as int64 [batch].
-
-    Args:
-        name: what to call them.
-        value: array or tensor of integers, booleans, or floats that are whole numbers; floats of
-            unknown value are rounded towards 0.
-
-    Raises:
-        InputError: for other types and shapes, one-hot labels among them.
-    """
-    labels = as_tensor(name, value)
-    kind, shape = labels.dtype, labels.shape
-    known = tf.get_static_value(labels) if kind.is_floating else None
-    broken = known is not None and (known != np.floor(known)).any()
-    if broken or not (kind.is_integer or kind.is_bool or kind.is_floating):
-        raise InputError(f"{name} of type {kind.name}: must be integers")
-    if shape.rank == 2 and shape[1] == 1:
-        labels = tf.reshape(labels, [-1])
-    elif shape.rank is not None and shape.rank != 1:
-        raise InputError(
-            f"{name} of shape {shape}: must be class numbers [n] or [n, 1]; of one-hot labels take "
-            "argmax(labels, 1)"
-        )
-    return tf.cast(labels, tf.int64)
 
 
 def check_call(
@@ -97,6 +55,8 @@ def check_call(
     """
     check_types(x, labels, name)
     if not tf.executing_eagerly():
+        if shape := getattr(network.network_of(model), "input_shape", None):
+            check_shape(x, shape)
         assert_images(x, limits)
         return in_float32(model)
     check_images(x.numpy(), limits)
@@ -127,43 +87,6 @@ def in_float32(model: Logits) -> Logits:
         known: Callable[[], Any] = weakref.ref(model)
         _CAST[model] = Float32(lambda x: known()(x), half)
     return _CAST[model]
-
-
-def check_types(images: Any, labels: Any, name: str = "labels") -> None:
-    """Checks shapes, where they are known, and the type of labels.
-
-    Args:
-        images: array or tensor.
-        labels: array or tensor; None where there are none.
-        name: what to call the labels.
-
-    Raises:
-        InputError: unless they are [n, ...] and integers [n], n above 0.
-    """
-    shape = tf.TensorShape(images.shape)
-    flat = shape.rank is not None and shape.rank < 2
-    if flat or shape.num_elements() == 0:
-        raise InputError(f"images of shape {shape}: must be [n, ...], n above 0")
-    if labels is None:
-        return
-    own = tf.TensorShape(labels.shape)
-    if not own.is_compatible_with([shape[0] if shape.rank else None]):
-        raise InputError(f"data of shapes {shape} and {own}: must be [n, ...] and [n]")
-    if not tf.as_dtype(labels.dtype).is_integer:
-        raise InputError(f"{name} of type {labels.dtype.name}: must be integers")
-
-
-def assert_labels(labels: tf.Tensor, classes: int) -> tf.Tensor:
-    """As `check_labels`, in a graph, see `values`. Returns labels that wait for it."""
-    least, most = tf.reduce_min(labels), tf.reduce_max(labels)
-    words = ["labels from", least, "to", most, _allowed_labels(classes)]
-    checked = assert_that((least >= 0) & (most < classes), words)
-    with tf.control_dependencies([] if checked is None else [checked]):
-        return tf.identity(labels)  # else the loss may see them first
-
-
-def _allowed_labels(classes: int) -> str:
-    return f": must be in 0 to {classes - 1}, as the model returns {classes} classes"
 
 
 def check_model(model: Logits, images: Any) -> int:
@@ -206,13 +129,3 @@ def _outputs(model: Logits, images: Any) -> Any:
 
 def _is_plain(outputs: Any) -> bool:
     return bool(tf.is_tensor(outputs) and outputs.dtype == tf.float32)
-
-
-def check_labels(labels: np.ndarray, classes: int, name: str = "labels") -> None:
-    """Checks the values of labels [n].
-
-    Raises:
-        InputError: for those that are not in 0 to classes - 1.
-    """
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"{name} from {labels.min()} to {labels.max()}{_allowed_labels(classes)}")

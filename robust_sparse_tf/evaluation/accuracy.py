@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import Attack, Bounded, checks, norms
+from robust_sparse_tf.attacks import Attack, Bounded, norms
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import (
@@ -19,6 +19,7 @@ from robust_sparse_tf.evaluation.inputs import (
 from robust_sparse_tf.evaluation.report import reach
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked, require
+from robust_sparse_tf.tensors import check_labels, check_shape
 from robust_sparse_tf.training.objectives import Mixed
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
@@ -79,9 +80,12 @@ class Evaluator:
             InputError: for data that do not fit, and an attack that leaves its threat model.
         """
         split = examples(data, self._limits())
-        classes = getattr(network_of(self._model), "output_shape", (None,))[-1]
+        network = network_of(self._model)
+        if shape := getattr(network, "input_shape", None):
+            check_shape(split.images, shape)
+        classes = getattr(network, "output_shape", (None,))[-1]
         if classes:
-            checks.check_labels(split.labels, classes)
+            check_labels(split.labels, classes)
         numbers = tf.range(split.size, dtype=tf.int64)
         sums = self._sums(numbers, split.gather).numpy()
         names = list(self._attacks)

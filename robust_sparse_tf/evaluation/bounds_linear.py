@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import checks
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
@@ -21,6 +20,7 @@ from robust_sparse_tf.evaluation.inputs import (
     examples,
 )
 from robust_sparse_tf.options import checked
+from robust_sparse_tf.tensors import check_labels
 
 _BATCH = 500
 
@@ -108,7 +108,7 @@ def _facts(model: Any, data: Data, epsilon: float) -> tuple[np.ndarray, ...]:
     few = split.gather(tf.range(min(32, split.size)))[0].numpy()
     logits, _ = checked_logits(model, few)
     weights, biases = _linear(logits, split)
-    checks.check_labels(split.labels, len(weights))
+    check_labels(split.labels, len(weights))
     counts, sums = np.zeros(len(weights)), np.zeros(weights.shape)
     for _, x, y in batches(split, _BATCH):
         found, labels = logits(x).numpy(), y.numpy()

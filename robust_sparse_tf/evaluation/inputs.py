@@ -19,6 +19,7 @@ from robust_sparse_tf.models import heads
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import require_tf_keras
 from robust_sparse_tf.sparsity.wrapper import strip
+from robust_sparse_tf.tensors import as_array, as_labels, as_tensor, check_labels, check_types
 from robust_sparse_tf.values import assert_images, check_images
 
 Data: TypeAlias = Split | tuple[Any, Any] | tf.data.Dataset
@@ -70,7 +71,7 @@ def checked_logits(
     logits = as_logits(model, images)
     classes = checks.check_model(logits, images)
     if labels is not None:
-        checks.check_labels(labels, classes)
+        check_labels(labels, classes)
     return logits, classes
 
 
@@ -203,7 +204,7 @@ def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarr
     Args:
         data: a `Split`, whose bytes are scaled to [0, 1]; (images, labels); or a data set of such
             pairs, one by one or in batches. Images are numbers of any type, which are not scaled;
-            for labels see `checks.as_labels`.
+            for labels see `tensors.as_labels`.
         limits: least and largest value allowed; values a rounding error outside are clipped.
 
     Raises:
@@ -220,8 +221,8 @@ def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarr
             f"data of type {type(data).__name__}: must be a robust_sparse_tf.data.Split or "
             "(images, labels), as arrays or as a tf.data.Dataset; weights are not supported"
         )
-    images, labels = as_images(images, limits), checks.as_labels("labels", labels).numpy()
-    checks.check_types(images, labels)
+    images, labels = as_images(images, limits), as_labels("labels", labels).numpy()
+    check_types(images, labels)
     return images, labels
 
 
@@ -231,16 +232,8 @@ def as_images(value: Any, limits: tuple[float, float] = ANY_RANGE) -> np.ndarray
     Raises:
         InputError: for what are no numbers, or lie outside the limits.
     """
-    try:
-        array = np.asarray(value)
-        images = array.astype(np.float32, copy=False) if array.dtype.kind not in "OUSc" else None
-    except (ValueError, TypeError):  # parts of different shapes, for one
-        images = None
-    if images is None:
-        raise InputError(
-            f"images of type {type(value).__name__}: must be one array of numbers [n, ...]"
-        )
-    checks.check_types(images, None)
+    images = as_array("images", value).astype(np.float32, copy=False)
+    check_types(images, None)
     check_images(images, None if limits == ANY_RANGE else limits)
     if images.min() < limits[0] or images.max() > limits[1]:
         return np.clip(images, np.float32(limits[0]), np.float32(limits[1]))
@@ -251,8 +244,8 @@ def in_range(x: Any, limits: tuple[float, float]) -> tf.Tensor:
     """As `as_images`, as a tensor; in a graph, where values are unknown, they are asserted."""
     if tf.executing_eagerly():
         return tf.constant(as_images(x, limits))
-    x = checks.as_tensor("x", x, tf.float32)
-    checks.check_types(x, None)
+    x = as_tensor("x", x, tf.float32)
+    check_types(x, None)
     assert_images(x, limits)
     return tf.clip_by_value(x, *limits)
 

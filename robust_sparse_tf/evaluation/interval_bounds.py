@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import Ball, checks
+from robust_sparse_tf.attacks import Ball
 from robust_sparse_tf.evaluation.inputs import Data, batches, examples, unwrapped
 from robust_sparse_tf.evaluation.propagation import (
     DUAL,
@@ -18,6 +18,7 @@ from robust_sparse_tf.evaluation.propagation import (
     middle_of,
     propagate,
 )
+from robust_sparse_tf.tensors import as_labels, check_labels
 
 _BATCH = 100  # images; each needs a matrix of features by classes at the last layer
 
@@ -51,9 +52,9 @@ def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tens
         float32 [batch, classes], infinity at the label.
     """
     steps = propagate(unwrapped(model), input_box(x, ball))
-    y = checks.as_labels("labels", y)
+    y = as_labels("labels", y)
     if tf.executing_eagerly():
-        checks.check_labels(y.numpy(), steps[-1].output.low.shape[-1])
+        check_labels(y.numpy(), steps[-1].output.low.shape[-1])
     if end := linear_end(steps):
         weights, biases = end.differences(y)
         inside = end.features
@@ -80,7 +81,7 @@ def certified_accuracy(model: Any, data: Data, ball: Ball) -> float:
     """
     network = unwrapped(model)
     split = examples(data, ball.limits)
-    checks.check_labels(split.labels, network.output_shape[-1])
+    check_labels(split.labels, network.output_shape[-1])
 
     @tf.function(reduce_retracing=True)
     def certified(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

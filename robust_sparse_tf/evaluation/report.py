@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import html
 import io
 import json
 import math
@@ -9,7 +10,9 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.intervals import wilson
+from robust_sparse_tf.options import checked
 from robust_sparse_tf.texts import markdown_table, percent
 
 
@@ -128,6 +131,13 @@ class Report:
     def __repr__(self) -> str:
         return self.to_markdown()
 
+    def _repr_html_(self) -> str:
+        """What notebooks show that know no Markdown."""
+        lines = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._table()]
+        notes = [f"{len(self.labels)} examples.", *(f"Warning: {each}" for each in self.warnings)]
+        told = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+        return f"<table>{''.join(lines)}</table>{told}"
+
     def _repr_markdown_(self) -> str:
         """What notebooks show."""
         return self.to_markdown()
@@ -145,8 +155,10 @@ class Report:
             norm: needed where there are several.
 
         Raises:
-            KeyError: when there is no such row, or more than one.
+            InputError: when there is no such row, or more than one.
         """
+        if epsilon is not None:
+            epsilon = checked("epsilon", epsilon, float)
         rows = self.rows()
         named = [row for row in rows if row["attack"] == attack]
         if attack != "clean":
@@ -159,13 +171,21 @@ class Report:
         if len(named) != 1:
             names = [(row["attack"], row["epsilon"], row["norm"]) for row in rows]
             told = f"attack={attack}, epsilon={epsilon}" + (f", norm={norm}" if norm else "")
-            raise KeyError(f"{told}: must be one of {names}")
+            raise InputError(f"{told}: must be one of {names}")
         return named[0]
 
     def worst(self, norm: str, epsilon: float) -> np.ndarray:
-        """The examples that stand all attacks in one ball: bool [n]."""
-        ball = (norm, epsilon)
-        stands = [o.stands for o in self.outcomes if (o.norm, o.epsilon) == ball]
+        """The examples that stand all attacks in one ball: bool [n].
+
+        Raises:
+            InputError: where no attack was run in it.
+        """
+        epsilon = checked("epsilon", epsilon, float)
+        own = [o for o in self.outcomes if o.norm == norm and _is_close(o.epsilon, epsilon)]
+        if not own:
+            balls = list(dict.fromkeys((o.norm, o.epsilon) for o in self.outcomes))
+            raise InputError(f"norm={norm}, epsilon={epsilon:g}: must be one of {balls}")
+        stands = [outcome.stands for outcome in own]
         return np.logical_and.reduce([self.right, *stands])
 
     def rows(self) -> list[Row]:
@@ -221,6 +241,12 @@ class Report:
 
     def to_markdown(self) -> str:
         """The table in percent with its intervals, and the warnings."""
+        lines = [*markdown_table(self._table(), left=1), "", f"{len(self.labels)} examples."]
+        lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
+        return "\n".join(lines) + "\n"
+
+    def _table(self) -> list[list[str]]:
+        """The cells of the table, its head first."""
         draws = self.judged.shape[1]
         over_draws = [f"over {draws} draws (%)"] if draws > 1 else []
         names = ["attack", "epsilon", "accuracy (%)", f"{100 * self.level:g} % interval"]
@@ -239,9 +265,7 @@ class Report:
                 cells.append(_with_error(row["expected"], row["standard_error"]))
             cells += [distance, _number(row["queries"], ".0f"), _number(row["seconds"], ".1f")]
             table.append(cells)
-        lines = [*markdown_table(table, left=1), "", f"{len(self.labels)} examples."]
-        lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
-        return "\n".join(lines) + "\n"
+        return table
 
     def _row(
         self,
@@ -270,6 +294,10 @@ class Report:
             queries=queries,
             seconds=seconds,
         )
+
+
+def _cell(text: str) -> str:
+    return f"<td>{html.escape(text)}</td>"
 
 
 def _is_close(one: float | None, other: float) -> bool:

@@ -21,6 +21,7 @@ from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.export import tflite
 from robust_sparse_tf.export.forms import form_of, unreadable
 from robust_sparse_tf.export.trust import check
+from robust_sparse_tf.options import checked
 
 _UNPACKED = 100  # times what a file packs; Keras packs nothing
 
@@ -70,7 +71,7 @@ def load_model(
     Raises:
         InputError: for a file that is refused, is damaged, or holds no such model.
     """
-    path = _as_path(path)
+    path, trust = _as_path(path), checked("trust", trust, bool)
     form, known = form_of(path), _objects(modules)
     if form not in ("keras", "hdf5"):
         raise InputError(f"model={path}: must be a .keras or an HDF5 file, to be a tf_keras model")
@@ -94,7 +95,7 @@ def _as_path(path: Any) -> str:
 def _objects(modules: Sequence[str]) -> dict[str, Any]:
     """The classes and functions of modules, by the names that files give them."""
     found: dict[str, Any] = {}
-    for name in modules:
+    for name in checked("modules", modules, list):
         try:
             own = vars(importlib.import_module(name))
         except Exception as error:
@@ -161,8 +162,11 @@ def _saved_model(path: str) -> Logits:
     with _readable(path):
         loaded = tf.saved_model.load(path)
         serve = loaded.signatures["serving_default"]
-        (entry,) = serve.structured_input_signature[1]
-        (exit_,) = serve.structured_outputs
+        entries, exits = serve.structured_input_signature[1], serve.structured_outputs
+    if len(entries) != 1 or len(exits) != 1:
+        counts = f"{len(entries)} inputs and {len(exits)} outputs"
+        raise InputError(f"model={path}: has {counts}; must have one of each")
+    (entry,), (exit_,) = entries, exits
 
     def logits(x: tf.Tensor) -> tf.Tensor:
         # From `loaded`, whose variables live as long as it does.

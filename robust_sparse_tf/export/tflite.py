@@ -13,19 +13,28 @@ import tf_keras as keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.errors import InputError, TrainingError, reason
+from robust_sparse_tf.export import float32
+from robust_sparse_tf.export.forms import form_of
+from robust_sparse_tf.options import checked
 from robust_sparse_tf.sparsity import strip
+from robust_sparse_tf.tensors import as_array
 
 _BATCH = 100
 _KEPT = 4  # sizes of a batch, each with a copy of the weights
 
 
 def to_saved_model(model: keras.Model, path: str) -> None:
-    """Writes the stripped model as a SavedModel; `path` appears when it is complete."""
-    partial = path + ".partial"
+    """Writes the stripped model as a SavedModel; `path` appears when it is complete.
+
+    Raises:
+        InputError: for what is no Sequential or functional tf_keras model.
+    """
+    path = checked("path", path, str)
+    network, partial = strip(model), path + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     with files.naming(path), files.discarding(partial):
-        strip(model).save(partial, save_format="tf", include_optimizer=False)
+        network.save(partial, save_format="tf", include_optimizer=False)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(partial, path)
 
@@ -35,22 +44,26 @@ def to_tflite(model: keras.Model, path: str) -> int:
 
     Weights of a layer that is less than about 30 % zeros are stored dense by the converter. All are
     where its sparse ones are wrong: it takes zeros in blocks, as of pruned units, for blocks of
-    four also where a layer's inputs are no multiple of four. The file of a recurrent network takes
+    four also where a layer's inputs are no multiple of four. Networks of float16, mixed precision
+    or float64 are written as they compute in float32. The file of a recurrent network takes
     one example at a time; call the interpreter's `reset_all_variables` before each.
 
     Returns:
         The size of the file in bytes.
 
     Raises:
-        InputError: for several inputs or outputs, unknown sizes, states kept between calls, float16
-            or float64, and for what the converter refuses.
+        InputError: for several inputs or outputs, unknown sizes, states kept between calls, and for
+            what the converter refuses.
         TrainingError: when its outputs on random inputs differ from the Keras model's.
     """
-    network = strip(model)
+    path, network = checked("path", path, str), strip(model)
     _refuse(network)
+    given, network = network, float32.rebuilt(network)
     layers = [layer for layer in network.submodules if isinstance(layer, keras.layers.Layer)]
     inputs = _random_inputs(network, layers)
-    expected = tf.nest.flatten(network(inputs, training=False))[0].numpy()
+    expected = _outputs(network, inputs)
+    if given is not network:
+        _require_near(path, _outputs(given, inputs), expected)
     fixed = any(isinstance(layer, keras.layers.RNN) for layer in layers)
     for optimizations in ([tf.lite.Optimize.EXPERIMENTAL_SPARSITY], []):
         content = _convert(network, optimizations, fixed)
@@ -66,22 +79,19 @@ def to_tflite(model: keras.Model, path: str) -> int:
 
 def _refuse(network: keras.Model) -> None:
     """Raises InputError for what is not converted."""
+    if not network.inputs:
+        raise InputError(f"model {network.name}: must be built; begin it with an Input layer")
     inputs, outputs = len(network.inputs), len(network.outputs)
     reason = ""
-    if inputs > 1 or outputs > 1:
+    if not network.inputs[0].dtype.is_floating and not network.inputs[0].dtype.is_integer:
+        reason = f"has inputs of type {network.inputs[0].dtype.name}; must have numbers"
+    elif inputs > 1 or outputs > 1:
         reason = f"has {inputs} inputs and {outputs} outputs; must have one of each"
     elif None in network.inputs[0].shape[1:]:
         reason = f"has inputs of shape {network.inputs[0].shape}; all sizes but the batch's must "
         reason += "be known"
     elif network.stateful:
         reason = "keeps states between calls; build it with stateful=False"
-    else:
-        for layer in network.submodules:
-            dtype = getattr(layer, "compute_dtype", None)
-            if dtype in ("float16", "bfloat16", "float64"):
-                reason = f"computes in {dtype} (layer {layer.name}); build it in float32 and give "
-                reason += "it the weights with set_weights"
-                break
     if reason:
         raise InputError(f"model {network.name}: {reason}, to be converted to TFLite")
 
@@ -111,12 +121,22 @@ def _convert(network: keras.Model, optimizations: list[Any], fixed: bool) -> byt
     try:
         return converter.convert()
     except Exception as error:  # of many kinds
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        line = next((line for line in lines if "error:" in line), lines[0])
-        reason = line.split("error:")[-1].strip()[:200]
-        raise InputError(
-            f"model {network.name}: cannot be converted to TFLite ({reason})"
-        ) from error
+        lines = str(error).splitlines()
+        line = next((line for line in lines if "error:" in line), reason(error))
+        told = line.split("error:")[-1].strip()[:200]
+        raise InputError(f"model {network.name}: cannot be converted to TFLite ({told})") from error
+
+
+def _outputs(network: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    found = tf.nest.flatten(network(inputs, training=False))[0]
+    return tf.cast(found, tf.float32).numpy()
+
+
+def _require_near(path: str, given: np.ndarray, found: np.ndarray) -> None:
+    """Raises TrainingError for outputs further apart than half precision rounds."""
+    difference = np.abs(given - found).max()
+    if not difference <= 0.05 * max(1.0, np.abs(given).max()):
+        raise TrainingError(f"{path}: float32 logits differ from the model's by {difference}")
 
 
 def _difference(content: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
@@ -145,12 +165,13 @@ def tflite_function(
     zero point. A file of a fixed batch takes the images in such batches.
 
     Raises:
-        InputError: for a file of several inputs or outputs; and by the function, for fractions
-            where the file takes whole numbers and has no scale.
+        InputError: for what is no such file, or one of several inputs or outputs; and by the
+            function, for images of another shape, and for fractions where the file takes whole
+            numbers and has no scale.
     """
     lock = threading.Lock()  # an interpreter does one batch at a time
     entry, exit_ = _ends(content)
-    fixed = int(entry["shape_signature"][0])
+    fixed, *sizes = map(int, entry["shape_signature"])
     size = fixed if fixed > 0 else _BATCH
 
     @functools.lru_cache(maxsize=_KEPT)
@@ -174,6 +195,11 @@ def tflite_function(
         return _real(interpreter.get_tensor(exit_["index"]), exit_)[:count]
 
     def logits(images: np.ndarray) -> np.ndarray:
+        images = as_array("images", images)
+        own = tuple(images.shape[1:])
+        fits = len(own) == len(sizes) and all(a in (b, -1) for a, b in zip(sizes, own, strict=True))
+        if not len(images) or not fits:
+            raise InputError(f"images of shape {images.shape}: must be [n, *{sizes}], n above 0")
         with lock:
             parts = range(0, len(images), size)
             return np.concatenate([outputs(images[first : first + size]) for first in parts])
@@ -183,7 +209,10 @@ def tflite_function(
 
 def _ends(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the interpreter says of a file's one input and one output."""
-    interpreter = Interpreter(model_content=content)
+    try:
+        interpreter = Interpreter(model_content=content)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"content: must be that of a TFLite file ({reason(error)})") from error
     ends = interpreter.get_input_details(), interpreter.get_output_details()
     if any(len(details) != 1 for details in ends):
         counts = "{} inputs and {} outputs".format(*map(len, ends))
@@ -216,10 +245,16 @@ def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
         model: the Keras model.
         path: the `.tflite` file.
         images: of any number type [n, ...]; uint8 is scaled to [0, 1] for a model of real inputs.
+
+    Raises:
+        InputError: for a file that cannot be read, or is another, and for images that do not fit.
     """
-    if images.dtype == np.uint8 and strip(model).inputs[0].dtype.is_floating:
+    path, network, images = checked("path", path, str), strip(model), as_array("images", images)
+    if form_of(path) != "tflite":
+        raise InputError(f"path={path}: must be a TFLite file")
+    if images.dtype == np.uint8 and network.inputs[0].dtype.is_floating:
         images = images.astype(np.float32) / 255
     with open(path, "rb") as file:
         exported = tflite_logits(file.read(), images)
-    expected = strip(model).predict(images, batch_size=500, verbose=0)
+    expected = network.predict(images, batch_size=500, verbose=0)
     return float(np.mean(exported.argmax(1) == expected.argmax(1)))

@@ -11,13 +11,12 @@ import tf_keras as keras
 from robust_sparse_tf.errors import RunWarning
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity.flops import CONVOLUTIONS, multiply_accumulates
-from robust_sparse_tf.sparsity.sparse_model import SparseModel
+from robust_sparse_tf.sparsity.masked_model import sparse_models
 from robust_sparse_tf.sparsity.wrapper import (
     MaskedWeight,
     PruneLowMagnitude,
     leaves,
     masked_weights,
-    models_in,
 )
 
 _VALUE_BYTES = 4
@@ -166,15 +165,11 @@ def _tell_outside(network: keras.Model, entries: list[MaskedWeight], outside: li
 def _changed(network: keras.Model, entries: list[MaskedWeight]) -> list[int]:
     """Places of each mask that the last update changed."""
     numbers: dict[int, int] = {}
-    for model in _sparse_models(network):
+    for model in sparse_models(network):
         own = tf.convert_to_tensor(model.changed).numpy().tolist()
         pairs = zip(masked_weights(model), own, strict=True)
         numbers |= {id(entry.mask): number for entry, number in pairs}
     return [numbers.get(id(entry.mask), 0) for entry in entries]
-
-
-def _sparse_models(network: keras.Model) -> list[SparseModel]:
-    return [model for model in models_in(network) if isinstance(model, SparseModel)]
 
 
 def _explored(
@@ -182,7 +177,7 @@ def _explored(
 ) -> list[int]:
     """How many weights of each layer have been active at any time, as far as that is known."""
     seen: dict[int, tf.Variable] = {}
-    for model in _sparse_models(network):
+    for model in sparse_models(network):
         pairs = zip(masked_weights(model), model.ever_active, strict=False)
         seen |= {id(entry.mask): ever for entry, ever in pairs}
     rows = [

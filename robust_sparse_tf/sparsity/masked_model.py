@@ -9,7 +9,7 @@ import tf_keras as keras
 from robust_sparse_tf.errors import RunWarning
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import wrapper
-from robust_sparse_tf.sparsity.methods.base import Targeted
+from robust_sparse_tf.sparsity.methods.base import Method, Targeted
 from robust_sparse_tf.sparsity.wrapper import masked_weights, models_in, store_masked
 
 if TYPE_CHECKING:
@@ -48,9 +48,24 @@ class MaskedModel(_Model):
         _tell_unfinished(self, "is saved at")
         super().save_weights(*args, **kwargs)
 
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """As of any model."""
+        _tell_unfinished(self, "is exported at")
+        super().export(*args, **kwargs)
+
+
+def sparse_models(network: keras.Model) -> list[Any]:
+    """The `SparseModel`s that a network is or holds; each has a `method`."""
+    return [m for m in models_in(network) if isinstance(getattr(m, "method", None), Method)]
+
 
 def strip(model: keras.Model) -> keras.Model:
-    """See `wrapper.strip`; a RunWarning says where the schedule of its method has not ended."""
+    """See `wrapper.strip`; a RunWarning says where the schedule of its method has not ended.
+
+    Raises:
+        InputError: for what is no Sequential or functional tf_keras model.
+    """
+    wrapper.require_tf_keras(network_of(model))
     _tell_unfinished(model, "is stripped at")
     return wrapper.strip(model)
 
@@ -62,8 +77,8 @@ def _tell_unfinished(model: keras.Model, what: str) -> None:
         model: with or without masks.
         what: happens to it, as "is saved at"; the density follows.
     """
-    for network in models_in(network_of(model)):
-        method = getattr(network, "method", None)
+    for network in sparse_models(network_of(model)):
+        method = network.method
         if not (isinstance(method, Targeted) and method.thins):
             continue
         step = int(tf.convert_to_tensor(network.step))

@@ -7,9 +7,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.sparsity.masked_model import sparse_models
 from robust_sparse_tf.sparsity.methods.base import (
     Change,
-    Method,
     Scheduled,
     layer_states,
     tell_frozen,
@@ -18,7 +18,6 @@ from robust_sparse_tf.sparsity.slots import slots_of
 from robust_sparse_tf.sparsity.wrapper import (
     MaskedWeight,
     masked_weights,
-    models_in,
     prunable_weights,
 )
 
@@ -212,7 +211,7 @@ def find_sparse_model(network: keras.Model) -> Any:
     Raises:
         InputError: where there are several, and one of their methods changes masks in training.
     """
-    found = [model for model in models_in(network) if isinstance(_method(model), Method)]
+    found = sparse_models(network)
     scheduled = [model for model in found if isinstance(model.method, Scheduled)]
     if len(found) > 1 and scheduled:
         method = type(scheduled[0].method).__name__
@@ -222,10 +221,6 @@ def find_sparse_model(network: keras.Model) -> Any:
             "masks: sparsify the whole network instead"
         )
     return found[0] if found else None
-
-
-def _method(model: keras.Model) -> Any:
-    return getattr(model, "method", None)
 
 
 def change_weight(

@@ -8,19 +8,17 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.attacks.seeds import seed_of
-from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.sparsity import MaskedModel, Stepper, require_tf_keras, slots
-from robust_sparse_tf.training import batches
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
+from robust_sparse_tf.training.calls import Called
 from robust_sparse_tf.training.objectives import Mixed
-from robust_sparse_tf.training.stored import Stored, refuse_hdf5
-from robust_sparse_tf.values import one_line
+from robust_sparse_tf.training.stored import Stored
 
 # A part of a batch, and noise where the attack starts from some.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]
@@ -45,7 +43,7 @@ _PURE_LAYERS = (
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
-class AdversarialModel(MaskedModel, Stored):
+class AdversarialModel(MaskedModel, Stored, Called):
     """A classifier that trains on clean and adversarial examples, its masks kept.
 
     The layers' weight regularisers add to the gradient. Activity regularisers and what `add_loss`
@@ -117,7 +115,6 @@ class AdversarialModel(MaskedModel, Stored):
                 both(inputs, training=True),
                 added_losses.of_last_call(both),
             )
-        self._gather: Gather | batches.Weighted | None = None
         self._loss = keras.metrics.Mean("loss")
         self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
         self.build(network.input_shape)
@@ -169,72 +166,6 @@ class AdversarialModel(MaskedModel, Stored):
             self.network, self.optimizer, self.trainable_variables, jit_compile=jit_update
         )
 
-    def fit(
-        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
-    ) -> keras.callbacks.History:
-        """As `tf_keras.Model.fit`. With a `Split` an epoch is one pass unless told otherwise.
-
-        Batches of a `Split` go on from the model's own `step`, so that training resumed from a
-        checkpoint sees the batches it would have seen.
-
-        Raises:
-            InputError: for images outside the attack's range, or that are not numbers, and labels
-                and weights that do not fit: of arrays and a `Split` before training begins, of
-                other data at the batch that holds them.
-        """
-        for callback in tf.nest.flatten(kwargs.get("callbacks")):
-            checkpoint = isinstance(callback, keras.callbacks.ModelCheckpoint)
-            if checkpoint and not callback.save_weights_only:
-                refuse_hdf5(callback.filepath)
-        self._check(x, y, kwargs.get("sample_weight"))
-        validation = kwargs.get("validation_data")
-        self._check(*(validation if isinstance(validation, tuple) else (validation,)))
-        if kwargs.get("class_weight") is not None:
-            batches.check_class_weight(kwargs["class_weight"], self._classes)
-        gather: Gather | batches.Weighted | None = None
-        if isinstance(x, Split):
-            gather = x.gather
-            given = [kwargs.pop(name, None) for name in ("class_weight", "sample_weight")]
-            if any(each is not None for each in given):
-                weights = batches.example_weights(x.labels, *given)
-                with self.distribute_strategy.scope():
-                    gather = batches.Weighted(gather, weights)
-            kwargs.setdefault("steps_per_epoch", -(-x.size // x.batch_size))
-            x = _shard_by_data(x.index_batches(int(self.step.numpy())))
-        if gather is not self._gather:
-            self._gather, self.train_function = gather, None
-        with one_line():
-            return super().fit(x, y, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.evaluate`; raises `InputError` as `fit` does."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked it
-            self._check(x, y, kwargs.get("sample_weight"))
-        with one_line():
-            return super().evaluate(x, y, *args, **kwargs)
-
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
-        with one_line():
-            return super().train_on_batch(*args, **kwargs)
-
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.test_on_batch`; raises `InputError` as `fit` does."""
-        with one_line():
-            return super().test_on_batch(*args, **kwargs)
-
-    def _check(self, x: Any, y: Any = None, weights: Any = None) -> None:
-        shape = self.network.input_shape
-        batches.check_data(x, y, weights, shape, self._classes, self._limits)
-
-    @property
-    def _classes(self) -> int:
-        return self.network.output_shape[1]
-
-    @property
-    def _limits(self) -> batches.Limits:
-        return self.attack.limits if self.attack else None
-
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The loss, the compiled metrics and, with an attack, the robust accuracy."""
@@ -244,7 +175,7 @@ class AdversarialModel(MaskedModel, Stored):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on one batch; see the class."""
-        batch = Batch(*self._gather(data)) if self._gather else self._batch(data)
+        batch = self._training_batch(data)
         attack, noise = self._draw(batch.images)
         parts = [self._gradients(attack, *part) for part in self._parts(batch, noise)]
         gradients, results = zip(*parts, strict=True)
@@ -266,9 +197,6 @@ class AdversarialModel(MaskedModel, Stored):
             robust_logits = self._inference(adversarial)
             losses = self._mix(losses, self._example_losses(batch, robust_logits, self._added()))
         return self._results(batch, losses, logits, robust_logits)
-
-    def _batch(self, data: Any) -> Batch:
-        return batches.as_batch(data, self._classes, self._limits)
 
     def _gradients(
         self, attack: Ascent | None, batch: Batch, noise: tf.Tensor | None
@@ -391,9 +319,3 @@ def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     if context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
-
-
-def _shard_by_data(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return dataset.with_options(options)

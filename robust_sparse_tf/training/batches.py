@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from robust_sparse_tf.attacks import checks
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.values import assert_images, assert_that, check_images
+from robust_sparse_tf.options import checked, shown
+from robust_sparse_tf.tensors import (
+    Shape,
+    as_array,
+    as_labels,
+    as_tensor,
+    check_labels,
+    check_shape,
+    check_types,
+)
+from robust_sparse_tf.values import after, assert_images, assert_labels, assert_that, check_images
 
 Limits: TypeAlias = tuple[float, float] | None
 """Least and largest value of an image; None for any number."""
@@ -36,11 +45,12 @@ class Weighted:
         return *self._gather(numbers), tf.gather(self._weights, numbers)
 
 
-def as_batch(data: Any, classes: int, limits: Limits) -> Batch:
+def as_batch(data: Any, shape: Shape, classes: int, limits: Limits) -> Batch:
     """A batch from what tf_keras hands to a step, its values asserted in the graph.
 
     Args:
         data: (images, labels) or (images, labels, weights), of any type of number.
+        shape: of the network's inputs, [batch, ...].
         classes: labels are below.
         limits: of the images.
 
@@ -49,29 +59,60 @@ def as_batch(data: Any, classes: int, limits: Limits) -> Batch:
     """
     images, labels, weights = _triple(data)
     given = tf.convert_to_tensor(labels)
-    images, labels = (
-        checks.as_tensor("images", images, tf.float32),
-        checks.as_labels("labels", given),
-    )
-    checks.check_types(images, labels)
-    assert_images(images, limits)
+    images = _of_shape(as_tensor("images", images, tf.float32), shape)
+    labels = as_labels("labels", given)
+    check_types(images, labels)
+    asserted = [assert_images(images, limits), assert_labels(labels, classes)]
+    if labels.shape.rank != 1 or given.shape.rank != 1:
+        each = tf.equal(tf.size(labels), tf.shape(images)[0])
+        words = ["labels: must be one class number for each image"]
+        asserted.append(assert_that(each, words))
     if given.dtype.is_floating:
         whole = tf.reduce_all(tf.reshape(given, [-1]) == tf.cast(labels, given.dtype))
-        assert_that(whole, ["labels of type", given.dtype.name, ": must be integers"])
-    labels = checks.assert_labels(labels, classes)
-    if weights is None:
-        return Batch(images, labels)
-    weights = tf.reshape(checks.as_tensor("weights", weights, tf.float32), [-1])
-    if not weights.shape.is_compatible_with(labels.shape):
+        words = ["labels of type", given.dtype.name, ": must be integers"]
+        asserted.append(assert_that(whole, words))
+    if weights is not None:
+        weights = _of_examples(weights, labels)
+        finite = tf.reduce_all(tf.math.is_finite(weights))
+        words = ["weights of examples: must be finite"]
+        asserted.append(assert_that(finite, words))
+    with after(asserted):  # so that what is refused has changed nothing
+        return Batch(tf.identity(images), tf.identity(labels), weights)
+
+
+def _of_examples(weights: Any, labels: tf.Tensor) -> tf.Tensor:
+    """The weights of examples as float32 [batch]."""
+    weights = as_tensor("weights", weights, tf.float32)
+    if not any(weights.shape.is_compatible_with([labels.shape[0], *end]) for end in ([], [1])):
         raise InputError(f"weights of shape {weights.shape}: must be one for each image")
-    return Batch(images, labels, weights)
+    return tf.reshape(weights, [-1])
+
+
+def _of_shape(images: tf.Tensor, shape: Shape) -> tf.Tensor:
+    """Images as the network takes them; sizes that are not known before are asserted."""
+    check_shape(images, shape)
+    if images.shape.rank is not None and images.shape[1:].is_fully_defined():
+        return images
+    sizes = tf.shape(images)[1:]
+    wanted = [-1 if size is None else size for size in shape[1:]]
+    fits = tf.raw_ops.Equal(x=sizes, y=wanted, incompatible_shape_error=False)
+    words = ["images of sizes", sizes, f": must be {wanted}, as the network takes them"]
+    known = [] if -1 in wanted else [assert_that(tf.reduce_all(fits), words)]
+    with after(known):
+        return tf.ensure_shape(images, shape)
+
+
+def of_classes(batch: Batch, weights: Sequence[float]) -> Batch:
+    """A batch whose examples weigh as much as the weights of their classes, too."""
+    own = tf.gather(tf.constant(weights), batch.labels)
+    return batch._replace(weights=own if batch.weights is None else batch.weights * own)
 
 
 def check_data(
     data: Any,
     labels: Any,
     weights: Any,
-    shape: tuple[int | None, ...],
+    shape: Shape,
     classes: int,
     limits: Limits,
 ) -> None:
@@ -94,64 +135,66 @@ def check_data(
         low, high = (data.min() / 255, data.max() / 255) if scaled else (data.min(), data.max())
         values = np.array([low, high], np.float32)
     elif isinstance(data, np.ndarray | tf.Tensor):
-        values = data = np.asarray(data)
+        values = data = as_array("images", data)
     else:
         return
     if labels is None:
         raise InputError("y=None: must be labels, class numbers [n]")
-    labels = checks.as_labels("labels", labels)
-    checks.check_types(data, labels)
-    own = tf.TensorShape(data.shape[1:])
-    if not any(
-        own.is_compatible_with(s) for s in (shape[1:], shape[1:-1] if shape[-1] == 1 else ())
-    ):
-        raise InputError(f"images of shape {data.shape}: must be {shape}, as the network's inputs")
+    labels = as_labels("labels", labels)
+    check_types(data, labels)
+    check_shape(data, shape)
     check_images(values, limits)
-    checks.check_labels(labels.numpy(), classes)
+    check_labels(labels.numpy(), classes)
     if weights is not None:
-        example_weights(labels.numpy(), None, weights)
+        example_weights(labels.numpy(), weights)
 
 
-def check_class_weight(class_weight: Any, classes: int) -> None:
-    """Raises InputError unless each class has a weight."""
-    names = set(range(classes))
-    if not isinstance(class_weight, Mapping) or set(class_weight) != names:
-        raise InputError(
-            f"class_weight={class_weight}: must give a weight to each class, 0 to {classes - 1}"
-        )
-
-
-def example_weights(
-    labels: np.ndarray, class_weight: Mapping[int, float] | None, weights: Any
-) -> np.ndarray:
-    """The weight of each example, float32 [n]: its own times that of its class.
+def class_weights(given: Any, classes: int) -> tuple[float, ...] | None:
+    """The weight of each class, in order; None without any.
 
     Raises:
-        InputError: unless the examples' own are n finite numbers.
+        InputError: unless each class has a finite number.
     """
-    found = np.ones(len(labels), np.float32)
-    if weights is not None:
-        own = np.asarray(weights)
-        if own.shape not in {(len(labels),), (len(labels), 1)} or own.dtype.kind not in "biuf":
-            raise InputError(
-                f"sample_weight of shape {own.shape} and type {own.dtype}: must be {len(labels)} "
-                "numbers"
-            )
-        found *= own.reshape(-1).astype(np.float32)
-    if class_weight is not None:
-        found *= np.array([class_weight[c] for c in range(len(class_weight))], np.float32)[labels]
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or set(given) != set(range(classes)):
+        raise InputError(
+            f"class_weight={shown(given)}: must give a weight to each class, 0 to {classes - 1}"
+        )
+    return tuple(checked("class_weight", given[number], float) for number in range(classes))
+
+
+def example_weights(labels: np.ndarray, weights: Any) -> np.ndarray:
+    """The weight of each example, float32 [n].
+
+    Raises:
+        InputError: unless there are n finite numbers.
+    """
+    own = np.asarray(weights)
+    if own.shape not in {(len(labels),), (len(labels), 1)} or own.dtype.kind not in "biuf":
+        raise InputError(
+            f"sample_weight of shape {own.shape} and type {own.dtype}: must be {len(labels)} "
+            "numbers"
+        )
+    found = own.reshape(-1).astype(np.float32)
     if not np.isfinite(found).all():
         raise InputError("weights of examples: must be finite")
     return found
 
 
 def _triple(data: Any) -> tuple[Any, Any, Any]:
-    given = tuple(data) if isinstance(data, tuple | list) else (data,)
+    given = tuple(map(_inner, data)) if isinstance(data, tuple | list) else (data,)
     if len(given) not in (2, 3) or not all(map(_is_one, given[:2])):
         raise InputError(
             "batches must be (images, labels) or (images, labels, weights), one tensor each"
         )
     return given[0], given[1], given[2] if len(given) == 3 else None
+
+
+def _inner(value: Any) -> Any:
+    """What is alone in a list or dictionary, as tf_keras takes the inputs of a network."""
+    alone = isinstance(value, tuple | list | Mapping) and len(value) == 1
+    return tf.nest.flatten(value)[0] if alone else value
 
 
 def _is_one(value: Any) -> bool:

@@ -37,8 +37,6 @@ class Stored(keras.Model):
         """The inverse of `get_config`; the weights come on their own."""
         network = keras.layers.deserialize(config["network"], custom_objects)
         attack, objective = config["attack"], restored(Mixed, config["objective"])
-        if attack and "attack" in attack:  # of random intensity
-            attack = {**attack, "attack": restored(Attack, attack["attack"])}
         attack = attack and restored(Attack, attack)
         return cls(network, attack, objective, seed=config["seed"], branches=config["branches"])
 

@@ -227,7 +227,7 @@ def test_the_whole_of_a_report(report, trained, digits):
     small = Split(digits[2].images[:5], digits[2].labels[:5], num_classes=10, batch_size=5)
     one = evaluate(trained, small, "quick", [0.1])
     assert [row["attack"] for row in one.rows()] == ["clean", "fgsm", "pgd_10", "pgd_40", "worst"]
-    with pytest.raises(KeyError, match="attack=pgd, epsilon=None: must be one of"):
+    with pytest.raises(InputError, match="attack=pgd, epsilon=None: must be one of"):
         report.accuracy("pgd")
 
 
@@ -240,9 +240,15 @@ def test_each_row_of_a_report_can_be_had(trained, digits):
     for row in rows:
         assert found.row(row["attack"], row["epsilon"], row["norm"]) == row
     assert found.accuracy("near", np.float32(0.1)) == found.accuracy("near", 0.1)
-    with pytest.raises(KeyError, match="attack=worst, epsilon=0.5: must be one of"):
+    with pytest.raises(InputError, match="attack=worst, epsilon=0.5: must be one of"):
         found.accuracy("worst", 0.5)
     assert repr(found) == found._repr_markdown_() == found.to_markdown()
+    assert found._repr_html_().count("<tr>") == 1 + len(found.rows())
+    for norm, epsilon in (("l1", 0.1), ("linf", 0.3)):
+        with pytest.raises(InputError, match=f"norm={norm}, epsilon={epsilon}: must be one of"):
+            found.worst(norm, epsilon)
+    with pytest.raises(InputError, match="epsilon='0.1': must be a finite number"):
+        found.accuracy("fgsm", "0.1")
 
 
 def test_the_ball_of_an_ensemble(digits):

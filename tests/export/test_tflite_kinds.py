@@ -25,6 +25,14 @@ def half_precision() -> keras.Model:
     return network((4,), layers.Dense(4, dtype="mixed_float16"))
 
 
+def all_in(policy: str) -> keras.Model:
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        return network((5, 4), layers.Bidirectional(layers.GRU(3)))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 def two_inputs() -> keras.Model:
     inputs = layers.Input((4,)), layers.Input((3,))
     return keras.Model(inputs, layers.Dense(3)(layers.Concatenate()(inputs)))
@@ -72,8 +80,10 @@ def test_kinds_that_are_converted(make, most, tmp_path):
             lambda: network((5, 4), layers.GRU(3, stateful=True), batch_size=2),
             "keeps states between calls; build it with stateful=False",
         ),
-        (half_precision, r"computes in float16 \(layer \w+\); build it in float32"),
-        (lambda: network((4,), layers.Dense(4, dtype="float64")), "computes in float64"),
+        (
+            lambda: network((1,), layers.StringLookup(vocabulary=["a"]), dtype="string"),
+            "has inputs of type string; must have numbers",
+        ),
         (two_inputs, "has 2 inputs and 1 outputs; must have one of each"),
         (two_outputs, "has 1 inputs and 2 outputs; must have one of each"),
     ],
@@ -84,6 +94,50 @@ def test_kinds_that_are_refused(make, words, tmp_path):
     with pytest.raises(InputError, match=f"^model {model.name}: .*{words}") as caught:
         export.to_tflite(sparsify(model), str(path))
     assert "\n" not in str(caught.value) and not path.exists()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        half_precision,
+        pytest.param(lambda: network((4,), layers.Dense(4, dtype="float64")), marks=slow),
+        pytest.param(lambda: all_in("mixed_float16"), marks=slow),
+        pytest.param(lambda: all_in("float16"), marks=slow),
+        pytest.param(lambda: all_in("float64"), marks=slow),
+    ],
+)
+def test_other_precisions_are_written_in_float32(make, tmp_path):
+    path, model = tmp_path / "model.tflite", make()
+    export.to_tflite(model, path)
+    x = np.random.default_rng(1).random((3, *model.input_shape[1:]), np.float32)
+    found, expected = export.tflite_logits(path.read_bytes(), x), np.asarray(model(x), np.float32)
+    np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
+
+
+def test_wrong_arguments_are_refused(tmp_path):
+    path, model, x = tmp_path / "model.tflite", network((4,)), np.zeros([2, 4], np.float32)
+    export.to_tflite(model, path)
+    content, text = path.read_bytes(), tmp_path / "text"
+    text.write_text("no model at all")
+    cases = [
+        (lambda: export.agreement(model, tmp_path / "none", x), "model=.*none: does not exist"),
+        (lambda: export.agreement(model, text, x), "model=.*text: cannot be read: must be"),
+        (lambda: export.agreement(model, path, x[:, :3]), r"images of shape \(2, 3\): must be"),
+        (lambda: export.agreement(model, path, x.astype(str)), "images of type ndarray"),
+        (lambda: export.tflite_logits(content, x[:0]), r"images of shape \(0, 4\): .* n above 0"),
+        (lambda: export.tflite_function(b"no model"), "content: must be that of a TFLite file"),
+        (lambda: export.to_tflite(model, None), "path=None: must be a string"),
+        (lambda: export.to_tflite(None, path), "model of type builtins.NoneType: must be a tf_"),
+        (lambda: export.to_tflite(keras.Sequential([layers.Dense(3)]), path), ".* must be built"),
+        (lambda: export.to_saved_model(lambda x: x, path), "model of type builtins.function: must"),
+        (lambda: export.load(None), "path=None: must be the path of a file"),
+        (lambda: export.load_model(path, trust="no"), "trust='no': must be True or False"),
+        (lambda: export.load_model(path, modules="numpy"), "modules='numpy': must be a list"),
+    ]
+    for call, words in cases:
+        with pytest.raises(InputError, match=f"^{words}") as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", [tf.int8, tf.uint8])

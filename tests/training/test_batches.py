@@ -41,6 +41,19 @@ def expected() -> list[np.ndarray]:
     return trained(X, Y)
 
 
+class Sequence(keras.utils.Sequence):
+    """Batches of six, whose sizes no graph knows before."""
+
+    def __init__(self, *arrays) -> None:
+        self.arrays = arrays
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, number: int) -> tuple:
+        return tuple(array[6 * number : 6 * number + 6] for array in self.arrays)
+
+
 LABELS = {
     "uint8": Y.astype(np.uint8),
     "int16": Y.astype(np.int16),
@@ -54,6 +67,36 @@ LABELS = {
 def test_labels_of_any_number(case, expected):
     for data in ((X, LABELS[case]), (stream(X, LABELS[case]),)):
         np.testing.assert_equal(trained(*data), expected)
+
+
+FORMS = {
+    "lists": (list(X), list(map(int, Y))),
+    "nested lists": (X.tolist(), Y.tolist()),
+    "lists of one": ([X], [Y]),
+    "a dictionary of one": ({"any": X}, Y),
+    "tensors": (tf.constant(X), tf.constant(Y)),
+    "weights in a list": (X, Y, [1.0] * 12),
+    "a sequence": (Sequence(X, Y[:, None]),),
+    "a stream of dictionaries": (stream({"any": X}, Y),),
+}
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_data_of_any_form(case, expected):
+    x, y, weights, *_ = *FORMS[case], None, None
+    given = {} if isinstance(x, Sequence | tf.data.Dataset) else {"batch_size": 6}
+    model = robust(network(), FGSM_ATTACK, run_eagerly=True)
+    validation = tuple(each for each in (x, y, weights) if each is not None)
+    model.fit(
+        *(x, y),
+        sample_weight=weights,
+        shuffle=False,
+        verbose=0,
+        validation_data=validation if len(validation) > 1 else x,
+        **given,
+    )
+    for ours, theirs in zip(values(model.network), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-7)
 
 
 def test_true_and_false_are_classes():
@@ -106,11 +149,73 @@ def test_others_are_refused():
         ((X, Y), {"class_weight": {0: 1.0}}, "class_weight=.*: must give a weight to each class"),
         ((X, Y), {"validation_data": (X * 9, Y)}, "images of values"),
         ((stream(X),), {}, "batches must be .images, labels. or"),
+        ((None, Y), {}, "x=None: must be images"),
+        ((X.astype(str), Y), {}, "images of type ndarray of <U.*: must be one array of numbers"),
+        ((X[0], 1), {}, r"labels of shape \(\): must be class numbers .*; batch them"),
+        ((stream(X, Y), Y), {}, "`y` argument is not supported"),
+        ((stream(X, Y).repeat(),), {}, "When providing an infinite dataset"),
+        ((stream(X[:0], Y[:0]),), {}, "Expected input data to be non-empty"),
+        ((stream(X[:, :3], Y),), {}, r"images of shape \(6, 3, 4, 1\): must be"),
+        ((stream(X, Y, W * np.nan),), {}, "weights of examples: must be finite"),
+        ((X, Y), {"class_weight": {0: 1.0, 1: None, 2: 1.0}}, "class_weight=None: must be a"),
+        ((X, Y), {"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ((X, Y), {"epochs": "3"}, "epochs='3': must be"),
+        ((X, Y), {"validation_split": 1.5}, "validation_split=1.5: must be at most"),
+        ((X, Y), {"validation_data": "test"}, "validation_data of type str: must be"),
+        ((X, Y), {"validation_data": (X, Y, W, W)}, "validation_data of 4 parts: must be 2 or 3"),
     ]
     model = robust(network(), FGSM_ATTACK, run_eagerly=True)
     for data, given, words in cases:
-        with pytest.raises(InputError, match=f"^{words}"):
+        with pytest.raises(InputError, match=f"^{words}") as caught:
             model.fit(*data, verbose=0, **given)
+        assert "\n" not in str(caught.value)
+
+
+def test_errors_of_others_stay_as_they_are():
+    class Failing(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise ValueError("of the user")
+
+    with pytest.raises(ValueError, match="of the user") as caught:
+        robust(network()).fit(X, Y, verbose=0, callbacks=[Failing()])
+    assert not isinstance(caught.value, InputError)
+
+
+def test_sizes_that_no_graph_knows():
+    model = robust(network(), FGSM_ATTACK)
+    for data, words in (
+        (Sequence(X[:, :3], Y), r"images of sizes 3 4 1: must be \[4, 4, 1\]"),
+        (Sequence(X, np.eye(3)[Y]), "labels: must be one class number for each image"),
+    ):
+        with pytest.raises(InputError, match=f"^{words}"):
+            model.fit(data, verbose=0)
+
+
+def test_what_is_refused_has_changed_nothing():
+    model = robust(network(), FGSM_ATTACK)
+    before = values(model.network)
+    for data in (stream(X, Y, W * np.nan), stream(BROKEN, Y), stream(X, Y + 3)):
+        with pytest.raises(InputError):
+            model.fit(data.take(1), verbose=0)
+    np.testing.assert_equal(values(model.network), before)
+
+
+def test_validation_data_are_those_of_this_fit():
+    """Of a `fit` that was stopped while it validated tf_keras keeps the data."""
+
+    class Stopping(keras.callbacks.Callback):
+        def on_test_end(self, logs=None):
+            raise KeyboardInterrupt
+
+    model, fresh = (robust(network(), run_eagerly=True) for _ in range(2))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=[Stopping()])
+    fresh.fit(X, Y, verbose=0)
+    found, wanted = (
+        each.fit(X, Y, verbose=0, shuffle=False, validation_data=(X[:3], Y[:3])).history["val_loss"]
+        for each in (model, fresh)
+    )
+    assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_without_an_attack_any_number_will_do():
@@ -167,6 +272,18 @@ def test_weights_are_those_of_keras(case):
     one.fit(split, verbose=0, **WEIGHTS[case])
     whole.fit(X, Y, batch_size=12, verbose=0, **WEIGHTS[case])
     for ours, theirs in zip(values(one.network), values(whole.network), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_weights_of_classes_and_examples_multiply():
+    own = W * np.array([CLASS_WEIGHT[label] for label in Y], np.float32)
+    both, one = (robust(network(), FGSM_ATTACK, run_eagerly=True) for _ in range(2))
+    fit = dict(batch_size=5, shuffle=False, verbose=0)  # the last batch is smaller
+    both.fit(X, Y, sample_weight=W, class_weight=CLASS_WEIGHT, **fit)
+    one.fit(X, Y, sample_weight=own, **fit)
+    for model in (both, one):
+        model.train_on_batch(X, Y)  # of the weights of the call before nothing is left
+    for ours, theirs in zip(values(both.network), values(one.network), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 

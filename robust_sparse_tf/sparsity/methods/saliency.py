@@ -22,6 +22,7 @@ from robust_sparse_tf.sparsity.methods.base import (
     set_masks,
     tell_frozen,
 )
+from robust_sparse_tf.tensors import as_labels, check_labels, check_types
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -181,24 +182,13 @@ def cross_entropy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
     Raises:
         InputError: for other labels, and those that are not classes.
     """
-    classes, given = logits.shape[-1], np.asarray(labels)
+    given = np.asarray(labels)
     if given.shape == logits.shape and given.dtype.kind in "biuf":
         one_hot = tf.constant(given, tf.float32)
         losses = tf.nn.softmax_cross_entropy_with_logits(labels=one_hot, logits=logits)
         return tf.reduce_mean(losses)
-    if (
-        given.shape not in {logits.shape[:1], (*logits.shape[:1], 1)}
-        or given.dtype.kind not in "biuf"
-    ):
-        raise InputError(
-            f"labels of shape {given.shape} and type {given.dtype}: must be class numbers [batch] "
-            "or [batch, 1], or one-hot [batch, classes]"
-        )
-    numbers = given.reshape(-1).astype(np.int64)
-    if (numbers != given.reshape(-1)).any() or numbers.min() < 0 or numbers.max() >= classes:
-        raise InputError(
-            f"labels from {given.min()} to {given.max()}: must be integers in 0 to {classes - 1}, "
-            f"as the model returns {classes} classes"
-        )
+    numbers = as_labels("labels", labels)
+    check_types(logits, numbers)
+    check_labels(numbers.numpy(), logits.shape[-1])
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=numbers, logits=logits)
     return tf.reduce_mean(losses)

@@ -179,7 +179,10 @@ def _tflite(path: str) -> Logits:
     with _readable(path):
         with open(path, "rb") as file:
             content = file.read()
-        outputs = tflite.tflite_function(content)
+        try:
+            outputs = tflite.tflite_function(content)
+        except InputError as error:
+            raise InputError(f"model={path}: {error}") from error
         details = Interpreter(model_content=content).get_output_details()
         classes = int(details[0]["shape"][-1])
 

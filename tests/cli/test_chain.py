@@ -81,4 +81,5 @@ def test_ends_with_the_first_that_fails(monkeypatch, argv, called, code):
 def test_refuses_other_commands(name, capsys):
     assert chain.main(["chain", name, "--a"]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"error: command {name}: must be one of run, evaluate, measure, check\n")
+    allowed = "run, evaluate, measure, check"
+    assert (out, err) == ("", f"error: command {name}: must be one of {allowed}\n")

@@ -139,14 +139,7 @@ def network() -> keras.Model:
     return made
 
 
-def predicted(x):
-    return network().predict(x, verbose=0)
-
-
-@pytest.mark.parametrize(
-    "function",
-    [pytest.param(in_arrays, marks=slow), in_numpy, pytest.param(predicted, marks=slow)],
-)
+@pytest.mark.parametrize("function", [pytest.param(in_arrays, marks=slow), in_numpy])
 def test_functions_of_numpy(function):
     """Scores are all that some attacks need; of the others a report warns, and measures refuse."""
     chosen = {"square": Square(epsilon=0.3, queries=5), "fgsm": FGSM()}

@@ -1,5 +1,3 @@
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -130,13 +128,6 @@ def in_arrays(x):
 
 def in_numpy(x):
     return x.numpy().astype(np.float64) @ WEIGHTS.numpy()
-
-
-@functools.cache
-def network() -> keras.Model:
-    made = keras.Sequential([keras.Input(WEIGHTS.shape[:1]), keras.layers.Dense(WEIGHTS.shape[1])])
-    made.set_weights([WEIGHTS.numpy(), np.zeros(WEIGHTS.shape[1])])
-    return made
 
 
 @pytest.mark.parametrize("function", [pytest.param(in_arrays, marks=slow), in_numpy])

@@ -1,7 +1,10 @@
 """What an evaluation is given, checked before hours are spent on it."""
 
+import contextlib
+import dataclasses
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -56,7 +59,7 @@ def as_logits(model: Any, images: np.ndarray | None = None) -> Logits:
         return network
     logits = _with_autograph(network)
     if images is not None and not _runs_in_graphs(logits, images):
-        logits = _called_eagerly(network, images)
+        logits = _OfValues(network)
     return Float32(logits, half=is_half(network))
 
 
@@ -77,36 +80,61 @@ def checked_logits(
 
 def _runs_in_graphs(function: Logits, images: np.ndarray) -> bool:
     try:
-        graph(function).get_concrete_function(tf.TensorSpec([None, *images.shape[1:]]))
+        graph(function, tf.TensorSpec([None, *images.shape[1:]]))
     except Exception:  # of any kind, as the function is the user's; `check_model` tells of it
         return False
     return True
 
 
-def _called_eagerly(function: Logits, images: np.ndarray) -> Logits:
-    """For functions that compute with NumPy: called with values, inside graphs, too."""
+@dataclasses.dataclass(frozen=True)
+class _OfValues:
+    """A function that computes with NumPy, and so takes values alone; see `as_they_run`.
+
+    Args:
+        function: from images, with values, to logits of any kind.
+    """
+
+    function: Logits
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.constant(np.asarray(self.function(x), np.float32))
+
+
+@contextlib.contextmanager
+def as_they_run(*models: Logits) -> Iterator[None]:
+    """Has attacks run without graphs, operation by operation, where a model needs that.
+
+    A graph could call it, too, but `Model.predict` there waits for a thread that the graph holds.
+
+    Args:
+        models: from `as_logits`.
+    """
+    if not any(isinstance(m, Float32) and isinstance(m.model, _OfValues) for m in models):
+        yield
+        return
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
     try:
-        classes = np.shape(function(tf.constant(images[:1])))[-1]
-    except Exception:  # `check_model` tells of it
-        return function
-
-    def logits(x: tf.Tensor) -> tf.Tensor:
-        def called(x: np.ndarray) -> np.ndarray:
-            return np.asarray(function(tf.constant(x)), np.float32)
-
-        # Not `py_function`, which would look for gradients in it; `Model.predict` has none.
-        found = tf.numpy_function(called, [x], tf.float32)
-        return tf.ensure_shape(found, [x.shape[0], classes])
-
-    return logits
+        with warnings.catch_warnings():  # of the data that `Model.predict` makes
+            warnings.filterwarnings("ignore", "Even though the `tf.config", UserWarning)
+            yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
-def graph(function: Callable[..., Any]) -> tf.types.experimental.PolymorphicFunction:
+def graph(function: Callable[..., Any], *signature: tf.TensorSpec) -> Callable[..., Any]:
     """As `tf.function`, for attacks, which branch by TensorFlow's operations alone.
 
     AutoGraph's rewriting of them would take longer than they take on small networks.
+
+    Args:
+        function: what is traced.
+        signature: of its arguments, for which it is traced at once; without it, when it is called.
     """
-    return tf.function(function, autograph=False)
+    if tf.config.functions_run_eagerly():
+        return function
+    made = tf.function(function, autograph=False)
+    return made.get_concrete_function(*signature) if signature else made
 
 
 def _with_autograph(logits: Logits) -> Logits:

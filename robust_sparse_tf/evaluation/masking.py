@@ -242,7 +242,7 @@ def _stands(logits: Logits, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: in
         return tf.equal(tf.argmax(logits(attack(logits, x, y, seed=(seed, 0))), axis=1), y)
 
     specs = [tf.TensorSpec([None, *v.shape[1:]], v.dtype) for v in (x, y)]
-    traced = graph(run).get_concrete_function(*specs)
+    traced = graph(run, *specs)
     firsts = range(0, len(x), _EXAMPLES)  # in parts, which bounds the memory
     return np.concatenate([traced(x[i : i + _EXAMPLES], y[i : i + _EXAMPLES]) for i in firsts])
 

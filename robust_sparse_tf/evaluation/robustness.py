@@ -76,46 +76,51 @@ def evaluate(
     ball = ball or _default_ball(model, attacks, epsilons)
     images, labels = inputs.images_and_labels(data, ball.limits)
     logits, classes = inputs.checked_logits(model, images, labels)
-    logits, differentiable = inputs.connected(logits, images)
     turns = _turns(attacks, epsilons, ball, classes)
     others = [inputs.checked_logits(source, images, labels)[0] for source in sources]
-    runner = Runner(logits, images, labels, ball.limits, batch_size, draws, seed, on_batch)
-    drawn = runner.predictions()
-    clean = drawn == labels[:, None]
-    noisy = inputs.is_noisy(logits, images)
-    known = identity or identities.of_network(model)
-    if not known and noisy and state:
-        raise InputError(f"state={state}: needs identity=, as the model is a function with noise")
-    known = known or identities.of_logits(logits(tf.constant(images[:_KNOWN_BY])).numpy())
-    # Beside its content, a model is known by what it predicts, if that stays the same.
-    whole = known if noisy else f"{known} {inputs.digest(drawn, labels)}"
-    saved = State(state, _asked(turns, seed, draws, inputs.digest(images, labels)), whole)
-    outcomes = list(runner.run_all(turns, clean, epsilons, saved))
-    warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
-    if not differentiable:
-        warnings.append("no gradient: the model has none; only score-based attacks count")
-    if not noisy and inputs.mixes(logits, images):
-        warnings.append(
-            "mixed examples: the logits of an image depend on the others of its batch (batch "
-            "normalization as in training?), and so does its accuracy"
+    with inputs.as_they_run(logits, *others):
+        logits, differentiable = inputs.connected(logits, images)
+        runner = Runner(logits, images, labels, ball.limits, batch_size, draws, seed, on_batch)
+        drawn = runner.predictions()
+        clean = drawn == labels[:, None]
+        noisy = inputs.is_noisy(logits, images)
+        known = identity or identities.of_network(model)
+        if not known and noisy and state:
+            raise InputError(
+                f"state={state}: needs identity=, as the model is a function with noise"
+            )
+        known = known or identities.of_logits(logits(tf.constant(images[:_KNOWN_BY])).numpy())
+        # Beside its content, a model is known by what it predicts, if that stays the same.
+        whole = known if noisy else f"{known} {inputs.digest(drawn, labels)}"
+        saved = State(state, _asked(turns, seed, draws, inputs.digest(images, labels)), whole)
+        outcomes = list(runner.run_all(turns, clean, epsilons, saved))
+        warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
+        if not differentiable:
+            warnings.append("no gradient: the model has none; only score-based attacks count")
+        if not noisy and inputs.mixes(logits, images):
+            warnings.append(
+                "mixed examples: the logits of an image depend on the others of its batch (batch "
+                "normalization as in training?), and so does its accuracy"
+            )
+        if check_masking:
+            named = {name: attack for _, members in turns for name, attack in members.items()}
+            right = mostly(clean)
+            warnings += masking.of_noise(named) if noisy else []
+            probed = next(
+                (Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None
+            )
+            if probed and right.any():
+                warnings += masking.find(logits, images, labels, right, probed, seed, others)
+            warnings += masking.in_outcomes(outcomes, right, named)
+        return Report(
+            labels=labels,
+            predictions=stats.mode(drawn, axis=1).mode,
+            judged=clean,
+            outcomes=outcomes,
+            warnings=warnings,
+            pictures=runner.pictures,
+            model=known,
         )
-    if check_masking:
-        named = {name: attack for _, members in turns for name, attack in members.items()}
-        right = mostly(clean)
-        warnings += masking.of_noise(named) if noisy else []
-        probed = next((Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None)
-        if probed and right.any():
-            warnings += masking.find(logits, images, labels, right, probed, seed, others)
-        warnings += masking.in_outcomes(outcomes, right, named)
-    return Report(
-        labels=labels,
-        predictions=stats.mode(drawn, axis=1).mode,
-        judged=clean,
-        outcomes=outcomes,
-        warnings=warnings,
-        pictures=runner.pictures,
-        model=known,
-    )
 
 
 def _turns(

@@ -69,7 +69,7 @@ class Runner:
         Raises:
             InputError: for a model that returns no numbers for some of them.
         """
-        traced = graph(self._classes).get_concrete_function(self._batch)
+        traced = graph(self._classes, self._batch)
         parts = self._parts(np.arange(len(self._labels)))
         found = np.concatenate([traced(tf.constant(self._images[part])) for part in parts])
         broken = int((found == _NONE).any(axis=1).sum())
@@ -170,7 +170,7 @@ class Runner:
             return adversarial, self._classes(adversarial)
 
         labels, seeds = tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int64)
-        return graph(run).get_concrete_function(self._batch, labels, seeds)
+        return graph(run, self._batch, labels, seeds)
 
     def _checked(
         self,

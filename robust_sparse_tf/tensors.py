@@ -93,21 +93,6 @@ def check_shape(images: Any, shape: Shape) -> None:
         raise InputError(f"images of shape {own}: must be {shape}, as the network's inputs")
 
 
-def check_labels(labels: np.ndarray, classes: int, name: str = "labels") -> None:
-    """Checks the values of labels [n].
-
-    Raises:
-        InputError: for those that are not in 0 to classes - 1.
-    """
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"{name} from {labels.min()} to {labels.max()}{allowed_labels(classes)}")
-
-
-def allowed_labels(classes: int) -> str:
-    """What labels may be, for the end of a message."""
-    return f": must be in 0 to {classes - 1}, as the model returns {classes} classes"
-
-
 def as_array(name: str, value: Any) -> np.ndarray:
     """Numbers of any type, in an array or in lists, as an array.
 

@@ -11,7 +11,6 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.tensors import allowed_labels
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -39,6 +38,16 @@ def check_images(images: np.ndarray, limits: tuple[float, float] | None) -> None
         )
 
 
+def check_labels(labels: np.ndarray, classes: int, name: str = "labels") -> None:
+    """Checks the values of labels [n].
+
+    Raises:
+        InputError: for those that are not in 0 to classes - 1.
+    """
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"{name} from {labels.min()} to {labels.max()}{_allowed_labels(classes)}")
+
+
 def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> Any:
     """As `check_images`, in a graph, for less than the time of a layer.
 
@@ -51,9 +60,9 @@ def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> Any:
 
 
 def assert_labels(labels: tf.Tensor, classes: int) -> Any:
-    """As `tensors.check_labels`, in a graph; see `assert_images`."""
+    """As `check_labels`, in a graph; see `assert_images`."""
     least, most = tf.reduce_min(labels), tf.reduce_max(labels)
-    words = ["labels from", least, "to", most, allowed_labels(classes)]
+    words = ["labels from", least, "to", most, _allowed_labels(classes)]
     return assert_that((least >= 0) & (most < classes), words)
 
 
@@ -101,3 +110,7 @@ def _allowed_values(limits: tuple[float, float] | None) -> str:
         f": must be in [{low:g}, {high:g}]; scale them (bytes: images / 255) or give attacks their "
         "range as low and high"
     )
+
+
+def _allowed_labels(classes: int) -> str:
+    return f": must be in 0 to {classes - 1}, as the model returns {classes} classes"

@@ -34,4 +34,5 @@ def test_sparse_models_refuse_what_is_no_number(form):
     with pytest.raises(InputError, match="^images.*(NaN|nan)") as caught:
         FIT[form](model, BROKEN)
     assert "\n" not in str(caught.value)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
     FIT[form](model, X)

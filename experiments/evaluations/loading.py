@@ -20,14 +20,13 @@ def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logi
     """The model of a path, as a callable from images to logits.
 
     Args:
-        path: of a run, a round of one, or a model.
+        path: of a run, a round of one, or a model, which `check` has let pass.
         trust: see `export.load_model`.
         modules: see `export.load_model`.
 
     Raises:
         InputError: for a path that holds no model that can be read, or one that is refused.
     """
-    check(path)
     with quiet_stderr():
         return export.load(stored.model_of(path), trust=trust, modules=modules)
 

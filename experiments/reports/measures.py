@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Measurement
+from experiments.sweeps.directory import Cell
 from robust_sparse_tf.errors import InputError
 
 # Measures that have a number of images of their own, and the option that gives it.
@@ -40,6 +41,11 @@ def of_run(run: str, measurements: Sequence[Measurement]) -> Measured:
             else:
                 stored.warn_left_out(path, "it is of another network than the one there now")
     return found
+
+
+def of_cells(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> dict[str, Measured]:
+    """See `of_run`, by the names of the cells."""
+    return {cell.name: of_run(cell.path, measurements) for cell in cells}
 
 
 def of_rounds(measured: Measured) -> dict[int, dict[str, float]]:

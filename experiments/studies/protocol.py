@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import json
 import os
+import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from experiments.cli.flags import as_flag
 from experiments.cli.values import Values
@@ -20,6 +21,14 @@ Part = tuple[list[str], dict[str, object]]
 
 Names = Mapping[str, tuple[str, ...]]
 """Of each cell, by its name, the flags that set it apart; see `Protocol.parts`."""
+
+
+class _Published(typing.Protocol):
+    def without_numbers(self) -> Self:
+        """The same for networks that are not the study's."""
+
+
+Known = TypeVar("Known", bound=_Published)
 
 # What trials of a network may differ in, besides seeds: how many rounds there are and what is
 # looked at.
@@ -67,17 +76,21 @@ class Protocol:
         return {cell.name: words for words, own in self.parts(cells).items() for cell in own}
 
     def report(
-        self, cells: Sequence[Cell], part: Callable[[Sequence[Cell], bool, str], Part]
+        self,
+        cells: Sequence[Cell],
+        known: Known,
+        part: Callable[[Sequence[Cell], Known, str], Part],
     ) -> Part:
         """A report on each of the `parts`, one after the other.
 
         Args:
             cells: that are finished.
-            part: makes it from cells, whether published numbers stand beside them, and the folder
-                for its figures in that of the sweep.
+            known: what is published.
+            part: makes it from cells, what of the published stands beside them, and the folder for
+                its figures in that of the sweep.
 
         Returns:
-            Of the numbers those of the first part, with `settings`, the lines of `head`; the other
+            Of the numbers those of the first part, with `differences` as `settings`; the other
             parts are in `others`, each with the flags that set it apart in `unlike`.
         """
         lines: list[str] = []
@@ -85,22 +98,27 @@ class Protocol:
         parts = self.parts(cells)
         for number, (words, own) in enumerate(parts.items(), 1):
             place = "figures" if number == 1 else os.path.join("figures", f"part_{number}")
-            text, numbers = part(own, not self.unlike(own[0]), place)
+            beside = known.without_numbers() if self.unlike(own[0]) else known
+            text, numbers = part(own, beside, place)
             if len(parts) > 1:
                 lines += [f"# Part {number}: {', '.join(words) or 'settings of the study'}", ""]
             lines += text
             found.append({"unlike": list(words), **numbers})
         first, *others = found
-        return lines, {**first, "settings": self.head(cells)[::2], "others": others}
+        return lines, {**first, "settings": self.differences(cells), "others": others}
 
     def head(self, cells: Sequence[Cell]) -> list[str]:
+        """The `differences` as Markdown."""
+        return [word for line in self.differences(cells) for word in (line, "")]
+
+    def differences(self, cells: Sequence[Cell]) -> list[str]:
         """Lines that say which settings are not the study's; [] for none."""
         lines = []
         if other := self._told(cells, self.settings):
             lines += [f"**Not the study's settings:** {other}. No published numbers are told."]
         if budget := self._told(cells, self.budget):
             lines += [f"**Not the study's budget:** {budget}."]
-        return [word for line in lines for word in (line, "")]
+        return lines
 
     def _told(self, cells: Sequence[Cell], allowed: Callable[[Values], Allowed]) -> str:
         counts: dict[tuple[str, str], int] = {}

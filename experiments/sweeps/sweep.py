@@ -128,18 +128,13 @@ class Sweep:
             study=self._study,
         )
         directory.write(self.folder, contents)
-        todo = [
-            self._job(name, commands)
-            for name, values in zip(details, self.cells, strict=True)
-            if (commands := [*self._training(name, values), *self._follow_ups(name, values)])
-        ]
-        self._check(
-            [
-                values
-                for name, values in zip(details, self.cells, strict=True)
-                if self._training(name, values)
-            ]
-        )
+        todo, untrained = [], []
+        for name, values in zip(details, self.cells, strict=True):
+            training = self._training(name, values)
+            untrained += [values] if training else []
+            if commands := [*training, *self._follow_ups(name, values)]:
+                todo.append(self._job(name, commands))
+        self._check(untrained)
         left = {job.name for job in todo}
         with SweepProgress(details, len(details) - len(todo)) as progress:
 

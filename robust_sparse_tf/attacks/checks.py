@@ -11,8 +11,8 @@ from etils import epy
 
 from robust_sparse_tf.attacks.precision import Float32, is_half, require_one
 from robust_sparse_tf.errors import InputError, reason
-from robust_sparse_tf.tensors import check_labels, check_shape, check_types
-from robust_sparse_tf.values import assert_images, check_images
+from robust_sparse_tf.tensors import check_shape, check_types
+from robust_sparse_tf.values import assert_images, check_images, check_labels
 
 with epy.lazy_imports():
     import tensorflow as tf

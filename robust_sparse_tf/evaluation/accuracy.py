@@ -19,8 +19,9 @@ from robust_sparse_tf.evaluation.inputs import (
 from robust_sparse_tf.evaluation.report import reach
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked, require
-from robust_sparse_tf.tensors import check_labels, check_shape
+from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.objectives import Mixed
+from robust_sparse_tf.values import check_labels
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
 

@@ -20,7 +20,7 @@ from robust_sparse_tf.evaluation.inputs import (
     examples,
 )
 from robust_sparse_tf.options import checked
-from robust_sparse_tf.tensors import check_labels
+from robust_sparse_tf.values import check_labels
 
 _BATCH = 500
 

@@ -22,8 +22,8 @@ from robust_sparse_tf.models import heads
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import require_tf_keras
 from robust_sparse_tf.sparsity.wrapper import strip
-from robust_sparse_tf.tensors import as_array, as_labels, as_tensor, check_labels, check_types
-from robust_sparse_tf.values import assert_images, check_images
+from robust_sparse_tf.tensors import as_array, as_labels, as_tensor, check_types
+from robust_sparse_tf.values import assert_images, check_images, check_labels
 
 Data: TypeAlias = Split | tuple[Any, Any] | tf.data.Dataset
 """Labelled examples, see `images_and_labels`."""

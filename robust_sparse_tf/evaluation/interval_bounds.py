@@ -18,7 +18,8 @@ from robust_sparse_tf.evaluation.propagation import (
     middle_of,
     propagate,
 )
-from robust_sparse_tf.tensors import as_labels, check_labels
+from robust_sparse_tf.tensors import as_labels
+from robust_sparse_tf.values import check_labels
 
 _BATCH = 100  # images; each needs a matrix of features by classes at the last layer
 

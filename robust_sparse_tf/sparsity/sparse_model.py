@@ -23,7 +23,7 @@ from robust_sparse_tf.sparsity.methods.base import Batches, Method
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, tell_dense, wrap
-from robust_sparse_tf.values import assert_images, check_images, one_line
+from robust_sparse_tf.values import after, assert_images, check_images, one_line
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
@@ -153,9 +153,13 @@ class SparseModel(MaskedModel, keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """tf_keras' train step, its optimizer's part left to `Stepper`."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        for each in tf.nest.flatten(x):
-            if isinstance(each, tf.Tensor) and each.dtype.is_floating:
-                assert_images(tf.cast(each, tf.float32), None)
+        asserted = [
+            assert_images(tf.cast(each, tf.float32), None)
+            for each in tf.nest.flatten(x)
+            if isinstance(each, tf.Tensor) and each.dtype.is_floating
+        ]
+        with after(asserted):  # so that what is refused has changed nothing
+            x = tf.nest.map_structure(tf.identity, x)
         scales = hasattr(self.optimizer, "get_scaled_loss")
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)

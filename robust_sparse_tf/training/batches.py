@@ -16,11 +16,17 @@ from robust_sparse_tf.tensors import (
     as_array,
     as_labels,
     as_tensor,
-    check_labels,
     check_shape,
     check_types,
 )
-from robust_sparse_tf.values import after, assert_images, assert_labels, assert_that, check_images
+from robust_sparse_tf.values import (
+    after,
+    assert_images,
+    assert_labels,
+    assert_that,
+    check_images,
+    check_labels,
+)
 
 Limits: TypeAlias = tuple[float, float] | None
 """Least and largest value of an image; None for any number."""

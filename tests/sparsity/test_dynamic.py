@@ -363,6 +363,9 @@ def test_structures_hold_through_training(kind, structure):
     assert any(map(np.any, map(np.not_equal, masks_of(model), first)))
 
 
+TOO_MANY = dict(gradient_batches=5, update_interval=4)
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
@@ -376,14 +379,8 @@ def test_structures_hold_through_training(kind, structure):
         (lambda: SET(0.0), "^density=0.0: must be above 0"),
         (lambda: EMAGrowth(gradient_decay=1.5), "^gradient_decay=1.5: "),
         (lambda: RigL(gradient_batches=0), "^gradient_batches=0: "),
-        (
-            lambda: RigL(gradient_batches=5, update_interval=4),
-            "^gradient_batches=5: must be at most update_interval=4",
-        ),
-        (
-            lambda: FlyingBird(gradient_batches=5, update_interval=4),
-            "^gradient_batches=5: must be at most update_interval=4",
-        ),
+        (lambda: RigL(**TOO_MANY), "^gradient_batches=5: must be at most update_interval=4"),
+        (lambda: FlyingBird(**TOO_MANY), "^gradient_batches=5: must be at most update_interval=4"),
         (
             lambda: FlyingBirdPlus(0.5, structure="1:2@outputs"),
             "^structure=1:2@outputs: must not be",

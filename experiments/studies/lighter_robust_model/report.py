@@ -3,6 +3,7 @@
 Networks of rising capacity, the features of binary ones, and lottery tickets, on MNIST.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -42,15 +43,11 @@ def report(
     Returns:
         Markdown, and the numbers of its tables.
     """
-    known = read()
-    measurements = directory.read(folder).measurements
-    measured = {cell.name: measures.of_run(cell.path, measurements) for cell in cells}
-
-    def part(own: Sequence[Cell], beside: bool, place: str) -> Part:
-        numbers_of = known if beside else known.without_numbers()
-        return _tables(own, measured, numbers_of, folder, place)
-
-    found, content = PROTOCOL.report(cells, part)
+    known, measurements = read(), directory.read(folder).measurements
+    measured = measures.of_cells(cells, measurements)
+    found, content = PROTOCOL.report(
+        cells, known, functools.partial(_tables, measured=measured, folder=folder)
+    )
     text, strong = stronger_attacks.table(attacked)
     lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *_protocol(cells, measurements), *found]
     return "\n".join(lines) + "\n" + text, content | {"beyond": [each.as_json() for each in strong]}
@@ -58,10 +55,11 @@ def report(
 
 def _tables(
     cells: Sequence[Cell],
-    measured: Mapping[str, Measured],
     known: Published,
-    folder: str,
     place: str,
+    *,
+    measured: Mapping[str, Measured],
+    folder: str,
 ) -> Part:
     """All tables and figures of cells of one kind of settings."""
     binary = select(cells, model="binary_cnn")

@@ -47,7 +47,7 @@ def report(
     lines += figures.draw(folder, cells, histories, unlike)
     text, strong = stronger_attacks.table(attacked)
     return "\n".join(lines) + "\n" + text, {
-        "settings": PROTOCOL.head(cells)[::2],
+        "settings": PROTOCOL.differences(cells),
         "tables": [each.as_json() for each in found],
         "strategies": [each.as_json() for each in compared],
         "beyond": [each.as_json() for each in strong],

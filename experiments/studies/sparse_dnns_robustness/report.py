@@ -3,6 +3,7 @@
 Linear models, LeNet-300-100 and LeNet-5 on MNIST, pruned round by round.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 
 from experiments.evaluations.follow_up import Measurement
@@ -35,17 +36,13 @@ def report(
     Returns:
         Markdown, and the numbers of its tables.
     """
-    known = read()
-    measurements = directory.read(folder).measurements
-    measured = {cell.name: measures.of_run(cell.path, measurements) for cell in cells}
+    known, measurements = read(), directory.read(folder).measurements
+    measured = measures.of_cells(cells, measurements)
     text, strong = stronger_attacks.table(attacked)
     lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *_assumed(cells, measurements), ""]
-
-    def part(own: Sequence[Cell], beside: bool, place: str) -> Part:
-        numbers_of = known if beside else known.without_numbers()
-        return _tables(own, measured, numbers_of, folder, place)
-
-    found, content = PROTOCOL.report(cells, part)
+    found, content = PROTOCOL.report(
+        cells, known, functools.partial(_tables, measured=measured, folder=folder)
+    )
     lines += found
     lines += _told([line for cell in cells for line in measures.warnings(measured[cell.name])])
     return "\n".join(lines) + "\n" + text, content | {"beyond": [each.as_json() for each in strong]}
@@ -53,10 +50,11 @@ def report(
 
 def _tables(
     cells: Sequence[Cell],
-    measured: Mapping[str, Measured],
     known: Published,
-    folder: str,
     place: str,
+    *,
+    measured: Mapping[str, Measured],
+    folder: str,
 ) -> Part:
     """All tables and figures of cells of one kind of settings."""
     plain = select(cells, activity_l1=0.0)

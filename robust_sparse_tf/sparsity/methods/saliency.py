@@ -22,7 +22,8 @@ from robust_sparse_tf.sparsity.methods.base import (
     set_masks,
     tell_frozen,
 )
-from robust_sparse_tf.tensors import as_labels, check_labels, check_types
+from robust_sparse_tf.tensors import as_labels, check_types
+from robust_sparse_tf.values import check_labels
 
 with epy.lazy_imports():
     import tensorflow as tf

@@ -1,6 +1,7 @@
 """A model that holds masks: its weights stay masked, and it tells when it is not yet sparse."""
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -24,6 +25,21 @@ class MaskedModel(_Model):
     Weights that are put in are stored masked. A network that is put back, saved or exported
     before its method's schedule has ended is denser than asked for; a RunWarning says so.
     """
+
+    _by_xla = False
+    _jit_compile: bool | None
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `tf_keras.Model.compile`."""
+        super().compile(*args, **kwargs)
+        # tf_keras compiles a step with its assertions, which XLA leaves out: see `after_checks`.
+        # That sums over replicas, which XLA can do only where tf_keras has called it.
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            self._by_xla, self._jit_compile = bool(self._jit_compile), False
+
+    def after_checks(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """What a train or test step does once its data are checked; by XLA, if asked for."""
+        return tf.function(step, jit_compile=True) if self._by_xla else step
 
     def set_weights(self, weights: Any) -> None:
         """As of any model; `EarlyStopping(restore_best_weights=True)` does it."""

@@ -160,6 +160,9 @@ class SparseModel(MaskedModel, keras.Model):
         ]
         with after(asserted):  # so that what is refused has changed nothing
             x = tf.nest.map_structure(tf.identity, x)
+        return self.after_checks(self._train)(x, y, sample_weight)
+
+    def _train(self, x: Any, y: Any, sample_weight: Any) -> dict[str, tf.Tensor]:
         scales = hasattr(self.optimizer, "get_scaled_loss")
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)

@@ -139,7 +139,8 @@ class AdversarialModel(MaskedModel, Stored, Called):
             optimizer: a tf_keras optimizer or its name.
             metrics: as in tf_keras, of the clean logits.
             jit_compile: whether XLA compiles the whole step. On CPUs it slows convolutions down
-                several times, and dense networks are faster with `branches=2` and without it.
+                several times, and dense networks are faster with `branches=2` and without it. On
+                several devices the values of data sets are not checked then; arrays are.
             jit_update: whether XLA compiles the optimizer's part alone; by default on one CPU.
             **kwargs: the rest of tf_keras' arguments, `steps_per_execution` among them.
 
@@ -175,7 +176,13 @@ class AdversarialModel(MaskedModel, Stored, Called):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on one batch; see the class."""
-        batch = self._training_batch(data)
+        return self.after_checks(self._train)(self._training_batch(data))
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Loss, metrics and robust accuracy of one batch, in inference mode."""
+        return self.after_checks(self._test)(self._batch(data))
+
+    def _train(self, batch: Batch) -> dict[str, tf.Tensor]:
         attack, noise = self._draw(batch.images)
         parts = [self._gradients(attack, *part) for part in self._parts(batch, noise)]
         gradients, results = zip(*parts, strict=True)
@@ -186,9 +193,7 @@ class AdversarialModel(MaskedModel, Stored, Called):
         self.step.assign_add(1)
         return self._results(batch, losses, logits, robust_logits)
 
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Loss, metrics and robust accuracy of one batch, in inference mode."""
-        batch = self._batch(data)
+    def _test(self, batch: Batch) -> dict[str, tf.Tensor]:
         x, y, _ = batch
         logits = self._inference(x)
         losses, robust_logits = self._example_losses(batch, logits, self._added()), logits

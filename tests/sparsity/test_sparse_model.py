@@ -39,6 +39,21 @@ def test_strip_gives_an_ordinary_model(make):
     plain.fit(*examples(8), verbose=0)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_images_that_are_no_numbers_are_refused(jit_compile):
+    """In arrays, and in streams by the graph; XLA leaves no check out."""
+    x, y = examples(8)
+    broken = np.where(x > np.median(x), np.nan, x)
+    model = sparsify(sequential(), RigL(0.3, update_interval=1))
+    compiled(model, jit_compile=jit_compile, run_eagerly=False)
+    before = weights_of(model)
+    for data in ((broken, y), (tf.data.Dataset.from_tensors((broken, y)),)):
+        with pytest.raises(InputError, match="^images.*(NaN|nan)"):
+            model.fit(*data, verbose=0)
+    for ours, theirs in zip(weights_of(model), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_strip_and_sparsify_return():
     """Zeros in place, weights shared, all masks one again."""
     model = sparsify(sequential(), Magnitude(0.3))

@@ -200,6 +200,20 @@ def test_what_is_refused_has_changed_nothing():
     np.testing.assert_equal(values(model.network), before)
 
 
+def test_xla_leaves_no_check_out():
+    """Of streams, whose values are asserted in the graph."""
+    model = robust(network(), FGSM_ATTACK, jit_compile=True)
+    before = values(model.network)
+    for act, data, words in (
+        (model.fit, stream(X * 255, Y), "images of values"),
+        (model.fit, stream(X, Y + 3), "labels from"),
+        (model.evaluate, stream(X * 255, Y), "images of values"),
+    ):
+        with pytest.raises(InputError, match=f"^{words}"):
+            act(data, verbose=0)
+    np.testing.assert_equal(values(model.network), before)
+
+
 def test_validation_data_are_those_of_this_fit():
     """Of a `fit` that was stopped while it validated tf_keras keeps the data."""
 

@@ -3,6 +3,8 @@
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ from tools import store_results
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "experiments" / "README.md").read_text()
-COMMANDS = [
+EVERY = [
     shlex.split(line, comments=True)
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     for line in block.splitlines()
 ]
+COMMANDS = [command for command in EVERY if "experiments.sweep" in command]
+(TABLE_2,) = [command for command in EVERY if command not in COMMANDS]
 FLAGFILES = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / "experiments").glob("*/*/*.flags")
 )
@@ -57,6 +61,22 @@ def test_command(command, tmp_path):
     runs.mkdir()
     text = (first_report([*command[:-1], f"--flagfile={short}"], runs) / "report.md").read_text()
     assert re.search(r"^[1-9][0-9]* of [0-9]+ cells. Made by:$", text, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_table_2(tmp_path):
+    """As it stands, but for where the networks are, and of fewer images."""
+    place = os.environ.get("RST_CAFFE_DIR")
+    if not place or not os.environ.get("RST_DATA_DIR"):
+        pytest.skip("RST_CAFFE_DIR or RST_DATA_DIR does not say where networks and MNIST are")
+    (tmp_path / "models").symlink_to(place)
+    program, *words = TABLE_2
+    few = ["--examples=20", "--cw_examples=2"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert program == "python"
+    subprocess.run([sys.executable, *words, *few], cwd=tmp_path, env=env, check=True)
+    report = (tmp_path / "runs" / "table_2" / "report.md").read_text()
+    assert "on the first 20 test images" in report
 
 
 _MOST = {"rounds": 2, "iterations": 4, "evaluate_every": 2}

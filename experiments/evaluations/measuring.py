@@ -123,6 +123,18 @@ _NUMBERS: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Numbers]
 }
 
 
+def of_network(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
+    """The measures of a network that are numbers.
+
+    Raises:
+        InputError: for one that cannot be taken of the network.
+    """
+    found: Numbers = {}
+    for name in options.measures:
+        found |= _NUMBERS[name](network, test, options)
+    return found
+
+
 def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures:
     """The measures of a round's network that can be taken, and why the others cannot."""
     begin = time.monotonic()

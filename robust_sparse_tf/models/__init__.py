@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from robust_sparse_tf.models.caffe import load_caffe
 from robust_sparse_tf.models.capacity_cnn import binary_cnn, capacity_cnn
 from robust_sparse_tf.models.lenet import lenet5, lenet_300_100
 from robust_sparse_tf.models.linear import binary_linear, linear
@@ -46,6 +47,7 @@ __all__ = [
     "lenet5",
     "lenet_300_100",
     "linear",
+    "load_caffe",
     "madry_mnist_cnn",
     "mlp",
     "mlp_300_100_100",

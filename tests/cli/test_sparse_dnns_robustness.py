@@ -36,6 +36,7 @@ TRAINING = dict(
     prune_rounding="down",
 )
 L2 = {"binary_linear": 0.0025}
+FIGURES = ("figure_1", "figure_2", "figure_3")
 DENSITIES = [1.0, 0.667, 0.0173, 0.0077]
 
 
@@ -93,9 +94,6 @@ def test_ours_stand_beside_the_published(whole):
     assert shown[2] == f"0.4000 ({mean:.4f} ± {std:.4f}; {(0.4 - mean) / std:+.1f} σ)"
     assert shown[5].startswith("50.00 (75.92 ± 0.54;")
     assert row(text, "LeNet-5, l1 0.003", "## Table 1")[2].startswith("- (0.7729")
-    shown = row(text, "LeNet-300-100, sparse", "## Table 2")
-    assert shown[1:] == ["98.27", "0.3550 ± 0.0071 (0.3823)", "3.5500 ± 0.0707 (1.1058)"]
-    assert row(text, "LeNet-5, sparse", "## Table 2")[1] == "99.23"
     assert row(text, "3", "## Rounds: LeNet-5")[1:4] == [
         "99.23",
         "98.50 ± 0.71",
@@ -161,7 +159,7 @@ def test_draws_the_figures(whole):
     folder, cells = whole
     text = written(folder, cells, write_report)
     names = sorted(os.listdir(folder / "figures"))
-    assert names == ["figure_1.png", "figure_2.png", "figure_3.png"]
+    assert names == [f"{name}.png" for name in (*FIGURES, "lemma_3_1", "table_3")]
     for name in names:
         assert f"(figures/{name})" in text
         assert image.imread(folder / "figures" / name).shape[0] > 400
@@ -179,7 +177,8 @@ def test_reports_on_what_is_finished(tmp_path):
     assert row(text, "linear, 1 against 7", "## Linear models")[1] == "-"
     assert row(text, "LeNet-300-100, l1 0 ", "## Table 1")[2].startswith("- (0.2862")
     assert row(text, "1", "## Rounds: LeNet-5")[2:4] == ["98.00", "-"]
-    assert sorted(os.listdir(tmp_path / "figures")) == ["figure_2.png", "figure_3.png"]
+    assert {"figure_2.png", "figure_3.png"} <= {*os.listdir(tmp_path / "figures")}
+    assert "figure_1.png" not in os.listdir(tmp_path / "figures")
 
 
 def test_nothing_is_measured_yet(tmp_path):
@@ -202,15 +201,13 @@ def test_what_could_not_be_measured_is_told(tmp_path):
 def test_published_numbers_may_be_missing(whole, monkeypatch):
     folder, cells = whole
     study = published.load(STUDY)
-    del study["table_1_l1"]["lenet_300_100"][1], study["table_2_over_pruning"], study["linear"]
+    del study["table_1_l1"]["lenet_300_100"][1], study["linear"]
     monkeypatch.setattr(published, "load", lambda name: study)
     text = written(folder, cells)
     assert "No published number of linear, 1 against 7: accuracy (%)" in text
     assert row(text, "LeNet-300-100, l1 0.002", "## Table 1")[2] == "0.4000"
     assert row(text, "LeNet-300-100, l1 0.01", "## Table 1")[2] == "0.2000"
     assert "; LeNet-300-100, l1 0.002: r_inf FGS" in text
-    assert row(text, "LeNet-300-100, dense", "## Table 2")[2] == "0.3050 ± 0.0071"
-    assert row(text, "LeNet-300-100, sparse", "## Table 2")[1:3] == ["-", "-"]
 
 
 @pytest.mark.parametrize("path", sorted(FLAGFILES.glob("*.flags")), ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Figures 1 to 15 of "The Search for Sparse, Robust Neural Networks" (2019), of our runs."""
+"""The figures of "The Search for Sparse, Robust Neural Networks" (2019), of our runs."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ _STRATEGIES = {"original": "-", "random": "--", "continued": ":"}
 
 
 _Titles = Mapping[str, str]  # of each cell, by its name; the trials of a network have the same
+_Plot = Callable[[Sequence[Cell], Histories, _Titles], "Figure | None"]
 
 
 def draw(folder: str, cells: Sequence[Cell], histories: Histories, unlike: Names) -> list[str]:
@@ -47,27 +48,12 @@ def draw(folder: str, cells: Sequence[Cell], histories: Histories, unlike: Names
     lines = ["## Figures", ""]
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset)
-        for name, title, plot in (
-            (
-                "iterations",
-                "Figures 1, 2, 5, 6, 9, 10: accuracy and validation loss against iteration",
-                _iterations,
-            ),
-            (
-                "strategies",
-                "Figures 3, 4, 7, 8, 11, 12: at early stopping, against density, by strategy",
-                _strategies,
-            ),
-            (
-                "tickets",
-                "Figures 13 to 15: what the first trials' tickets are rewound to, by layer",
-                _tickets,
-            ),
-        ):
+        for name, (plot, numbers, words) in FIGURES.items():
             path = os.path.join("figures", f"{dataset}_{name}.png")
             if figure := plot(own, histories, titles):
-                figure.suptitle(f"{dataset}: {title}", wrap=True)
                 files.write_figure(figure, os.path.join(folder, path), dpi=70)
+                number = numbers.get(dataset)
+                title = f"{number}: {words}" if number else words[0].upper() + words[1:]
                 lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
     return lines
 
@@ -130,7 +116,7 @@ def _attacks(cell: Cell) -> Iterable[str]:
 
 
 def _iterations(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure:
-    """Figures 1, 2, 5, 6, 9, 10, and the loss that early stopping looks at, which is of training.
+    """Accuracy against iteration, and the loss that early stopping looks at, which is of training.
 
     A row for each training, a column for clean images, each attack and the loss. Rows of one
     attack have the same axes, so that strategies can be compared.
@@ -157,7 +143,7 @@ def _iterations(cells: Sequence[Cell], histories: Histories, titles: _Titles) ->
 
 
 def _strategies(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure:
-    """Figures 3, 4, 7, 8, 11, 12: iteration and accuracies at early stopping."""
+    """Iteration and accuracies at early stopping, against density, by strategy."""
     attacks = values_of(cells, "attack")
     figure, axes = _axes(3, len(attacks))
     for column, attack in enumerate(attacks):
@@ -205,7 +191,7 @@ def _by_density(
 
 
 def _tickets(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure | None:
-    """Figures 13 to 15: the distribution of the weights that each density is rewound to."""
+    """The distribution of the weights that each density is rewound to."""
     nets = [trials[0] for trials in _trials(select(cells, strategy="original"), titles)]
     found = [(cell, kernels) for cell in nets if (kernels := _rewound(cell))]
     if not found:
@@ -252,3 +238,24 @@ def _masks(cell: Cell, number: int) -> dict[str, np.ndarray]:
 def _axes(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     size = (3.5 * columns, 2.5 * rows + 0.5)
     return panels(rows, columns, size, constrained=True)
+
+
+# What each figure shows, and its numbers in the study by data set. Of figure 6 the caption says
+# that it is of fashion_mnist, which figure 12 is; it stands and is spoken of as of mnist.
+FIGURES: dict[str, tuple[_Plot, dict[str, str], str]] = {
+    "iterations": (
+        _iterations,
+        {"mnist": "Figures 1, 2, 4 and 6", "fashion_mnist": "Figures 7, 8, 10 and 12"},
+        "accuracy and validation loss against iteration",
+    ),
+    "strategies": (
+        _strategies,
+        {"mnist": "Figures 3 and 5", "fashion_mnist": "Figures 9 and 11"},
+        "at early stopping, against density, by strategy",
+    ),
+    "tickets": (
+        _tickets,
+        {"mnist": "Figures 13 to 15"},
+        "what the first trials' tickets are rewound to, by layer",
+    ),
+}

@@ -1,10 +1,10 @@
-"""Figures 1 to 3 of "Sparse DNNs with Improved Adversarial Robustness" (2018), of our runs."""
+"""Figures of "Sparse DNNs with Improved Adversarial Robustness" (2018), of our runs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,31 +18,70 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# For each figure its title and its panels: a title, and the measures by their labels.
-_R_INF = {"FGS": "r_inf_fgsm", "rFGS": "r_inf_rfgsm"}
-_R_2 = {"DeepFool": "r_2_deepfool", "Carlini-Wagner": "r_2_carlini_wagner"}
-_FIGURES = {
-    "figure_1": (
-        "Linear models",
-        ("binary_linear", "linear"),
-        {
-            "r_inf": _R_INF | {"bound (theorems 3.1, 3.2)": "bound_r_inf"},
-            "r_2": _R_2 | {"bound (theorems 3.1, 3.2)": "bound_r_2"},
-        },
+class _Panel(NamedTuple):
+    """A panel: its title, the name of its axis, and the measures by their labels."""
+
+    title: str
+    unit: str
+    curves: dict[str, str]
+    largest: float | None = None
+
+
+class _Figure(NamedTuple):
+    """What a figure is in the study, the models of ours that it shows, and its panels."""
+
+    title: str
+    models: tuple[str, ...]
+    panels: tuple[_Panel, ...]
+
+
+_LINEAR, _DEEP = ("binary_linear", "linear"), ("mlp", "lenet5")
+_ROBUST, _DISTANCE = "accuracy under attack", "mean l2 distance (pixels in [0, 1])"
+# The bounds on r_inf are above 1 for most networks, which says nothing.
+FIGURES = {
+    "figure_1": _Figure(
+        "Figure 1: linear models",
+        _LINEAR,
+        (
+            _Panel(
+                "r_inf",
+                _ROBUST,
+                {"FGS": "r_inf_fgsm", "rFGS": "r_inf_rfgsm", "bound": "bound_r_inf"},
+                largest=1.0,
+            ),
+            _Panel("r_2, DeepFool", _DISTANCE, {"DeepFool": "r_2_deepfool", "bound": "bound_r_2"}),
+            _Panel("r_2, Carlini-Wagner", _DISTANCE, {"Carlini-Wagner": "r_2_carlini_wagner"}),
+        ),
     ),
-    "figure_2": (
-        "Deep networks",
-        ("mlp", "lenet5"),
-        {"r_inf": _R_INF, "r_2": _R_2, "accuracy (%)": {"accuracy": "accuracy"}},
+    "figure_2": _Figure(
+        "Figure 2 (a) to (d): deep networks",
+        _DEEP,
+        (
+            _Panel("r_inf, FGS", _ROBUST, {"FGS": "r_inf_fgsm"}),
+            _Panel("r_2, DeepFool", _DISTANCE, {"DeepFool": "r_2_deepfool"}),
+            _Panel("clean images", "accuracy (%)", {"accuracy": "accuracy"}),
+        ),
     ),
-    "figure_3": (
-        "CLEVER, and lemma 3.1",
-        ("mlp", "lenet5"),
-        {
-            "CLEVER": {"CLEVER": "clever"},
-            "local Lipschitz constant, q = 2": {"L_2": "lipschitz_l2"},
-            "local Lipschitz constant, q = 1": {"L_1": "lipschitz_linf"},
-        },
+    "figure_3": _Figure(
+        "Figure 3: deep networks under rFGS and Carlini-Wagner",
+        _DEEP,
+        (
+            _Panel("r_inf, rFGS", _ROBUST, {"rFGS": "r_inf_rfgsm"}),
+            _Panel("r_2, Carlini-Wagner", _DISTANCE, {"Carlini-Wagner": "r_2_carlini_wagner"}),
+        ),
+    ),
+    "table_3": _Figure(
+        "Table 3: CLEVER scores, drawn",
+        _DEEP,
+        (_Panel("CLEVER", _DISTANCE, {"CLEVER": "clever"}),),
+    ),
+    "lemma_3_1": _Figure(
+        "Lemma 3.1: local Lipschitz constants",
+        _DEEP,
+        (
+            _Panel("q = 2", "constant", {"L_2": "lipschitz_l2"}),
+            _Panel("q = 1", "constant", {"L_1": "lipschitz_linf"}),
+        ),
     ),
 }
 
@@ -56,37 +95,38 @@ def draw(folder: str, found: Mapping[str, Series], place: str) -> list[str]:
         place: the folder in it that gets the figures.
     """
     os.makedirs(os.path.join(folder, place), exist_ok=True)
-    lines = ["## Figures", "", "A mark is a round that was measured; lines only join marks.", ""]
-    for name, (title, models, measures) in _FIGURES.items():
+    lines = ["## Figures", "", "A mark is a round that was measured.", ""]
+    for name, (title, models, shown) in FIGURES.items():
         own = {model: found[model] for model in models if found.get(model)}
         if not own:
             continue
-        size = (4.5 * len(measures), 3.2 * len(own))
-        figure, axes = panels(len(own), len(measures), size)
+        figure, axes = panels(len(own), len(shown), (4.5 * len(shown), 3.2 * len(own)))
         for row, (model, series) in zip(axes, own.items(), strict=True):
-            for axis, (measure, curves) in zip(row, measures.items(), strict=True):
-                _panel(axis, f"{NETWORKS[model]}: {measure}", curves, series)
-        figure.suptitle(f"{title}, against the share of weights pruned")
+            for axis, panel in zip(row, shown, strict=True):
+                _draw(axis, panel, NETWORKS[model], series)
         path = os.path.join(place, f"{name}.png")
         files.write_figure(figure, os.path.join(folder, path))
-        caption = f"{name.replace('_', ' ').capitalize()}: {title}"
-        lines += [f"{caption}, against sparsity:", "", f"![{caption}]({path})", ""]
+        lines += [f"{title}, against the share of weights pruned:", "", f"![{title}]({path})", ""]
     return lines
 
 
-def _panel(axis: Axes, title: str, curves: dict[str, str], series: Series) -> None:
+def _draw(axis: Axes, panel: _Panel, network: str, series: Series) -> None:
     """Means over references with their spread; remaining weights on a logarithmic axis."""
-    for label, name in curves.items():
+    for label, name in panel.curves.items():
         own = [entry for entry in series if name in entry.trials]
         if own:
             remaining = [100 * (1 - entry.sparsity) for entry in own]
             trials = [entry.values(name) for entry in own]
             means = [np.mean(values) for values in trials]
+            if panel.largest and min(means) > panel.largest:
+                continue
             stds = [deviation(values) or 0 for values in trials]
+            numbers = [entry.round for entry in own]
+            line = "-" if numbers == list(range(numbers[0], numbers[-1] + 1)) else ""
             bound = name.startswith("bound")
-            style = dict(fmt="k--") if bound else dict(fmt="o-", markersize=3, capsize=2)
+            style = dict(fmt="k--") if bound else dict(fmt=f"o{line}", markersize=3, capsize=2)
             axis.errorbar(remaining, means, stds, label=label, lw=1, **style)
-    axis.set_title(title, fontsize="small")
+    axis.set_title(f"{network}: {panel.title}", fontsize="medium")
     if not axis.has_data():
         axis.set_axis_off()  # not measured
         return
@@ -96,5 +136,9 @@ def _panel(axis: Axes, title: str, curves: dict[str, str], series: Series) -> No
     axis.set_xticks(ticks, [f"{100 - tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_xlabel("weights pruned (%)")
+    axis.set_ylabel(panel.unit)
+    if panel.largest:
+        axis.set_ylim(top=min(panel.largest, axis.get_ylim()[1]))
     axis.grid(alpha=0.3)
-    axis.legend(fontsize="x-small")
+    if len(panel.curves) > 1:
+        axis.legend(fontsize="small")

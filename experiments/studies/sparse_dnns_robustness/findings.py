@@ -29,12 +29,66 @@ def _best(measured: Sequence[Round], name: str) -> str:
     dense = values[0]
     gained = [value > dense[cell] for cell, value in values[best].items() if cell in dense]
     spread = max(deviation([*values[place].values()]) or 0 for place in (0, best))
-    said = _in_words(means[best] - means[0], spread, "never more robust")
+    said = _in_words(means[best] - means[0], spread, "no more robust, on average,")
     return (
         f"pruned networks were {said} than the dense one ({means[0]:.4f}): at best "
         f"{means[best]:.4f} with {pruned[best]:.2f} % pruned ({sum(gained)} of {len(gained)} "
         f"references gain), and {means[-1]:.4f} with {pruned[-1]:.2f} %."
     )
+
+
+def over_pruning(found: Mapping[str, Series]) -> list[str]:
+    """Section 4.3: whether r_2 falls below the dense network's before the accuracy does."""
+    lines = []
+    for model, own in found.items():
+        measured = [entry for entry in own if {"r_2_deepfool", "accuracy"} <= {*entry.trials}]
+        if model not in DEEP or not measured or measured[0].round:
+            continue
+        first = {name: _first_below(measured, name) for name in ("r_2_deepfool", "accuracy")}
+        if (weaker := first["r_2_deepfool"]) is None:
+            said = "r_2 never falls below the dense network's"
+        else:
+            accuracy = [statistics.fmean(each.values("accuracy")) for each in (weaker, measured[0])]
+            held = not first["accuracy"] or first["accuracy"].round > weaker.round
+            said = (
+                f"r_2 falls below the dense network's at {100 * weaker.sparsity:.2f} % pruned, "
+                f"where the accuracy is {accuracy[0]:.2f} % (dense {accuracy[1]:.2f} %)"
+                + (": r_2 falls first, as in section 4.3" if held else ": r_2 does not fall first")
+            )
+        lines.append(f"{NETWORKS[model]}, DeepFool: {said}.")
+    return lines
+
+
+def _first_below(measured: Sequence[Round], name: str) -> Round | None:
+    """The first round below the dense network by more than references are apart."""
+    dense = measured[0].values(name)
+    for entry in measured[1:]:
+        spread = max(deviation(dense) or 0, deviation(entry.values(name)) or 0)
+        if statistics.fmean(dense) - statistics.fmean(entry.values(name)) > spread:
+            return entry
+    return None
+
+
+def theorems(found: Mapping[str, Series]) -> list[str]:
+    """How much the bounds on r_inf say, and how lemma 3.1's constants go with sparsity."""
+    lines = []
+    for model, own in found.items():
+        bounds = [entry.values("bound_r_inf") for entry in own if "bound_r_inf" in entry.trials]
+        if bounds:
+            empty = sum(statistics.fmean(values) >= 1 for values in bounds)
+            lines.append(
+                f"{NETWORKS[model]}: the bound on r_inf is 1 or more, and says nothing, in {empty} "
+                f"of {len(bounds)} rounds."
+            )
+        constants = [entry for entry in own if "lipschitz_l2" in entry.trials]
+        if model in DEEP and len(constants) > 1:
+            shown = ", ".join(
+                f"{statistics.fmean(entry.values('lipschitz_l2')):.1f} at "
+                f"{100 * entry.sparsity:.2f} %"
+                for entry in constants
+            )
+            lines.append(f"{NETWORKS[model]}: L_2 of lemma 3.1 by the share pruned is {shown}.")
+    return lines
 
 
 def activity(rows: Sequence[PenalisedRow]) -> list[str]:

@@ -15,7 +15,6 @@ from experiments.studies.sparse_dnns_robustness.protocol import (
     NETWORKS,
     PERCENT,
     TABLE_1,
-    TABLE_2,
 )
 from experiments.studies.sparse_dnns_robustness.published import Published
 from experiments.sweeps.directory import Cell
@@ -136,31 +135,8 @@ def table_1(
     return rows
 
 
-def table_2(found: dict[str, Series], known: Published) -> list[Row]:
-    """Dense networks, and those pruned nearly as far as the study's over-pruned ones."""
-    rows = []
-    for model in DEEP:
-        for kind in ("dense", "sparse"):
-            theirs = known.table_2[model, kind]
-            percent = 0.0 if kind == "dense" else theirs.pruned
-            own = _nearest(found.get(model, []), percent)
-            pruned = "-" if percent is None else f"{percent:g} %"
-            network = f"{NETWORKS[model]}, {kind}"
-            network += f" (published: {pruned} pruned)" if known.beside else ""
-            figures = {name: theirs.measures.get(name) for name in TABLE_2}
-            rows.append(Row(network, own.sparsity if own else None, _compared(own, figures)))
-    return rows
-
-
 def _compared(own: Round | None, theirs: dict[str, Figure | None]) -> dict[str, Comparison]:
     """Our trials of some measures against published figures."""
     return {
         name: compare(own.values(name) if own else [], figure) for name, figure in theirs.items()
     }
-
-
-def _nearest(own: Series, percent: float | None) -> Round | None:
-    """The round with about this share of its weights pruned; None where there is none."""
-    if percent is None or not own:
-        return None
-    return min(own, key=lambda entry: abs(100 * entry.sparsity - percent))

@@ -1,0 +1,194 @@
+"""Table 2 of "Sparse DNNs with Improved Adversarial Robustness" (2018), on the study's networks.
+
+The study took them from the Internet, where those of "Dynamic Network Surgery for Efficient DNNs"
+(Guo et al., 2016) still are: https://github.com/yiwenguo/Dynamic-Network-Surgery, in `models`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from etils import epy
+
+from experiments.cli import command, flags, quiet
+from experiments.cli.quiet import load_tensorflow
+from experiments.evaluations.measure_options import MeasureOptions
+from experiments.reports import published
+from experiments.reports.published import Comparison, compare
+from experiments.studies.sparse_dnns_robustness.protocol import COLUMNS, NETWORKS, PERCENT
+from experiments.studies.sparse_dnns_robustness.published import Published, read
+from robust_sparse_tf import files
+from robust_sparse_tf.data.options import data_dir_option
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import check, option
+from robust_sparse_tf.texts import markdown_table, percent
+
+with epy.lazy_imports():
+    import tf_keras as keras
+
+    from experiments.evaluations import loading, measuring
+    from robust_sparse_tf import models
+
+USAGE = "python -m experiments.studies.sparse_dnns_robustness.table_2 --networks=FOLDER"
+FILES = {
+    ("mlp", "dense"): "caffe_lenet300100_original.caffemodel",
+    ("mlp", "sparse"): "caffe_lenet300100_sparse.caffemodel",
+    ("lenet5", "dense"): "caffe_lenet5_original.caffemodel",
+    ("lenet5", "sparse"): "caffe_lenet5_sparse.caffemodel",
+}
+"""The file of each row, by model of ours and kind."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where the networks are, and what they are measured on."""
+
+    networks: str | None = option(
+        None, "folder of the four .caffemodel files", kind=str, shown="none"
+    )
+    output: str = option("runs/table_2", "folder of report.md and report.json")
+    data_dir: str | None = data_dir_option()
+    examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
+    cw_examples: int = option(200, "test images for Carlini-Wagner", unit="images", minimum=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def measures(self) -> MeasureOptions:
+        """What is measured, as by `experiments.measure`."""
+        return MeasureOptions(
+            measures=["r_inf", "deepfool", "carlini_wagner"],
+            cw_examples=self.cw_examples,
+            cw_constant=1.0,
+            cw_searches=6,
+            cw_steps=300,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A network: the share of its kernels' weights that are zero, and measures by their names."""
+
+    network: str
+    zeros: float
+    measures: dict[str, Comparison]
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns its exit code, see `command.exit_code`."""
+    if "--help" in argv:
+        print(flags.help_of_group(Options, USAGE))
+        return 0
+    quiet.quiet_loggers()
+    command.show_warnings()
+    return command.exit_code(lambda: _table_2(argv))
+
+
+def _table_2(argv: list[str]) -> int:
+    options, known = flags.parse_group(argv, Options), read()
+    if not options.networks:
+        raise InputError(f"networks: must be given, the folder of {', '.join(FILES.values())}")
+    load_tensorflow()
+    networks = {key: network(options.networks, *key) for key in FILES}
+    test = loading.images("", "mnist", options.data_dir, options.examples)
+    rows = []
+    for (model, kind), found in networks.items():
+        numbers = measuring.of_network(found, test, options.measures)
+        numbers |= {name: 100 * numbers[name] for name in PERCENT if name in numbers}
+        theirs = known.table_2[model, kind].measures
+        compared = {name: compare([value], theirs.get(name)) for name, value in numbers.items()}
+        rows.append(Row(f"{NETWORKS[model]}, {kind}", zeros(found), compared))
+        print(f"{rows[-1].network}: measured", flush=True)
+        command.raise_if_interrupted()
+    text = "\n".join(report(rows, known, test.size, options.cw_examples))
+    content = {"images": test.size, "table_2": [dataclasses.asdict(row) for row in rows]}
+    os.makedirs(options.output, exist_ok=True)
+    files.write_json(os.path.join(options.output, "report.json"), content)
+    files.write_text(os.path.join(options.output, "report.md"), text)
+    print(text)
+    return 0
+
+
+def network(folder: str, model: str, kind: str) -> keras.Model:
+    """A network of `FILES`, from their folder."""
+    empty = models.lenet5() if model == "lenet5" else models.lenet_300_100(use_bias=True)
+    return models.load_caffe(os.path.join(folder, FILES[model, kind]), empty)
+
+
+def zeros(network: keras.Model) -> float:
+    """The share of a network's kernels that is zero."""
+    kernels = [weight for weight in network.get_weights() if weight.ndim > 1]
+    return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
+
+
+def report(rows: Sequence[Row], known: Published, images: int, few: int) -> list[str]:
+    """Lines of Markdown: the table, and what of the study's claims held.
+
+    Args:
+        rows: of the four networks, in the order of `FILES`.
+        known: what the study printed.
+        images: how many all measures are of, but for Carlini-Wagner's.
+        few: how many that is of.
+    """
+    names = list(rows[0].measures)
+    table = [["network", "zeros (%)", *(COLUMNS[name].title for name in names)]]
+    for row, theirs in zip(rows, known.table_2.values(), strict=True):
+        zeros = percent(row.zeros)
+        zeros += "" if theirs.pruned is None else f" ({theirs.pruned:.2f})"
+        shown = [published.beside(row.measures[name], COLUMNS[name].digits) for name in names]
+        table.append([row.network, zeros, *shown])
+    return [
+        f"# {known.title}: table 2",
+        "",
+        f"The study's own networks on the first {images:,} test images ({few:,} for "
+        "Carlini-Wagner); ours (published). DeepFool is not clipped to the range of images, FGS, "
+        "rFGS and Carlini-Wagner are. Zeros are those of the kernels.",
+        "",
+        *markdown_table(table),
+        "",
+        *(f"- {line}" for line in [*_claims(rows), *_agreement(rows)]),
+        "",
+    ]
+
+
+def _claims(rows: Sequence[Row]) -> list[str]:
+    """The study's claims on sparse networks, each against the dense one."""
+    found = []
+    for dense, sparse in zip(rows[::2], rows[1::2], strict=True):
+        for name in ("r_2_deepfool", "r_inf_fgsm"):
+            ours = [row.measures[name].mean or 0.0 for row in (dense, sparse)]
+            figures = [row.measures[name].published for row in (dense, sparse)]
+            if None in figures:
+                continue
+            theirs = [figure["mean"] for figure in figures if figure]
+            held = (ours[1] < ours[0]) == (theirs[1] < theirs[0])
+            claim = "less" if theirs[1] < theirs[0] else "more"
+            found.append(
+                f"{sparse.network}, is {claim} robust than the dense network by "
+                f"{COLUMNS[name].title}: {'held' if held else 'not held'} "
+                f"({ours[1]:.4f} against {ours[0]:.4f})."
+            )
+    return found
+
+
+def _agreement(rows: Sequence[Row]) -> list[str]:
+    """How far each measure is from the published ones."""
+    found = []
+    for name in ("r_inf_fgsm", "r_2_deepfool"):
+        compared = [row.measures[name] for row in rows]
+        apart = [abs(each.difference) for each in compared if each.difference is not None]
+        if apart:
+            found.append(
+                f"{COLUMNS[name].title} differs from the published one by at most "
+                f"{max(apart):.4f} ({len(apart)} networks)."
+            )
+    return found
+
+
+if __name__ == "__main__":
+    command.leave(main(sys.argv))

@@ -1,0 +1,132 @@
+"""Weights from Caffe's files.
+
+"Caffe: Convolutional Architecture for Fast Feature Embedding" (Jia et al., 2014,
+https://arxiv.org/abs/1408.5093) stores networks as a protobuf message, `NetParameter`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from typing import Any
+
+import numpy as np
+from etils import epy
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+from robust_sparse_tf.errors import InputError, reason
+
+with epy.lazy_imports():
+    import tf_keras as keras
+
+_Field = descriptor_pb2.FieldDescriptorProto
+# What weights need of caffe.proto: (name, number, type, whether there are several, of a message).
+_MESSAGES: dict[str, list[tuple[str, int, int, bool, str | None]]] = {
+    "Shape": [("dim", 1, _Field.TYPE_INT64, True, None)],
+    "Blob": [
+        ("data", 5, _Field.TYPE_FLOAT, True, None),
+        ("shape", 7, _Field.TYPE_MESSAGE, False, "Shape"),
+    ],
+    "Layer": [
+        ("name", 1, _Field.TYPE_STRING, False, None),
+        ("blobs", 7, _Field.TYPE_MESSAGE, True, "Blob"),
+    ],
+    "Net": [("layer", 100, _Field.TYPE_MESSAGE, True, "Layer")],
+}
+
+
+def load_caffe(path: str | os.PathLike[str], network: keras.Model) -> keras.Model:
+    """Puts the weights of a `.caffemodel` file into a network, layer by layer in their order.
+
+    Caffe's kernels are [outputs, inputs] and [outputs, inputs, height, width], and it flattens
+    images channels first; here they become Keras'.
+
+    Args:
+        path: the file, of Caffe 1.0 or later.
+        network: built, of dense layers and convolutions in a row, with biases where the file has
+            them, such as `lenet5()` or `lenet_300_100(use_bias=True)`. Changed in place.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: for a file that cannot be read, or is of another network.
+    """
+    stored = _read(path)
+    layers = [layer for layer in network.layers if layer.weights]
+    shapes = [[tuple(weight.shape) for weight in layer.weights] for layer in layers]
+    found = [[blob.shape for blob in blobs] for blobs in stored]
+    if found != [_of_caffe(own) for own in shapes]:
+        raise InputError(
+            f"{path}: holds weights of shapes {found}, network {network.name} takes "
+            f"{[_of_caffe(own) for own in shapes]}"
+        )
+    channels = None
+    for layer, (kernel, *biases) in zip(layers, stored, strict=True):
+        layer.set_weights([_as_keras(kernel, channels), *biases])
+        channels = len(kernel) if kernel.ndim == 4 else None
+    return network
+
+
+def _read(path: str | os.PathLike[str]) -> list[list[np.ndarray]]:
+    """The arrays of each layer that has any."""
+    try:
+        with open(path, "rb") as file:
+            net = _messages()["Net"].FromString(file.read())
+        layers = [[_array(blob) for blob in layer.blobs] for layer in net.layer]
+    except (OSError, message.DecodeError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a .caffemodel file ({reason(error)})"
+        ) from error
+    found = [blobs for blobs in layers if blobs]
+    if not found:
+        raise InputError(
+            f"{path}: holds no weights; must be a .caffemodel file of Caffe 1.0 or later"
+        )
+    return found
+
+
+def _array(blob: Any) -> np.ndarray:
+    return np.array(blob.data, np.float32).reshape(tuple(blob.shape.dim))
+
+
+@functools.cache
+def _messages() -> dict[str, Any]:
+    """The classes of `_MESSAGES`, by their names."""
+    file = descriptor_pb2.FileDescriptorProto(name="robust_sparse_tf/caffe.proto", package="caffe")
+    for name, fields in _MESSAGES.items():
+        own = file.message_type.add(name=name)
+        for field, number, kind, repeated, of in fields:
+            label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+            added = own.field.add(name=field, number=number, type=kind, label=label)
+            if of:
+                added.type_name = f".caffe.{of}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
+        for name in _MESSAGES
+    }
+
+
+def _of_caffe(shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """What Caffe calls the shapes of a Keras layer's weights."""
+    (*sides, inputs, outputs), *biases = shapes
+    return [(outputs, inputs, *sides), *biases]
+
+
+def _as_keras(kernel: np.ndarray, channels: int | None) -> np.ndarray:
+    """A kernel as Keras has it.
+
+    Args:
+        kernel: Caffe's.
+        channels: of the images that a dense layer flattens; None where it flattens none.
+    """
+    if kernel.ndim == 4:
+        return kernel.transpose(2, 3, 1, 0)
+    outputs, inputs = kernel.shape
+    if channels:
+        side = math.isqrt(inputs // channels)
+        kernel = kernel.reshape(outputs, channels, side, side).transpose(0, 2, 3, 1)
+    return kernel.reshape(outputs, inputs).T

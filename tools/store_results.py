@@ -60,25 +60,25 @@ def _store_figures(sweep: str, folder: str) -> None:
 
 
 def filled(page: str) -> str:
-    """The page, each place `<!-- results/NAME -->` of a report filled with what is stored."""
+    """The page, each place `<!-- results/NAME: HEADING -->` filled with that part of a report."""
     return re.sub(
-        r"<!-- (results/\S+) -->\n.*?<!-- end -->",
-        lambda found: f"<!-- {found[1]} -->\n{_part(found[1])}<!-- end -->",
+        r"<!-- (results/\S+): ([^\n]*) -->\n.*?<!-- end -->",
+        lambda found: f"<!-- {found[1]}: {found[2]} -->\n{_part(found[1], found[2])}<!-- end -->",
         page,
         flags=re.DOTALL,
     )
 
 
-def _part(name: str) -> str:
-    """A stored report as a part of the page: without its title, the warnings behind a link."""
+def _part(name: str, heading: str) -> str:
+    """What a stored report has below a heading that begins so, but for warnings."""
     with open(os.path.join(ROOT, "experiments", name, "report.md")) as file:
-        text = file.read()
-    text = re.sub(r"\A# .*\n+", "", text)
-    text, count = re.subn(r"^\*\*Warning.*\n+", "", text, flags=re.MULTILINE)
-    if count:
-        text += f"\nIts [report]({name}/report.md) has the {count} warnings, too.\n"
-    text = re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
-    return text.replace("](figures/", f"]({name}/figures/")
+        parts = re.split(r"^##? ", file.read(), flags=re.MULTILINE)
+    found = [part for part in parts if part.startswith(heading)]
+    if len(found) != 1:
+        raise ValueError(f"{name}: {len(found)} headings begin with {heading!r}")
+    text = found[0].split("\n", 1)[1].strip("\n")
+    text = re.sub(r"^\*\*Warning.*\n+", "", text, flags=re.MULTILINE)
+    return "\n" + text.replace("](figures/", f"]({name}/figures/") + "\n\n"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from experiments.studies.protocol import Names
 from experiments.studies.search_sparse_robust.protocol import (
     ATTACKS,
     DENSITIES,
-    ITERATIONS,
+    ITERATION,
     PROTOCOL,
 )
 from experiments.studies.search_sparse_robust.published import Place, Published
@@ -79,7 +79,7 @@ class Table:
 def tables(
     cells: Sequence[Cell], histories: Histories, known: Published, unlike: Names
 ) -> list[Table]:
-    """A table for each data set, kind of cells and iteration at which they may be compared."""
+    """A table for each data set and kind of cells."""
     found = []
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset, strategy="original")
@@ -88,24 +88,24 @@ def tables(
             alike = [c for c in select(own, rewind_to=rewind_to) if unlike[c.name] == words]
             beside = not PROTOCOL.unlike(alike[0])
             accuracies = known.accuracies if beside else {}
-            for iteration in _iterations(alike, histories):
-                found.append(
-                    Table(
-                        dataset=dataset,
-                        rewind_to=rewind_to,
-                        unlike_published=words,
-                        beside=beside,
-                        iteration=iteration,
-                        rows=_rows(alike, histories, iteration, dataset, accuracies),
-                    )
+            iteration = _iteration(alike, histories)
+            found.append(
+                Table(
+                    dataset=dataset,
+                    rewind_to=rewind_to,
+                    unlike_published=words,
+                    beside=beside,
+                    iteration=iteration,
+                    rows=_rows(alike, histories, iteration, dataset, accuracies),
                 )
+            )
     return found
 
 
-def _iterations(cells: Sequence[Cell], histories: Histories) -> list[int]:
-    """The study's iterations that were evaluated, or else the last one of all."""
+def _iteration(cells: Sequence[Cell], histories: Histories) -> int:
+    """The study's iteration where it was evaluated, or else the last one of all."""
     seen = {record["iteration"] for cell in cells for record in histories[cell.name]}
-    return [iteration for iteration in ITERATIONS if iteration in seen] or [max(seen)]
+    return ITERATION if ITERATION in seen else max(seen)
 
 
 def _rows(

@@ -99,8 +99,8 @@ def test_counts_what_is_near_the_published(tmp_path, monkeypatch):
         text = write_tables(str(tmp_path))
         deviations, points, either = counts
         assert (
-            f"Of 2 figures {deviations} are within 2 published standard deviations of the published "
-            f"ones, {points} within 1 point, and {either} within either."
+            f"Of 2 figures {deviations} are within 2 published standard deviations of the "
+            f"published ones, {points} within 1 point, and {either} within either."
         ) in text
         missed = "Not within either (points): normally trained at 100 %, under FGSM (+1.50)."
         assert (missed in text) == (either == 1)

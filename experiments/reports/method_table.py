@@ -119,11 +119,12 @@ def draw(path: str, rows: Sequence[Row]) -> None:
             own = [row for row in measured if row.name == name_of]
             means = [row.measures[name].mean for row in own]
             stds = [row.measures[name].std or 0 for row in own]
+            bars = {"yerr": stds, "capsize": 3} if any(stds) else {}  # none for one seed
             densities = [row.density for row in own]
             if own[0].method == "dense":
                 axis.axhline(means[0], color=next(colors), linestyle="--", label=name_of)
             else:
-                axis.errorbar(densities, means, stds, marker="o", capsize=3, label=name_of)
+                axis.errorbar(densities, means, marker="o", label=name_of, **bars)
         axis.set_xscale("log")
         axis.invert_xaxis()
         ticks = sorted({float(f"{r.density:.2g}") for r in rows if r.method != "dense"})
@@ -132,5 +133,5 @@ def draw(path: str, rows: Sequence[Row]) -> None:
         axis.yaxis.set_major_formatter(percent_ticks())
         axis.set_xlabel("density")
         axis.set_ylabel("test accuracy" if name == "clean" else f"test accuracy under {name}")
-    axes[0][0].legend(fontsize="small")
+    axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     files.write_figure(figure, path)

@@ -193,6 +193,15 @@ class Problem:
                     made.run_standard_evaluation(*self.torch_tensors, bs=batch_size)
                 )
             }
+        if installed("pyautoattack"):  # the same by its name on PyPI
+            from pyautoattack import AutoAttack
+
+            made = AutoAttack(self.twin, eps=epsilon, seed=0, device="cpu")
+            return {
+                "autoattack": lambda: _last(
+                    made.run_standard_evaluation(*self.torch_tensors, batch_size=batch_size)[0]
+                )
+            }
         return self.with_torchattacks("AutoAttack", eps=epsilon, n_classes=10, seed=0)
 
 

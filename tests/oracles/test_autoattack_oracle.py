@@ -17,8 +17,9 @@ EPSILON = 0.25
 @pytest.fixture(scope="module")
 def problem(mnist) -> Problem:
     """A LeNet-5 after a little training under PGD, of which some images stand."""
-    if not installed("torch") or not (installed("autoattack") or installed("torchattacks")):
-        pytest.skip("neither autoattack nor torchattacks is installed")
+    others = ("autoattack", "pyautoattack", "torchattacks")
+    if not installed("torch") or not any(map(installed, others)):
+        pytest.skip(f"none of {', '.join(others)} is installed")
     keras.utils.set_random_seed(0)
     attack = rst.attacks.PGD(epsilon=0.15, step_size=0.05, steps=5)
     model = rst.AdversarialModel(rst.models.lenet5(), attack)

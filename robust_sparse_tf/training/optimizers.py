@@ -31,6 +31,12 @@ class OptimizerOptions:
         "its gradient",
         minimum=0,
     )
+    weight_l1: float = option(
+        0.0,
+        "weight of the l1 norm of all kernels: so much of the sign of each of their weights is "
+        "added to its gradient",
+        minimum=0,
+    )
     learning_rate_schedule: str | None = option(
         None,
         "InverseDecay, or the name of a tf_keras.optimizers.schedules class, as CosineDecay",
@@ -62,7 +68,9 @@ class OptimizerOptions:
             rmsprop=keras.optimizers.RMSprop,
         )
         maker = makers[self.optimizer]
-        return _coupled(maker, self.l2)(**common) if self.l2 else maker(**common)
+        if self.l2 or self.weight_l1:
+            maker = _coupled(maker, self.l2, self.weight_l1)
+        return maker(**common)
 
     def _rate(self) -> float | keras.optimizers.schedules.LearningRateSchedule:
         if not self.learning_rate_schedule:
@@ -94,12 +102,16 @@ class OptimizerOptions:
 
 
 def _coupled(
-    maker: type[keras.optimizers.Optimizer], l2: float
+    maker: type[keras.optimizers.Optimizer], l2: float, weight_l1: float
 ) -> type[keras.optimizers.Optimizer]:
-    """An optimizer whose gradients, and so its moments, hold the weight decay."""
+    """An optimizer whose gradients, and so its moments, hold what the weights cost."""
 
     class Coupled(maker):
         def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-            super().update_step(gradient + l2 * variable, variable)
+            if l2:
+                gradient += l2 * variable
+            if weight_l1 and variable.shape.rank > 1:  # a kernel
+                gradient += weight_l1 * tf.sign(variable)
+            super().update_step(gradient, variable)
 
     return Coupled

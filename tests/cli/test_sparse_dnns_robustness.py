@@ -145,6 +145,22 @@ def test_a_gain_within_the_spread_is_called_so(tmp_path):
     ) in written(tmp_path, cells)
 
 
+def test_table_1_by_the_norm_of_the_weights(tmp_path):
+    """Beside nothing, as the study does not tell its weights; no row of the activations' norm."""
+    cells = [
+        network(tmp_path, weight_l1=weight, shift=shift, rounds=1)
+        for weight, shift in ((0.0, 0.0), (1e-4, 0.1))
+    ]
+    text = written(tmp_path, cells)
+    title = "## Table 1: the l1 norm of weights penalised"
+    assert row(text, "LeNet-300-100, l1 0.0001", title)[2] == "0.4000"
+    assert row(text, "LeNet-300-100, l1 0 ", title)[2] == "0.3000"
+    activations = "## Table 1: the l1 norm of activations penalised"
+    assert row(text, "LeNet-300-100, l1 0 ", activations)[2].startswith("0.3000 (0.2862")
+    content = json.loads((tmp_path / "report.json").read_text())["study"]["table_1_by_weights"]
+    assert [entry["l1"] for entry in content] == [0.0, 1e-4]
+
+
 def test_references_gain_over_themselves(tmp_path):
     """Also where a round is not measured yet of those before them."""
     first, second = (network(tmp_path, seed=seed, rounds=2) for seed in (0, 1))
@@ -232,13 +248,12 @@ def test_short_has_every_network():
         if path.stem != "short"
         for values in cells_of(path)
     ]
-    kinds = [
-        {
-            tuple(str(values[name]) for name in ("model", "classes", "activity_l1", "l2", "rounds"))
-            for values in found
-        }
-        for found in (short, full)
-    ]
+    names = ("model", "classes", "activity_l1", "weight_l1", "l2")
+    kinds: list[dict] = [{}, {}]  # the most rounds of each
+    for rounds, found in zip(kinds, (short, full), strict=True):
+        for values in found:
+            kind = tuple(str(values[name]) for name in names)
+            rounds[kind] = max(values["rounds"], rounds.get(kind, 0))
     assert kinds[0] == kinds[1]
     asked = [
         {name for path in paths for name in words(path, "measures") | words(path, "attacks")}
@@ -249,7 +264,8 @@ def test_short_has_every_network():
 
 def words(path, flag):
     """The values of a flag of the sweep's measures or attacks."""
-    return set(",".join(re.findall(rf"--{flag}=(\S*)", path.read_text())).split(","))
+    found = re.findall(rf"--{flag}=(\S*)", path.read_text())
+    return {word for words in found for word in words.split(",")}
 
 
 def cells_of(path):

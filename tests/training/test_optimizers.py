@@ -65,6 +65,15 @@ def test_l2_is_part_of_the_gradient(name):
     assert np.all(np.abs(first.numpy()) < [2, 4])
 
 
+def test_the_l1_norm_is_of_kernels():
+    """The sign of each weight, of those that are zero none; biases cost nothing."""
+    made = OptimizerOptions(optimizer="sgd", momentum=0.0, learning_rate=0.5, weight_l1=0.2).build()
+    kernel, bias = tf.Variable([[2.0, -3.0, 0.0]]), tf.Variable([2.0, -3.0])
+    made.apply_gradients([(tf.ones([1, 3]), kernel), (tf.ones(2), bias)])
+    np.testing.assert_allclose(kernel, [[1.4, -3.4, -0.5]], rtol=1e-6)
+    np.testing.assert_allclose(bias, [1.5, -3.5], rtol=1e-6)
+
+
 def test_sgd_is_caffes():
     """V = 0.9 V - rate (gradient + decay w), w += V, rate = 0.01 (1 + 1e-4 t)^-0.75, by hand."""
     made = OptimizerOptions(
@@ -136,6 +145,7 @@ def test_initial_rate_can_be_given_among_the_arguments():
         (dict(momentum=1.1), "momentum=1.1: must be"),
         (dict(weight_decay=-1e-4), "weight_decay=-0.0001: must be at least 0"),
         (dict(l2=-1e-4), "l2=-0.0001: must be at least 0"),
+        (dict(weight_l1=-1e-4), "weight_l1=-0.0001: must be at least 0"),
         (
             dict(learning_rate_schedule="Linear"),
             "learning_rate_schedule=Linear: must be one of CosineDecay, .*PolynomialDecay",

@@ -95,7 +95,7 @@ def activity(rows: Sequence[PenalisedRow]) -> list[str]:
     """Whether penalised activations made networks more robust."""
     lines = []
     for model in DEEP:
-        own = {row.activity_l1: row for row in rows if row.model == model}
+        own = {row.l1: row for row in rows if row.model == model}
         plain = own[0.0].measures["r_inf_fgsm"]
         for weight, row in own.items():
             found = row.measures["r_inf_fgsm"]

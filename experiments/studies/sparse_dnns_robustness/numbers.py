@@ -73,10 +73,10 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class PenalisedRow(Row):
-    """A row of table 1, with the weight of the l1 norm of activations."""
+    """A row of table 1, with the weight of the l1 norm."""
 
     model: str
-    activity_l1: float
+    l1: float
 
 
 def series(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> Series:
@@ -119,23 +119,41 @@ def dense(found: dict[str, Series], known: Published) -> list[Row]:
 def table_1(
     cells: Sequence[Cell], measured: Mapping[str, Measured], known: Published
 ) -> list[PenalisedRow]:
-    """Dense networks by the weight of their activations' norm."""
+    """Dense networks by the weight of their activations' norm, beside the published."""
     rows = []
     for model in DEEP:
-        nets = select(cells, model=model)
+        nets = select(cells, model=model, weight_l1=0.0)
         for weight in sorted({*L1[model], *(cell.flag("activity_l1") for cell in nets)}):
             own = series(select(nets, activity_l1=weight), measured)
-            first = own[0] if own and own[0].round == 0 else None
             theirs = {name: known.table_1.get((model, weight, name)) for name in TABLE_1}
-            network = f"{NETWORKS[model]}, l1 {weight:g}"
-            compared = _compared(first, theirs)
-            rows.append(
-                PenalisedRow(network, first.sparsity if first else None, compared, model, weight)
-            )
+            rows.append(_penalised(model, weight, own, theirs))
     return rows
 
 
-def _compared(own: Round | None, theirs: dict[str, Figure | None]) -> dict[str, Comparison]:
+def table_1_by_weights(
+    cells: Sequence[Cell], measured: Mapping[str, Measured]
+) -> list[PenalisedRow]:
+    """Dense networks by the weight of their weights' norm; which the study took is not known."""
+    rows = []
+    for model in DEEP:
+        nets = select(cells, model=model, activity_l1=0.0)
+        weights = sorted({cell.flag("weight_l1") for cell in nets})
+        for weight in weights if len(weights) > 1 else []:
+            own = series(select(nets, weight_l1=weight), measured)
+            rows.append(_penalised(model, weight, own, dict.fromkeys(TABLE_1)))
+    return rows
+
+
+def _penalised(
+    model: str, weight: float, own: Series, theirs: Mapping[str, Figure | None]
+) -> PenalisedRow:
+    first = own[0] if own and own[0].round == 0 else None
+    network = f"{NETWORKS[model]}, l1 {weight:g}"
+    sparsity = first.sparsity if first else None
+    return PenalisedRow(network, sparsity, _compared(first, theirs), model, weight)
+
+
+def _compared(own: Round | None, theirs: Mapping[str, Figure | None]) -> dict[str, Comparison]:
     """Our trials of some measures against published figures."""
     return {
         name: compare(own.values(name) if own else [], figure) for name, figure in theirs.items()

@@ -63,6 +63,7 @@ def _settings(values: Values) -> Allowed:
         "learning_rate_arguments": [{"gamma": 1e-4, "power": 0.75}],
         "l2": [0.0025 if is_binary else 0.0005],
         "activity_l1": [values["activity_l1"] if values["model"] in L1 else 0.0],
+        "weight_l1": [values["weight_l1"] if values["model"] in L1 else 0.0],
         "strategy": ["continued"],
         "prune_hidden": [1 / 3],
         "prune_output": [1 / 3],

@@ -57,11 +57,12 @@ def _tables(
     folder: str,
 ) -> Part:
     """All tables and figures of cells of one kind of settings."""
-    plain = select(cells, activity_l1=0.0)
+    plain = select(cells, activity_l1=0.0, weight_l1=0.0)
     all_series = {model: numbers.series(select(plain, model=model), measured) for model in NETWORKS}
     found = {model: own for model, own in all_series.items() if own}
     dense = numbers.dense(found, known)
     table_1 = numbers.table_1(cells, measured, known)
+    by_weights = numbers.table_1_by_weights(cells, measured)
     held = [
         *findings.pruning(found),
         *findings.over_pruning(found),
@@ -69,6 +70,7 @@ def _tables(
         *findings.activity(table_1),
     ]
     lines = _section("Linear models and references", dense, known.beside)
+    lines += _section("Table 1: the l1 norm of weights penalised", by_weights, False)
     lines += _section("Table 1: the l1 norm of activations penalised", table_1, known.beside)
     lines += ["## What held", "", *(f"- {line}" for line in held), ""]
     lines += [_near([*dense, *table_1]), ""] if known.beside else []
@@ -78,6 +80,7 @@ def _tables(
     return lines, {
         "dense": [row.as_json() for row in dense],
         "table_1": [row.as_json() for row in table_1],
+        "table_1_by_weights": [row.as_json() for row in by_weights],
         "rounds": {model: [entry.as_json() for entry in own] for model, own in found.items()},
         "held": held,
     }

@@ -16,6 +16,7 @@ from etils import epy
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 from robust_sparse_tf.errors import InputError, reason
+from robust_sparse_tf.options import require
 
 with epy.lazy_imports():
     import tf_keras as keras
@@ -53,6 +54,8 @@ def load_caffe(path: str | os.PathLike[str], network: keras.Model) -> keras.Mode
     Raises:
         InputError: for a file that cannot be read, or is of another network.
     """
+    require("path", path, str, os.PathLike)
+    require("network", network, keras.Model)
     stored = _read(path)
     layers = [layer for layer in network.layers if layer.weights]
     shapes = [[tuple(weight.shape) for weight in layer.weights] for layer in layers]
@@ -111,8 +114,9 @@ def _messages() -> dict[str, Any]:
 
 
 def _of_caffe(shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """What Caffe calls the shapes of a Keras layer's weights."""
-    (*sides, inputs, outputs), *biases = shapes
+    """What Caffe calls the shapes of a Keras layer's weights, if it is dense or a convolution."""
+    kernel, *biases = shapes
+    *sides, inputs, outputs = kernel if len(kernel) > 1 else (1, *kernel)
     return [(outputs, inputs, *sides), *biases]
 
 

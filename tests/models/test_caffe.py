@@ -82,6 +82,19 @@ def test_files_of_other_networks_are_refused(tmp_path):
         np.testing.assert_array_equal(ours, kept)
 
 
+def test_other_arguments_are_refused(tmp_path):
+    write(tmp_path / "net", [(KERNEL, BIAS)])
+    normalised = keras.Sequential([keras.layers.Input((6,)), keras.layers.BatchNormalization()])
+    for path, given, words in (
+        (3, network(), "path=3: must be"),
+        (tmp_path / "net", "mine", "network='?mine'?: must be"),
+        (tmp_path / "net", normalised, "holds weights of shapes"),
+        (tmp_path, network(), "cannot be read as a .caffemodel file"),
+    ):
+        with pytest.raises(InputError, match=words):
+            load_caffe(path, given)
+
+
 def test_sizes_must_fit_their_numbers(tmp_path):
     write(tmp_path / "net", [(KERNEL, BIAS)], shape=[2, 3])
     with pytest.raises(InputError, match="cannot be read as a .caffemodel file .*reshape"):

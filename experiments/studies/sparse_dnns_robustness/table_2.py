@@ -95,6 +95,7 @@ def _table_2(argv: list[str]) -> int:
         raise InputError(f"networks: must be given, the folder of {', '.join(FILES.values())}")
     load_tensorflow()
     networks = {key: network(options.networks, *key) for key in FILES}
+    os.makedirs(options.output, exist_ok=True)
     test = loading.images("", "mnist", options.data_dir, options.examples)
     rows = []
     for (model, kind), found in networks.items():
@@ -107,7 +108,6 @@ def _table_2(argv: list[str]) -> int:
         command.raise_if_interrupted()
     text = "\n".join(report(rows, known, test.size, options.cw_examples))
     content = {"images": test.size, "table_2": [dataclasses.asdict(row) for row in rows]}
-    os.makedirs(options.output, exist_ok=True)
     files.write_json(os.path.join(options.output, "report.json"), content)
     files.write_text(os.path.join(options.output, "report.md"), text)
     print(text)
@@ -191,8 +191,7 @@ def _agreement(rows: Sequence[Row]) -> list[str]:
     if any(less):
         found.append(
             "Carlini-Wagner, which is clipped, needs less on average than the published r_2 of "
-            f"DeepFool for {sum(less)} of {len(rows)} networks: that is "
-            "not the least distance."
+            f"DeepFool for {sum(less)} of {len(rows)} networks: that is not the least distance."
         )
     return found
 

@@ -6,6 +6,9 @@ import re
 class InputError(ValueError):
     """A wrong argument, flag or data set: one line naming it, its value and what is allowed."""
 
+    def __init__(self, text: object = "") -> None:
+        super().__init__(" ".join(str(text).splitlines()))  # what is named may have several
+
     ag_pass_through = True
     """Tells TensorFlow's AutoGraph to leave it as it is, where it wraps others in many lines."""
 

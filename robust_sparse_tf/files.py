@@ -180,7 +180,7 @@ def write_figure(figure: Figure, path: str, dpi: int = 100) -> None:
 
 
 def _refused() -> tuple[type[BaseException], ...]:
-    """What TensorFlow's file system makes of a full disk, a file too large and a forbidden one."""
+    """What TensorFlow's file system makes of a full disk, and of a path that cannot be written."""
     if (tf := sys.modules.get("tensorflow")) is None:
         return ()
     errors = tf.errors
@@ -188,4 +188,5 @@ def _refused() -> tuple[type[BaseException], ...]:
         errors.ResourceExhaustedError,
         errors.OutOfRangeError,
         errors.PermissionDeniedError,
+        errors.FailedPreconditionError,
     )

@@ -142,6 +142,18 @@ def checked(
     return _checked(name, value, rule)
 
 
+def checked_path(name: str, value: Any) -> str:
+    """The path of a file or folder, as a string.
+
+    Raises:
+        InputError: for what is none, and for an empty one.
+    """
+    path = checked(name, value, str)
+    if not path:
+        raise InputError(f"{name}={shown(value)}: must be a path")
+    return path
+
+
 def is_count(word: str | int) -> bool:
     """Whether a word is a whole number from 0 in ASCII digits, as many as an option may have."""
     text = str(word)
@@ -154,6 +166,12 @@ def require(name: str, value: Any, *classes: type) -> None:
         wanted = " or ".join(each.__name__ for each in classes)
         given = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
         raise InputError(f"{name}={given}: must be a {wanted}")
+
+
+def require_function(name: str, value: Any) -> None:
+    """Raises `InputError` for an argument that cannot be called."""
+    if not callable(value):
+        raise InputError(f"{name}={shown(value)}: must be a function")
 
 
 def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from etils import epy
 
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, reason
 
 with epy.lazy_imports():
     import tensorflow as tf
+
+_OF_KERAS = os.path.join("tf_keras", "src", "engine")  # where it looks at what it is given
 
 
 def check_images(images: np.ndarray, limits: tuple[float, float] | None) -> None:
@@ -83,15 +87,28 @@ def after(asserted: list[Any]) -> Any:
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Raises what the assertions above found inside of a graph as `InputError`."""
+    """Raises as `InputError` what training finds wrong with what tf_keras' methods are given.
+
+    That is what the assertions above and TensorFlow's operations find inside of a graph, what
+    tf_keras says of arguments, and what the code that a train step calls says while it is traced.
+    Other errors, as those of callbacks, stay what they are.
+    """
     try:
         yield
+    except InputError:
+        raise
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(.*)\]", error.message)
-        if not found:
+        asserted = re.search(r"assertion failed: \[(.*)\]", error.message)
+        if asserted:
+            raise InputError(asserted[1].replace("] [", " ").replace(" :", ":")) from None
+        # Where it was found comes before it, and the name of the operation after it.
+        found = re.search(r"(.*)\n\s*\[\[", error.message)
+        raise InputError((found[1] if found else reason(error))[:300]) from error
+    except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1].filename
+        if _OF_KERAS not in place and not str(error).startswith("in user code:"):
             raise
-        text = found[1].replace("] [", " ").replace(" :", ":")
-        raise InputError(text) from None
+        raise InputError(reason(error)) from error
 
 
 def _with_slack(limits: tuple[float, float] | None) -> tuple[float, float]:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
 import robust_sparse_tf as rst
 from robust_sparse_tf import attacks, callbacks, evaluation, procedures, sparsity
@@ -18,6 +19,11 @@ FLAGS = [0, 1, "yes", None, []]
 FRACTIONS = [0, 1, -0.5, 2, "0.5", None, True, math.nan, math.inf]
 RADII = [-1.0, "0.3", None, True, [0.1], math.nan, math.inf, object()]
 OTHERS = ["rigl", 0.3, attacks.PGD, object(), {}]
+PAIRS = [None, 1, "0", 0.5, (), (0,), (0, 1, 2), (0, 0.5), (True, False), np.zeros(2)]
+PATHS = ["", None, 1, b"folder", ["folder"]]
+BATCHES = ["x", b"x", 1, {"x": 1}, {1}, [0.1], (IMAGES, LABELS), IMAGES, object()]
+MODELS = [None, "m", 1, object(), len, attacks.FGSM(), rst.AdversarialModel]
+TEXTS = [1, b"x", ["fgsm"], object(), np.zeros(0)]
 
 
 def model():
@@ -45,6 +51,65 @@ def watch(**given):
     return callbacks.CatastrophicOverfitting(SPLIT, **given)
 
 
+def compiled(**given):
+    return rst.AdversarialModel(model()).compile(**given)
+
+
+def sparse_compiled(**given):
+    return rst.sparsify(model()).compile(**given)
+
+
+def saliency(**given):
+    return rst.sparsify(model(), sparsity.SNIP(), **dict(data=[(IMAGES, LABELS)]) | given)
+
+
+def attacked(**given):
+    return attacks.FGSM()(model(), IMAGES, LABELS, **given)
+
+
+def certified(**given):
+    return evaluation.certified_accuracy(model(), SPLIT, **given)
+
+
+def steepness(**given):
+    asked = dict(x=IMAGES, ball=rst.Ball("l2", 0.1))
+    return evaluation.local_lipschitz(model(), **asked | given)
+
+
+def distance(**given):
+    return evaluation.r_2(model(), SPLIT, attacks.DeepFool(), **given)
+
+
+def useful(**given):
+    return evaluation.usefulness(model(), SPLIT, **given)
+
+
+def report(**given):
+    found = evaluation.Report(
+        labels=LABELS, predictions=LABELS, judged=LABELS[:, None] < 2, outcomes=[], warnings=[],
+        pictures={},
+    )  # fmt: skip
+    return found.row(**dict(attack="clean") | given)
+
+
+def saved(**given):
+    return evaluation.save(**dict(report=None, folder="") | given)
+
+
+def trained_rounds(**given):
+    asked = dict(model=rst.AdversarialModel(model()), train=SPLIT, evaluate=dict)
+    return procedures.Rounds().run(**asked | given)
+
+
+def ticket(**given):
+    asked = dict(model=rst.AdversarialModel(model()), train=SPLIT, evaluate=dict)
+    return procedures.LotteryTicket().run(**asked | given)
+
+
+def store(**given):
+    return procedures.CheckpointStore(**dict(folder="") | given)
+
+
 def rewind(**given):
     return callbacks.Rewind(**dict(round_epochs=1) | given)
 
@@ -66,7 +131,7 @@ def clever(**given):
 
 
 def bounds(**given):
-    return evaluation.binary_bounds(model(), SPLIT, **given)
+    return evaluation.binary_bounds(model(), SPLIT, **dict(epsilon=0.1) | given)
 
 
 def mlp(**given):
@@ -98,25 +163,46 @@ TABLE = [
     (evaluate, "seed", SEEDS),
     (evaluate, "check_masking", FLAGS),
     (evaluate, "ball", OTHERS),
-    (evaluate, "epsilons", [0.3, "0.3", *([radius] for radius in RADII)]),
-    (evaluate, "attacks", ["best", 1, None, [attacks.FGSM()], {"fgsm": "fgsm"}]),
-    (evaluate, "state", [1, b"x", object()]),
+    (evaluate, "epsilons", [0.3, "0.3", "", b"1", {0.3: 1}, *([radius] for radius in RADII)]),
+    (evaluate, "attacks", ["best", 1, None, [attacks.FGSM()], {"a": "fgsm"}, {1: attacks.FGSM()}]),
+    (evaluate, "state", ["", 1, b"x", object()]),
+    (evaluate, "identity", [None, *TEXTS]),
+    (evaluate, "sources", [None, "m", 1, {}, {model}]),
+    (evaluate, "on_batch", [None, 1, "print"]),
+    (attacked, "seed", PAIRS),
+    (SPLIT.index_batches, "first_step", [n for n in COUNTS if n != 0]),
     (adversarial, "attack", OTHERS),
     (adversarial, "objective", OTHERS),
     (adversarial, "seed", SEEDS),
     (adversarial, "branches", COUNTS),
+    (compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
+    (compiled, "metrics", [1, b"x", [0.1]]),
+    (compiled, "jit_compile", FLAGS),
+    (compiled, "jit_update", [flag for flag in FLAGS if flag is not None]),
+    (sparse_compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
     (sparsify, "method", OTHERS),
+    (rst.sparsify, "model", MODELS),
+    (sparsify, "data", BATCHES),
+    (sparsify, "loss", ["mean", 1, [], keras.losses.MeanSquaredError]),
+    (sparsify, "layers", [1, [1], attacks.PGD, lambda layer: layer.filters > 1, "*_9"]),
+    (saliency, "data", [None, *BATCHES]),
     (watch, "every", COUNTS),
     (watch, "fall", FRACTIONS),
     (watch, "stop", FLAGS),
     (watch, "attack", OTHERS),
+    (
+        callbacks.CatastrophicOverfitting,
+        "batch",
+        [None, 1, "x", b"xy", (IMAGES,), (IMAGES, LABELS[:1]), (object(), 1)],
+    ),
     (rewind, "round_epochs", COUNTS),
     (rewind, "rewind_step", [n for n in COUNTS if n != 0]),
     (rewind, "pruner", OTHERS),
     (regrow, "method", OTHERS),
-    (regrow, "loss", ["mse", 1]),
-    (callbacks.SparsityLog, "log_dir", [None, 1, b"logs"]),
-    (evaluator, "attacks", ["quick", [attacks.FGSM()], {"fgsm": "fgsm"}]),
+    (regrow, "loss", ["mse", 1, keras.losses.MeanSquaredError]),
+    (regrow, "data", BATCHES),
+    (callbacks.SparsityLog, "log_dir", PATHS),
+    (evaluator, "attacks", ["quick", [attacks.FGSM()], {"a": "fgsm"}, {1: attacks.FGSM()}]),
     (evaluator, "objective", OTHERS),
     (evaluator, "seed", SEEDS),
     (evaluator, "branches", COUNTS),
@@ -126,15 +212,38 @@ TABLE = [
     (clever, "batches", COUNTS),
     (clever, "samples", COUNTS),
     (clever, "ball", OTHERS),
+    (clever, "seed", SEEDS),
+    (certified, "ball", [None, attacks.FGSM(), *OTHERS]),
+    (steepness, "ball", [None, attacks.FGSM(), *OTHERS]),
+    (steepness, "x", [None, "x", IMAGES[:, :1], IMAGES + 2, IMAGES * math.nan]),
+    (distance, "seed", SEEDS),
+    (useful, "attack", [None, attacks.FGSM(), *OTHERS]),
+    (report, "attack", [None, "worst", *TEXTS]),
+    (report, "norm", TEXTS),
+    (report, "epsilon", [radius for radius in RADII if radius is not None]),
+    (saved, "report", [None, "x", {}]),
     (bounds, "epsilon", [0, *RADII]),
+    (bounds, "as_stated", FLAGS),
     (mlp, "num_classes", [1, *COUNTS]),
     (mlp, "width", [0, -1, "1", None, True, math.nan, math.inf]),
-    (mlp, "input_shape", [5, "28", (28, 28), (0, 28, 1), None, (2.5, 2, 1)]),
-    (mlp, "hidden", [5, "3", [], [0], [1.5], None]),
+    (mlp, "input_shape", [5, "28", b"abc", (28, 28), (0, 28, 1), None, (2.5, 2, 1)]),
+    (mlp, "hidden", [5, "3", b"3", [], [0], [1.5], [True], None]),
+    (mlp, "use_bias", FLAGS),
+    (mlp, "mean", ["0.5", b"x", True, {0.5}, {0: 1}, [1, 2], math.nan, object()]),
+    (mlp, "std", [0, "0.5", b"x", True, {0.5}, {0: 1}, [1, 2], math.inf]),
+    (rst.models.binary_linear, "num_classes", [3, None, True, np.zeros(2)]),
     (transfer, "attack", [None, *OTHERS]),
     (transfer, "sources", [(), None, 1, "m", ["m"]]),
     (intensity, "attack", [None, *OTHERS]),
     (intensity, "distribution", [1, "normal"]),
+    (store, "folder", PATHS),
+    (trained_rounds, "model", [None, "m", 1, object(), len]),
+    (trained_rounds, "evaluate", [None, 1, "x"]),
+    (trained_rounds, "between", ["x", 1, object()]),
+    (trained_rounds, "store", ["x", 1, object()]),
+    (ticket, "model", MODELS),
+    (ticket, "pruner", ["x", 1, sparsity.RigL(), sparsity.Magnitude]),
+    (ticket, "seed", [-1, *SEEDS]),
     (procedures.Rounds, "evaluate_at", [["0"], [-1], [1001], ["１"], ["1_0"], [True], "12"]),
 ]
 
@@ -149,6 +258,28 @@ def test_wrong_arguments_are_refused(call, name, values):
             call(**{name: value})
             pytest.fail(f"{name}={value!r} is accepted")
         assert len(str(caught.value).splitlines()) == 1
+
+
+OF_MODELS = [
+    rst.strip,
+    rst.export.to_saved_model,
+    sparsity.dense_layers,
+    sparsity.densities,
+    sparsity.layer_states,
+    sparsity.prunable_weights,
+    sparsity.silence_tfmot,
+    sparsity.statistics,
+    sparsity.store_masked,
+    sparsity.wrap,
+    sparsity.Magnitude().prune,
+]
+
+
+@pytest.mark.parametrize("call", OF_MODELS, ids=lambda call: call.__name__)
+def test_functions_of_models_take_models_alone(call):
+    for given in MODELS:
+        with pytest.raises(InputError, match="must be a tf_keras model"):
+            call(given, *(["folder"] if call is rst.export.to_saved_model else []))
 
 
 def test_numpys_numbers_are_taken():

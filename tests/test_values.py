@@ -36,3 +36,27 @@ def test_sparse_models_refuse_what_is_no_number(form):
     assert "\n" not in str(caught.value)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
     FIT[form](model, X)
+
+
+class Failing(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        raise ValueError("mine")
+
+
+def test_errors_of_training_are_one_line():
+    """What tf_keras and its graphs say; not those of a user's own callbacks."""
+    model = sparsify(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, y = np.zeros([4, 3], np.float32), np.zeros(4, np.int64)
+    for labels, words in [
+        (y + 9, r"^Received a label value of 9 which is outside the valid range of \[0, 2\)"),
+        (np.zeros([4, 3]), "logits"),
+        (y[:2], "^Data cardinality is ambiguous"),
+        ("labels", "^Failed to find data adapter"),
+    ]:
+        with pytest.raises(InputError, match=words) as caught:
+            model.fit(x, labels, verbose=0)
+        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(ValueError, match="^mine$") as raised:
+        model.fit(x, y, verbose=0, callbacks=[Failing()])
+    assert raised.type is ValueError

@@ -14,7 +14,7 @@ from etils import epy
 from robust_sparse_tf.attacks import checks, norms
 from robust_sparse_tf.attacks.ball import Ball, Ranged
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
-from robust_sparse_tf.attacks.seeds import Seed
+from robust_sparse_tf.attacks.seeds import Seed, check_seed
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.tensors import as_labels, as_tensor
@@ -83,6 +83,7 @@ class Attack(Ranged, abc.ABC):
         if self.targeted != (targets is not None):
             given = "without targets" if targets is None else "with targets"
             raise InputError(f"targeted={self.targeted}: must not be called {given}")
+        check_seed(seed)
         x = as_tensor("x", x, tf.float32)
         name = "targets" if self.targeted else "labels"
         predicted = not self.targeted and self.attack_labels == "predicted"

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import numbers
+from typing import Any, TypeAlias
 
+import numpy as np
 from etils import epy
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import shown
 
 with epy.lazy_imports():
     import tensorflow as tf
 
 Seed: TypeAlias = "tf.Tensor | tuple[int, int]"
+
+
+def check_seed(seed: Any) -> None:
+    """Raises InputError for what is not two integers."""
+    if tf.is_tensor(seed):
+        fits = seed.dtype.is_integer and seed.shape.is_compatible_with([2])
+    else:
+        fits = isinstance(seed, tuple | list | np.ndarray) and len(seed) == 2
+        fits = fits and all(isinstance(n, numbers.Integral) or tf.is_tensor(n) for n in seed)
+        fits = fits and not any(isinstance(n, bool) for n in seed)
+    if not fits:
+        raise InputError(f"seed={shown(seed)}: must be two integers")
 
 
 def as_seed(seed: Seed) -> tf.Tensor:

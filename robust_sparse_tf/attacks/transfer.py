@@ -9,7 +9,7 @@ from etils import epy
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Attack, Bounded, Logits, Seed
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import require
+from robust_sparse_tf.options import require, shown
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -35,7 +35,7 @@ class Transfer(Attack):
     def __post_init__(self) -> None:
         require("attack", self.attack, Attack)
         if not isinstance(self.sources, list | tuple) or not all(map(callable, self.sources)):
-            raise InputError(f"sources={self.sources}: must be a tuple of models")
+            raise InputError(f"sources={shown(self.sources)}: must be a tuple of models")
         for name in ("low", "high"):
             object.__setattr__(self, name, getattr(self.attack, name))
         super().__post_init__()

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked
+from robust_sparse_tf.tensors import as_array, check_types
 
 
 class Split(tf.data.Dataset):
@@ -41,7 +42,7 @@ class Split(tf.data.Dataset):
         num_classes = checked("num_classes", num_classes, int, minimum=1)
         batch_size = checked("batch_size", batch_size, int, minimum=1)
         shuffle, seed = checked("shuffle", shuffle, bool), checked("seed", seed, int)
-        images, labels = np.asarray(images), np.asarray(labels)
+        images, labels = as_array("images", images), as_array("labels", labels)
         _check_images(images)
         _check_labels(labels, len(images), num_classes)
         if images.dtype != np.uint8:
@@ -91,6 +92,7 @@ class Split(tf.data.Dataset):
         uninterrupted one does. Each image comes once in each pass, and every batch is full: the
         one at the border of two passes takes from both.
         """
+        first_step = checked("first_step", first_step, int, minimum=0)
         first_epoch, offset = divmod(first_step * self.batch_size, self.size)
 
         def order(epoch: tf.Tensor) -> tf.Tensor:
@@ -118,6 +120,8 @@ class Gather:
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        images, labels = as_array("images", images), as_array("labels", labels)
+        check_types(images, labels)
         self._images = tf.Variable(images, trainable=False)
         self._labels = tf.Variable(labels, trainable=False)
         self._scale = 255.0 if images.dtype == np.uint8 else 1.0

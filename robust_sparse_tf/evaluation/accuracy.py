@@ -59,7 +59,8 @@ class Evaluator:
         self._attacks = {} if attacks is None else attacks
         require("attacks", self._attacks, dict)
         self._attacks = dict(self._attacks)  # its own, whatever becomes of the mapping
-        for attack in self._attacks.values():
+        for name, attack in self._attacks.items():
+            checked("name of an attack", name, str)
             require("attack", attack, Attack)
         self._objective = Mixed() if objective is None else objective
         require("objective", self._objective, Mixed)

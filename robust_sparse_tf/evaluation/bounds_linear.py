@@ -54,6 +54,7 @@ def binary_bounds(
         InputError: for a model that is not linear or has other than two classes, for epsilon not
             above 0, and for a class without a correct example.
     """
+    as_stated = checked("as_stated", as_stated, bool)
     weights, biases, shares, means = _facts(model, data, epsilon)
     if len(weights) != 2:
         raise InputError(f"num_classes={len(weights)}: must be 2 for theorem 3.1")
@@ -89,6 +90,7 @@ def multiclass_bounds(
         InputError: for a model that is not linear, for epsilon not above 0, and for a class
             without a correct example.
     """
+    as_stated = checked("as_stated", as_stated, bool)
     weights, biases, shares, means = _facts(model, data, epsilon)
     classes = len(weights)
     if as_stated:

@@ -17,6 +17,7 @@ from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import checked_logits, connected, in_range, is_noisy
 from robust_sparse_tf.options import checked, require
+from robust_sparse_tf.tensors import as_array
 
 PAPER_BALL = Ball("l2", 5.0)
 _POINTS = 4096  # at which gradients are taken at once; bounds the memory
@@ -56,7 +57,11 @@ def clever(
     Raises:
         InputError: for arguments that are not allowed, and targets that are predicted already.
     """
-    _check(ball, batches, samples)
+    require("ball", ball, Ball)
+    checked("epsilon", ball.epsilon, float, above=0)
+    batches = checked("batches", batches, int, minimum=1)
+    samples = checked("samples", samples, int, minimum=1)
+    seed = checked("seed", seed, int)
     x = in_range(x, ball.limits)
     few = x[:32].numpy()
     logits, _ = checked_logits(model, few)
@@ -182,15 +187,8 @@ class _Sampler:
         return tf.transpose(columns)
 
 
-def _check(ball: Ball, batches: int, samples: int) -> None:
-    require("ball", ball, Ball)
-    checked("epsilon", ball.epsilon, float, above=0)
-    checked("batches", batches, int, minimum=1)
-    checked("samples", samples, int, minimum=1)
-
-
 def _checked_targets(targets: tf.Tensor, predicted: np.ndarray, classes: int) -> np.ndarray:
-    targets = np.asarray(targets)
+    targets = as_array("targets", targets)
     if targets.shape != predicted.shape or not np.issubdtype(targets.dtype, np.integer):
         raise InputError(
             f"targets of shape {targets.shape} and dtype {targets.dtype}: must be "

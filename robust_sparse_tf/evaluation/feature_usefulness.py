@@ -13,6 +13,7 @@ from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import Data, images_and_labels
 from robust_sparse_tf.models.layers import BinaryLogits
+from robust_sparse_tf.options import require
 from robust_sparse_tf.sparsity.wrapper import strip
 
 INFIMUM = PGD(epsilon=0.3, step_size=0.01, steps=3)
@@ -104,6 +105,7 @@ def usefulness(model: keras.Model, data: Data, attack: PGD = INFIMUM) -> Usefuln
     Raises:
         InputError: for a model or labels that are not of two classes.
     """
+    require("attack", attack, PGD)
     features, weights = head(model)
     images, labels = images_and_labels(data, attack.limits)
     if labels.min() < 0 or labels.max() > 1:

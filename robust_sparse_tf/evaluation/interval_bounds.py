@@ -18,6 +18,7 @@ from robust_sparse_tf.evaluation.propagation import (
     middle_of,
     propagate,
 )
+from robust_sparse_tf.options import require
 from robust_sparse_tf.tensors import as_labels
 from robust_sparse_tf.values import check_labels
 
@@ -80,6 +81,7 @@ def certified_accuracy(model: Any, data: Data, ball: Ball) -> float:
     must be in the ball's range. In l2 and l1 only the first layer uses the
     ball itself, all others a box, which certifies little.
     """
+    require("ball", ball, Ball)
     network = unwrapped(model)
     split = examples(data, ball.limits)
     check_labels(split.labels, network.output_shape[-1])

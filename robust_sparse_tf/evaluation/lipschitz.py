@@ -22,6 +22,7 @@ from robust_sparse_tf.evaluation.propagation import (
     Box,
     Step,
 )
+from robust_sparse_tf.options import require
 
 
 def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
@@ -51,6 +52,7 @@ def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
         InputError: naming the layer that is not supported.
     """
     network = unwrapped(model)
+    require("ball", ball, Ball)
     x = in_range(x, ball.limits)
     box = propagation.input_box(x, ball)
     steps = propagation.propagate(network, box)

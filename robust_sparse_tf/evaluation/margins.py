@@ -23,6 +23,7 @@ from robust_sparse_tf.evaluation.inputs import (
     connected,
     examples,
 )
+from robust_sparse_tf.options import checked, shown
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
 
@@ -62,6 +63,7 @@ def r_2(model: Any, data: Data, attack: MinimumNorm, *, seed: int = 0) -> float:
         InputError: for an attack that does not minimize in l2, or finds what is at no distance,
             and data that do not fit.
     """
+    seed = checked("seed", seed, int)
     _check(attack, MinimumNorm, "l2")
     split = examples(data, attack.limits)
     logits = _with_gradient(model, split, attack)
@@ -101,5 +103,6 @@ def _with_gradient(model: Any, split: Split | Examples, attack: Attack) -> Logit
 def _check(attack: Attack, kind: type, norm: str) -> None:
     if not isinstance(attack, kind) or attack.norm != norm or attack.targeted:
         raise InputError(
-            f"attack={attack}: must be an untargeted attack of kind {kind.__name__} in {norm}"
+            f"attack={shown(attack)}: must be an untargeted attack of kind {kind.__name__} in "
+            f"{norm}"
         )

@@ -14,6 +14,8 @@ from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import in_range
 from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
+from robust_sparse_tf.options import require
+from robust_sparse_tf.tensors import check_shape
 
 DUAL = {norm: norms.ORDERS[dual] for norm, dual in norms.DUAL.items()}
 """Orders of the dual norms."""
@@ -91,6 +93,7 @@ def input_box(x: tf.Tensor, ball: Ball) -> Box:
     Raises:
         InputError: for inputs outside the range; around them the box would be empty.
     """
+    require("ball", ball, Ball)
     x = in_range(x, ball.limits)
     low, high = tf.maximum(x - ball.epsilon, ball.low), tf.minimum(x + ball.epsilon, ball.high)
     # In linf the box says it all.
@@ -107,6 +110,7 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InputError(f"model {model.name}: must have one input and one output")
+    check_shape(box.low, model.input_shape)
     boxes = {str(id(model.inputs[0])): box}
     steps: list[Step] = []
     for depth in sorted(model._nodes_by_depth, reverse=True):

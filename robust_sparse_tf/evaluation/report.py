@@ -95,6 +95,7 @@ class Outcome:
 
     def within(self, epsilon: float) -> "Outcome":
         """The same at a radius, of an attack that looks for the nearest example."""
+        epsilon = checked("epsilon", epsilon, float, minimum=0)
         missed = self.tried & (self.distance > reach(epsilon))
         return dataclasses.replace(self, epsilon=epsilon, judged=self.judged | missed[:, None])
 
@@ -157,8 +158,9 @@ class Report:
         Raises:
             InputError: when there is no such row, or more than one.
         """
-        if epsilon is not None:
-            epsilon = checked("epsilon", epsilon, float)
+        attack = checked("attack", attack, str)
+        norm = None if norm is None else checked("norm", norm, str)
+        epsilon = None if epsilon is None else checked("epsilon", epsilon, float, minimum=0)
         rows = self.rows()
         named = [row for row in rows if row["attack"] == attack]
         if attack != "clean":
@@ -180,7 +182,7 @@ class Report:
         Raises:
             InputError: where no attack was run in it.
         """
-        epsilon = checked("epsilon", epsilon, float)
+        norm, epsilon = checked("norm", norm, str), checked("epsilon", epsilon, float, minimum=0)
         own = [o for o in self.outcomes if o.norm == norm and _is_close(o.epsilon, epsilon)]
         if not own:
             balls = list(dict.fromkeys((o.norm, o.epsilon) for o in self.outcomes))

@@ -14,7 +14,7 @@ from robust_sparse_tf.evaluation.inputs import Data
 from robust_sparse_tf.evaluation.report import RESERVED, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
-from robust_sparse_tf.options import checked, require
+from robust_sparse_tf.options import checked, checked_path, require, require_function, shown
 
 _KNOWN_BY = 100  # images
 
@@ -69,7 +69,10 @@ def evaluate(
     batch_size = checked("batch_size", batch_size, int, minimum=1)
     seed = checked("seed", seed, int)
     check_masking = checked("check_masking", check_masking, bool)
-    state = None if state is None else checked("state", state, str)
+    state = None if state is None else checked_path("state", state)
+    identity = checked("identity", identity, str)
+    require("sources", sources, list, tuple)
+    require_function("on_batch", on_batch)
     if ball is not None:
         require("ball", ball, Ball)
     epsilons = _distances(epsilons)
@@ -143,9 +146,9 @@ def _distances(epsilons: Sequence[float]) -> list[float]:
     Raises:
         InputError: for what is no number from 0.
     """
-    if not isinstance(epsilons, Iterable):
-        raise InputError(f"epsilons={epsilons}: must be a list of numbers")
-    found = [checked("epsilon", epsilon, float, minimum=0) for epsilon in epsilons]
+    if not isinstance(epsilons, Iterable) or isinstance(epsilons, str | bytes | Mapping):
+        raise InputError(f"epsilons={shown(epsilons)}: must be a list of numbers")
+    found = [float(checked("epsilon", epsilon, float, minimum=0)) for epsilon in epsilons]
     return list(dict.fromkeys(found))
 
 
@@ -166,13 +169,14 @@ def _one_by_one(
 ) -> list[tuple[str, Attack, float | None]]:
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError(
-            f"attacks={attacks}: must be {', '.join(ensembles.NAMES)} or attacks by name, as in "
-            "{'pgd': PGD()}"
+            f"attacks={shown(attacks)}: must be {', '.join(ensembles.NAMES)} or attacks by name, "
+            "as in {'pgd': PGD()}"
         )
     found: list[tuple[str, Attack, float | None]] = []
     for name, attack in attacks.items():
+        checked("name of an attack", name, str)
         if not isinstance(attack, Attack) or attack.targeted:
-            raise InputError(f"attacks[{name!r}]={attack}: must be an untargeted Attack")
+            raise InputError(f"attacks[{name!r}]={shown(attack)}: must be an untargeted Attack")
         if name in RESERVED:
             raise InputError(f"attacks[{name!r}]: must not be called as a row of every report is")
         if attack.limits != limits:

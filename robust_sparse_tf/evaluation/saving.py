@@ -5,6 +5,7 @@ import os
 from robust_sparse_tf import files
 from robust_sparse_tf.evaluation.figures import draw_accuracy, draw_images
 from robust_sparse_tf.evaluation.report import Report
+from robust_sparse_tf.options import checked_path, require
 
 
 def save(report: Report, folder: str) -> None:
@@ -13,6 +14,8 @@ def save(report: Report, folder: str) -> None:
     Raises:
         OSError: naming the file that cannot be written.
     """
+    require("report", report, Report)
+    folder = checked_path("folder", folder)
     os.makedirs(folder, exist_ok=True)
     texts = {
         "report.csv": report.to_csv(),

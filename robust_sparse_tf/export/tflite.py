@@ -16,9 +16,10 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, TrainingError, reason
 from robust_sparse_tf.export import float32
 from robust_sparse_tf.export.forms import form_of
-from robust_sparse_tf.options import checked
+from robust_sparse_tf.options import checked_path
 from robust_sparse_tf.sparsity import strip
-from robust_sparse_tf.tensors import as_array
+from robust_sparse_tf.tensors import as_array, check_types
+from robust_sparse_tf.values import check_images
 
 _BATCH = 100
 _KEPT = 4  # sizes of a batch, each with a copy of the weights
@@ -30,7 +31,7 @@ def to_saved_model(model: keras.Model, path: str) -> None:
     Raises:
         InputError: for what is no Sequential or functional tf_keras model.
     """
-    path = checked("path", path, str)
+    path = checked_path("path", path)
     network, partial = strip(model), path + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     with files.naming(path), files.discarding(partial):
@@ -56,7 +57,7 @@ def to_tflite(model: keras.Model, path: str) -> int:
             what the converter refuses.
         TrainingError: when its outputs on random inputs differ from the Keras model's.
     """
-    path, network = checked("path", path, str), strip(model)
+    path, network = checked_path("path", path), strip(model)
     _refuse(network)
     given, network = network, float32.rebuilt(network)
     layers = [layer for layer in network.submodules if isinstance(layer, keras.layers.Layer)]
@@ -196,6 +197,7 @@ def tflite_function(
 
     def logits(images: np.ndarray) -> np.ndarray:
         images = as_array("images", images)
+        check_types(images, None)
         own = tuple(images.shape[1:])
         fits = len(own) == len(sizes) and all(a in (b, -1) for a, b in zip(sizes, own, strict=True))
         if not len(images) or not fits:
@@ -249,7 +251,10 @@ def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
     Raises:
         InputError: for a file that cannot be read, or is another, and for images that do not fit.
     """
-    path, network, images = checked("path", path, str), strip(model), as_array("images", images)
+    path, network = checked_path("path", path), strip(model)
+    images = as_array("images", images)
+    check_types(images, None)
+    check_images(images, None)
     if form_of(path) != "tflite":
         raise InputError(f"path={path}: must be a TFLite file")
     if images.dtype == np.uint8 and network.inputs[0].dtype.is_floating:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.models.parts import PerChannel, hidden_layers, logits, normalized_input
+from robust_sparse_tf.models.parts import (
+    PerChannel,
+    are_counts,
+    hidden_layers,
+    logits,
+    normalized_input,
+)
+from robust_sparse_tf.options import shown
 
 with epy.lazy_imports():
     import tf_keras as keras
@@ -43,9 +49,8 @@ def mlp(
     Raises:
         InputError: naming the argument that is not allowed.
     """
-    several = isinstance(hidden, Sequence) and hidden
-    if not several or not all(isinstance(n, numbers.Integral) and n > 0 for n in hidden):
-        raise InputError(f"hidden={hidden}: must be one or more whole numbers above 0")
+    if not are_counts(hidden):
+        raise InputError(f"hidden={shown(hidden)}: must be one or more whole numbers above 0")
     return keras.Sequential(
         [
             *normalized_input(input_shape, mean, std),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
+import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import checked
+from robust_sparse_tf.options import checked, shown
 
 with epy.lazy_imports():
     import tf_keras as keras
@@ -51,7 +52,7 @@ def normalized_input(
     means = _per_channel("mean", 0.0 if mean is None else mean, channels)
     stds = _per_channel("std", 1.0 if std is None else std, channels)
     if min(stds) <= 0:
-        raise InputError(f"std={std}: must be above 0")
+        raise InputError(f"std={shown(std)}: must be above 0")
     scale = [1 / deviation for deviation in stds]
     offset = [-value / deviation for value, deviation in zip(means, stds, strict=True)]
     return [*first, keras.layers.Rescaling(scale, offset, name="normalize")]
@@ -93,13 +94,14 @@ def binary_logits(num_classes: int, **options: Any) -> list[keras.layers.Layer]:
     Raises:
         InputError: for any other number of classes.
     """
-    if num_classes != 2:
+    if checked("num_classes", num_classes, int) != 2:
         raise InputError(f"num_classes={num_classes}: must be 2 for a network of one output")
     return [keras.layers.Dense(1, name="output", **options), layers.BinaryLogits(name="logits")]
 
 
 def hidden_layers(sizes: Sequence[int], width: float, *, use_bias: bool) -> list[Any]:
     """Dense layers "hidden_1", "hidden_2" and so on with ReLU, on flattened images."""
+    use_bias = checked("use_bias", use_bias, bool)
     dense = [
         keras.layers.Dense(
             scaled(size, width), activation="relu", use_bias=use_bias, name=f"hidden_{number}"
@@ -114,11 +116,26 @@ def batch_norm(name: str) -> keras.layers.BatchNormalization:
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
 
 
+def are_counts(sizes: Any) -> bool:
+    """Whether these are a list of whole numbers above 0, and at least one."""
+    whole = _is_list(sizes) and all(
+        isinstance(n, numbers.Integral) and not isinstance(n, bool) and int(n) > 0 for n in sizes
+    )
+    return whole and len(sizes) > 0
+
+
+def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
 def _check_shape(input_shape: Sequence[int], smallest: int) -> None:
-    sizes = tuple(input_shape) if isinstance(input_shape, Sequence) else (input_shape,)
-    if len(sizes) != 3 or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes):
+    sizes = tuple(input_shape) if _is_list(input_shape) else ()
+    if len(sizes) != 3 or not are_counts(sizes):
         raise InputError(
-            f"input_shape={sizes}: must be three whole numbers above 0: height, width, channels"
+            f"input_shape={shown(input_shape)}: must be three whole numbers above 0: height, "
+            "width, channels"
         )
     if min(sizes[:2]) < smallest:
         raise InputError(
@@ -127,10 +144,13 @@ def _check_shape(input_shape: Sequence[int], smallest: int) -> None:
 
 
 def _per_channel(name: str, value: float | Sequence[float], channels: int) -> list[float]:
-    values = list(value) if isinstance(value, Iterable) else [value] * channels
-    finite = all(isinstance(item, numbers.Real) and math.isfinite(item) for item in values)
+    values: list[Any] = list(value) if _is_list(value) else [value] * channels
+    finite = all(
+        isinstance(item, numbers.Real) and not isinstance(item, bool) and math.isfinite(item)
+        for item in values
+    )
     if len(values) != channels or not finite:
         raise InputError(
-            f"{name}={value}: must be a finite number or one for each of {channels} channels"
+            f"{name}={shown(value)}: must be a finite number or one for each of {channels} channels"
         )
     return [float(item) for item in values]

@@ -10,6 +10,7 @@ import numpy as np
 
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import RunWarning
+from robust_sparse_tf.options import checked, checked_path
 from robust_sparse_tf.procedures.records import Standing
 
 Checkpoint: TypeAlias = tuple[dict[str, np.ndarray], Standing]
@@ -31,8 +32,8 @@ class CheckpointStore:
     """
 
     def __init__(self, folder: str, *, read_only: bool = False) -> None:
-        self.folder = folder
-        self.read_only = read_only
+        self.folder = folder = checked_path("folder", folder)
+        self.read_only = checked("read_only", read_only, bool)
         os.makedirs(folder, exist_ok=True)
 
     def save(self, position: int, arrays: Mapping[str, np.ndarray], standing: Standing) -> None:

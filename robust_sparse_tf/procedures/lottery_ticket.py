@@ -10,7 +10,7 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import option
+from robust_sparse_tf.options import checked, option, require
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.procedures.records import Measured, Record
 from robust_sparse_tf.procedures.rounds import BetweenRounds, Rounds
@@ -89,6 +89,9 @@ class LotteryTicket(Rounds):
         Raises:
             TrainingError: at the first loss that is not finite.
         """
+        if pruner is not None:
+            require("pruner", pruner, Pruner, FeaturePruning)
+        seed = checked("seed", seed, int, minimum=0)
         between = _PruneAndRewind(self, model, pruner or LayerRates(), seed)
         return super().run(model, train, evaluate, between=between, **arguments)
 

@@ -12,13 +12,22 @@ from etils import epy
 
 from robust_sparse_tf import sparsity
 from robust_sparse_tf.errors import InputError, RunWarning, TrainingError
-from robust_sparse_tf.options import check, is_count, option
+from robust_sparse_tf.options import (
+    check,
+    checked,
+    is_count,
+    option,
+    require,
+    require_function,
+)
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record, Standing
 
 with epy.lazy_imports():
     import tensorflow as tf
     import tf_keras as keras
+
+    from robust_sparse_tf import training
 
 if TYPE_CHECKING:
     from robust_sparse_tf.data import Split
@@ -90,16 +99,19 @@ class Rounds:
 
     def length(self, number: int) -> int:
         """How many training steps a round has."""
+        number = checked("number", number, int, minimum=0)
         if number == 0 and self.dense_iterations:
             return self.dense_iterations
         return self.iterations
 
     def steps_before(self, number: int) -> int:
         """How many training steps the rounds before one have."""
+        number = checked("number", number, int, minimum=0)
         return self.length(0) + (number - 1) * self.iterations if number else 0
 
     def place(self, step: int) -> tuple[int, int]:
         """The round, from 0, and the iteration in it, from 1, of the run's step, from 1."""
+        step = checked("step", step, int, minimum=1)
         if step <= self.length(0):
             return 0, step
         rounds, iteration = divmod(step - self.length(0) - 1, self.iterations)
@@ -142,6 +154,12 @@ class Rounds:
         Raises:
             TrainingError: at the first loss that is not finite.
         """
+        require("model", model, training.AdversarialModel)
+        require_function("evaluate", evaluate)
+        if between is not None:
+            require("between", between, BetweenRounds)
+        if store is not None:
+            require("store", store, CheckpointStore)
         run = _Run(self, model, between or BetweenRounds(), store)
         run.restore()
         on_start(list(run.records))

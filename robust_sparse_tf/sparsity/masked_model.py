@@ -54,10 +54,20 @@ class MaskedModel(_Model):
         _tell_unfinished(self, "is put back to")
         return found
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """As of any model."""
+    def save(
+        self,
+        filepath: Any,
+        overwrite: bool = True,
+        save_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As of any model; a RunWarning says where a SavedModel loses an optimizer's state."""
         _tell_unfinished(self, "is saved at")
-        super().save(*args, **kwargs)
+        named = str(filepath).endswith((".keras", ".h5", ".hdf5"))
+        whole = save_format == "tf" or (save_format is None and not named)
+        if whole and kwargs.get("include_optimizer", True):
+            _tell_forgotten(self)
+        super().save(filepath, overwrite=overwrite, save_format=save_format, **kwargs)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
@@ -81,7 +91,6 @@ def strip(model: keras.Model) -> keras.Model:
     Raises:
         InputError: for what is no Sequential or functional tf_keras model.
     """
-    wrapper.require_tf_keras(network_of(model))
     _tell_unfinished(model, "is stripped at")
     return wrapper.strip(model)
 
@@ -109,6 +118,17 @@ def _tell_unfinished(model: keras.Model, what: str) -> None:
                 RunWarning,
                 stacklevel=3,
             )
+
+
+def _tell_forgotten(model: keras.Model) -> None:
+    """Warns of what tf_keras leaves out of SavedModels, of any model."""
+    if model.optimizer:
+        warnings.warn(
+            f"model {model.name}: a SavedModel does not keep the optimizer's state; save it as "
+            ".keras to go on training as if it had not been saved",
+            RunWarning,
+            stacklevel=3,
+        )
 
 
 def tell_density(model: keras.Model) -> None:

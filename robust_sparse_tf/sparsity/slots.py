@@ -4,6 +4,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import shown
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raises InputError for what `compile` does not take as an optimizer."""
+    try:
+        keras.optimizers.get(optimizer)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(
+            f"optimizer={shown(optimizer)}: must be a tf_keras optimizer or its name"
+        ) from error
 
 
 def build(optimizer: Any, variables: Sequence[tf.Variable]) -> None:

@@ -15,11 +15,11 @@ import tf_keras as keras
 from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.options import require, restored, stored
+from robust_sparse_tf.options import require, restored, shown, stored
 from robust_sparse_tf.sparsity import slots
 from robust_sparse_tf.sparsity.constraint import hold
 from robust_sparse_tf.sparsity.masked_model import MaskedModel, tell_density
-from robust_sparse_tf.sparsity.methods.base import Batches, Method
+from robust_sparse_tf.sparsity.methods.base import Batches, Method, check_batches
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, tell_dense, wrap
@@ -80,6 +80,7 @@ class SparseModel(MaskedModel, keras.Model):
 
     def start(self, data: Batches | None = None) -> None:
         """Lets the method choose the first masks; a RunWarning says where it misses its density."""
+        check_batches(data)
         self.method.start(self, data)
         tell_density(self)
         for seen, entry in zip(self.ever_active, masked_weights(self), strict=False):
@@ -123,7 +124,10 @@ class SparseModel(MaskedModel, keras.Model):
 
     def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
         """As `tf_keras.Model.compile`."""
-        super().compile(optimizer, *args, **kwargs)
+        with self.distribute_strategy.scope():
+            slots.check_optimizer(optimizer)
+        with one_line():
+            super().compile(optimizer, *args, **kwargs)
         with self.distribute_strategy.scope():
             slots.build(self.optimizer, self.trainable_variables)
         self._stepper = Stepper(self, self.optimizer, self.trainable_variables)
@@ -290,6 +294,8 @@ def _beside(network: keras.Model) -> list[Any]:
 def _task_loss(model: keras.Model, loss: Any) -> Any:
     """A tf_keras loss: the one given, else the model's own; None where it has not one."""
     given = loss is not None
+    if isinstance(loss, type):
+        raise InputError(f"loss: is the class {loss.__name__}; must be one tf_keras loss")
     loss = loss if given else getattr(model, "loss", None)
     if not given and not loss:  # {} where it was compiled without
         return None
@@ -298,4 +304,4 @@ def _task_loss(model: keras.Model, loss: Any) -> Any:
     except (ValueError, TypeError):
         if not given:  # several; methods that need one ask for it
             return None
-        raise InputError(f"loss={loss}: must be one tf_keras loss or its name") from None
+        raise InputError(f"loss={shown(loss)}: must be one tf_keras loss or its name") from None

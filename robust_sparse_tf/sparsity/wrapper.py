@@ -13,8 +13,9 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper im
     PruneLowMagnitude,
 )
 
-from robust_sparse_tf.errors import InputError, RunWarning
+from robust_sparse_tf.errors import InputError, RunWarning, reason
 from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.options import require, shown
 from robust_sparse_tf.sparsity.constraint import hold, store
 
 Choice: TypeAlias = str | Sequence[str] | Callable[[keras.layers.Layer], bool]
@@ -52,6 +53,7 @@ class MaskedLayer(PruneLowMagnitude):
     """
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        require("layer", layer, keras.layers.Layer)
         names = _own_attributes(layer)
         if names:
             # tfmot's registry matches exact classes; this is its way to add others.
@@ -206,6 +208,7 @@ def strip(model: keras.Model) -> keras.Model:
     save and load it, or give its weights to a `keras.models.clone_model` of it.
     """
     network = network_of(model)
+    require_tf_keras(network)
     store_masked(network)
     return prune.strip_pruning(network)
 
@@ -280,6 +283,7 @@ def prunable_weights(model: keras.Model) -> list[MaskedWeight]:
 
 def models_in(model: keras.Model) -> Iterator[keras.Model]:
     """A model and all models nested in it."""
+    _require_model(model)
     yield model
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -288,6 +292,7 @@ def models_in(model: keras.Model) -> Iterator[keras.Model]:
 
 def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """All layers, those of nested models in the place of the models; each one once."""
+    _require_model(model)
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from leaves(layer)
@@ -324,14 +329,18 @@ def dense_layers(model: keras.Model) -> list[str]:
 
 def require_tf_keras(model: Any) -> None:
     """Raises InputError unless given a Sequential or functional tf_keras model."""
+    _require_model(model)
+    if not (isinstance(model, keras.Sequential) or model._is_graph_network):
+        raise InputError(f"model {model.name}: must be Sequential or functional, not subclassed")
+
+
+def _require_model(model: Any) -> None:
     if not isinstance(model, keras.Model):
         found = f"{type(model).__module__}.{type(model).__name__}"
         raise InputError(
             f"model of type {found}: must be a tf_keras model (import tf_keras, not keras or "
             "tf.keras, which are Keras 3)"
         )
-    if not (isinstance(model, keras.Sequential) or model._is_graph_network):
-        raise InputError(f"model {model.name}: must be Sequential or functional, not subclassed")
 
 
 def _own_attributes(layer: keras.layers.Layer) -> tuple[str, ...]:
@@ -356,12 +365,17 @@ def _chosen(
 ) -> list[keras.layers.Layer]:
     """The layers that an argument of `wrap` chooses."""
     if callable(choice):
-        return [layer for layer in layers if choice(layer)]
+        try:
+            return [layer for layer in layers if choice(layer)]
+        except Exception as error:  # of any kind, as the function is the user's
+            raise InputError(
+                f"{argument}={shown(choice)}: fails as a function of a layer ({reason(error)})"
+            ) from error
     patterns = [choice] if isinstance(choice, str) else choice
     if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
         raise InputError(
-            f"{argument}={choice}: must be a pattern of names, a list of them or a function of a "
-            "layer"
+            f"{argument}={shown(choice)}: must be a pattern of names, a list of them or a function "
+            "of a layer"
         )
     names = [layer.name for layer in layers]
     for pattern in patterns:

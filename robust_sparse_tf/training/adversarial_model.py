@@ -8,17 +8,18 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.attacks.seeds import seed_of
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
-from robust_sparse_tf.options import checked, require
+from robust_sparse_tf.options import checked, require, shown
 from robust_sparse_tf.sparsity import MaskedModel, Stepper, require_tf_keras, slots
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.calls import Called
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.stored import Stored
+from robust_sparse_tf.values import one_line
 
 # A part of a batch, and noise where the attack starts from some.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]
@@ -86,7 +87,8 @@ class AdversarialModel(MaskedModel, Stored, Called):
         allowed = isinstance(attack, Ascent | RandomIntensity | None)
         if not allowed or (attack and attack.targeted):
             raise InputError(
-                f"attack={attack}: must be untargeted and follow the gradient, as FGSM and PGD do"
+                f"attack={shown(attack)}: must be untargeted and follow the gradient, as FGSM and "
+                "PGD do"
             )
         super().__init__(name="adversarial_" + network.name)
         self.network = network
@@ -152,12 +154,21 @@ class AdversarialModel(MaskedModel, Stored, Called):
                 raise InputError(
                     f"{name}={kwargs[name]}: the loss is the model's objective; must not be given"
                 )
-        super().compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
+        jit_compile = checked("jit_compile", jit_compile, bool)
+        if jit_update is not None:
+            jit_update = checked("jit_update", jit_update, bool)
+        with self.distribute_strategy.scope():
+            slots.check_optimizer(optimizer)
+        with one_line():
+            super().compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
         # A train step that made variables would be traced a second time.
         with self.distribute_strategy.scope():
             slots.build(self.optimizer, self.trainable_variables)
             logits = tf.zeros([1, *self.network.output_shape[1:]])
-            self.compiled_metrics.build(logits, tf.zeros([1], tf.int64))
+            try:
+                self.compiled_metrics.build(logits, tf.zeros([1], tf.int64))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise InputError(f"metrics={shown(metrics)}: {reason(error)}") from error
         self._jit_update = jit_update
         # XLA cannot reach the variables of several devices.
         single = self.distribute_strategy.num_replicas_in_sync == 1

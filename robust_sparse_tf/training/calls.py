@@ -1,10 +1,7 @@
 """What adversarial models are called with, checked, and errors of it in one line."""
 
-import contextlib
 import inspect
-import os
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.data import Gather, Split
-from robust_sparse_tf.errors import InputError, reason
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked
 from robust_sparse_tf.tensors import as_array, check_shape
 from robust_sparse_tf.training import batches
@@ -31,10 +28,6 @@ _COUNTS = {
     "steps_per_epoch": 1,
     "validation_steps": 1,
 }
-# Where tf_keras looks at what it is given.
-_OF_KERAS = tuple(
-    os.path.join("tf_keras", "src", "engine", name) for name in ("data_adapter.py", "training.py")
-)
 
 
 class Called(keras.Model):
@@ -83,7 +76,7 @@ class Called(keras.Model):
             given["x"] = _shard_by_data(x.index_batches(int(self.step.numpy())))
         self._prepare(gather, class_weight)
         self._eval_data_handler = None  # that of a `fit` that was interrupted
-        with _one_line():
+        with one_line():
             return super().fit(**given)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -92,7 +85,7 @@ class Called(keras.Model):
             return super().evaluate(x, y, *args, **kwargs)
         given = self._arguments(keras.Model.evaluate, x, y, *args, **kwargs)
         self._check(given["x"], given["y"], given.get("sample_weight"))
-        with _one_line():
+        with one_line():
             return super().evaluate(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
@@ -100,7 +93,7 @@ class Called(keras.Model):
         given = self._arguments(keras.Model.predict, x, *args, **kwargs)
         if isinstance(given["x"], np.ndarray | tf.Tensor):
             check_shape(as_array("images", given["x"]), self.network.input_shape)
-        with _one_line():
+        with one_line():
             return super().predict(**given)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -108,14 +101,14 @@ class Called(keras.Model):
         given = self._arguments(keras.Model.train_on_batch, x, y, *args, **kwargs)
         self._check(given["x"], given["y"], given.get("sample_weight"))
         self._prepare(None, given.pop("class_weight", None))
-        with _one_line():
+        with one_line():
             return super().train_on_batch(**given)
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `tf_keras.Model.test_on_batch`; raises `InputError` as `fit` does."""
         given = self._arguments(keras.Model.test_on_batch, x, y, *args, **kwargs)
         self._check(given["x"], given["y"], given.get("sample_weight"))
-        with _one_line():
+        with one_line():
             return super().test_on_batch(**given)
 
     def _arguments(self, method: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -205,21 +198,6 @@ def _holds_numbers(value: Any) -> bool:
     """Whether a value, if it is data at all, is so as an array."""
     kinds = (list, tuple, str, bytes, int, float, Mapping, set)
     return isinstance(value, kinds) or hasattr(value, "__array__")
-
-
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """Raises as `InputError` what checks in the graph find, and what tf_keras says of arguments."""
-    try:
-        with one_line():
-            yield
-    except InputError:
-        raise
-    except (ValueError, TypeError, RuntimeError) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1].filename
-        if not place.endswith(_OF_KERAS):
-            raise
-        raise InputError(reason(error)) from error
 
 
 def _shard_by_data(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -53,14 +53,20 @@ class Stored(keras.Model):
     def _tracking_metadata(self) -> str:
         return with_own_trainable(super()._tracking_metadata)
 
-    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+    def save(
+        self,
+        filepath: Any,
+        overwrite: bool = True,
+        save_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         """As `tf_keras.Model.save`, as `.keras` or SavedModel; SavedModels keep no optimizer state.
 
         Raises:
             InputError: for HDF5, which holds no such models, before anything is written.
         """
-        refuse_hdf5(filepath, kwargs.get("save_format"))
-        super().save(filepath, *args, **kwargs)
+        refuse_hdf5(filepath, save_format)
+        super().save(filepath, overwrite=overwrite, save_format=save_format, **kwargs)
 
 
 def refuse_hdf5(path: Any, form: str | None = None) -> None:

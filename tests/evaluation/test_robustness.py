@@ -247,7 +247,7 @@ def test_each_row_of_a_report_can_be_had(trained, digits):
     for norm, epsilon in (("l1", 0.1), ("linf", 0.3)):
         with pytest.raises(InputError, match=f"norm={norm}, epsilon={epsilon}: must be one of"):
             found.worst(norm, epsilon)
-    with pytest.raises(InputError, match="epsilon='0.1': must be a finite number"):
+    with pytest.raises(InputError, match="epsilon='0.1': must be at least 0 and a finite number"):
         found.accuracy("fgsm", "0.1")
 
 

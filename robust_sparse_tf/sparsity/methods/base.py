@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple, TypeAlias
 from etils import epy
 
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import check, option, require
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.selection import keep_largest
 from robust_sparse_tf.sparsity.structure import SYNTAX, NOfM, Structure, Weights, parse
@@ -24,6 +24,18 @@ with epy.lazy_imports():
 
 Batches: TypeAlias = "Iterable[tuple[tf.Tensor, tf.Tensor]]"
 """Batches (images, labels)."""
+
+
+def check_batches(data: Batches | None) -> None:
+    """Raises InputError for what cannot be batches (images, labels), as far as that shows."""
+    spec = getattr(data, "element_spec", ())  # of a tf.data.Dataset
+    several = isinstance(data, Iterable) and isinstance(spec, tuple)
+    if isinstance(data, tuple | list):
+        several = all(isinstance(batch, tuple | list) for batch in data)
+    elif isinstance(data, str | bytes | Mapping | set) or hasattr(data, "__array__"):
+        several = False
+    if data is not None and not several:
+        raise InputError(f"data of type {type(data).__name__}: must be batches (images, labels)")
 
 
 class LayerState(NamedTuple):
@@ -317,7 +329,8 @@ def layer_states(
         model: from `wrap`.
         gradients: the gradient of each prunable weight, by its `name`.
     """
-    gradients = gradients or {}
+    gradients = {} if gradients is None else gradients
+    require("gradients", gradients, Mapping)
     states = []
     for place, entry in enumerate(wrapper.masked_weights(model)):
         if not entry.layer.trainable:
@@ -361,7 +374,10 @@ def tell_frozen(model: keras.Model, method: Method) -> None:
 
 def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
     """Assigns masks, bool [inputs, outputs] for each of `layer_states`; stores weights masked."""
-    for entry, mask in zip(wrapper.prunable_weights(model), masks, strict=True):
+    entries, masks = wrapper.prunable_weights(model), list(masks)
+    if len(masks) != len(entries):
+        raise InputError(f"masks: are {len(masks)}; must be {len(entries)}, one a weight")
+    for entry, mask in zip(entries, masks, strict=True):
         entry.mask.assign(tf.cast(entry.from_matrix(mask), entry.mask.dtype))
     wrapper.store_masked(model)
 

@@ -12,7 +12,8 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import PGD, Attack, RandomIntensity
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.options import checked
+from robust_sparse_tf.options import checked, shown
+from robust_sparse_tf.tensors import as_array, as_labels, check_types
 from robust_sparse_tf.texts import percent
 
 _IMAGES = 200
@@ -76,16 +77,14 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
             raise InputError(f"fall={fall}: must be between 0 and 1, exclusive")
         stop = checked("stop", stop, bool)
         if attack is not None and (not isinstance(attack, Attack) or attack.targeted):
-            raise InputError(f"attack={attack}: must be an untargeted Attack")
+            raise InputError(f"attack={shown(attack)}: must be an untargeted Attack")
         if isinstance(batch, Split):
             batch = batch.gather(tf.range(min(_IMAGES, batch.size), dtype=tf.int64))
-        images, labels = batch
-        if not len(images) or np.shape(labels) != np.shape(images)[:1]:
-            raise InputError(
-                f"batch of shapes {np.shape(images)} and {np.shape(labels)}: must be [n, ...] and "
-                "[n], n above 0"
-            )
-        self._images, self._labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int64)
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise InputError(f"batch of type {type(batch).__name__}: must be (images, labels)")
+        images, labels = as_array("images", batch[0]), as_labels("labels", batch[1])
+        check_types(images, labels)
+        self._images, self._labels = tf.cast(images, tf.float32), labels
         self._attack, self._every, self._fall, self._stop = attack, every, fall, stop
         self._last = 0
         self.history: list[Check] = []

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import shown
 from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states, prunable_weights
-from robust_sparse_tf.sparsity.methods.base import Batches
+from robust_sparse_tf.sparsity.methods.base import Batches, check_batches
 from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -41,8 +42,9 @@ class Regrow(MaskKeeper):
             raise InputError(f"method {name}: must be a dynamic one, such as SET or RigL")
         if method.remembers or method.feedbacks:
             raise InputError(f"method {name}: needs the step of sparsify's own models")
-        if loss is not None and not callable(loss):
-            raise InputError(f"loss={loss}: must be a function of (y, outputs)")
+        check_batches(data)
+        if loss is not None and (isinstance(loss, type) or not callable(loss)):
+            raise InputError(f"loss={shown(loss)}: must be a function of (y, outputs)")
         if data is None and isinstance(method, RigL):
             raise InputError(f"method {name}: needs data, as it grows by gradients")
         self._method, self._data, self._loss = method, data, loss

@@ -3,7 +3,8 @@
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.options import checked
+from robust_sparse_tf import files
+from robust_sparse_tf.options import checked_path
 from robust_sparse_tf.sparsity import statistics
 
 _OF_LAYERS = ("density", "active", "changed", "exploration")
@@ -27,7 +28,9 @@ class SparsityLog(keras.callbacks.Callback):
 
     def __init__(self, log_dir: str) -> None:
         super().__init__()
-        self._writer = tf.summary.create_file_writer(checked("log_dir", log_dir, str))
+        log_dir = checked_path("log_dir", log_dir)
+        with files.naming(log_dir):
+            self._writer = tf.summary.create_file_writer(log_dir)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes one point of each scalar."""

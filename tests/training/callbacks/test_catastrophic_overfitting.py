@@ -257,9 +257,9 @@ IMAGES, LABELS = np.zeros([4, 8, 8, 1], np.float32), np.zeros(4, np.int64)
         (dict(fall=0.0), "fall=0.0: must be between 0 and 1"),
         (dict(fall=1.0), "fall=1.0: must be between 0 and 1"),
         (dict(fall=np.nan), "fall=nan: must be a finite number"),
-        (dict(attack="pgd"), "attack=pgd: must be an untargeted Attack"),
+        (dict(attack="pgd"), "attack=.pgd.: must be an untargeted Attack"),
         (dict(attack=FGSM(targeted=True)), "must be an untargeted Attack"),
-        (dict(batch=(IMAGES, LABELS[:3])), "batch of shapes .* must be"),
+        (dict(batch=(IMAGES, LABELS[:3])), "data of shapes .* must be"),
         (dict(batch=(IMAGES[:0], LABELS[:0])), "n above 0"),
     ],
 )

@@ -85,7 +85,7 @@ def test_table_2(tmp_path):
     assert "on the first 20 test images" in report
 
 
-_MOST = {"rounds": 2, "iterations": 4, "evaluate_every": 2}
+_MOST = {"rounds": 2, "iterations": 4, "dense_iterations": 4, "evaluate_every": 2}
 
 
 def _shortened(line: str) -> str:

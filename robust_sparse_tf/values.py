@@ -17,7 +17,8 @@ from robust_sparse_tf.errors import InputError, reason
 with epy.lazy_imports():
     import tensorflow as tf
 
-_OF_KERAS = os.path.join("tf_keras", "src", "engine")  # where it looks at what it is given
+_OF_TENSORFLOW = os.path.join("", "tensorflow", "python", "")
+_OF_KERAS = os.path.join("", "tf_keras", "src", "")
 
 
 def check_images(images: np.ndarray, limits: tuple[float, float] | None) -> None:
@@ -105,8 +106,9 @@ def one_line() -> Iterator[None]:
         found = re.search(r"(.*)\n\s*\[\[", error.message)
         raise InputError((found[1] if found else reason(error))[:300]) from error
     except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1].filename
-        if _OF_KERAS not in place and not str(error).startswith("in user code:"):
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame.filename for frame in frames if _OF_TENSORFLOW not in frame.filename]
+        if _OF_KERAS not in own[-1] and not str(error).startswith("in user code:"):
             raise
         raise InputError(reason(error)) from error
 

@@ -2,6 +2,7 @@
 
 import math
 
+import keras as keras3
 import numpy as np
 import pytest
 import tf_keras as keras
@@ -176,7 +177,7 @@ TABLE = [
     (adversarial, "seed", SEEDS),
     (adversarial, "branches", COUNTS),
     (compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
-    (compiled, "metrics", [1, b"x", [0.1]]),
+    (compiled, "metrics", [1, b"x", [0.1], keras3.metrics.Mean(), keras.metrics.Mean]),
     (compiled, "jit_compile", FLAGS),
     (compiled, "jit_update", [flag for flag in FLAGS if flag is not None]),
     (sparse_compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),

@@ -21,6 +21,14 @@ class Odds(layers.Layer):
         return 1 / (1 + tf.exp(-inputs))
 
 
+@keras.saving.register_keras_serializable("test_heads")
+class Chances(layers.Dense):
+    """A softmax that is no activation."""
+
+    def call(self, inputs):
+        return tf.nn.softmax(super().call(inputs))
+
+
 def ending(*last, units=3) -> keras.Model:
     keras.utils.set_random_seed(0)
     return keras.Sequential([layers.Input((4,)), layers.Dense(units), *last], "mine")
@@ -70,6 +78,9 @@ SQUASHED = {
     "sparse softmax": (lambda: sparsify(ending(layers.Dense(3, "softmax"))), "softmax"),
     "softmax after a mask": (lambda: sparsify(functional(tf.nn.softmax)), "softmax"),
     "dropped softmax": (lambda: ending(layers.Softmax(), layers.Dropout(0.1)), "softmax"),
+    "scaled softmax": (lambda: ending(layers.Softmax(), layers.Rescaling(100.0)), "softmax"),
+    "sum of softmaxes": (lambda: functional(lambda z: by_hand(z) + by_hand(-z)), "softmax"),
+    "a subclass": (lambda: ending(Chances(3)), "softmax"),
     "sigmoid": (lambda: ending(layers.Dense(3, "sigmoid")), "sigmoid"),
     "sigmoid activation": (lambda: ending(layers.Activation("sigmoid")), "sigmoid"),
     "sigmoid of a tensor": (lambda: functional(tf.sigmoid), "sigmoid"),
@@ -114,6 +125,7 @@ LOGITS = {
     "zeros": lambda: ending(layers.Dense(3, kernel_initializer="zeros")),
     "tensor of zeros": lambda: functional(lambda z: 0 * z),
     "relu": lambda: ending(layers.Dense(3, "relu")),
+    "tensor of ones": lambda: functional(lambda z: 0 * z + 1),
     "log softmax": lambda: functional(tf.nn.log_softmax),
     "hidden sigmoid": lambda: ending(layers.Dense(3, "sigmoid"), layers.Dense(3)),
     "in float32": lambda: ending(layers.Activation("linear", dtype="float32")),

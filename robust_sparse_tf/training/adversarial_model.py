@@ -131,7 +131,7 @@ class AdversarialModel(MaskedModel, Stored, Called):
         optimizer: keras.optimizers.Optimizer | str = "adam",
         *,
         metrics: Any = None,
-        jit_compile: bool = False,
+        jit_compile: bool | None = False,
         jit_update: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -154,7 +154,7 @@ class AdversarialModel(MaskedModel, Stored, Called):
                 raise InputError(
                     f"{name}={kwargs[name]}: the loss is the model's objective; must not be given"
                 )
-        jit_compile = checked("jit_compile", jit_compile, bool)
+        jit_compile = jit_compile is not None and checked("jit_compile", jit_compile, bool)
         if jit_update is not None:
             jit_update = checked("jit_update", jit_update, bool)
         with self.distribute_strategy.scope():

@@ -13,7 +13,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import checks, norms
 from robust_sparse_tf.attacks.ball import Ball, Ranged
-from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
+from robust_sparse_tf.attacks.losses import cross_entropy, required, value_and_gradient
 from robust_sparse_tf.attacks.seeds import Seed, check_seed
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option
@@ -198,7 +198,7 @@ class Ascent(Bounded):
             _, _, gradient = value_and_gradient(cross_entropy, model, x, labels)
             return self.step_along(x, gradient, size)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits
-        gradient = _gradient(model)(model, loss, x, labels, self.targeted)
+        gradient = required(_gradient(model)(model, loss, x, labels, self.targeted))
         return self.clip(x + norms.steepest(gradient, self.norm, size))
 
     def step_along(self, x: tf.Tensor, gradient: tf.Tensor, size: float) -> tf.Tensor:

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from etils import epy
 
+from robust_sparse_tf.errors import InputError
+
 with epy.lazy_imports():
     import tensorflow as tf
 
@@ -43,6 +45,9 @@ def value_and_gradient(
             "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1. Each is
             a pass of its own, in which a layer that draws once a call draws anew; time grows with
             their number, memory does not.
+
+    Raises:
+        InputError: see `required`.
     """
 
     def once() -> list[tf.Tensor]:
@@ -50,7 +55,7 @@ def value_and_gradient(
             tape.watch(x)
             logits = model(x)
             losses = loss(logits, labels)
-        return [losses, logits, tape.gradient(losses, x)]
+        return [losses, logits, required(tape.gradient(losses, x))]
 
     def again(number: tf.Tensor, total: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return number + 1, [tf.add_n(pair) for pair in zip(total, once(), strict=True)]
@@ -66,3 +71,12 @@ def value_and_gradient(
         total = [each / draws for each in total]
     losses, logits, gradient = total
     return losses, logits, gradient
+
+
+def required(gradient: tf.Tensor | None) -> tf.Tensor:
+    """A gradient, if there is one; raises InputError for a model that has none at its inputs."""
+    if gradient is None:
+        raise InputError(
+            "model: has no gradient for the attack to follow, as where it takes integers or rounds"
+        )
+    return gradient

@@ -171,6 +171,16 @@ def test_others_are_refused():
         assert "\n" not in str(caught.value)
 
 
+def test_networks_without_a_gradient():
+    """Of integer inputs there is none; without an attack they train."""
+    inputs = layers.Input((4, 4, 1), dtype="uint8")
+    whole = keras.Model(inputs, network()(layers.Rescaling(1 / 255)(inputs)))
+    for attack in (FGSM(epsilon=8.0, high=255.0), FGSM(epsilon=8.0, high=255.0, norm="l2")):
+        with pytest.raises(InputError, match="^model: has no gradient for the attack to follow"):
+            robust(whole, attack, run_eagerly=True).fit((X * 255).astype(np.uint8), Y, verbose=0)
+    robust(whole, None, run_eagerly=True).fit((X * 255).astype(np.uint8), Y, verbose=0)
+
+
 def test_errors_of_others_stay_as_they_are():
     class Failing(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):

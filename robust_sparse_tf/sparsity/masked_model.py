@@ -22,8 +22,9 @@ else:
 class MaskedModel(_Model):
     """What goes before `keras.Model` among the bases of a model whose own train step keeps masks.
 
-    Weights that are put in are stored masked. A network that is put back, saved or exported
-    before its method's schedule has ended is denser than asked for; a RunWarning says so.
+    Weights that are put in, saved or exported are stored masked. A network that is put back, saved
+    or exported before its method's schedule has ended is denser than asked for; a RunWarning says
+    so.
     """
 
     _by_xla = False
@@ -62,6 +63,7 @@ class MaskedModel(_Model):
         **kwargs: Any,
     ) -> None:
         """As of any model; a RunWarning says where a SavedModel loses an optimizer's state."""
+        store_masked(network_of(self))
         _tell_unfinished(self, "is saved at")
         named = str(filepath).endswith((".keras", ".h5", ".hdf5"))
         whole = save_format == "tf" or (save_format is None and not named)
@@ -71,11 +73,13 @@ class MaskedModel(_Model):
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
+        store_masked(network_of(self))
         _tell_unfinished(self, "is saved at")
         super().save_weights(*args, **kwargs)
 
     def export(self, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
+        store_masked(network_of(self))
         _tell_unfinished(self, "is exported at")
         super().export(*args, **kwargs)
 
@@ -143,6 +147,21 @@ def tell_density(model: keras.Model) -> None:
             f"model {model.name}: {type(method).__name__} gives density {density:.4g} instead of "
             f"density={method.density:g} (what a layer keeps at least, units that are kept whole, "
             "or masks that were there)",
+            RunWarning,
+            stacklevel=3,
+        )
+
+
+def tell_unstarted(model: keras.Model) -> None:
+    """Warns of a model about to train with all its weights, of which its method wants a part."""
+    method = model.method
+    if not isinstance(method, Targeted) or method.thins or method.density == 1:
+        return
+    if _kept(model)[0] == 1:
+        warnings.warn(
+            f"model {model.name}: has all its weights, though {type(method).__name__} has density="
+            f"{method.density:g}; a clone has no masks until it is given weights, or start() is "
+            "called",
             RunWarning,
             stacklevel=3,
         )

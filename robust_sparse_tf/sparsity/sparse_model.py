@@ -18,7 +18,7 @@ from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import require, restored, shown, stored
 from robust_sparse_tf.sparsity import slots
 from robust_sparse_tf.sparsity.constraint import hold
-from robust_sparse_tf.sparsity.masked_model import MaskedModel, tell_density
+from robust_sparse_tf.sparsity.masked_model import MaskedModel, tell_density, tell_unstarted
 from robust_sparse_tf.sparsity.methods.base import Batches, Method, check_batches
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
@@ -59,7 +59,7 @@ class SparseModel(MaskedModel, keras.Model):
         if beside:
             self._insert_layers([node.layer for node in beside], list(beside))
         self.method = method or Dense()
-        self._in_own_step = self._told_of_step = False
+        self._in_own_step = self._told_of_step = self._told_of_masks = False
         for entry in masked_weights(self):
             hold(entry.weight, entry.mask).on_update = self._on_update
         shapes = [entry.mask.shape for entry in masked_weights(self)]
@@ -99,6 +99,10 @@ class SparseModel(MaskedModel, keras.Model):
     @contextlib.contextmanager
     def own_step(self) -> Iterator[None]:
         """While a step is traced or taken that lets the method change masks."""
+        if not self._told_of_masks:
+            self._told_of_masks = True
+            with tf.init_scope():
+                tell_unstarted(self)
         self._in_own_step = True
         try:
             yield

@@ -257,6 +257,24 @@ def test_statistics_tell_of_weights_outside_their_masks():
     assert statistics(sparse)["outside"] == 0
 
 
+def test_what_is_saved_is_masked(tmp_path):
+    sparse = sparsify(network(), Static(0.5))
+    for name in ("model.weights.h5", "model.keras"):
+        entry = next(iter(masked_weights(sparse)))
+        entry.weight.assign(tf.ones_like(entry.weight))
+        sparse.save_weights(tmp_path / name) if "weights" in name else sparse.save(tmp_path / name)
+        assert held(sparse)
+    assert held(keras.models.load_model(tmp_path / "model.keras"))
+
+
+def test_a_clone_without_masks_is_told_of():
+    clone = keras.models.clone_model(sparsify(network(), Static(0.5)))
+    with pytest.warns(RunWarning, match="has all its weights, though Static has density=0.5"):
+        trained(clone, optimizers.SGD(0.1))
+    clone.start()
+    assert held(trained(clone, None))
+
+
 def test_weights_put_in_are_masked():
     sparse, dense = sparsify(network(), Static(0.5)), wrap(network())
     set_masks(dense, [tf.ones_like(entry.mask) > 0 for entry in masked_weights(dense)])

@@ -178,7 +178,7 @@ TABLE = [
     (adversarial, "branches", COUNTS),
     (compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
     (compiled, "metrics", [1, b"x", [0.1], keras3.metrics.Mean(), keras.metrics.Mean]),
-    (compiled, "jit_compile", FLAGS),
+    (compiled, "jit_compile", [flag for flag in FLAGS if flag is not None]),
     (compiled, "jit_update", [flag for flag in FLAGS if flag is not None]),
     (sparse_compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
     (sparsify, "method", OTHERS),

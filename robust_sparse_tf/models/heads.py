@@ -90,8 +90,9 @@ def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.nda
             seen.append(_numbers(np.asarray(model(tf.constant(scaled)))))
     every = np.concatenate(seen)
     kind, total, most = _squash(every, rounding), every[0].sum(), np.ptp(every, axis=0).max()
-    if kind == "softmax" and abs(total - 1) > rounding:  # or outputs of any kind that vary little
-        return kind if most > 0.1 * total else ""
+    if kind == "softmax" and abs(total - 1) > rounding:
+        # Or outputs of any kind that vary little, or the votes of a model that tells classes alone.
+        return kind if most > 0.1 * total and seen[0].min() > 0 else ""
     # A network of zeros returns the same for all inputs.
     return kind if kind == "softmax" or most > 0 else ""
 

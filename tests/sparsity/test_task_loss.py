@@ -121,7 +121,7 @@ def test_one_logit_of_two_classes():
 @pytest.mark.parametrize(
     "loss, labels, words",
     [
-        ("no such loss", Y, "loss=no such loss: must be one tf_keras loss or its name"),
+        ("no such loss", Y, "loss='no such loss': must be one tf_keras loss or its name"),
         ("categorical_crossentropy", Y, "labels of shape .*: do not fit the loss of outputs"),
     ],
 )

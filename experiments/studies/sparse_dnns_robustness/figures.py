@@ -87,7 +87,7 @@ FIGURES = {
 
 
 def draw(folder: str, found: Mapping[str, Series], place: str) -> list[str]:
-    """Draws the figures of the networks that are there; returns Markdown that shows them.
+    """Draws the figures of networks of several rounds; returns Markdown that shows them.
 
     Args:
         folder: the sweep's.
@@ -95,9 +95,9 @@ def draw(folder: str, found: Mapping[str, Series], place: str) -> list[str]:
         place: the folder in it that gets the figures.
     """
     os.makedirs(os.path.join(folder, place), exist_ok=True)
-    lines = ["## Figures", "", "A mark is a round that was measured.", ""]
+    lines: list[str] = []
     for name, (title, models, shown) in FIGURES.items():
-        own = {model: found[model] for model in models if found.get(model)}
+        own = {model: found[model] for model in models if len(found.get(model, [])) > 1}
         if not own:
             continue
         figure, axes = panels(len(own), len(shown), (4.5 * len(shown), 3.2 * len(own)))
@@ -107,7 +107,8 @@ def draw(folder: str, found: Mapping[str, Series], place: str) -> list[str]:
         path = os.path.join(place, f"{name}.png")
         files.write_figure(figure, os.path.join(folder, path))
         lines += [f"{title}, against the share of weights pruned:", "", f"![{title}]({path})", ""]
-    return lines
+    heading = ["## Figures", "", "A mark is a round that was measured.", ""]
+    return [*heading, *lines] if lines else []
 
 
 def _draw(axis: Axes, panel: _Panel, network: str, series: Series) -> None:

@@ -13,27 +13,20 @@ from typing import Any
 
 import numpy as np
 from etils import epy
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.options import require
 
 with epy.lazy_imports():
     import tf_keras as keras
+    from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
-_Field = descriptor_pb2.FieldDescriptorProto
-# What weights need of caffe.proto: (name, number, type, whether there are several, of a message).
-_MESSAGES: dict[str, list[tuple[str, int, int, bool, str | None]]] = {
-    "Shape": [("dim", 1, _Field.TYPE_INT64, True, None)],
-    "Blob": [
-        ("data", 5, _Field.TYPE_FLOAT, True, None),
-        ("shape", 7, _Field.TYPE_MESSAGE, False, "Shape"),
-    ],
-    "Layer": [
-        ("name", 1, _Field.TYPE_STRING, False, None),
-        ("blobs", 7, _Field.TYPE_MESSAGE, True, "Blob"),
-    ],
-    "Net": [("layer", 100, _Field.TYPE_MESSAGE, True, "Layer")],
+# What weights need of caffe.proto: (name, number, type, whether there are several).
+_MESSAGES = {
+    "Shape": [("dim", 1, "INT64", True)],
+    "Blob": [("data", 5, "FLOAT", True), ("shape", 7, "Shape", False)],
+    "Layer": [("blobs", 7, "Blob", True)],
+    "Net": [("layer", 100, "Layer", True)],
 }
 
 
@@ -97,14 +90,17 @@ def _array(blob: Any) -> np.ndarray:
 @functools.cache
 def _messages() -> dict[str, Any]:
     """The classes of `_MESSAGES`, by their names."""
+    field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="robust_sparse_tf/caffe.proto", package="caffe")
-    for name, fields in _MESSAGES.items():
-        own = file.message_type.add(name=name)
-        for field, number, kind, repeated, of in fields:
-            label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
-            added = own.field.add(name=field, number=number, type=kind, label=label)
-            if of:
-                added.type_name = f".caffe.{of}"
+    for message_name, fields in _MESSAGES.items():
+        own = file.message_type.add(name=message_name)
+        for name, number, kind, repeated in fields:
+            label = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
+            added = own.field.add(name=name, number=number, label=label)
+            if kind in _MESSAGES:
+                added.type, added.type_name = field.TYPE_MESSAGE, f".caffe.{kind}"
+            else:
+                added.type = field.Type.Value(f"TYPE_{kind}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tf_keras as keras
+from tf_keras.src.saving import saving_api
 
 from robust_sparse_tf.errors import RunWarning
 from robust_sparse_tf.models.network import network_of
-from robust_sparse_tf.sparsity import wrapper
+from robust_sparse_tf.sparsity import slots, wrapper
 from robust_sparse_tf.sparsity.methods.base import Method, Targeted
 from robust_sparse_tf.sparsity.wrapper import masked_weights, models_in, store_masked
+from robust_sparse_tf.values import one_line
 
 if TYPE_CHECKING:
     from tf_keras import Model as _Model
@@ -30,13 +32,23 @@ class MaskedModel(_Model):
     _by_xla = False
     _jit_compile: bool | None
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As `tf_keras.Model.compile`."""
-        super().compile(*args, **kwargs)
+    def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
+        """As `tf_keras.Model.compile`; the optimizer's slots are made at once."""
+        with self.distribute_strategy.scope():
+            optimizer = slots.as_optimizer(optimizer)
+        with one_line():
+            super().compile(optimizer, *args, **kwargs)
         # tf_keras compiles a step with its assertions, which XLA leaves out: see `after_checks`.
         # That sums over replicas, which XLA can do only where tf_keras has called it.
         if self.distribute_strategy.num_replicas_in_sync == 1:
             self._by_xla, self._jit_compile = bool(self._jit_compile), False
+        # A train step that made variables would be traced a second time.
+        with self.distribute_strategy.scope():
+            slots.build(self.optimizer, self.trainable_variables)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def after_checks(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """What a train or test step does once its data are checked; by XLA, if asked for."""
@@ -55,21 +67,14 @@ class MaskedModel(_Model):
         _tell_unfinished(self, "is put back to")
         return found
 
-    def save(
-        self,
-        filepath: Any,
-        overwrite: bool = True,
-        save_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As of any model; a RunWarning says where a SavedModel loses an optimizer's state."""
         store_masked(network_of(self))
         _tell_unfinished(self, "is saved at")
-        named = str(filepath).endswith((".keras", ".h5", ".hdf5"))
-        whole = save_format == "tf" or (save_format is None and not named)
+        whole = saved_format(filepath, *args, **kwargs) == "tf"
         if whole and kwargs.get("include_optimizer", True):
             _tell_forgotten(self)
-        super().save(filepath, overwrite=overwrite, save_format=save_format, **kwargs)
+        super().save(filepath, *args, **kwargs)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
@@ -82,6 +87,19 @@ class MaskedModel(_Model):
         store_masked(network_of(self))
         _tell_unfinished(self, "is exported at")
         super().export(*args, **kwargs)
+
+
+def saved_format(
+    filepath: Any, overwrite: bool = True, save_format: str | None = None, **_: Any
+) -> str:
+    """Which format `tf_keras.Model.save` takes, called with these: "keras", "h5" or "tf".
+
+    Raises:
+        InputError: for one that tf_keras does not know.
+    """
+    with one_line():
+        found: str = saving_api.get_save_format(filepath, save_format)
+    return found
 
 
 def sparse_models(network: keras.Model) -> list[Any]:

@@ -10,10 +10,14 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import shown
 
 
-def check_optimizer(optimizer: Any) -> None:
-    """Raises InputError for what `compile` does not take as an optimizer."""
+def as_optimizer(optimizer: Any) -> Any:
+    """The tf_keras optimizer that `compile` is given, or the name of.
+
+    Raises:
+        InputError: for anything else.
+    """
     try:
-        keras.optimizers.get(optimizer)
+        return keras.optimizers.get(optimizer)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             f"optimizer={shown(optimizer)}: must be a tf_keras optimizer or its name"

@@ -16,7 +16,6 @@ from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import require, restored, shown, stored
-from robust_sparse_tf.sparsity import slots
 from robust_sparse_tf.sparsity.constraint import hold
 from robust_sparse_tf.sparsity.masked_model import MaskedModel, tell_density, tell_unstarted
 from robust_sparse_tf.sparsity.methods.base import Batches, Method, check_batches
@@ -126,19 +125,10 @@ class SparseModel(MaskedModel, keras.Model):
                 stacklevel=2,
             )
 
-    def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         """As `tf_keras.Model.compile`."""
-        with self.distribute_strategy.scope():
-            slots.check_optimizer(optimizer)
-        with one_line():
-            super().compile(optimizer, *args, **kwargs)
-        with self.distribute_strategy.scope():
-            slots.build(self.optimizer, self.trainable_variables)
+        super().compile(*args, **kwargs)
         self._stepper = Stepper(self, self.optimizer, self.trainable_variables)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `tf_keras.Model.fit`.

@@ -13,13 +13,12 @@ from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.options import checked, require, shown
-from robust_sparse_tf.sparsity import MaskedModel, Stepper, require_tf_keras, slots
+from robust_sparse_tf.sparsity import MaskedModel, Stepper, require_tf_keras
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.calls import Called
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.stored import Stored
-from robust_sparse_tf.values import one_line
 
 # A part of a batch, and noise where the attack starts from some.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]
@@ -44,7 +43,7 @@ _PURE_LAYERS = (
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
-class AdversarialModel(MaskedModel, Stored, Called):
+class AdversarialModel(Stored, MaskedModel, Called):
     """A classifier that trains on clean and adversarial examples, its masks kept.
 
     The layers' weight regularisers add to the gradient. Activity regularisers and what `add_loss`
@@ -157,13 +156,8 @@ class AdversarialModel(MaskedModel, Stored, Called):
         jit_compile = jit_compile is not None and checked("jit_compile", jit_compile, bool)
         if jit_update is not None:
             jit_update = checked("jit_update", jit_update, bool)
-        with self.distribute_strategy.scope():
-            slots.check_optimizer(optimizer)
-        with one_line():
-            super().compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
-        # A train step that made variables would be traced a second time.
-        with self.distribute_strategy.scope():
-            slots.build(self.optimizer, self.trainable_variables)
+        super().compile(optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
+        with self.distribute_strategy.scope():  # so that a train step makes no variables
             logits = tf.zeros([1, *self.network.output_shape[1:]])
             try:
                 self.compiled_metrics.build(logits, tf.zeros([1], tf.int64))

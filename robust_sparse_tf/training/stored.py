@@ -8,6 +8,7 @@ from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.attacks.base import Attack
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import restored, stored
+from robust_sparse_tf.sparsity.masked_model import saved_format
 from robust_sparse_tf.sparsity.sparse_model import with_own_trainable
 from robust_sparse_tf.training.objectives import Mixed
 
@@ -45,33 +46,24 @@ class Stored(keras.Model):
         config = super().get_compile_config()
         return config and {**config, "jit_update": self._jit_update}
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
     @property
     def _tracking_metadata(self) -> str:
         return with_own_trainable(super()._tracking_metadata)
 
-    def save(
-        self,
-        filepath: Any,
-        overwrite: bool = True,
-        save_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def save(self, *args: Any, **kwargs: Any) -> None:
         """As `tf_keras.Model.save`, as `.keras` or SavedModel; SavedModels keep no optimizer state.
 
         Raises:
             InputError: for HDF5, which holds no such models, before anything is written.
         """
-        refuse_hdf5(filepath, save_format)
-        super().save(filepath, overwrite=overwrite, save_format=save_format, **kwargs)
+        refuse_hdf5(*args, **kwargs)
+        super().save(*args, **kwargs)
 
 
-def refuse_hdf5(path: Any, form: str | None = None) -> None:
-    if form == "h5" or (form is None and str(path).endswith((".h5", ".hdf5"))):
+def refuse_hdf5(filepath: Any, *args: Any, **kwargs: Any) -> None:
+    """Raises InputError where `save`, called with these, would write HDF5."""
+    if saved_format(filepath, *args, **kwargs) == "h5":
         raise InputError(
-            f"filepath={path}: HDF5 holds no AdversarialModel; save it as .keras, or save its "
+            f"filepath={filepath}: HDF5 holds no AdversarialModel; save it as .keras, or save its "
             "network (model.network.save)"
         )

@@ -70,7 +70,7 @@ def test_ours_stand_beside_the_published(call, folder, monkeypatch):
     ):
         assert claim in text
     content = json.loads((folder / "report" / "report.json").read_text())
-    assert [row["zeros"] for row in content["table_2"]] == [0, 0.5, 0, 0.5]
+    assert [row["sparsity"] for row in content["table_2"]] == [0, 0.5, 0, 0.5]
 
 
 SPARSE = table_2.FILES["mlp", "sparse"]

@@ -239,28 +239,6 @@ def test_branches_only_where_they_change_nothing(make, size, traced, make_lenet,
     assert traced == TRACES
 
 
-def after_a_batch(attack, make_lenet, batch, **compiled) -> list[np.ndarray]:
-    model = robust(make_lenet(), attack, **compiled)
-    model.train_on_batch(*batch)
-    return values(model.network)
-
-
-@pytest.mark.parametrize(
-    "attack, compiled",
-    [
-        (FGSM_ATTACK, dict(jit_update=True)),
-        (FGSM_ATTACK, dict(jit_compile=True)),
-        slow(PGD_ATTACK, dict(jit_compile=True)),
-    ],
-    ids=["update", "fgsm", "pgd"],
-)
-def test_xla_gives_the_same_step(attack, compiled, make_lenet, batch):
-    expected = after_a_batch(attack, make_lenet, batch, run_eagerly=True)
-    found = after_a_batch(attack, make_lenet, batch, **compiled)
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
-
-
 def test_steps_per_execution_change_no_bit(make_lenet, digits):
     one = trained_values(make_lenet, digits, 20, steps_per_execution=1)
     np.testing.assert_equal(trained_values(make_lenet, digits, 20, steps_per_execution=10), one)

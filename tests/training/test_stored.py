@@ -75,8 +75,9 @@ def test_hdf5_is_refused_before_training(tmp_path):
     refused = model(None)
     with pytest.raises(InputError, match=r"^filepath=\S*a.h5: HDF5 holds .* save its network"):
         refused.save(tmp_path / "a.h5")
-    with pytest.raises(InputError, match="HDF5 holds"):
-        refused.save(tmp_path / "a", True, "h5")
+    for form, words in (("h5", "HDF5 holds"), ("hdf5", "HDF5 holds"), ("zip", "save_format")):
+        with pytest.raises(InputError, match=words):
+            refused.save(tmp_path / "a", True, form)
     refused.compile()
     with pytest.raises(InputError, match="^filepath=b.h5: "):
         fit(refused, callbacks=[keras.callbacks.ModelCheckpoint("b.h5")])

@@ -18,7 +18,8 @@ from experiments.cli import command, flags, quiet
 from experiments.cli.quiet import load_tensorflow
 from experiments.evaluations.measure_options import MeasureOptions
 from experiments.reports import published
-from experiments.reports.published import Comparison, compare
+from experiments.reports.published import compare
+from experiments.studies.sparse_dnns_robustness.numbers import Row
 from experiments.studies.sparse_dnns_robustness.protocol import COLUMNS, NETWORKS, PERCENT
 from experiments.studies.sparse_dnns_robustness.published import Published, read
 from robust_sparse_tf import files
@@ -70,15 +71,6 @@ class Options:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A network: the share of its kernels' weights that are zero, and measures by their names."""
-
-    network: str
-    zeros: float
-    measures: dict[str, Comparison]
-
-
 def main(argv: list[str]) -> int:
     """The command; returns its exit code, see `command.exit_code`."""
     if "--help" in argv:
@@ -107,7 +99,7 @@ def _table_2(argv: list[str]) -> int:
         print(f"{rows[-1].network}: measured", flush=True)
         command.raise_if_interrupted()
     text = "\n".join(report(rows, known, test.size, options.cw_examples))
-    content = {"images": test.size, "table_2": [dataclasses.asdict(row) for row in rows]}
+    content = {"images": test.size, "table_2": [row.as_json() for row in rows]}
     files.write_json(os.path.join(options.output, "report.json"), content)
     files.write_text(os.path.join(options.output, "report.md"), text)
     print(text)
@@ -136,18 +128,18 @@ def report(rows: Sequence[Row], known: Published, images: int, few: int) -> list
         few: how many that is of.
     """
     names = list(rows[0].measures)
-    table = [["network", "zeros (%)", *(COLUMNS[name].title for name in names)]]
+    table = [["network", "pruned (%)", *(COLUMNS[name].title for name in names)]]
     for row, theirs in zip(rows, known.table_2.values(), strict=True):
-        zeros = percent(row.zeros)
-        zeros += "" if theirs.pruned is None else f" ({theirs.pruned:.2f})"
+        pruned = percent(row.sparsity or 0)
+        pruned += "" if theirs.pruned is None else f" ({theirs.pruned:.2f})"
         shown = [published.beside(row.measures[name], COLUMNS[name].digits) for name in names]
-        table.append([row.network, zeros, *shown])
+        table.append([row.network, pruned, *shown])
     return [
         f"# {known.title}: table 2",
         "",
         f"The study's own networks on the first {images:,} test images ({few:,} for "
         "Carlini-Wagner); ours (published). DeepFool is not clipped to the range of images, FGS, "
-        "rFGS and Carlini-Wagner are. Zeros are those of the kernels.",
+        "rFGS and Carlini-Wagner are. Pruned is the share of the kernels' weights that are zero.",
         "",
         *markdown_table(table),
         "",

@@ -26,7 +26,8 @@ class MaskedModel(_Model):
 
     Weights that are put in, saved or exported are stored masked. A network that is put back, saved
     or exported before its method's schedule has ended is denser than asked for; a RunWarning says
-    so.
+    so, whatever writes the file: tf_keras tells a sparse model of all but HDF5 that
+    `keras.models.save_model` writes, and checkpoints.
     """
 
     _by_xla = False
@@ -58,34 +59,36 @@ class MaskedModel(_Model):
         """As of any model; `EarlyStopping(restore_best_weights=True)` does it."""
         super().set_weights(weights)
         store_masked(network_of(self))
-        _tell_unfinished(self, "is put back to")
+        tell_unfinished(self, "is put back to")
 
     def load_weights(self, *args: Any, **kwargs: Any) -> Any:
         """As of any model."""
         found = super().load_weights(*args, **kwargs)
         store_masked(network_of(self))
-        _tell_unfinished(self, "is put back to")
+        tell_unfinished(self, "is put back to")
         return found
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As of any model; a RunWarning says where a SavedModel loses an optimizer's state."""
         store_masked(network_of(self))
-        _tell_unfinished(self, "is saved at")
-        whole = saved_format(filepath, *args, **kwargs) == "tf"
-        if whole and kwargs.get("include_optimizer", True):
+        form = saved_format(filepath, *args, **kwargs)
+        if form == "h5":  # of the others the sparse model tells; see its `save_own_variables`
+            tell_unfinished(self, "is saved at")
+        if form == "tf" and kwargs.get("include_optimizer", True):
             _tell_forgotten(self)
         super().save(filepath, *args, **kwargs)
 
-    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
         store_masked(network_of(self))
-        _tell_unfinished(self, "is saved at")
-        super().save_weights(*args, **kwargs)
+        if not str(filepath).endswith(".weights.h5"):  # of which the sparse model tells
+            tell_unfinished(self, "is saved at")
+        super().save_weights(filepath, *args, **kwargs)
 
     def export(self, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
         store_masked(network_of(self))
-        _tell_unfinished(self, "is exported at")
+        tell_unfinished(self, "is exported at")
         super().export(*args, **kwargs)
 
 
@@ -113,11 +116,11 @@ def strip(model: keras.Model) -> keras.Model:
     Raises:
         InputError: for what is no Sequential or functional tf_keras model.
     """
-    _tell_unfinished(model, "is stripped at")
+    tell_unfinished(model, "is stripped at")
     return wrapper.strip(model)
 
 
-def _tell_unfinished(model: keras.Model, what: str) -> None:
+def tell_unfinished(model: keras.Model, what: str) -> None:
     """Warns of a network that its method has not yet made as sparse as asked.
 
     Args:

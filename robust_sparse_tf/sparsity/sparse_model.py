@@ -17,11 +17,16 @@ from tf_keras.src.engine import functional
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import require, restored, shown, stored
 from robust_sparse_tf.sparsity.constraint import hold
-from robust_sparse_tf.sparsity.masked_model import MaskedModel, tell_density, tell_unstarted
+from robust_sparse_tf.sparsity.masked_model import (
+    MaskedModel,
+    tell_density,
+    tell_unfinished,
+    tell_unstarted,
+)
 from robust_sparse_tf.sparsity.methods.base import Batches, Method, check_batches
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
-from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, tell_dense, wrap
+from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, store_masked, tell_dense, wrap
 from robust_sparse_tf.values import after, assert_images, check_images, one_line
 
 
@@ -188,6 +193,20 @@ class SparseModel(MaskedModel, keras.Model):
         sparse = _made_of(network, restored(Method, config["method"]))
         sparse._trainable = config["network"].get("trainable", True)
         return sparse
+
+    def save_own_variables(self, store: Any) -> None:
+        """Called where this model, or one that holds it, becomes a `.keras` or `.weights.h5`."""
+        self._before_saving()
+        super().save_own_variables(store)
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
+        if save_type == "savedmodel":  # once for each that holds this model
+            self._before_saving()
+        return super()._trackable_children(save_type, **kwargs)
+
+    def _before_saving(self) -> None:
+        store_masked(self)
+        tell_unfinished(self, "is saved at")
 
     @property
     def _tracking_metadata(self) -> str:

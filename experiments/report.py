@@ -7,7 +7,10 @@ from experiments.cli import command
 from experiments.reports import sweep_report
 from robust_sparse_tf.errors import InputError
 
-USAGE = "python -m experiments.report SWEEP_DIRECTORY"
+USAGE = """python -m experiments.report DIRECTORY
+
+The directory is that of a sweep, or one with the trials.json of a sweep, such as those in
+experiments/results, from which the report and its figures are written anew."""
 
 
 def main(argv: list[str]) -> int:
@@ -21,7 +24,7 @@ def main(argv: list[str]) -> int:
 
 def _report(argv: list[str]) -> int:
     if len(argv) != 2 or argv[1].startswith("-"):  # it has no flags
-        raise InputError(f"usage: {USAGE}")
+        raise InputError(f"usage: {USAGE.splitlines()[0]}")
     print(sweep_report.write(argv[1], studies.BY_NAME))
     return 0
 

@@ -22,6 +22,7 @@ FILES = (
     "report.json",
     "report.md",
     "report.png",
+    "trials.json",
 )
 
 # Flags that say where files lie, on one machine, and change nothing in them.

@@ -1,11 +1,12 @@
 """The report of a sweep: tables and figures of whatever cells are finished."""
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 
 from experiments.reports import method_table, robustness
 from experiments.reports.robustness import AttackedNetwork
-from experiments.sweeps import directory
+from experiments.sweeps import directory, trials
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
@@ -17,17 +18,22 @@ StudyReport = Callable[
 it, for report.json."""
 
 
+_FILES = ("report.json", "report.md", "report.png")
+
+
 def write(folder: str, studies: Mapping[str, StudyReport]) -> str:
     """Writes report.json and report.md of a sweep with its figures, and returns the latter.
 
     Args:
-        folder: of the sweep.
+        folder: of the sweep, or one with the trials.json of a sweep.
         studies: the report of each study, by its name.
 
     Raises:
         InputError: for a folder that holds no sweep, or one of another study or without a finished
             cell.
     """
+    if trials.is_stored(folder):
+        return _write_again(folder, studies)
     sweep = directory.read(folder)
     if sweep.study not in ("", *studies):
         raise InputError(
@@ -52,6 +58,20 @@ def write(folder: str, studies: Mapping[str, StudyReport]) -> str:
     text += f"\n{len(finished)} of {len(sweep.cells)} cells. Made by:\n\n    {sweep.command}\n"
     files.write_json(os.path.join(folder, "report.json"), content)
     files.write_text(os.path.join(folder, "report.md"), text)
+    trials.write(folder, sweep, finished)
+    return text
+
+
+def _write_again(folder: str, studies: Mapping[str, StudyReport]) -> str:
+    """The same from the trials that are stored in a folder."""
+    with trials.unpacked(folder) as place:
+        text = write(place, studies)
+        for name in _FILES:
+            if os.path.exists(os.path.join(place, name)):
+                shutil.copy(os.path.join(place, name), folder)
+        if os.path.isdir(os.path.join(place, "figures")):
+            shutil.rmtree(os.path.join(folder, "figures"), ignore_errors=True)
+            shutil.copytree(os.path.join(place, "figures"), os.path.join(folder, "figures"))
     return text
 
 

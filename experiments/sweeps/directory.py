@@ -20,7 +20,7 @@ from robust_sparse_tf.errors import InputError, RunWarning
 if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
 
-_FILE = "sweep.json"
+FILE = "sweep.json"
 _SHAPE = {
     "command": str,
     "cells": [str],
@@ -47,6 +47,16 @@ class Contents:
     evaluations: list[Evaluation]
     measurements: list[Measurement]
     study: str
+
+    def as_json(self) -> dict[str, object]:
+        """What sweep.json holds."""
+        return {
+            "command": self.command,
+            "cells": self.cells,
+            "evaluations": [each.text for each in self.evaluations],
+            "measurements": [each.text for each in self.measurements],
+            "study": self.study,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,14 +98,12 @@ class Cell:
 
 def write(folder: str, contents: Contents) -> None:
     """Writes sweep.json."""
-    content = {
-        "command": contents.command,
-        "cells": contents.cells,
-        "evaluations": [each.text for each in contents.evaluations],
-        "measurements": [each.text for each in contents.measurements],
-        "study": contents.study,
-    }
-    files.write_json(os.path.join(folder, _FILE), content)
+    files.write_json(os.path.join(folder, FILE), contents.as_json())
+
+
+def exists(folder: str) -> bool:
+    """Whether a folder is that of a sweep."""
+    return os.path.exists(os.path.join(folder, FILE))
 
 
 def read(folder: str) -> Contents:
@@ -105,7 +113,7 @@ def read(folder: str) -> Contents:
         InputError: for a folder that holds no sweep.
     """
     try:
-        content = files.read_json(os.path.join(folder, _FILE), _SHAPE)
+        content = files.read_json(os.path.join(folder, FILE), _SHAPE)
         return Contents(
             command=content["command"],
             cells=list(dict.fromkeys(content["cells"])),

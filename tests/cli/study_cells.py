@@ -1,6 +1,9 @@
 """Cells of a sweep as their files hold them, for the reports of studies; no training."""
 
 import json
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,6 +17,7 @@ from experiments.reports import sweep_report
 from experiments.runs import options as flags
 from experiments.runs.directory import run_name
 from experiments.runs.results import of_rounds
+from experiments.sweeps import trials
 from robust_sparse_tf import files
 
 
@@ -100,11 +104,29 @@ def _record(number: int, iteration: int, density: float, found: dict[str, float]
 
 
 def write_report(folder: str) -> str:
-    """The report of a sweep, as `experiments.report` writes it."""
-    return sweep_report.write(folder, studies.BY_NAME)
+    """The report of a sweep, as `experiments.report` writes it; the same comes of its trials."""
+    text = sweep_report.write(folder, studies.BY_NAME)
+    with tempfile.TemporaryDirectory() as other, _no_figures():
+        shutil.copy(os.path.join(folder, trials.FILE), other)
+        assert sweep_report.write(other, studies.BY_NAME) == text
+        for name in ("report.json", "report.md"):
+            assert Path(other, name).read_bytes() == Path(folder, name).read_bytes()
+        assert _figures(other) == _figures(folder)
+        with trials.unpacked(other) as place:
+            sweep_report.write(place, studies.BY_NAME)
+            assert Path(place, trials.FILE).read_bytes() == Path(folder, trials.FILE).read_bytes()
+    return text
 
 
 def write_tables(folder: str) -> str:
     """The same report, but for its figures, which are empty files: drawing them takes seconds."""
-    with mock.patch.object(files, "write_figure", lambda _, path, **__: Path(path).touch()):
+    with _no_figures():
         return write_report(folder)
+
+
+def _figures(folder: str) -> set[str]:
+    return {path.name for path in Path(folder).rglob("*.png")}
+
+
+def _no_figures() -> Any:
+    return mock.patch.object(files, "write_figure", lambda _, path, **__: Path(path).touch())

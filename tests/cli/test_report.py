@@ -285,7 +285,7 @@ def test_nothing_finished(tmp_path, capsys, results):
 
 @pytest.mark.parametrize("argv", [[], ["one", "two"], ["--sweep=one"]])
 def test_usage(capsys, argv):
-    assert_refused(capsys, argv, "usage: python -m experiments.report SWEEP_DIRECTORY")
+    assert_refused(capsys, argv, "usage: python -m experiments.report DIRECTORY")
 
 
 def test_help(capsys):

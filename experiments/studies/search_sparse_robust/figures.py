@@ -15,11 +15,10 @@ from experiments.cli.tables import deviation
 from experiments.runs.results import EarlyStopping, validation_loss
 from experiments.studies.cells import accuracy, nearest_round, select, values_of
 from experiments.studies.protocol import Names
+from experiments.studies.search_sparse_robust import tickets
 from experiments.studies.search_sparse_robust.protocol import DENSITIES
-from experiments.studies.search_sparse_robust.tables import Histories
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf import files
-from robust_sparse_tf.procedures import CheckpointStore
 from robust_sparse_tf.procedures.records import Record
 
 if TYPE_CHECKING:
@@ -31,16 +30,15 @@ _STRATEGIES = {"original": "-", "random": "--", "continued": ":"}
 
 
 _Titles = Mapping[str, str]  # of each cell, by its name; the trials of a network have the same
-_Plot = Callable[[Sequence[Cell], Histories, _Titles], "Figure | None"]
+_Plot = Callable[[str, Sequence[Cell], _Titles], "Figure | None"]
 
 
-def draw(folder: str, cells: Sequence[Cell], histories: Histories, unlike: Names) -> list[str]:
+def draw(folder: str, cells: Sequence[Cell], unlike: Names) -> list[str]:
     """Draws all figures into `folder/figures`; returns Markdown that shows them.
 
     Args:
         folder: of the sweep.
         cells: that are finished.
-        histories: of all cells.
         unlike: see `Protocol.names`.
     """
     titles = {cell.name: _title(cell, unlike[cell.name]) for cell in cells}
@@ -50,7 +48,7 @@ def draw(folder: str, cells: Sequence[Cell], histories: Histories, unlike: Names
         own = select(cells, dataset=dataset)
         for name, (plot, numbers, words) in FIGURES.items():
             path = os.path.join("figures", f"{dataset}_{name}.png")
-            if figure := plot(own, histories, titles):
+            if figure := plot(folder, own, titles):
                 files.write_figure(figure, os.path.join(folder, path), dpi=70)
                 number = numbers.get(dataset)
                 title = f"{number}: {words}" if number else words[0].upper() + words[1:]
@@ -84,7 +82,6 @@ def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, 
 def _curves(
     axis: Axes,
     trials: list[Cell],
-    histories: Histories,
     value: Callable[[Record], float | None],
 ) -> None:
     """A line for each density over the iterations of its round: the mean of trials, and a band."""
@@ -92,7 +89,7 @@ def _curves(
         points: dict[float, list[float]] = {}
         for cell in trials:
             number = nearest_round(cell, percent)
-            for record in histories[cell.name]:
+            for record in cell.records:
                 if record["round"] == number and (y := value(record)) is not None:
                     points.setdefault(record["iteration"], []).append(y)
         if points:
@@ -115,7 +112,7 @@ def _attacks(cell: Cell) -> Iterable[str]:
     return cell.rounds[-1]["test"]["robust_accuracy"]
 
 
-def _iterations(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure:
+def _iterations(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
     """Accuracy against iteration, and the loss that early stopping looks at, which is of training.
 
     A row for each training, a column for clean images, each attack and the loss. Rows of one
@@ -131,9 +128,9 @@ def _iterations(cells: Sequence[Cell], histories: Histories, titles: _Titles) ->
             if axis is not other:
                 axis.sharey(other)
         for axis, name in zip(row[:-1], names, strict=True):
-            _curves(axis, trials, histories, _accuracy_under(name))
+            _curves(axis, trials, _accuracy_under(name))
         attack = trials[0].flag("attack")
-        _curves(row[-1], trials, histories, functools.partial(validation_loss, attack=attack))
+        _curves(row[-1], trials, functools.partial(validation_loss, attack=attack))
         row[0].set_ylabel(titles[trials[0].name], fontsize="small")
     for axis, name in zip(axes[0][:-1], names, strict=True):
         axis.set_title("test accuracy (%)" + ("" if name == "none" else f", {name}"))
@@ -142,7 +139,7 @@ def _iterations(cells: Sequence[Cell], histories: Histories, titles: _Titles) ->
     return figure
 
 
-def _strategies(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure:
+def _strategies(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
     """Iteration and accuracies at early stopping, against density, by strategy."""
     attacks = values_of(cells, "attack")
     figure, axes = _axes(3, len(attacks))
@@ -190,49 +187,11 @@ def _by_density(
     return found
 
 
-def _tickets(cells: Sequence[Cell], histories: Histories, titles: _Titles) -> Figure | None:
+def _tickets(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure | None:
     """The distribution of the weights that each density is rewound to."""
-    nets = [trials[0] for trials in _trials(select(cells, strategy="original"), titles)]
-    found = [(cell, kernels) for cell in nets if (kernels := _rewound(cell))]
-    if not found:
-        return None
-    layers = list(found[0][1])
-    figure, axes = _axes(len(found), len(layers))
-    for row, (cell, kernels) in enumerate(found):
-        for column, layer in enumerate(layers):
-            axis = axes[row][column]
-            for place, percent in enumerate(DENSITIES):
-                number = nearest_round(cell, percent)
-                if number is not None:
-                    mask = _masks(cell, number)[layer]
-                    axis.hist(
-                        kernels[layer][mask],
-                        bins=80,
-                        density=True,
-                        histtype="step",
-                        color=viridis(place / len(DENSITIES)),
-                        label=f"{percent:g} %",
-                    )
-            axis.set_title(f"{titles[cell.name]}: {layer}", fontsize="small")
-            axis.locator_params(axis="x", nbins=5)
-    axes[0][0].legend(fontsize="x-small")
-    return figure
-
-
-def _rewound(cell: Cell) -> dict[str, np.ndarray]:
-    """The kernels by layer that rounds are rewound to; {} where no checkpoint is left."""
-    path = os.path.join(cell.path, "checkpoints")
-    stored = CheckpointStore(path, read_only=True).load() if os.path.isdir(path) else None
-    if stored is None:
-        return {}
-    arrays = [stored[0][name] for name in sorted(stored[0]) if name.startswith("rewind/")]
-    kernels = [array for array in arrays if array.ndim > 1]
-    return dict(zip(_masks(cell, 0), kernels, strict=True))
-
-
-def _masks(cell: Cell, number: int) -> dict[str, np.ndarray]:
-    with np.load(os.path.join(cell.path, "rounds", str(number), "masks.npz")) as file:
-        return {name: file[name] for name in file.files}
+    firsts = [trials[0] for trials in _trials(select(cells, strategy="original"), titles)]
+    found = tickets.curves(folder, firsts)
+    return tickets.draw(found, titles) if found else None
 
 
 def _axes(rows: int, columns: int) -> tuple[Figure, np.ndarray]:

@@ -37,14 +37,13 @@ def report(
     """
     known = read()
     unlike = PROTOCOL.names(cells)
-    histories = {cell.name: cell.records for cell in cells}
-    found = tables(cells, histories, known, unlike)
+    found = tables(cells, known, unlike)
     lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *tested(cells)]
     for table in found:
         lines += _table(table)
     compared = strategies.compare(cells, unlike)
     lines += strategies.markdown(compared)
-    lines += figures.draw(folder, cells, histories, unlike)
+    lines += figures.draw(folder, cells, unlike)
     text, strong = stronger_attacks.table(attacked)
     return "\n".join(lines) + "\n" + text, {
         "settings": PROTOCOL.differences(cells),

@@ -21,9 +21,6 @@ from experiments.sweeps.directory import Cell
 if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
 
-Histories = Mapping[str, Sequence["Record"]]
-"""The evaluations of each cell, by its name."""
-
 _TRAINED = {"normally": "none", "adversarially": ""}  # the attack of training; "" for the test's
 
 
@@ -76,9 +73,7 @@ class Table:
         return dataclasses.asdict(self)
 
 
-def tables(
-    cells: Sequence[Cell], histories: Histories, known: Published, unlike: Names
-) -> list[Table]:
+def tables(cells: Sequence[Cell], known: Published, unlike: Names) -> list[Table]:
     """A table for each data set and kind of cells."""
     found = []
     for dataset in values_of(cells, "dataset"):
@@ -88,7 +83,7 @@ def tables(
             alike = [c for c in select(own, rewind_to=rewind_to) if unlike[c.name] == words]
             beside = not PROTOCOL.unlike(alike[0])
             accuracies = known.accuracies if beside else {}
-            iteration = _iteration(alike, histories)
+            iteration = _iteration(alike)
             found.append(
                 Table(
                     dataset=dataset,
@@ -96,21 +91,20 @@ def tables(
                     unlike_published=words,
                     beside=beside,
                     iteration=iteration,
-                    rows=_rows(alike, histories, iteration, dataset, accuracies),
+                    rows=_rows(alike, iteration, dataset, accuracies),
                 )
             )
     return found
 
 
-def _iteration(cells: Sequence[Cell], histories: Histories) -> int:
+def _iteration(cells: Sequence[Cell]) -> int:
     """The study's iteration where it was evaluated, or else the last one of all."""
-    seen = {record["iteration"] for cell in cells for record in histories[cell.name]}
+    seen = {record["iteration"] for cell in cells for record in cell.records}
     return ITERATION if ITERATION in seen else max(seen)
 
 
 def _rows(
     cells: Sequence[Cell],
-    histories: Histories,
     iteration: int,
     dataset: str,
     known: Mapping[Place, Figure],
@@ -120,7 +114,7 @@ def _rows(
         for attack in ATTACKS:
             for trained, training in _TRAINED.items():
                 nets = select(cells, attack=training or attack)
-                at = _at(nets, histories, iteration, density)
+                at = _at(nets, iteration, density)
                 compared = {}
                 for kind, tested in (("natural", "none"), ("robust", attack)):
                     ours = accuracies((record["test"] for record in at), tested)
@@ -130,14 +124,12 @@ def _rows(
     return found
 
 
-def _at(
-    cells: Sequence[Cell], histories: Histories, iteration: int, percent: float
-) -> list[Record]:
+def _at(cells: Sequence[Cell], iteration: int, percent: float) -> list[Record]:
     """The record of each cell at a density and an iteration, where there is one."""
     return [
         record
         for cell in cells
         for number in [nearest_round(cell, percent)]
-        for record in histories[cell.name]
+        for record in cell.records
         if (record["round"], record["iteration"]) == (number, iteration)
     ]

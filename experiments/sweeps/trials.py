@@ -1,0 +1,226 @@
+"""The trials of a sweep in one small file: all that its report is made of, without the networks.
+
+It lies beside the report, which can be written anew from it; see `experiments.report`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from experiments.evaluations.follow_up import FollowUp
+from experiments.runs import config, records, results
+from experiments.sweeps import directory as sweeps
+from experiments.sweeps.directory import Cell, Contents
+from robust_sparse_tf import files
+from robust_sparse_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from robust_sparse_tf.procedures.records import Record
+
+FILE = "trials.json"
+DRAWN = "tickets.json"
+"""What a study's figures are drawn from beside its cells, in the folder of the sweep."""
+
+_EVERY = 1000  # iterations: of evaluations that are nearer to each other one is kept
+
+# What reports read of each file; None for all of it.
+_ACCURACIES = {"clean_accuracy": None, "robust_accuracy": None}
+_LOSSES = {"clean_loss": None, "robust_loss": None}
+_ROUND = {
+    "round": None,
+    "density": None,
+    "layers": None,
+    "iteration": None,
+    "test": _ACCURACIES,
+    "early_stopping": {"iteration": None, "validation": _ACCURACIES, "test": _ACCURACIES},
+}
+_RESULTS = {
+    "name": None,
+    "flags": None,
+    "rounds": [_ROUND],
+    "export": {"tflite_bytes": None},
+    "seconds": None,
+    "warnings": None,
+    "resumed": None,
+}
+_CONFIG = {"git_revision": None, "packages": None}
+_RECORD = {
+    "round": None,
+    "iteration": None,
+    "density": None,
+    "test": _ACCURACIES,
+    "validation": _ACCURACIES | _LOSSES,
+}
+_ATTACKED = {"rows": None, "warnings": None}
+
+_SHAPE = {
+    "sweep": dict,
+    "cells": [
+        {
+            "results": dict,
+            "config": dict,
+            "records": [dict],
+            "evaluations": [{"*": dict}],
+            "measurements": [{"*": dict}],
+        }
+    ],
+    "drawn": dict,
+}
+
+
+def write(folder: str, sweep: Contents, cells: Sequence[Cell]) -> None:
+    """Writes trials.json of a sweep.
+
+    Args:
+        folder: of the sweep.
+        sweep: what sweep.json says.
+        cells: that are finished.
+    """
+    content = {
+        "sweep": sweep.as_json(),
+        "cells": [_packed(cell, sweep) for cell in cells],
+        "drawn": _read(os.path.join(folder, DRAWN)) or {},
+    }
+    files.write_text(os.path.join(folder, FILE), _lines(content))
+
+
+def is_stored(folder: str) -> bool:
+    """Whether a folder holds the trials of a sweep, and not the sweep."""
+    return os.path.exists(os.path.join(folder, FILE)) and not sweeps.exists(folder)
+
+
+@contextlib.contextmanager
+def unpacked(folder: str) -> Iterator[str]:
+    """A folder that looks like the sweep whose trials are stored, while it is needed.
+
+    Args:
+        folder: that holds trials.json.
+
+    Raises:
+        InputError: for a file that holds no trials, and for those of another sweep than the report
+            beside them.
+    """
+    path = os.path.join(folder, FILE)
+    try:
+        content = files.read_json(path, _SHAPE)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: holds no trials of a sweep ({error})") from error
+    _check_report(path, content["sweep"].get("command"))
+    with tempfile.TemporaryDirectory() as place:
+        files.write_json(os.path.join(place, sweeps.FILE), content["sweep"])
+        sweep = sweeps.read(place)
+        if content["drawn"]:
+            files.write_json(os.path.join(place, DRAWN), content["drawn"])
+        for cell in content["cells"]:
+            name = cell["results"].get("name")
+            if name not in sweep.cells or os.path.basename(name) != name:
+                raise InputError(f"{path}: holds a cell {name!r}, which its sweep does not name")
+            try:
+                _unpack(cell, sweep, os.path.join(place, name))
+            except ValueError as error:
+                raise InputError(f"{path}: the cell {name} is damaged ({error})") from error
+        yield place
+
+
+def _check_report(path: str, command: object) -> None:
+    """Raises InputError where the report beside the trials was made by another command."""
+    beside = _read(os.path.join(os.path.dirname(path), "report.json"))
+    if beside is not None and beside.get("command") != command:
+        raise InputError(
+            f"{path}: is of another sweep than report.json beside it ({command!r} made the trials, "
+            f"{beside.get('command')!r} the report)"
+        )
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    return files.read_json(path) if os.path.exists(path) else None
+
+
+def _packed(cell: Cell, sweep: Contents) -> dict[str, Any]:
+    made: Any = {}
+    history: list[Record] = []
+    with contextlib.suppress(FileNotFoundError):
+        made = cell.config
+    with contextlib.suppress(FileNotFoundError):
+        history = cell.records
+    return {
+        "results": _kept(cell.results, _RESULTS),
+        "config": _kept(made, _CONFIG),
+        "records": [_kept(record, _RECORD) for record in _thinned(history, cell)],
+        "evaluations": [_found(each, cell, _ATTACKED) for each in sweep.evaluations],
+        "measurements": [_found(each, cell, None) for each in sweep.measurements],
+    }
+
+
+def _unpack(cell: dict[str, Any], sweep: Contents, place: str) -> None:
+    os.makedirs(place)
+    results.write(place, cell["results"])
+    config.write(place, cell["config"])
+    records.write(place, cell["records"])
+    for kinds, follow_ups in (
+        (cell["evaluations"], sweep.evaluations),
+        (cell["measurements"], sweep.measurements),
+    ):
+        for by_network, follow_up in zip(kinds, follow_ups, strict=True):
+            for network in by_network:
+                if not re.fullmatch(r"\.|rounds/[0-9]{1,9}", network):
+                    raise ValueError(f"{network!r} is no network of a run")
+                os.makedirs(os.path.join(place, network), exist_ok=True)
+            own = _by_network(follow_up, place)
+            for network, content in by_network.items():
+                if network not in own:
+                    raise ValueError(f"{network} was not asked for")
+                os.makedirs(os.path.dirname(own[network]), exist_ok=True)
+                files.write_json(own[network], content)
+
+
+def _by_network(follow_up: FollowUp, run: str) -> dict[str, str]:
+    """The files of a follow-up by the networks of which they are, such as "." and "rounds/3"."""
+    targets = [os.path.relpath(target, run) for target in follow_up.targets(run)]
+    return dict(zip(targets, follow_up.files(run), strict=True))
+
+
+def _found(follow_up: FollowUp, cell: Cell, shape: Any) -> dict[str, Any]:
+    """What a follow-up left of the networks that are there now, by their place in the run."""
+    return {
+        network: _kept(files.read_json(path), shape)
+        for network, path in _by_network(follow_up, cell.path).items()
+        if follow_up.is_of(path, os.path.join(cell.path, network))
+    }
+
+
+def _thinned(history: Sequence[Record], cell: Cell) -> list[Record]:
+    """The evaluations every 1,000 iterations, those asked for by number, and each round's last."""
+    asked = set(cell.flag("evaluate_at"))
+    kept: list[Record] = []
+    for _, group in itertools.groupby(history, key=lambda record: record["round"]):
+        own, last = list(group), 0
+        for record in own:
+            number = record["iteration"]
+            if number - last >= _EVERY or str(number) in asked or record is own[-1]:
+                kept.append(record)
+                last = number
+    return kept
+
+
+def _kept(content: Any, shape: Any) -> Any:
+    """The parts of a JSON value that a shape names."""
+    if shape is None:
+        return content
+    if isinstance(shape, list):
+        return [_kept(each, shape[0]) for each in content]
+    return {name: _kept(content[name], own) for name, own in shape.items() if name in content}
+
+
+def _lines(content: dict[str, Any]) -> str:
+    """JSON with a line for each cell, so that two of these files can be compared."""
+    cells = ",\n".join(json.dumps(cell) for cell in content["cells"])
+    sweep, drawn = json.dumps(content["sweep"]), json.dumps(content["drawn"])
+    return f'{{"sweep": {sweep},\n"cells": [\n{cells}\n],\n"drawn": {drawn}}}\n'

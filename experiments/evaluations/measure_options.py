@@ -34,6 +34,7 @@ class MeasureOptions:
             "clever",
             "bounds",
             "lipschitz",
+            "gamma",
             "activation_sparsity",
             "usefulness",
         ),
@@ -52,7 +53,9 @@ class MeasureOptions:
     clever_batches: int = option(500, "maxima to which CLEVER fits its distribution", minimum=1)
     clever_samples: int = option(1024, "gradients of which each maximum is one", minimum=1)
     clever_radius: float = option(5.0, "l2 radius of CLEVER's ball", unit="input units", above=0)
-    lipschitz_examples: int = option(100, "test images for lemma 3.1", unit="images", minimum=1)
+    lipschitz_examples: int = option(
+        100, "test images for lemma 3.1 and for proposition 3.1's gamma", unit="images", minimum=1
+    )
     lipschitz_radius: float = option(0.1, "of lemma 3.1's ball", unit="input units", minimum=0)
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     trust: bool = option(

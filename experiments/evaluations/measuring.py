@@ -20,6 +20,9 @@ from robust_sparse_tf.evaluation.inputs import batches
 # The study's r_2 of linear models are near the theorem's, and can only so be.
 _LOW, _HIGH = -1e6, 1e6  # no bounds: far from where any image is
 _LIPSCHITZ_BATCH = 20  # images; each needs matrices of a layer's inputs by its outputs
+# Proposition 3.1 holds for every R, so that the largest gamma counts: gamma is at most R, and in
+# larger balls more units can be active.
+_GAMMA_RADII = (0.01, 0.1, 1.0)
 
 Numbers = dict[str, float]
 """Measures by their names."""
@@ -91,6 +94,19 @@ def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) 
     return found
 
 
+def _gamma(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
+    """The mean gamma of proposition 3.1; a misclassified example counts 0, as in r_2."""
+    found = {}
+    for norm in ("l2", "linf"):
+        balls, gammas = [Ball(norm, radius) for radius in _GAMMA_RADII], []
+        for _, x, y in batches(test.first(options.lipschitz_examples), _LIPSCHITZ_BATCH):
+            safe = np.max([evaluation.safe_distance(network, x, ball) for ball in balls], axis=0)
+            correct = np.argmax(network(x, training=False), axis=1) == y.numpy()
+            gammas.append(np.where(correct, safe, 0))
+        found[f"gamma_{norm}"] = float(np.mean(np.concatenate(gammas)))
+    return found
+
+
 def _activation_sparsity(
     network: keras.Model, test: data.Split, options: MeasureOptions
 ) -> Numbers:
@@ -119,6 +135,7 @@ _NUMBERS: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Numbers]
     "clever": _clever,
     "bounds": _bounds,
     "lipschitz": _lipschitz,
+    "gamma": _gamma,
     "activation_sparsity": _activation_sparsity,
 }
 

@@ -13,6 +13,7 @@ _OWN_IMAGES = {
     "carlini_wagner": "cw_examples",
     "clever": "clever_examples",
     "lipschitz": "lipschitz_examples",
+    "gamma": "lipschitz_examples",
 }
 
 

@@ -12,6 +12,7 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.evaluation.intervals import wilson
     from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
     from robust_sparse_tf.evaluation.margins import r_2, r_inf
+    from robust_sparse_tf.evaluation.random_masks import MaskedConstants, masked_lipschitz
     from robust_sparse_tf.evaluation.report import Outcome, Report, Row
     from robust_sparse_tf.evaluation.robustness import evaluate
     from robust_sparse_tf.evaluation.saving import save
@@ -20,6 +21,7 @@ with epy.lazy_api_imports(globals()):
 __all__ = [
     "Evaluator",
     "Figures",
+    "MaskedConstants",
     "Outcome",
     "Report",
     "Row",
@@ -30,6 +32,7 @@ __all__ = [
     "clever",
     "evaluate",
     "local_lipschitz",
+    "masked_lipschitz",
     "multiclass_bounds",
     "r_2",
     "r_inf",

@@ -1,6 +1,7 @@
 """Local Lipschitz constants of ReLU networks, and the distances that they make safe.
 
-"Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), lemma 3.1.
+"Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), lemma 3.1 and
+proposition 3.1: https://arxiv.org/abs/1810.09619
 """
 
 import math
@@ -53,7 +54,13 @@ def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     """
     network = unwrapped(model)
     require("ball", ball, Ball)
-    x = in_range(x, ball.limits)
+    return lemma_3_1(network, in_range(x, ball.limits), ball)
+
+
+def lemma_3_1(
+    network: keras.Model, x: tf.Tensor, ball: Ball, label: tf.Tensor | None = None
+) -> tf.Tensor:
+    """`local_lipschitz` of g_label - g_k; labels are integers [batch], None for the predicted."""
     box = propagation.input_box(x, ball)
     steps = propagation.propagate(network, box)
     _check_chain(steps, box)
@@ -66,17 +73,20 @@ def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     for step in end.before:
         factor, active = _pass(step, active, ball.norm)
         constant *= factor
-    predicted = tf.argmax(network(x, training=False), axis=1)
-    weights, _ = end.differences(predicted)
+    if label is None:
+        label = tf.argmax(network(x, training=False), axis=1)
+    weights, _ = end.differences(label)
     return constant[:, None] * tf.norm(weights * active[..., None], DUAL[ball.norm], axis=1)
 
 
 def safe_distance(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     """A distance within which the prediction cannot change: float32 [batch].
 
-    min(R, min_k (g_yhat - g_k) / L_q), by theorem 2.1 of "Formal Guarantees on the Robustness
-    of a Classifier against Adversarial Manipulation" (Hein and Andriushchenko, 2017). The arguments
-    are those of `local_lipschitz`; no input counts that is outside the ball's range.
+    It is the gamma of proposition 3.1, equation 7, min(R, min_k (g_yhat - g_k) / L_q), with the
+    bounds of lemma 3.1 for L_q; from theorem 2.1 of "Formal Guarantees on the Robustness of a
+    Classifier against Adversarial Manipulation" (Hein and Andriushchenko, 2017),
+    https://arxiv.org/abs/1705.08475. The arguments are those of `local_lipschitz`; no input counts
+    that is outside the ball's range.
     """
     x = in_range(x, ball.limits)
     slopes = local_lipschitz(model, x, ball)

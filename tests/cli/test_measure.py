@@ -15,7 +15,7 @@ from robust_sparse_tf import data, evaluation, models
 from robust_sparse_tf.attacks import FGSM, CarliniWagner
 
 ROOT = Path(__file__).resolve().parents[2]
-ALL = "r_inf,deepfool,carlini_wagner,clever,bounds,lipschitz,activation_sparsity"
+ALL = "r_inf,deepfool,carlini_wagner,clever,bounds,lipschitz,gamma,activation_sparsity"
 SMALL = [
     "--examples=30",
     "--cw_examples=10",
@@ -111,9 +111,13 @@ def test_all_measures_of_a_linear_model(tmp_path, call):
     assert found["r_2_deepfool"] == pytest.approx(1.02 * found["bound_r_2_exact"], rel=1e-2)
     assert found["r_inf_fgsm"] <= found["bound_r_inf_exact"]
     assert found["r_2_carlini_wagner"] > 0
-    assert found["lipschitz_l2"] == pytest.approx(
-        np.linalg.norm(binary(0).get_weights()[0]), rel=1e-4
-    )
+    kernel, bias = binary(0).get_weights()
+    assert found["lipschitz_l2"] == pytest.approx(np.linalg.norm(kernel), rel=1e-4)
+    few = data.load("digits", classes=(1, 7))[2].first(25)
+    margins = (few.images.reshape(25, -1) @ kernel + bias)[:, 0] * (2 * few.labels - 1)
+    for norm, dual in (("l2", 2), ("linf", 1)):  # gamma is the distance, at most the largest R
+        gammas = np.clip(margins / np.linalg.norm(kernel[:, 0], dual), 0, 1)
+        assert found[f"gamma_{norm}"] == pytest.approx(np.mean(gammas), rel=1e-4)
 
 
 def test_measures_are_the_librarys(tmp_path, call):

@@ -161,6 +161,30 @@ def test_table_1_by_the_norm_of_the_weights(tmp_path):
     assert [entry["l1"] for entry in content] == [0.0, 1e-4]
 
 
+def test_gamma_of_proposition_3_1(tmp_path):
+    """In a section of its own, where it is measured; beside r_2."""
+    made = network(tmp_path, rounds=2)
+    assert "gamma" not in written(tmp_path, [made])
+    for number, path in enumerate(measurement(TEXTS[1]).files(str(tmp_path / made["name"]))):
+        found = {
+            "r_2_deepfool": 3,
+            "gamma_l2": 0.2 + 0.1 * number,
+            "gamma_linf": 0.002 - number / 1e3,
+        }
+        measures(path, numbers=found)
+    text = written(tmp_path, [made])
+    shown = row(text, "1", "## Proposition 3.1")
+    assert shown == ["1", "33.30", "0.3000", "3.0000", "0.001000"]
+    assert (
+        "- LeNet-300-100, gamma of proposition 3.1, l2: pruned networks were more robust than the "
+        "dense one (0.2000): at best 0.3000 with 33.30 % pruned (1 of 1 references gain)" in text
+    )
+    assert (
+        "linf: pruned networks were no more robust, on average, than the dense one (0.002000)"
+        in text
+    )
+
+
 def test_references_gain_over_themselves(tmp_path):
     """Also where a round is not measured yet of those before them."""
     first, second = (network(tmp_path, seed=seed, rounds=2) for seed in (0, 1))

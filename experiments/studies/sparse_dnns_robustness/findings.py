@@ -30,10 +30,12 @@ def _best(measured: Sequence[Round], name: str) -> str:
     gained = [value > dense[cell] for cell, value in values[best].items() if cell in dense]
     spread = max(deviation([*values[place].values()]) or 0 for place in (0, best))
     said = _in_words(means[best] - means[0], spread, "no more robust, on average,")
+    digits = COLUMNS[name].digits
+    shown = [f"{means[place]:.{digits}f}" for place in (0, best, -1)]
     return (
-        f"pruned networks were {said} than the dense one ({means[0]:.4f}): at best "
-        f"{means[best]:.4f} with {pruned[best]:.2f} % pruned ({sum(gained)} of {len(gained)} "
-        f"references gain), and {means[-1]:.4f} with {pruned[-1]:.2f} %."
+        f"pruned networks were {said} than the dense one ({shown[0]}): at best "
+        f"{shown[1]} with {pruned[best]:.2f} % pruned ({sum(gained)} of {len(gained)} "
+        f"references gain), and {shown[2]} with {pruned[-1]:.2f} %."
     )
 
 
@@ -88,6 +90,17 @@ def theorems(found: Mapping[str, Series]) -> list[str]:
                 for entry in constants
             )
             lines.append(f"{NETWORKS[model]}: L_2 of lemma 3.1 by the share pruned is {shown}.")
+    return lines
+
+
+def gammas(found: Mapping[str, Series]) -> list[str]:
+    """Section 3.2: whether an appropriate sparsity makes proposition 3.1's gamma larger."""
+    lines = []
+    for model, own in found.items():
+        for name in ("gamma_l2", "gamma_linf"):
+            measured = [entry for entry in own if name in entry.trials]
+            if model in DEEP and len(measured) > 1 and not measured[0].round:
+                lines.append(f"{NETWORKS[model]}, {COLUMNS[name].title}: {_best(measured, name)}")
     return lines
 
 

@@ -22,6 +22,9 @@ L1 = {"mlp": (0.0, 0.002, 0.01), "lenet5": (0.0, 0.003, 0.03)}
 
 TABLE_1 = ("r_inf_fgsm", "r_2_deepfool", "accuracy", "activation_sparsity")
 TABLE_2 = ("r_inf_fgsm", "r_2_deepfool")
+GAMMAS = ("gamma_l2", "r_2_deepfool", "gamma_linf")
+"""Proposition 3.1's distances, and what they are beside."""
+
 PERCENT = ("accuracy", "activation_sparsity")
 """Measures that are fractions, and in tables percent."""
 
@@ -44,6 +47,8 @@ COLUMNS = {
     "clever": Column("CLEVER", 4),
     "lipschitz_l2": Column("L_2 of lemma 3.1", 2),
     "lipschitz_linf": Column("L_1 of lemma 3.1", 2),
+    "gamma_l2": Column("gamma of proposition 3.1, l2", 4),
+    "gamma_linf": Column("gamma of proposition 3.1, linf", 6),
     "activation_sparsity": Column("silent units before the last layer (%)", 2),
 }
 """The columns of tables, in their order."""

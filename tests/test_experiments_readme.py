@@ -22,7 +22,7 @@ EVERY = [
     for line in block.splitlines()
 ]
 COMMANDS = [command for command in EVERY if "experiments.sweep" in command]
-(TABLE_2,) = [command for command in EVERY if command not in COMMANDS]
+ON_NETWORKS = [command for command in EVERY if command not in COMMANDS]
 FLAGFILES = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / "experiments").glob("*/*/*.flags")
 )
@@ -69,20 +69,24 @@ def test_command(command, tmp_path):
     assert re.search(r"^[1-9][0-9]* of [0-9]+ cells. Made by:$", text, re.MULTILINE)
 
 
+FEW = {"table_2": "--cw_examples=2", "theorem_3_3": "--draws=2"}
+
+
 @pytest.mark.slow
-def test_table_2(tmp_path):
+@pytest.mark.parametrize("command", ON_NETWORKS, ids=" ".join)
+def test_command_on_the_studys_networks(command, tmp_path):
     """As it stands, but for where the networks are, and of fewer images."""
     place = os.environ.get("RST_CAFFE_DIR")
     if not place or not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_CAFFE_DIR or RST_DATA_DIR does not say where networks and MNIST are")
     (tmp_path / "models").symlink_to(place)
-    program, *words = TABLE_2
-    few = ["--examples=20", "--cw_examples=2"]
+    program, *words = command
+    name = words[1].split(".")[-1]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     assert program == "python"
+    few = ["--examples=3", FEW[name]]
     subprocess.run([sys.executable, *words, *few], cwd=tmp_path, env=env, check=True)
-    report = (tmp_path / "runs" / "table_2" / "report.md").read_text()
-    assert "on the first 20 test images" in report
+    assert "the first 3 test images" in (tmp_path / "runs" / name / "report.md").read_text()
 
 
 _MOST = {"rounds": 2, "iterations": 4, "dense_iterations": 4, "evaluate_every": 2}

@@ -89,7 +89,8 @@ def masked_lipschitz(
             lemma_3_1(masked, x, ball, predicted),
         )
 
-    lower, upper = [], []
+    lower: list[np.ndarray] = []
+    upper: list[np.ndarray] = []
     for draw in range(draws):
         masked.set_weights(network.get_weights())
         rng = np.random.default_rng((seed, draw))

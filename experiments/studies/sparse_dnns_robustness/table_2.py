@@ -63,7 +63,7 @@ class Options:
     def measures(self) -> MeasureOptions:
         """What is measured, as by `experiments.measure`."""
         return MeasureOptions(
-            measures=["r_inf", "deepfool", "carlini_wagner"],
+            measures=["r_inf", "deepfool", "carlini_wagner", "gamma"],
             cw_examples=self.cw_examples,
             cw_constant=1.0,
             cw_searches=6,
@@ -98,7 +98,8 @@ def _table_2(argv: list[str]) -> int:
         rows.append(Row(f"{NETWORKS[model]}, {kind}", zeros(found), compared))
         print(f"{rows[-1].network}: measured", flush=True)
         command.raise_if_interrupted()
-    text = "\n".join(report(rows, known, test.size, options.cw_examples))
+    few = options.cw_examples, options.measures.lipschitz_examples
+    text = "\n".join(report(rows, known, test.size, *few))
     content = {"images": test.size, "table_2": [row.as_json() for row in rows]}
     files.write_json(os.path.join(options.output, "report.json"), content)
     files.write_text(os.path.join(options.output, "report.md"), text)
@@ -118,14 +119,15 @@ def zeros(network: keras.Model) -> float:
     return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
 
 
-def report(rows: Sequence[Row], known: Published, images: int, few: int) -> list[str]:
+def report(rows: Sequence[Row], known: Published, images: int, few: int, fewest: int) -> list[str]:
     """Lines of Markdown: the table, and what of the study's claims held.
 
     Args:
         rows: of the four networks, in the order of `FILES`.
         known: what the study printed.
-        images: how many all measures are of, but for Carlini-Wagner's.
-        few: how many that is of.
+        images: how many all measures are of, but for Carlini-Wagner's and gamma.
+        few: how many Carlini-Wagner's is of.
+        fewest: how many proposition 3.1's gamma is of.
     """
     names = list(rows[0].measures)
     table = [["network", "pruned (%)", *(COLUMNS[name].title for name in names)]]
@@ -138,12 +140,13 @@ def report(rows: Sequence[Row], known: Published, images: int, few: int) -> list
         f"# {known.title}: table 2",
         "",
         f"The study's own networks on the first {images:,} test images ({few:,} for "
-        "Carlini-Wagner); ours (published). DeepFool is not clipped to the range of images, FGS, "
-        "rFGS and Carlini-Wagner are. Pruned is the share of the kernels' weights that are zero.",
+        f"Carlini-Wagner, {fewest:,} for gamma); ours (published). DeepFool is "
+        "not clipped to the range of images, FGS, rFGS and Carlini-Wagner are. Pruned is the share "
+        "of the kernels' weights that are zero.",
         "",
         *markdown_table(table),
         "",
-        *(f"- {line}" for line in [*_claims(rows), *_agreement(rows)]),
+        *(f"- {line}" for line in [*_claims(rows), *_gammas(rows), *_agreement(rows)]),
         "",
     ]
 
@@ -164,6 +167,21 @@ def _claims(rows: Sequence[Row]) -> list[str]:
                 f"{sparse.network}, is {claim} robust than the dense network by "
                 f"{COLUMNS[name].title}: {'held' if held else 'not held'} "
                 f"({ours[1]:.4f} against {ours[0]:.4f})."
+            )
+    return found
+
+
+def _gammas(rows: Sequence[Row]) -> list[str]:
+    """Section 3.2's "a higher sparsity implies a larger gamma", of proposition 3.1."""
+    found = []
+    for dense, sparse in zip(rows[::2], rows[1::2], strict=True):
+        for name in sorted({*sparse.measures} & {"gamma_l2", "gamma_linf"}):
+            title, digits = COLUMNS[name]
+            ours = [row.measures[name].mean or 0.0 for row in (dense, sparse)]
+            found.append(
+                f"{sparse.network}, has a larger {title} than the dense network: "
+                f"{'held' if ours[1] > ours[0] else 'not held'} "
+                f"({ours[1]:.{digits}f} against {ours[0]:.{digits}f})."
             )
     return found
 

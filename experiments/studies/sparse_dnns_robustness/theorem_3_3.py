@@ -17,6 +17,7 @@ from etils import epy
 from experiments.cli import command, flags, quiet
 from experiments.cli.quiet import load_tensorflow
 from experiments.studies.sparse_dnns_robustness import table_2
+from experiments.studies.sparse_dnns_robustness.published import read
 from robust_sparse_tf import files
 from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
@@ -156,7 +157,7 @@ def report(
         means = [f"{value:.4g}" for value in (row.gradient, row.lemma_3_1, row.bound)]
         table.append([percent(row.pruned), row.constant, *means, eta, percent(row.largest)])
     return [
-        '# "Sparse DNNs with Improved Adversarial Robustness": theorem 3.3',
+        f"# {read().title}: theorem 3.3",
         "",
         "Local Lipschitz constants of table 2's dense LeNet-300-100, whose first two layers are "
         f"masked at random: means over the first {options.examples} test images, 9 classes and "

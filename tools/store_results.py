@@ -2,17 +2,21 @@
 
 A study's report comes into the page of the studies, too, where the page has a place for it.
 
-python tools/store_results.py DIRECTORY NAME
+python -m tools.store_results DIRECTORY NAME
 """
 
 import glob
+import importlib
 import json
 import os
 import re
 import shutil
 import sys
 
+from experiments.reports import summary
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RESULTS = os.path.join(ROOT, "experiments", "results")
 PAGE = os.path.join(ROOT, "experiments", "README.md")
 FILES = (
     "results.json",
@@ -21,6 +25,7 @@ FILES = (
     "figures/early_stopping.png",
     "report.json",
     "report.md",
+    "report.pdf",
     "report.png",
     "trials.json",
 )
@@ -61,13 +66,29 @@ def _store_figures(sweep: str, folder: str) -> None:
 
 
 def filled(page: str) -> str:
-    """The page, each place `<!-- results/NAME: HEADING -->` filled with that part of a report."""
+    """The page with its parts of reports and its summaries.
+
+    Each place `<!-- results/NAME: HEADING -->` is filled with that part of a report, and each
+    `<!-- summary: STUDY -->` with the summary of a study.
+    """
+    page = re.sub(
+        r"<!-- summary: (\S+) -->\n.*?<!-- end -->",
+        lambda found: f"<!-- summary: {found[1]} -->\n\n{_summary(found[1])}\n\n<!-- end -->",
+        page,
+        flags=re.DOTALL,
+    )
     return re.sub(
         r"<!-- (results/\S+): ([^\n]*) -->\n.*?<!-- end -->",
         lambda found: f"<!-- {found[1]}: {found[2]} -->\n{_part(found[1], found[2])}<!-- end -->",
         page,
         flags=re.DOTALL,
     )
+
+
+def _summary(study: str) -> str:
+    """The items of a study and what became of them, as a table."""
+    items = importlib.import_module(f"experiments.studies.{study}.summary").ITEMS
+    return "\n".join(summary.table(items, study, RESULTS))
 
 
 def _part(name: str, heading: str) -> str:

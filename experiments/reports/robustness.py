@@ -45,6 +45,8 @@ class AttackedNetwork:
     Attributes:
         evaluation: what was asked.
         network: its name, see `network`.
+        training: the attack of its training, "none" for none.
+        density: the fraction of weights that it keeps.
         round: its number; -1 for the last.
         seeds: how many there are.
         rows: one an attack and epsilon, the same of all seeds.
@@ -53,6 +55,8 @@ class AttackedNetwork:
 
     evaluation: Evaluation
     network: str
+    training: str
+    density: float
     round: int
     seeds: int
     rows: list[MeanRow]
@@ -91,10 +95,13 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
                     own.append((cell, report))
             for number, own in seen.items():
                 rows = zip(*(report["rows"] for _, report in own), strict=True)
+                rounds = [cell.rounds[number] for cell, _ in own]
                 found.append(
                     AttackedNetwork(
                         evaluation=evaluation,
-                        network=network.name([cell.rounds[number] for cell, _ in own]),
+                        network=network.name(rounds),
+                        training=own[0][0].flag("attack"),
+                        density=statistics.fmean(entry["density"] for entry in rounds),
                         round=number,
                         seeds=len(own),
                         rows=[_mean_row(same) for same in rows],

@@ -18,7 +18,7 @@ StudyReport = Callable[
 it, for report.json."""
 
 
-_FILES = ("report.json", "report.md", "report.png")
+_FILES = ("report.json", "report.md", "report.pdf", "report.png")
 
 
 def write(folder: str, studies: Mapping[str, StudyReport]) -> str:

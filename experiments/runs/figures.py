@@ -38,7 +38,7 @@ def _against_iteration(path: str, records: list[Record], attacks: list[str]) -> 
     for axis, name in zip(axes, [None, *attacks], strict=True):
         _label(axis, "iteration", _title(name))
     axes[0].legend(title="density", fontsize="small")
-    files.write_figure(figure, path, dpi=110)
+    files.write_figure(figure, path)
 
 
 def _early_stopping(path: str, rounds: list[RoundResult], attacks: list[str]) -> None:
@@ -58,7 +58,7 @@ def _early_stopping(path: str, rounds: list[RoundResult], attacks: list[str]) ->
         axis.minorticks_off()
         axis.invert_xaxis()
         axis.grid(alpha=0.3)
-    files.write_figure(figure, path, dpi=110)
+    files.write_figure(figure, path)
 
 
 def _accuracy(figures: Figures, attack: str | None) -> float:

@@ -20,7 +20,14 @@ def row(attack: str, epsilon: float | None, accuracy: float) -> MeanRow:
 def attacked(network: str, asked: str, **accuracies: float) -> AttackedNetwork:
     rows = [row("clean", None, 0.9), *(row(name, 0.3, own) for name, own in accuracies.items())]
     return AttackedNetwork(
-        evaluation=evaluation(asked), network=network, round=-1, seeds=1, rows=rows, warnings=[]
+        evaluation=evaluation(asked),
+        network=network,
+        training="none",
+        density=1.0,
+        round=-1,
+        seeds=1,
+        rows=rows,
+        warnings=[],
     )
 
 

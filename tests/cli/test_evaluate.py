@@ -22,7 +22,9 @@ FILES = {
     "report.json",
     "report.csv",
     "report.md",
+    "accuracy.pdf",
     "accuracy.png",
+    "images.pdf",
     "images.png",
     "state.npz",
 }

@@ -171,7 +171,7 @@ def test_says_from_which_scale_networks_are_robust(whole):
 def test_draws_the_figures(whole):
     folder, cells = whole
     text = written(folder, cells, write_report)
-    names = sorted(os.listdir(folder / "figures"))
+    names = sorted(path.name for path in (folder / "figures").glob("*.png"))
     assert names == ["capacity.png", "pruning.png", "tickets.png", "usefulness.png"]
     for name in names:
         assert f"(figures/{name})" in text

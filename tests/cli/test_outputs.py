@@ -103,7 +103,7 @@ def test_results_table(base):
 
 
 def test_figures(base):
-    names = sorted(file.name for file in (base.path / "figures").iterdir())
+    names = sorted(path.name for path in (base.path / "figures").glob("*.png"))
     assert names == ["accuracy.png", "early_stopping.png"]
     for name in names:
         pixels = image.imread(base.path / "figures" / name)

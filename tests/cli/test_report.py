@@ -200,7 +200,7 @@ def test_write(tmp_path, name):
     pixels = image.imread(folder / "report.png")
     height, width, _ = pixels.shape
     measures = {m for row in stored["rows"] for m in row["measures"]}
-    assert (height, width) == (400, 500 * len(measures))
+    assert (height, width) == (600, 750 * len(measures))
     colors = np.unique((255 * pixels).astype(np.uint8).reshape(height * width, -1), axis=0)
     assert len(colors) > 20
     assert not list(folder.glob("*.partial"))
@@ -214,7 +214,8 @@ def test_densities_are_ticks(tmp_path, monkeypatch):
     cells = [result("set", d, learning_rate=0.1 + d) for d in densities]
     write_report(str(sweep_of(tmp_path, [*cells, result("dense", 1.0)])))
     monkeypatch.undo()
-    (figure,) = figures
+    figure, again = figures  # as PNG and as PDF
+    assert again is figure
     for axis in figure.axes:
         assert list(axis.get_xticks()) == [0.00001, 0.0004, 0.1]
         assert [tick.get_text() for tick in axis.get_xticklabels()] == ["0.001 %", "0.04 %", "10 %"]

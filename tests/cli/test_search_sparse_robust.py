@@ -158,9 +158,12 @@ def test_figures(tmp_path):
     cells = [ticket(tmp_path), ticket(tmp_path, "none", strategy="random")]
     cells.append(ticket(tmp_path, "none", dataset="fashion_mnist"))
     text = write_report(str(sweep(tmp_path, STUDY, cells)))
-    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    paths = set((tmp_path / "figures").iterdir())
+    names = {path.name for path in paths if path.suffix == ".png"}
     kinds = ("iterations", "strategies")
-    assert names == {f"{data}_{kind}.png" for data in ("mnist", "fashion_mnist") for kind in kinds}
+    drawn = {f"{data}_{kind}.png" for data in ("mnist", "fashion_mnist") for kind in kinds}
+    assert names == drawn | {"table_1.png"}
+    assert {path.stem for path in paths if path.suffix == ".pdf"} == {name[:-4] for name in names}
     assert all(f"](figures/{name})" in text for name in names)
     for name in names:
         pixels = image.imread(tmp_path / "figures" / name)[..., :3]

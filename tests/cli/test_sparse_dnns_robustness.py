@@ -198,7 +198,7 @@ def test_references_gain_over_themselves(tmp_path):
 def test_draws_the_figures(whole):
     folder, cells = whole
     text = written(folder, cells, write_report)
-    names = sorted(os.listdir(folder / "figures"))
+    names = sorted(path.name for path in (folder / "figures").glob("*.png"))
     assert names == [f"{name}.png" for name in (*FIGURES, "lemma_3_1", "table_3")]
     for name in names:
         assert f"(figures/{name})" in text

@@ -62,7 +62,7 @@ def _saved(folder: str, place: str, name: str, title: str, figure: Figure) -> li
     """Saves a figure; returns Markdown that shows it."""
     path = os.path.join(place, f"{name}.png")
     figure.suptitle(title)
-    files.write_figure(figure, os.path.join(folder, path), dpi=70)
+    files.write_figure(figure, os.path.join(folder, path))
     return [f"{title}:", "", f"![{title}]({path})", ""]
 
 

@@ -42,14 +42,13 @@ def draw(folder: str, cells: Sequence[Cell], unlike: Names) -> list[str]:
         unlike: see `Protocol.names`.
     """
     titles = {cell.name: _title(cell, unlike[cell.name]) for cell in cells}
-    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
     lines = ["## Figures", ""]
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset)
         for name, (plot, numbers, words) in FIGURES.items():
             path = os.path.join("figures", f"{dataset}_{name}.png")
             if figure := plot(folder, own, titles):
-                files.write_figure(figure, os.path.join(folder, path), dpi=70)
+                files.write_figure(figure, os.path.join(folder, path))
                 number = numbers.get(dataset)
                 title = f"{number}: {words}" if number else words[0].upper() + words[1:]
                 lines += [f"{title}, {dataset}:", "", f"![{title}, {dataset}]({path})", ""]
@@ -133,9 +132,12 @@ def _iterations(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
         _curves(row[-1], trials, functools.partial(validation_loss, attack=attack))
         row[0].set_ylabel(titles[trials[0].name], fontsize="small")
     for axis, name in zip(axes[0][:-1], names, strict=True):
-        axis.set_title("test accuracy (%)" + ("" if name == "none" else f", {name}"))
+        axis.set_title("test accuracy (%)" + ("" if name == "none" else f" under {name.upper()}"))
     axes[0][-1].set_title("validation loss")
-    axes[0][0].legend(fontsize="x-small")
+    for axis in axes[-1]:
+        axis.set_xlabel("iteration")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="weights", loc="outside right upper")
     return figure
 
 

@@ -3,13 +3,19 @@
 Lottery tickets of LeNet-300-100 on digits and fashion, trained naturally, with FGSM and with PGD.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 
 from experiments.reports import published
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import tested
-from experiments.studies.search_sparse_robust import figures, findings, strategies
+from experiments.studies.search_sparse_robust import (
+    figures,
+    findings,
+    strategies,
+    table_figure,
+)
 from experiments.studies.search_sparse_robust.protocol import (
     ATTACKS,
     DENSITIES,
@@ -17,8 +23,10 @@ from experiments.studies.search_sparse_robust.protocol import (
     PROTOCOL,
 )
 from experiments.studies.search_sparse_robust.published import read
+from experiments.studies.search_sparse_robust.table_figure import Left
 from experiments.studies.search_sparse_robust.tables import Row, Table, tables
 from experiments.sweeps.directory import Cell
+from robust_sparse_tf import files
 from robust_sparse_tf.texts import markdown_table
 
 
@@ -39,8 +47,11 @@ def report(
     unlike = PROTOCOL.names(cells)
     found = tables(cells, known, unlike)
     lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *tested(cells)]
-    for table in found:
-        lines += _table(table)
+    os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
+    # Of several tables it is not known which networks are whose.
+    left = table_figure.strongest(attacked) if len(found) == 1 else {}
+    for number, table in enumerate(found, 1):
+        lines += [*_table(table), *_at_a_glance(folder, table, number, left)]
     compared = strategies.compare(cells, unlike)
     lines += strategies.markdown(compared)
     lines += figures.draw(folder, cells, unlike)
@@ -51,6 +62,16 @@ def report(
         "strategies": [each.as_json() for each in compared],
         "beyond": [each.as_json() for each in strong],
     }
+
+
+def _at_a_glance(folder: str, table: Table, number: int, left: Left) -> list[str]:
+    """Draws a table that stands beside published numbers; Markdown that shows it, or none."""
+    figure = table_figure.draw(table, left)
+    if not figure:
+        return []
+    path = os.path.join("figures", f"table_{number}.png")
+    files.write_figure(figure, os.path.join(folder, path))
+    return [f"![The table at a glance, {table.dataset}]({path})", ""]
 
 
 def _table(table: Table) -> list[str]:

@@ -1,0 +1,215 @@
+"""The items of "Sparse DNNs with Improved Adversarial Robustness" (2018), for the summary."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from experiments.reports.summary import HELD, NOT_HELD, Item, Judged, Report, counted, near
+from experiments.studies.sparse_dnns_robustness.protocol import NETWORKS
+
+_LENGTH = 50_000
+_THREE, _FULL = "three_references", "figures_2_3_tables_1_3"
+_LINEAR, _DEEP = ("binary_linear", "linear"), ("mlp", "lenet5")
+_NOISE = 1.0  # deviations of references that a gain must exceed
+_Rounds = Sequence[Mapping[str, Any]]
+
+
+def _rounds(report: Report, model: str, measure: str) -> _Rounds:
+    """The rounds of a network in which a measure was taken, with its means and deviations."""
+    own = report["study"]["rounds"].get(model, [])
+    return [
+        entry["measures"][measure] | {"sparsity": entry["sparsity"]}
+        for entry in own
+        if measure in entry["measures"]
+    ]
+
+
+def _gains(report: Report, models: Sequence[str], measure: str) -> Judged:
+    """Whether some pruned network is more robust than the dense one, by more than references."""
+    words, held = [], []
+    for model in models:
+        dense, *pruned = _rounds(report, model, measure)
+        best = max(pruned, key=lambda entry: entry["mean"])
+        spread = max(each["std"] or 0 for each in (dense, best))
+        held.append(best["mean"] - dense["mean"] > _NOISE * spread)
+        words.append(
+            f"{dense['mean']:.3f} dense, at best {best['mean']:.3f} ({best['sparsity']:.1%} pruned)"
+        )
+    return Judged("; ".join(words), counted(held, "").verdict)
+
+
+def _never_gains(report: Report, models: Sequence[str], measure: str) -> Judged:
+    found = _gains(report, models, measure)
+    turned = {HELD: NOT_HELD, NOT_HELD: HELD}
+    return Judged(found.agreement, turned.get(found.verdict, found.verdict))
+
+
+def _over_pruning(report: Report, models: Sequence[str]) -> Judged:
+    """Section 4.3: whether r_2 falls below the dense network's before the accuracy does."""
+    held = []
+    for model in models:
+        first = {}
+        for measure in ("r_2_deepfool", "accuracy"):
+            dense, *pruned = _rounds(report, model, measure)
+            below = [
+                entry["sparsity"]
+                for entry in pruned
+                if dense["mean"] - entry["mean"] > max(dense["std"] or 0, entry["std"] or 0)
+            ]
+            first[measure] = min(below, default=1.0)
+        held.append(first["r_2_deepfool"] < first["accuracy"])
+    return counted(held, "networks")
+
+
+def _bounds(report: Report, measure: str, bound: str) -> Judged:
+    """Whether the bound of a theorem lies above what was measured, and whether it says anything."""
+    held, empty = [], 0
+    for model in _LINEAR:
+        most = {entry["sparsity"]: entry["mean"] for entry in _rounds(report, model, bound)}
+        for entry in _rounds(report, model, measure):
+            if entry["sparsity"] in most:
+                limit = most[entry["sparsity"]]
+                held.append(entry["mean"] <= 1.02 * limit)  # DeepFool goes 2 % beyond
+                empty += bound == "bound_r_inf" and limit >= 1
+    found = counted(held, "rounds are below it")
+    told = f", {empty} times it is 1 or more and says nothing" if empty else ""
+    return Judged(found.agreement + told, found.verdict)
+
+
+def _falls(report: Report, models: Sequence[str], measure: str) -> Judged:
+    """Whether a constant falls from the dense network to the first pruned ones."""
+    held, words = [], []
+    for model in models:
+        means = [entry["mean"] for entry in _rounds(report, model, measure)]
+        held.append(means[1] < means[0])
+        words.append(", ".join(f"{mean:.1f}" for mean in means))
+    return Judged("; ".join(words), counted(held, "").verdict)
+
+
+def _text_numbers(report: Report, models: Sequence[str]) -> Judged:
+    names = tuple(NETWORKS[model] for model in models)
+    rows = [row for row in report["study"]["dense"] if row["network"].startswith(names)]
+    return near([own for row in rows for own in row["measures"].values()], 5, " %")
+
+
+def _table_1(report: Report, model: str) -> Judged:
+    rows = [row for row in report["study"]["table_1"] if row["model"] == model]
+    return near([own for row in rows for own in row["measures"].values()], 5, " %")
+
+
+def _penalty_helps(report: Report, model: str) -> Judged:
+    """Whether the norm of the weights makes networks more robust than no norm does."""
+    rows = report["study"]["table_1_by_weights"]
+    plain, *others = [row for row in rows if row["model"] == model]
+    held = []
+    for measure in ("r_inf_fgsm", "r_2_deepfool"):
+        dense = plain["measures"][measure]
+        for row in others:
+            own = row["measures"][measure]
+            spread = max(each["std"] or 0 for each in (own, dense))
+            held.append(own["mean"] - dense["mean"] > spread)
+    return counted(held, "numbers are larger than without")
+
+
+def _table_2(report: Report, measure: str, within: float) -> Judged:
+    found = [row["measures"][measure] for row in report["table_2"]]
+    return near(found, within, "")
+
+
+_PLAIN: Mapping[str, Sequence[object]] = {"activity_l1": [0.0], "weight_l1": [0.0], "rounds": [17]}
+_LINEAR_CELLS = {**_PLAIN, "model": _LINEAR}
+
+
+def _deep(name: str, judge: Callable[..., Judged], **given: Any) -> list[Item]:
+    """An item for each deep network, which are trained for different times."""
+    return [
+        Item(
+            name=f"{name}, {NETWORKS[model]}",
+            flagfile=_FULL,
+            stored=_THREE,
+            judge=functools.partial(judge, models=[model], **given),
+            cells={**_PLAIN, "model": [model]},
+            length=_LENGTH,
+            networks=f"model={model}, activity_l1=0$",
+        )
+        for model in _DEEP
+    ]
+
+
+def _linear(name: str, judge: Callable[..., Judged], **given: Any) -> Item:
+    return Item(
+        name=name,
+        flagfile="figure_1",
+        stored=_THREE,
+        judge=functools.partial(judge, **given),
+        cells=_LINEAR_CELLS,
+        length=_LENGTH,
+        networks="model=(binary_)?linear",
+    )
+
+
+ITEMS = [
+    _linear("Numbers of the text, linear networks", _text_numbers, models=_LINEAR),
+    *_deep("Numbers of the text", _text_numbers),
+    _linear(
+        "Figure 1: pruned networks are more robust by r_inf",
+        _gains,
+        models=_LINEAR,
+        measure="r_inf_fgsm",
+    ),
+    _linear(
+        "Figure 1: none is more robust by r_2",
+        _never_gains,
+        models=_LINEAR,
+        measure="r_2_deepfool",
+    ),
+    *_deep("Figure 2: some are more robust by r_inf of FGS", _gains, measure="r_inf_fgsm"),
+    *_deep("Figure 2: some are more robust by r_2 of DeepFool", _gains, measure="r_2_deepfool"),
+    Item(name="Figure 2 (e) to (h): VGG-like and ResNet-32 on CIFAR-10"),
+    *_deep("Figure 3: some are more robust by r_inf of rFGS", _gains, measure="r_inf_rfgsm"),
+    *_deep(
+        "Figure 3: some are more robust by r_2 of Carlini-Wagner",
+        _gains,
+        measure="r_2_carlini_wagner",
+    ),
+    *(
+        Item(
+            name=f"Table 1 by the norm of activations, {NETWORKS[model]}",
+            flagfile=_FULL,
+            stored=_THREE,
+            judge=functools.partial(_table_1, model=model),
+            cells={"model": [model]},
+            length=_LENGTH,
+            networks=f"100 %, model={model}",
+        )
+        for model in _DEEP
+    ),
+    *(
+        Item(
+            name=f"Table 1 by the norm of weights: it makes robust, {NETWORKS[model]}",
+            flagfile="table_1",
+            stored="table_1",
+            judge=functools.partial(_penalty_helps, model=model),
+            cells={"model": [model]},
+            length=_LENGTH,
+        )
+        for model in _DEEP
+    ),
+    Item(
+        name="Table 2: r_inf of networks from the Internet",
+        stored="table_2",
+        judge=functools.partial(_table_2, measure="r_inf_fgsm", within=3.05e-4),
+    ),
+    Item(
+        name="Table 2: r_2 of networks from the Internet",
+        stored="table_2",
+        judge=functools.partial(_table_2, measure="r_2_deepfool", within=0.05),
+    ),
+    *_deep("Table 3: some are more robust by CLEVER", _gains, measure="clever"),
+    _linear("Theorem 3.1: the bound on r_inf", _bounds, measure="r_inf_fgsm", bound="bound_r_inf"),
+    _linear("Theorem 3.2: the bound on r_2", _bounds, measure="r_2_deepfool", bound="bound_r_2"),
+    *_deep("Lemma 3.1: the constant falls with pruning", _falls, measure="lipschitz_l2"),
+    *_deep("Section 4.3: over-pruning lowers r_2 before the accuracy", _over_pruning),
+]

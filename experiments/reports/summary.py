@@ -70,23 +70,38 @@ def table(items: Iterable[Item], study: str, results: str) -> list[str]:
     """
     head = ["item", "flagfile", "stored", "length", "trials", "agreement", "verdict"]
     rows = [[*head, "`standard` leaves (%)"]]
-    rows += [_row(item, study, results) for item in items]
-    return markdown_table(rows, left=8)
+    listed = list(items)
+    rows += [_row(item, study, results) for item in listed]
+    return [*markdown_table(rows, left=8), "", _cost(listed, study, results)]
+
+
+def _cost(items: Sequence[Item], study: str, results: str) -> str:
+    """How long the cells of the stored results took, on one core each."""
+    words = []
+    for name in dict.fromkeys(item.stored for item in items if item.stored):
+        seconds = _report(study, name, results).get("seconds")
+        if seconds:
+            words.append(f"{name} {seconds / 3600:.1f}")
+    return f"Hours of training that the stored cells took, each on one core: {', '.join(words)}."
+
+
+def _report(study: str, stored: str, results: str) -> Report:
+    found: Report = files.read_json(os.path.join(results, study, stored, "report.json"))
+    return found
 
 
 def _row(item: Item, study: str, results: str) -> list[str]:
     flagfile = f"`{item.flagfile}`" if item.flagfile else "-"
     if not item.stored:
         return [item.name, flagfile, "-", "-", "-", "-", NOT_TESTED, "-"]
-    place = os.path.join(study, item.stored)
-    report = files.read_json(os.path.join(results, place, "report.json"))
+    report = _report(study, item.stored, results)
     cells = [cell["flags"] for cell in report.get("cells", []) if _is_of(cell["flags"], item)]
     length, share = _length(cells, item.length)
     judged = item.judge(report) if item.judge else Judged("nothing published", "drawn")
     if share < _LEAST:
         judged = Judged(judged.agreement, f"{NOT_TESTED}: too short")
     counts = sorted({len(places) for places in naming.trials(cells)})
-    link = f"[{item.stored}](results/{place}/report.md)"
+    link = f"[{item.stored}](results/{study}/{item.stored}/report.md)"
     strong = _left(report, item.networks)
     trials = " or ".join(map(str, counts)) or "-"
     return [item.name, flagfile, link, length, trials, judged.agreement, judged.verdict, strong]

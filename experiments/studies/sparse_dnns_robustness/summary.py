@@ -6,10 +6,20 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments.reports.summary import HELD, NOT_HELD, Item, Judged, Report, counted, near
+from experiments.reports.summary import (
+    HELD,
+    NOT_HELD,
+    NOT_TESTED,
+    Item,
+    Judged,
+    Report,
+    counted,
+    near,
+)
 from experiments.studies.sparse_dnns_robustness.protocol import NETWORKS
 
 _LENGTH = 50_000
+_GAMMAS = ("gamma_l2", "gamma_linf")
 _THREE, _FULL = "three_references", "figures_2_3_tables_1_3"
 _LINEAR, _DEEP = ("binary_linear", "linear"), ("mlp", "lenet5")
 _NOISE = 1.0  # deviations of references that a gain must exceed
@@ -118,6 +128,27 @@ def _table_2(report: Report, measure: str, within: float) -> Judged:
     return near(found, within, "")
 
 
+def _gamma(report: Report) -> Judged:
+    """Section 3.2: whether sparse networks have the larger gamma."""
+    rows = report["table_2"]
+    pairs = [
+        (dense["measures"], sparse["measures"])
+        for dense, sparse in zip(rows[::2], rows[1::2], strict=True)
+    ]
+    held = [
+        sparse[name]["mean"] > dense[name]["mean"]
+        for dense, sparse in pairs
+        for name in _GAMMAS
+        if name in sparse and name in dense
+    ]
+    return counted(held, "larger than of dense networks") if held else Judged("-", NOT_TESTED)
+
+
+def _theorem_3_3(report: Report) -> Judged:
+    """Whether every constant is below the theorem's bound."""
+    return counted([row["largest"] <= 1 for row in report["rows"]], "shares are below the bound")
+
+
 _PLAIN: Mapping[str, Sequence[object]] = {"activity_l1": [0.0], "weight_l1": [0.0], "rounds": [17]}
 _LINEAR_CELLS = {**_PLAIN, "model": _LINEAR}
 
@@ -210,6 +241,16 @@ ITEMS = [
     *_deep("Table 3: some are more robust by CLEVER", _gains, measure="clever"),
     _linear("Theorem 3.1: the bound on r_inf", _bounds, measure="r_inf_fgsm", bound="bound_r_inf"),
     _linear("Theorem 3.2: the bound on r_2", _bounds, measure="r_2_deepfool", bound="bound_r_2"),
+    Item(
+        name="Proposition 3.1: a higher sparsity implies a larger gamma",
+        stored="table_2",
+        judge=_gamma,
+    ),
+    Item(
+        name="Theorem 3.3: constants of networks masked at random",
+        stored="theorem_3_3",
+        judge=_theorem_3_3,
+    ),
     *_deep("Lemma 3.1: the constant falls with pruning", _falls, measure="lipschitz_l2"),
     *_deep("Section 4.3: over-pruning lowers r_2 before the accuracy", _over_pruning),
 ]

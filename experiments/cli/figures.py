@@ -8,17 +8,21 @@ import numpy as np
 from etils import epy
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 with epy.lazy_imports():
     import matplotlib as mpl
     from matplotlib import figure, ticker
 
+# Those of Okabe and Ito ("Color Universal Design", 2008), which the colour-blind tell apart.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
 
 def panels(
     rows: int, columns: int, size: tuple[float, float], constrained: bool = False
 ) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes, [rows, columns].
+    """A figure and its axes, [rows, columns], with colours for the colour-blind.
 
     Args:
         rows: panels from top to bottom.
@@ -28,7 +32,21 @@ def panels(
             otherwise it is laid out tightly when it is written.
     """
     made = figure.Figure(figsize=size, layout="constrained" if constrained else None)
-    return made, made.subplots(rows, columns, squeeze=False)
+    axes = made.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_prop_cycle(color=COLORS)
+    return made, axes
+
+
+def legend_below(axis: Axes, columns: int = 3, title: str | None = None) -> None:
+    """A legend below the panel, where it covers no line."""
+    axis.legend(
+        title=title,
+        fontsize="small",
+        ncols=columns,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+    )
 
 
 def viridis(share: float) -> tuple[float, float, float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from experiments.cli.figures import panels, percent_ticks, viridis
+from experiments.cli.figures import legend_below, panels, percent_ticks, viridis
 from experiments.runs.results import RoundResult
 from robust_sparse_tf import files
 from robust_sparse_tf.procedures.records import Record
@@ -37,7 +37,7 @@ def _against_iteration(path: str, records: list[Record], attacks: list[str]) -> 
             axis.plot(iterations, values, label=label, color=color)
     for axis, name in zip(axes, [None, *attacks], strict=True):
         _label(axis, "iteration", _title(name))
-    axes[0].legend(title="density", fontsize="small")
+    legend_below(axes[0], columns=4, title="density")
     files.write_figure(figure, path)
 
 
@@ -50,7 +50,7 @@ def _early_stopping(path: str, rounds: list[RoundResult], attacks: list[str]) ->
         values = [_accuracy(entry["test"], name) for entry in early]
         axes[1].plot(densities, values, "o-", label=_title(name))
     _label(axes[1], "density (%)", "test accuracy at early stopping")
-    axes[1].legend()
+    legend_below(axes[1])
     axes[0].set(xlabel="density (%)", ylabel="early-stopping iteration")
     for axis in axes:
         axis.set_xscale("log")

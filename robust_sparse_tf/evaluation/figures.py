@@ -15,7 +15,7 @@ def draw_accuracy(report: Report, path: str) -> None:
     """Accuracy against epsilon, a line an attack, with its intervals."""
     rows = report.rows()
     clean = next(row for row in rows if row["attack"] == "clean")
-    figure = Figure(figsize=(6, 4))
+    figure = Figure(figsize=(7.5, 4))
     axis = figure.subplots()
     bound = [(row["attack"], row["epsilon"], row) for row in rows if row["epsilon"] is not None]
     for name in dict.fromkeys(attack for attack, _, _ in bound):
@@ -31,7 +31,7 @@ def draw_accuracy(report: Report, path: str) -> None:
     axis.set_xlabel("epsilon")
     axis.set_ylabel(f"accuracy, {100 * report.level:g} % intervals")
     if axis.lines:
-        axis.legend(fontsize="small")
+        axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5))
     files.write_figure(figure, path)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from experiments.cli.figures import panels
+from experiments.cli.figures import legend_below, panels
 from experiments.evaluations.stored import Usefulness
 from experiments.studies.lighter_robust_model.numbers import (
     Accuracies,
@@ -82,7 +82,7 @@ def _capacity(scales: Sequence[Scale]) -> Figure:
                     axis.plot(*zip(*points, strict=True), style, color=_COLORS[attack], label=label)
         axis.set(xlabel="scale", ylabel="test accuracy (%)", ylim=(0, 101))
         axis.set_xticks(range(6))
-        _legend_below(axis)
+        legend_below(axis)
     return figure
 
 
@@ -105,7 +105,7 @@ def _usefulness(measured: Mapping[str, Usefulness]) -> Figure:
             axis.set_title(f"trained: {trained}; {title}", fontsize="small")
             axis.set_xlabel("feature, by usefulness")
         row[0].set_ylabel("usefulness")
-        row[0].legend(fontsize="x-small")
+        legend_below(row[0], columns=2)
     return figure
 
 
@@ -117,7 +117,7 @@ def _pruning(pruned: Sequence[Pruned]) -> Figure:
             points = [(e.features, e.accuracies) for e in own if e.measure == measure]
             _lines(axis, points, style, measure.replace("_", " "))
         _log_axis(axis, "features left", sorted({entry.features for entry in own}))
-        _legend_below(axis)
+        legend_below(axis)
     return figure
 
 
@@ -129,13 +129,8 @@ def _tickets(tickets: Sequence[Ticket]) -> Figure:
             points = [(e.weights, e.accuracies) for e in own if e.strategy == strategy]
             _lines(axis, points, style, strategy)
         _log_axis(axis, "weights left (%)", [100, 10, 1])
-        _legend_below(axis)
+        legend_below(axis)
     return figure
-
-
-def _legend_below(axis: Axes) -> None:
-    """Where it covers no line."""
-    axis.legend(fontsize="x-small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
 def _log_axis(axis: Axes, label: str, ticks: list[int]) -> None:

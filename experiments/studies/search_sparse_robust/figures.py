@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.cli.figures import panels, viridis
+from experiments.cli.figures import legend_below, panels, viridis
 from experiments.cli.tables import deviation
 from experiments.runs.results import EarlyStopping, validation_loss
 from experiments.studies.cells import accuracy, nearest_round, select, values_of
@@ -172,7 +172,7 @@ def _strategies(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
     axes[1][0].set_ylabel("test accuracy (%)")
     for axis in axes[-1]:
         axis.set_xlabel("weights (%)")
-        axis.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.3))
+        legend_below(axis, columns=1)
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from experiments.cli.figures import panels
+from experiments.cli.figures import legend_below, panels
 from experiments.cli.tables import deviation
 from experiments.studies.sparse_dnns_robustness.numbers import Series
 from experiments.studies.sparse_dnns_robustness.protocol import NETWORKS
@@ -129,7 +129,7 @@ def _draw(axis: Axes, panel: _Panel, network: str, series: Series) -> None:
             axis.errorbar(remaining, means, stds, label=label, lw=1, **style)
     axis.set_title(f"{network}: {panel.title}", fontsize="medium")
     if not axis.has_data():
-        axis.set_axis_off()  # not measured
+        axis.set_visible(False)  # not measured
         return
     axis.set_xscale("log")
     axis.invert_xaxis()
@@ -137,9 +137,9 @@ def _draw(axis: Axes, panel: _Panel, network: str, series: Series) -> None:
     axis.set_xticks(ticks, [f"{100 - tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_xlabel("weights pruned (%)")
-    axis.set_ylabel(panel.unit)
+    axis.set_ylabel(panel.unit, fontsize="medium" if len(panel.unit) < 25 else "small")
     if panel.largest:
         axis.set_ylim(top=min(panel.largest, axis.get_ylim()[1]))
     axis.grid(alpha=0.3)
     if len(panel.curves) > 1:
-        axis.legend(fontsize="small")
+        legend_below(axis)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -168,10 +169,24 @@ def require(name: str, value: Any, *classes: type) -> None:
         raise InputError(f"{name}={given}: must be a {wanted}")
 
 
-def require_function(name: str, value: Any) -> None:
-    """Raises `InputError` for an argument that cannot be called."""
-    if not callable(value):
-        raise InputError(f"{name}={shown(value)}: must be a function")
+def takes(value: Any, count: int) -> bool:
+    """Whether a value is a function, no class, of so many arguments, as far as that shows."""
+    if not callable(value) or isinstance(value, type):
+        return False
+    try:
+        inspect.signature(value).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # of some that are not written in Python
+        return True
+    return True
+
+
+def require_function(name: str, value: Any, count: int) -> None:
+    """Raises `InputError` for what cannot be called with so many arguments."""
+    if not takes(value, count):
+        words = f"{count} argument{'' if count == 1 else 's'}"
+        raise InputError(f"{name}={shown(value)}: must be a function of {words}")
 
 
 def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:

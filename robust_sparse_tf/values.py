@@ -21,25 +21,28 @@ _OF_TENSORFLOW = os.path.join("", "tensorflow", "python", "")
 _OF_KERAS = os.path.join("", "tf_keras", "src", "")
 
 
-def check_images(images: np.ndarray, limits: tuple[float, float] | None) -> None:
+def check_images(
+    images: np.ndarray, limits: tuple[float, float] | None, name: str = "images"
+) -> None:
     """Checks the values of images [n, ...].
 
     Args:
         images: numbers.
         limits: least and largest value allowed, but for rounding; None for any number.
+        name: what to call them.
 
     Raises:
         InputError: for what is not a number, or outside the limits.
     """
     if np.isnan(images).any():
         raise InputError(
-            f"images: {np.isnan(images).any(axis=tuple(range(1, images.ndim))).sum()} "
+            f"{name}: {np.isnan(images).any(axis=tuple(range(1, images.ndim))).sum()} "
             "of them hold NaN; must be numbers"
         )
     low, high = _with_slack(limits)
     if images.min() < low or images.max() > high:
         raise InputError(
-            f"images of values {images.min():g} to {images.max():g}{_allowed_values(limits)}"
+            f"{name} of values {images.min():g} to {images.max():g}{_allowed_values(limits)}"
         )
 
 

@@ -22,7 +22,7 @@ RADII = [-1.0, "0.3", None, True, [0.1], math.nan, math.inf, object()]
 OTHERS = ["rigl", 0.3, attacks.PGD, object(), {}]
 PAIRS = [None, 1, "0", 0.5, (), (0,), (0, 1, 2), (0, 0.5), (True, False), np.zeros(2)]
 PATHS = ["", None, 1, b"folder", ["folder"]]
-BATCHES = ["x", b"x", 1, {"x": 1}, {1}, [0.1], (IMAGES, LABELS), IMAGES, object()]
+BATCHES = ["x", b"x", 1, {"x": 1}, {1}, [0.1], [[1]], (IMAGES, LABELS), IMAGES, object()]
 MODELS = [None, "m", 1, object(), len, attacks.FGSM(), rst.AdversarialModel]
 TEXTS = [1, b"x", ["fgsm"], object(), np.zeros(0)]
 
@@ -58,6 +58,33 @@ def compiled(**given):
 
 def sparse_compiled(**given):
     return rst.sparsify(model()).compile(**given)
+
+
+def fitted(**given):
+    sparse = rst.sparsify(model())
+    sparse.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return sparse.fit(**dict(x=IMAGES, y=LABELS, verbose=0) | given)
+
+
+def projected(**given):
+    return rst.Ball("linf", 0.1).project(**dict(x=IMAGES, adversarial=IMAGES) | given)
+
+
+def cross_entropy(**given):
+    asked = dict(labels=LABELS, logits=np.zeros([4, 2], np.float32))
+    return rst.objectives.Mixed().example_losses(**asked | given)
+
+
+def activity(**given):
+    return rst.objectives.Mixed(activity_l1=0.1).activity(**given)
+
+
+def masks_set(**given):
+    return sparsity.set_masks(rst.sparsify(model()), **given)
+
+
+def states(**given):
+    return sparsity.layer_states(rst.sparsify(model()), **given)
 
 
 def saliency(**given):
@@ -109,6 +136,10 @@ def ticket(**given):
 
 def store(**given):
     return procedures.CheckpointStore(**dict(folder="") | given)
+
+
+def path_at(position):
+    return procedures.CheckpointStore.path(None, position)
 
 
 def rewind(**given):
@@ -169,7 +200,7 @@ TABLE = [
     (evaluate, "state", ["", 1, b"x", object()]),
     (evaluate, "identity", [None, *TEXTS]),
     (evaluate, "sources", [None, "m", 1, {}, {model}]),
-    (evaluate, "on_batch", [None, 1, "print"]),
+    (evaluate, "on_batch", [None, 1, "print", len]),
     (attacked, "seed", PAIRS),
     (SPLIT.index_batches, "first_step", [n for n in COUNTS if n != 0]),
     (adversarial, "attack", OTHERS),
@@ -181,10 +212,31 @@ TABLE = [
     (compiled, "jit_compile", [flag for flag in FLAGS if flag is not None]),
     (compiled, "jit_update", [flag for flag in FLAGS if flag is not None]),
     (sparse_compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
+    (
+        sparse_compiled,
+        "loss",
+        ["mean", "", 1, [], b"x", keras.losses.MeanSquaredError, len, {"x": "mse"}, ["mse", "mse"]],
+    ),
+    (
+        sparse_compiled,
+        "metrics",
+        ["mean", "", 1, b"x", [0.1], keras.metrics.Mean, len, {"x": "mse"}],
+    ),
+    (fitted, "y", [LABELS + 0.5, LABELS * math.nan]),
+    (fitted, "validation_data", ["", 0, (), {}]),
+    (fitted, "class_weight", ["", 0, (), {}]),
+    (fitted, "sample_weight", ["", (), {}, IMAGES, (LABELS, LABELS), LABELS * math.nan]),
+    (projected, "x", [None, "x", 1, IMAGES[:, :1], LABELS, object(), [[1], [1, 2]]]),
+    (projected, "adversarial", [None, "x", 1, IMAGES[:, :1], object()]),
+    (cross_entropy, "labels", [None, "x", 1, LABELS + 0.5, LABELS + 1, LABELS[:1], IMAGES]),
+    (cross_entropy, "logits", [None, "x", 1, LABELS, IMAGES, object()]),
+    (activity, "activations", [None, "x", 1, [], [1.0], ["x"], [IMAGES, IMAGES[:1]]]),
+    (masks_set, "masks", [None, 1, len, [], [LABELS, LABELS], ["x", "y"]]),
+    (states, "gradients", [1, "x", [1], {"x": 1}]),
     (sparsify, "method", OTHERS),
     (rst.sparsify, "model", MODELS),
     (sparsify, "data", BATCHES),
-    (sparsify, "loss", ["mean", 1, [], keras.losses.MeanSquaredError]),
+    (sparsify, "loss", ["mean", 1, [], len, keras.losses.MeanSquaredError]),
     (sparsify, "layers", [1, [1], attacks.PGD, lambda layer: layer.filters > 1, "*_9"]),
     (saliency, "data", [None, *BATCHES]),
     (watch, "every", COUNTS),
@@ -200,7 +252,7 @@ TABLE = [
     (rewind, "rewind_step", [n for n in COUNTS if n != 0]),
     (rewind, "pruner", OTHERS),
     (regrow, "method", OTHERS),
-    (regrow, "loss", ["mse", 1, keras.losses.MeanSquaredError]),
+    (regrow, "loss", ["mse", 1, len, keras.losses.MeanSquaredError]),
     (regrow, "data", BATCHES),
     (callbacks.SparsityLog, "log_dir", PATHS),
     (evaluator, "attacks", ["quick", [attacks.FGSM()], {"a": "fgsm"}, {1: attacks.FGSM()}]),
@@ -226,7 +278,7 @@ TABLE = [
     (bounds, "epsilon", [0, *RADII]),
     (bounds, "as_stated", FLAGS),
     (mlp, "num_classes", [1, *COUNTS]),
-    (mlp, "width", [0, -1, "1", None, True, math.nan, math.inf]),
+    (mlp, "width", [0, 10**30, -1, "1", None, True, math.nan, math.inf]),
     (mlp, "input_shape", [5, "28", b"abc", (28, 28), (0, 28, 1), None, (2.5, 2, 1)]),
     (mlp, "hidden", [5, "3", b"3", [], [0], [1.5], [True], None]),
     (mlp, "use_bias", FLAGS),
@@ -238,8 +290,11 @@ TABLE = [
     (intensity, "attack", [None, *OTHERS]),
     (intensity, "distribution", [1, "normal"]),
     (store, "folder", PATHS),
+    (path_at, "position", [n for n in COUNTS if n != 0]),
+    (sparsity.MaskedLayer, "layer", [None, "x", model()]),
+    (evaluation.Evaluator, "model", [None, 1, attacks.FGSM, attacks.FGSM()]),
     (trained_rounds, "model", [None, "m", 1, object(), len]),
-    (trained_rounds, "evaluate", [None, 1, "x"]),
+    (trained_rounds, "evaluate", [None, 1, "x", len, dict.get, attacks.FGSM()]),
     (trained_rounds, "between", ["x", 1, object()]),
     (trained_rounds, "store", ["x", 1, object()]),
     (ticket, "model", MODELS),

@@ -9,6 +9,7 @@ from etils import epy
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
+from robust_sparse_tf.tensors import as_tensor
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -76,5 +77,16 @@ class Ball(Ranged):
 
         Returns:
             float32, shaped as x.
+
+        Raises:
+            InputError: for other shapes, and what are no numbers.
         """
+        x = as_tensor("x", x, tf.float32)
+        adversarial = as_tensor("adversarial", adversarial, tf.float32)
+        flat = x.shape.rank is not None and x.shape.rank < 2
+        if flat or not x.shape.is_compatible_with(adversarial.shape):
+            raise InputError(
+                f"x of shape {x.shape} and adversarial of shape {adversarial.shape}: must be "
+                "[batch, ...], both alike"
+            )
         return self.clip(x + norms.project(adversarial - x, self.norm, self.epsilon))

@@ -123,7 +123,8 @@ def _outputs(model: Logits, images: Any) -> Any:
         kind = "NaN" if np.isnan(numbers).any() else "infinity"
         raise InputError(f"model: returns {kind} for clean images; must return logits")
     if kind := heads.squashed_by(model, few.numpy(), outputs):
-        raise InputError(f"model: returns probabilities ({kind}); must return logits")
+        words = "values in [-1, 1]" if kind == "tanh" else "probabilities"
+        raise InputError(f"model: returns {words} ({kind}); must return logits")
     return returned
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import checks
-from robust_sparse_tf.attacks.base import Logits
+from robust_sparse_tf.attacks.base import Attack, Logits
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.data.split import Gather
@@ -50,7 +50,7 @@ def as_logits(model: Any, images: np.ndarray | None = None) -> Logits:
             heads.require_logits(network)
         logits = _with_autograph(lambda x: network(x, training=False))
         return Float32(logits, half=is_half(network))
-    if not callable(network):
+    if not callable(network) or isinstance(network, type | Attack):
         raise InputError(
             f"model of type {type(model).__name__}: must be a tf_keras model, or a function from "
             "images to logits"

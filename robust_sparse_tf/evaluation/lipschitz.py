@@ -88,6 +88,7 @@ def safe_distance(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     https://arxiv.org/abs/1705.08475. The arguments are those of `local_lipschitz`; no input counts
     that is outside the ball's range.
     """
+    require("ball", ball, Ball)
     x = in_range(x, ball.limits)
     slopes = local_lipschitz(model, x, ball)
     logits = unwrapped(model)(x, training=False)

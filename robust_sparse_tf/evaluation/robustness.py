@@ -72,7 +72,7 @@ def evaluate(
     state = None if state is None else checked_path("state", state)
     identity = checked("identity", identity, str)
     require("sources", sources, list, tuple)
-    require_function("on_batch", on_batch)
+    require_function("on_batch", on_batch, 3)
     if ball is not None:
         require("ball", ball, Ball)
     epsilons = _distances(epsilons)

@@ -198,6 +198,7 @@ def tflite_function(
     def logits(images: np.ndarray) -> np.ndarray:
         images = as_array("images", images)
         check_types(images, None)
+        check_images(images, None)
         own = tuple(images.shape[1:])
         fits = len(own) == len(sizes) and all(a in (b, -1) for a, b in zip(sizes, own, strict=True))
         if not len(images) or not fits:

@@ -1,4 +1,4 @@
-"""What networks end in: logits, or a softmax or sigmoid that hides them."""
+"""What networks end in: logits, or a softmax, sigmoid or tanh that hides them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def require_logits(network: keras.Model) -> None:
 
     Raises:
         InputError: for what is not built, several inputs or outputs, other shapes than [batch,
-            classes], fewer than 2 classes, and for softmax and sigmoid in any form.
+            classes], fewer than 2 classes, and for softmax, sigmoid and tanh in any form.
     """
     name = network.name
     if not network.built:
@@ -64,8 +64,15 @@ def require_logits(network: keras.Model) -> None:
         raise InputError(f"model {name}: ends in {kind} (layer {last}); it must return logits")
 
 
+def is_linear(output: tf.Tensor) -> bool:
+    """Whether an output of a functional model is surely not squashed: of a kernel and no more."""
+    layer = _last_layer(output)
+    linear = getattr(layer, "activation", None) is keras.activations.linear
+    return type(layer) in _KERNELS and linear
+
+
 def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.ndarray) -> str:
-    """What keeps a model's outputs in [0, 1], by what it returns for some inputs.
+    """What keeps a model's outputs in [0, 1] or [-1, 1], by what it returns for some inputs.
 
     Where they lie there, or add up to one number as a scaled softmax does, inputs of other sizes
     are shown to the model: logits leave it.
@@ -76,19 +83,21 @@ def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.nda
         outputs: what the model returns for them.
 
     Returns:
-        "softmax" where the outputs of all inputs add up to the same, else "sigmoid", and "" for
-        logits.
+        "softmax" where the outputs of all inputs add up to the same, else "sigmoid" or, where some
+        are below 0, "tanh"; "" for logits.
     """
     rounding = 2e-2 if outputs.dtype.itemsize < 4 else 1e-3
     seen = [_numbers(outputs)]
-    if not _squash(seen[0], rounding):
+    if not _squash(seen[0], rounding) and not _is_small(seen[0]):
         return ""
     for scale in _SCALES:
         scaled = (inputs.astype(np.float32) * scale).astype(inputs.dtype)
         # A model may take no other inputs.
-        with contextlib.suppress(ValueError, TypeError, RuntimeError, tf.errors.OpError):
+        with contextlib.suppress(Exception):
             seen.append(_numbers(np.asarray(model(tf.constant(scaled)))))
     every = np.concatenate(seen)
+    if every.min() < 0:
+        return "tanh" if _is_small(every) and _saturates(every, seen[-1], rounding) else ""
     kind, total, most = _squash(every, rounding), every[0].sum(), np.ptp(every, axis=0).max()
     if kind == "softmax" and abs(total - 1) > rounding:
         # Or outputs of any kind that vary little, or the votes of a model that tells classes alone.
@@ -99,7 +108,7 @@ def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.nda
 
 def _end(network: keras.Model) -> tuple[str, str]:
     """The name of the last layer that does anything, and what it squashes by ("": nothing)."""
-    layer = _last_layer(network)
+    layer = _last_layer(network.output)
     activation = getattr(layer, "activation", None)
     if isinstance(layer, keras.layers.Softmax):
         return layer.name, "softmax"
@@ -110,28 +119,27 @@ def _end(network: keras.Model) -> tuple[str, str]:
     return layer.name, _shown(lambda x: network(x, training=False), _made_up(network))
 
 
-def _last_layer(network: keras.Model) -> keras.layers.Layer:
-    tensor = network.output
+def _last_layer(tensor: tf.Tensor) -> keras.layers.Layer:
     while True:
         layer, node, place = tensor._keras_history
         while isinstance(getattr(layer, "layer", None), keras.layers.Layer):
             layer = layer.layer
         if isinstance(layer, keras.Model):
             tensor = layer.outputs[place]
-        elif isinstance(layer, _PASSING) or _is_linear(layer):
+        elif isinstance(layer, _PASSING) or _passes(layer):
             tensor = tensor._keras_history.layer._inbound_nodes[node].keras_inputs[0]
         else:
             return layer
 
 
-def _is_linear(layer: keras.layers.Layer) -> bool:
+def _passes(layer: keras.layers.Layer) -> bool:
     linear = keras.activations.linear
     return isinstance(layer, keras.layers.Activation) and layer.activation is linear
 
 
 def _activation_kind(activation: Callable[[Any], Any]) -> str:
     name = getattr(activation, "__name__", "")
-    for kind in ("softmax", "sigmoid"):
+    for kind in ("softmax", "sigmoid", "tanh"):
         if name.startswith(kind):
             return kind
     return _shown(activation, _LOGITS)
@@ -164,3 +172,21 @@ def _squash(values: np.ndarray, rounding: float) -> str:
     if np.ptp(sums) <= rounding * sums.mean():
         return "softmax"
     return "sigmoid" if values.max() <= 1 + 1e-3 else ""
+
+
+def _is_small(values: np.ndarray) -> bool:
+    """Whether outputs lie in [-1, 1]."""
+    return bool(values.size and np.abs(values).max() <= 1 + 1e-3)
+
+
+def _saturates(every: np.ndarray, last: np.ndarray, rounding: float) -> bool:
+    """Whether outputs of large inputs lie at the ends of [-1, 1], as those of tanh do.
+
+    Args:
+        every: all outputs; votes of -1 and 1, which add up to the same, are as large for all.
+        last: outputs of the largest inputs.
+        rounding: of outputs.
+    """
+    ends = np.abs(np.abs(every) - 1).max() <= rounding
+    votes = ends and np.ptp(every.sum(axis=-1)) <= rounding
+    return bool(not votes and np.mean(np.abs(last) > 1 - 2e-2) > 0.5)

@@ -11,7 +11,7 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import checked, shown
+from robust_sparse_tf.options import LARGEST_INT, checked, shown
 
 with epy.lazy_imports():
     import tf_keras as keras
@@ -62,9 +62,12 @@ def scaled(units: int, width: float) -> int:
     """A number of channels or units times the width multiplier, rounded, at least 1.
 
     Raises:
-        InputError: for a width that is not a finite number above 0.
+        InputError: for a width that is not a number above 0, or that makes too many.
     """
-    return max(1, round(units * checked("width", width, float, above=0)))
+    found = max(1, round(units * checked("width", width, float, above=0)))
+    if found > LARGEST_INT:
+        raise InputError(f"width={width}: must make at most {LARGEST_INT} units a layer")
+    return found
 
 
 def logits(num_classes: int, **options: Any) -> keras.layers.Dense:

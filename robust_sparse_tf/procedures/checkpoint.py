@@ -65,6 +65,7 @@ class CheckpointStore:
 
     def path(self, position: int) -> str:
         """The file of a position's checkpoint."""
+        position = checked("position", position, int, minimum=0)
         return os.path.join(self.folder, f"{position:010d}.npz")
 
     def newest(self) -> int | None:

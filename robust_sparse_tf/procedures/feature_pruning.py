@@ -57,9 +57,10 @@ class FeaturePruning:
         Raises:
             InputError: for any other model, and for frozen layers (trainable=False).
         """
-        frozen = [
-            entry.name for entry in wrapper.masked_weights(model) if not entry.layer.trainable
-        ]
+        entries = list(wrapper.masked_weights(model))
+        if not entries:
+            raise InputError(f"model {model.name}: has no masks; sparsify() it first")
+        frozen = [entry.name for entry in entries if not entry.layer.trainable]
         if frozen:
             raise InputError(
                 f"layers {', '.join(frozen)}: are frozen (trainable=False); must not be, as "

@@ -155,7 +155,10 @@ class Rounds:
             TrainingError: at the first loss that is not finite.
         """
         require("model", model, training.AdversarialModel)
-        require_function("evaluate", evaluate)
+        require_function("evaluate", evaluate, 0)
+        require_function("on_start", on_start, 1)
+        require_function("on_record", on_record, 1)
+        require_function("on_round_end", on_round_end, 1)
         if between is not None:
             require("between", between, BetweenRounds)
         if store is not None:
@@ -171,6 +174,7 @@ class Rounds:
             run.train_to(run.next_stop(), train, callbacks or [])
             if self.is_evaluated(run.round, run.iteration):
                 figures = evaluate()
+                require("evaluate()", figures, Mapping)
                 if not _all_finite(figures):
                     raise run.not_finite(run.iteration)
                 record = run.record(figures)

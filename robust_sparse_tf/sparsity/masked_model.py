@@ -1,5 +1,6 @@
 """A model that holds masks: its weights stay masked, and it tells when it is not yet sparse."""
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -8,9 +9,11 @@ import tensorflow as tf
 import tf_keras as keras
 from tf_keras.src.saving import saving_api
 
-from robust_sparse_tf.errors import RunWarning
+from robust_sparse_tf.errors import InputError, RunWarning, reason
 from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.options import require
 from robust_sparse_tf.sparsity import slots, wrapper
+from robust_sparse_tf.sparsity.checks import check_compiled
 from robust_sparse_tf.sparsity.methods.base import Method, Targeted
 from robust_sparse_tf.sparsity.wrapper import masked_weights, models_in, store_masked
 from robust_sparse_tf.values import one_line
@@ -38,6 +41,8 @@ class MaskedModel(_Model):
         with self.distribute_strategy.scope():
             optimizer = slots.as_optimizer(optimizer)
         with one_line():
+            given = inspect.signature(keras.Model.compile).bind(self, optimizer, *args, **kwargs)
+            check_compiled(network_of(self), given.arguments)
             super().compile(optimizer, *args, **kwargs)
         # tf_keras compiles a step with its assertions, which XLA leaves out: see `after_checks`.
         # That sums over replicas, which XLA can do only where tf_keras has called it.
@@ -56,17 +61,52 @@ class MaskedModel(_Model):
         return tf.function(step, jit_compile=True) if self._by_xla else step
 
     def set_weights(self, weights: Any) -> None:
-        """As of any model; `EarlyStopping(restore_best_weights=True)` does it."""
-        super().set_weights(weights)
+        """As of any model; `EarlyStopping(restore_best_weights=True)` does it.
+
+        Raises:
+            InputError: for others than `get_weights` gives, as those of the dense network.
+        """
+        require("weights", weights, list, tuple)
+        own = len(self.weights)
+        if len(weights) != own:
+            raise InputError(
+                f"weights: are {len(weights)} arrays; must be {own} with the masks, as get_weights "
+                "gives them (those of a dense network: give them to it before it is sparsified)"
+            )
+        with one_line():
+            super().set_weights(weights)
         store_masked(network_of(self))
         tell_unfinished(self, "is put back to")
 
     def load_weights(self, *args: Any, **kwargs: Any) -> Any:
-        """As of any model."""
-        found = super().load_weights(*args, **kwargs)
+        """As of any model.
+
+        Raises:
+            InputError: for a file that cannot be read, or that lacks weights or masks of the model.
+        """
+        with one_line():
+            try:
+                found = super().load_weights(*args, **kwargs)
+            except (OSError, AssertionError, tf.errors.OpError) as error:
+                raise InputError(f"weights: cannot be read ({reason(error)})") from error
+        self._check_loaded(found)
         store_masked(network_of(self))
         tell_unfinished(self, "is put back to")
         return found
+
+    def _check_loaded(self, status: Any) -> None:
+        """Raises InputError where a checkpoint lacks weights, which tf_keras passes over."""
+        if status is None:  # of a file of HDF5
+            return
+        known = {id(each) for each in status._checkpoint.object_by_proto_id.values()}
+        own = network_of(self).weights
+        missing = [v.name for v in own if id(getattr(v, "_variable", v)) not in known]
+        if missing:
+            raise InputError(
+                f"weights: the checkpoint lacks {len(missing)} of the model's, as {missing[0]}; "
+                "must be of the same model (those of a dense network: load them into it before it "
+                "is sparsified)"
+            )
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As of any model; a RunWarning says where a SavedModel loses an optimizer's state."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import json
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import require, restored, shown, stored
+from robust_sparse_tf.sparsity.checks import check_fitted, is_measure
 from robust_sparse_tf.sparsity.constraint import hold
 from robust_sparse_tf.sparsity.masked_model import (
     MaskedModel,
@@ -27,7 +28,7 @@ from robust_sparse_tf.sparsity.methods.base import Batches, Method, check_batche
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, store_masked, tell_dense, wrap
-from robust_sparse_tf.values import after, assert_images, check_images, one_line
+from robust_sparse_tf.values import after, assert_images, one_line
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
@@ -140,18 +141,27 @@ class SparseModel(MaskedModel, keras.Model):
 
         Raises:
             InputError: for inputs that are not finite numbers: of arrays before training begins, of
-                other data at the batch that holds them.
+                other data at the batch that holds them; and for other arguments that do not fit.
         """
-        for each in tf.nest.flatten(x):
-            if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.size:
-                check_images(each, None)
         with one_line():
+            given = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs)
+            check_fitted(self, given.arguments)
             return super().fit(x, *args, **kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
         with one_line():
             return super().train_on_batch(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.evaluate`; raises `InputError` as `fit` does."""
+        with one_line():
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.predict`; raises `InputError` as `fit` does."""
+        with one_line():
+            return super().predict(*args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """tf_keras' train step, its optimizer's part left to `Stepper`."""
@@ -286,6 +296,7 @@ def _made_of(network: keras.Model, method: Method | None) -> SparseModel:
     """A sparse model of a wrapped one, with what `add_loss` and `add_metric` put beside it."""
     sparse = SparseModel(network.input, network.output, method, network.name, _beside(network))
     sparse._trainable = network.trainable
+    sparse._callable_losses.extend(network._callable_losses)
     sparse._set_dtype_policy(network.dtype_policy)  # which decides whether `compile` scales losses
     return sparse
 
@@ -307,14 +318,14 @@ def _beside(network: keras.Model) -> list[Any]:
 def _task_loss(model: keras.Model, loss: Any) -> Any:
     """A tf_keras loss: the one given, else the model's own; None where it has not one."""
     given = loss is not None
-    if isinstance(loss, type):
-        raise InputError(f"loss: is the class {loss.__name__}; must be one tf_keras loss")
     loss = loss if given else getattr(model, "loss", None)
     if not given and not loss:  # {} where it was compiled without
         return None
-    try:
-        return keras.losses.get(loss)
-    except (ValueError, TypeError):
-        if not given:  # several; methods that need one ask for it
-            return None
-        raise InputError(f"loss={shown(loss)}: must be one tf_keras loss or its name") from None
+    found = None
+    with contextlib.suppress(ValueError, TypeError):
+        found = keras.losses.get(loss)
+    if is_measure(found):
+        return found
+    if not given:  # several; methods that need one ask for it
+        return None
+    raise InputError(f"loss={shown(loss)}: must be one tf_keras loss or its name")

@@ -54,6 +54,8 @@ class MaskedLayer(PruneLowMagnitude):
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
         require("layer", layer, keras.layers.Layer)
+        if isinstance(layer, keras.Model):
+            raise InputError(f"layer={shown(layer)}: must be one layer, not a model")
         names = _own_attributes(layer)
         if names:
             # tfmot's registry matches exact classes; this is its way to add others.
@@ -185,6 +187,7 @@ def wrap(
         wrapped = keras.models.clone_model(model, clone_function=wrap_layer)
         wrapped._trainable = model.trainable  # without telling its layers, as the setter does
         wrapped._set_dtype_policy(model.dtype_policy)
+        wrapped._callable_losses.extend(model._callable_losses)  # of `add_loss`, on its weights
         return wrapped
 
     wrapped = wrap_model(model)

@@ -90,6 +90,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
                 "PGD do"
             )
         super().__init__(name="adversarial_" + network.name)
+        self._set_dtype_policy(network.dtype_policy)  # which has `compile` scale losses of float16
         self.network = network
         self.attack = attack
         self.objective = Mixed() if objective is None else objective

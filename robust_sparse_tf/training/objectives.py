@@ -6,7 +6,10 @@ import dataclasses
 
 from etils import epy
 
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import check, option, require
+from robust_sparse_tf.tensors import as_labels, as_tensor
+from robust_sparse_tf.values import check_labels
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -41,7 +44,17 @@ class Mixed:
         """Cross-entropy of each example: float32 [batch] from labels [batch], logits [batch, c].
 
         What the activations cost is no part of it; see `activity`.
+
+        Raises:
+            InputError: for labels and logits that do not fit.
         """
+        labels = as_labels("labels", labels)
+        logits = as_tensor("logits", logits, tf.float32)
+        size = labels.shape[0]
+        if not logits.shape.is_compatible_with([size, None]):
+            raise InputError(f"logits of shape {logits.shape}: must be [{size}, classes]")
+        if isinstance(labels, tf.__internal__.EagerTensor) and labels.shape[0]:
+            check_labels(labels.numpy(), logits.shape[1])
         if not self.label_smoothing:
             # Written as CleverHans writes its attack loss, so that one backward pass serves both.
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
@@ -54,6 +67,14 @@ class Mixed:
         """What the hidden activations of each example cost: float32 [batch] of [batch, ...] each.
 
         "Deep Sparse Rectifier Neural Networks" (Glorot, Bordes and Bengio, 2011), section 3.
+
+        Raises:
+            InputError: unless there is at least one.
         """
+        require("activations", activations, list, tuple)
+        activations = [as_tensor("activations", each, tf.float32) for each in activations]
+        sizes = {each.shape[0] if each.shape.rank else 0 for each in activations}
+        if not activations or 0 in sizes or len(sizes) > 1:
+            raise InputError("activations: must be at least one tensor, all [batch, ...]")
         sums = [tf.reduce_sum(tf.abs(each), range(1, each.shape.rank)) for each in activations]
         return self.activity_l1 * tf.add_n(sums)

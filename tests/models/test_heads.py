@@ -89,6 +89,13 @@ SQUASHED = {
     "lambda sigmoid of zeros": (zeros, "sigmoid"),
     "nested sigmoid": (lambda: nested("sigmoid"), "sigmoid"),
     "mean of sigmoids": (lambda: mean_of_two("sigmoid"), "sigmoid"),
+    "tanh": (lambda: ending(layers.Dense(3, "tanh", name="p")), r"tanh \(layer p\)"),
+    "lambda tanh": (lambda: ending(layers.Dense(3, lambda z: tf.tanh(z))), "tanh"),
+    "tanh of a tensor": (lambda: functional(tf.tanh), "tanh"),
+    "sparse tanh": (lambda: sparsify(ending(layers.Dense(3, "tanh"))), "tanh"),
+    "softsign": (lambda: ending(layers.Activation("softsign")), "tanh"),
+    "clipped": (lambda: functional(lambda z: tf.clip_by_value(z, -1, 1)), "tanh"),
+    "mean of tanhs": (lambda: mean_of_two("tanh"), "tanh"),
     "two of one sigmoid": (lambda: ending(layers.Dense(1, "sigmoid"), BinaryLogits()), "sigmoid"),
 }
 
@@ -127,6 +134,9 @@ LOGITS = {
     "relu": lambda: ending(layers.Dense(3, "relu")),
     "tensor of ones": lambda: functional(lambda z: 0 * z + 1),
     "votes": lambda: functional(lambda z: 5 * tf.one_hot(tf.argmax(z, axis=-1), 3)),
+    "votes against": (lambda: functional(lambda z: 2 * tf.one_hot(tf.argmax(z, -1), 3) - 1)),
+    "cosines": lambda: functional(lambda z: tf.math.l2_normalize(z, -1)),
+    "hidden tanh": lambda: functional(lambda z: 0.4 * tf.tanh(z)),
     "log softmax": lambda: functional(tf.nn.log_softmax),
     "hidden sigmoid": lambda: ending(layers.Dense(3, "sigmoid"), layers.Dense(3)),
     "in float32": lambda: ending(layers.Activation("linear", dtype="float32")),

@@ -28,6 +28,11 @@ def network(kind: str) -> keras.Model:
     hidden = layers.Dense(8, "relu", **penalty)(inputs)
     outputs = Rate()(hidden) if kind == "layer" else hidden
     model = keras.Model(inputs, layers.Dense(3)(outputs))
+    if kind == "twice":
+        shared = layers.Dense(8, "relu", activity_regularizer="l2")
+        model = keras.Model(inputs, layers.Dense(3)(Rate()(shared(Rate()(shared(hidden))))))
+    if kind == "nested":
+        model = keras.Sequential([model, Rate(), layers.Dense(3, activity_regularizer="l2")])
     if kind == "model":
         model.add_loss(2 * tf.reduce_mean(hidden**2))
     if kind == "function":
@@ -42,6 +47,7 @@ def stepped(model: keras.Model) -> tuple[list[np.ndarray], float]:
 
 
 KINDS = ["activity_regularizer", "kernel_regularizer", "layer", "model", "function"]
+KINDS += ["twice", "nested"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,13 +66,11 @@ def test_as_in_tf_keras(kind):
     found = float(np.ravel(ours.train_on_batch(X, Y))[0])
     if kind not in ("kernel_regularizer", "function"):  # what weights cost is not shown
         assert found == pytest.approx(loss, rel=1e-5)
-    sparse = network(kind)
-    if kind != "function":  # which knows the layers of the network before
-        sparse = sparsify(sparse)
-        sparse.compile(keras.optimizers.SGD(0.1), LOSS, run_eagerly=True)
-        assert float(sparse.train_on_batch(X, Y)) == pytest.approx(loss, rel=1e-5)
-        for a, b in zip(sparse.trainable_variables, expected, strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-6)
+    sparse = sparsify(network(kind))
+    sparse.compile(keras.optimizers.SGD(0.1), LOSS, run_eagerly=True)
+    assert float(sparse.train_on_batch(X, Y)) == pytest.approx(loss, rel=1e-5)
+    for a, b in zip(sparse.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
     for a, b in zip(ours.trainable_variables, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
@@ -102,25 +106,19 @@ def test_beside_the_cost_of_activations():
     assert ours.train_on_batch(X, Y) == pytest.approx(other.train_on_batch(X, Y), rel=1e-4)
 
 
-@pytest.fixture
-def mixed_precision():
-    keras.mixed_precision.set_global_policy("mixed_float16")
-    yield
-    keras.mixed_precision.set_global_policy("float32")
-
-
 @pytest.mark.parametrize("attack", [None, FGSM_ATTACK], ids=["natural", "fgsm"])
-def test_half_precision_scales_the_loss(attack, mixed_precision):
+def test_half_precision_scales_the_loss(attack):
     """Gradients too small for float16 count; the step is that of float32, but for rounding."""
     steps = []
-    for scaled in (True, False):
-        model = AdversarialModel(network("none"), attack)
+    for policy in ("mixed_float16", "float32"):
+        keras.mixed_precision.set_global_policy(policy)
+        try:
+            inner = network("none")
+        finally:
+            keras.mixed_precision.set_global_policy("float32")  # the network's own decides
+        model = AdversarialModel(inner, attack)
         model.compile(keras.optimizers.SGD(1e6))
-        assert hasattr(model.optimizer, "get_scaled_loss")
-        if not scaled:
-            keras.mixed_precision.set_global_policy("float32")
-            model = AdversarialModel(network("none"), attack)
-            model.compile(keras.optimizers.SGD(1e6))
+        assert hasattr(model.optimizer, "get_scaled_loss") == (policy != "float32")
         before = values(model.network)
         tiny = 1e-9 * np.ones(12, np.float32)
         model.fit(X, Y, batch_size=12, sample_weight=tiny, verbose=0)

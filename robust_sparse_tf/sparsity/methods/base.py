@@ -15,6 +15,7 @@ from robust_sparse_tf.options import check, option, require
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.selection import keep_largest
 from robust_sparse_tf.sparsity.structure import SYNTAX, NOfM, Structure, Weights, parse
+from robust_sparse_tf.tensors import as_tensor
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -31,7 +32,7 @@ def check_batches(data: Batches | None) -> None:
     spec = getattr(data, "element_spec", ())  # of a tf.data.Dataset
     several = isinstance(data, Iterable) and isinstance(spec, tuple)
     if isinstance(data, tuple | list):
-        several = all(isinstance(batch, tuple | list) for batch in data)
+        several = all(isinstance(batch, tuple | list) and len(batch) in (2, 3) for batch in data)
     elif isinstance(data, str | bytes | Mapping | set) or hasattr(data, "__array__"):
         several = False
     if data is not None and not several:
@@ -331,6 +332,9 @@ def layer_states(
     """
     gradients = {} if gradients is None else gradients
     require("gradients", gradients, Mapping)
+    known = {entry.name for entry in wrapper.masked_weights(model)}
+    if not known.issuperset(gradients):
+        raise InputError(f"gradients of {list(gradients)}: must be of {sorted(known)}")
     states = []
     for place, entry in enumerate(wrapper.masked_weights(model)):
         if not entry.layer.trainable:
@@ -353,9 +357,11 @@ def tell_frozen(model: keras.Model, method: Method) -> None:
     """Warns of masks that a method leaves as they are, as their layers are frozen.
 
     Raises:
-        InputError: where there are no others.
+        InputError: where there are no others, or no masks at all.
     """
     every = list(wrapper.masked_weights(model))
+    if not every:
+        raise InputError(f"model {model.name}: has no masks; sparsify() it first")
     frozen = [entry.name for entry in every if not entry.layer.trainable]
     name = type(method).__name__
     if every and len(frozen) == len(every):
@@ -374,9 +380,15 @@ def tell_frozen(model: keras.Model, method: Method) -> None:
 
 def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
     """Assigns masks, bool [inputs, outputs] for each of `layer_states`; stores weights masked."""
-    entries, masks = wrapper.prunable_weights(model), list(masks)
+    entries = wrapper.prunable_weights(model)
+    masks = list(masks) if isinstance(masks, Iterable) else []
     if len(masks) != len(entries):
         raise InputError(f"masks: are {len(masks)}; must be {len(entries)}, one a weight")
+    masks = [as_tensor("masks", mask, tf.float32) for mask in masks]
+    for entry, mask in zip(entries, masks, strict=True):
+        shape = entry.to_matrix(entry.mask).shape
+        if mask.shape not in (shape, entry.mask.shape):
+            raise InputError(f"masks: that of {entry.name} is {mask.shape}; must be {shape}")
     for entry, mask in zip(entries, masks, strict=True):
         entry.mask.assign(tf.cast(entry.from_matrix(mask), entry.mask.dtype))
     wrapper.store_masked(model)

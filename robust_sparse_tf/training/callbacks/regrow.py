@@ -9,6 +9,7 @@ import tensorflow as tf
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import shown
 from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states, prunable_weights
+from robust_sparse_tf.sparsity.checks import is_measure
 from robust_sparse_tf.sparsity.methods.base import Batches, check_batches
 from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
@@ -43,7 +44,7 @@ class Regrow(MaskKeeper):
         if method.remembers or method.feedbacks:
             raise InputError(f"method {name}: needs the step of sparsify's own models")
         check_batches(data)
-        if loss is not None and (isinstance(loss, type) or not callable(loss)):
+        if loss is not None and not is_measure(loss):
             raise InputError(f"loss={shown(loss)}: must be a function of (y, outputs)")
         if data is None and isinstance(method, RigL):
             raise InputError(f"method {name}: needs data, as it grows by gradients")

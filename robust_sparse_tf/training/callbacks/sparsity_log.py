@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import files
-from robust_sparse_tf.options import checked_path
+from robust_sparse_tf.options import checked_path, require
 from robust_sparse_tf.sparsity import statistics
 
 _OF_LAYERS = ("density", "active", "changed", "exploration")
@@ -31,6 +31,11 @@ class SparsityLog(keras.callbacks.Callback):
         log_dir = checked_path("log_dir", log_dir)
         with files.naming(log_dir):
             self._writer = tf.summary.create_file_writer(log_dir)
+
+    def set_model(self, model: keras.Model) -> None:
+        """Called by `fit`; raises `InputError` for what is no tf_keras model."""
+        require("model", model, keras.Model)
+        super().set_model(model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes one point of each scalar."""

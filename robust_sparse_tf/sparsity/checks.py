@@ -1,0 +1,144 @@
+"""What sparse models are compiled and fitted with, checked before they train."""
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tf_keras.src.engine import compile_utils
+
+from robust_sparse_tf.errors import InputError, RunWarning, reason
+from robust_sparse_tf.models.heads import is_linear
+from robust_sparse_tf.options import shown, takes
+from robust_sparse_tf.tensors import as_array
+from robust_sparse_tf.values import check_images
+
+_NAMES = {"x": "images", "y": "labels", "sample_weight": "weights"}
+_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # metrics that tf_keras chooses when it fits
+
+
+def check_compiled(network: keras.Model, given: Mapping[str, Any]) -> None:
+    """Checks losses and metrics, which tf_keras does when it trains.
+
+    A RunWarning names those that take logits for probabilities.
+
+    Args:
+        network: Sequential or functional model.
+        given: arguments of `compile`, by name.
+
+    Raises:
+        InputError: for what is none, and for outputs that the model does not have.
+    """
+    for name in ("loss", "metrics", "weighted_metrics"):
+        value = given.get(name)
+        try:
+            _check_structure(name, value, network)
+            found = [_found(name, each) for each in tf.nest.flatten(value)]
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise InputError(f"{name}={shown(value)}: {reason(error)}") from error
+        for each in found:
+            tell_probabilities(network, each, name)
+
+
+def tell_probabilities(network: keras.Model, loss: Any, name: str) -> None:
+    """Warns of a loss that takes outputs for probabilities, of a network that returns logits.
+
+    Args:
+        network: Sequential or functional model.
+        loss: a loss or metric, or a function of labels and outputs.
+        name: what it is given as.
+    """
+    if _takes_probabilities(loss) and all(map(is_linear, tf.nest.flatten(network.output))):
+        words = getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__)
+        warnings.warn(
+            f"model {network.name}: {name} {words} takes outputs for probabilities, but the model "
+            "returns logits; give it from_logits=True",
+            RunWarning,
+            stacklevel=3,
+        )
+
+
+def _check_structure(name: str, value: Any, network: keras.Model) -> None:
+    """Lets tf_keras lay out a structure over a model's outputs, without what is in it."""
+    outputs, names = network.output, network.output_names
+    empty = tf.nest.map_structure(lambda _: None, value)
+    if name != "loss":
+        compile_utils.MetricsContainer(empty, output_names=names).build(outputs, outputs)
+        return
+    container = compile_utils.LossesContainer(empty, output_names=names)
+    container.build(outputs)
+    if len(container._losses) != len(names):
+        raise InputError(f"must be one, or one for each of {len(names)} outputs")
+
+
+def _found(name: str, given: Any) -> Any:
+    """The loss or metric that tf_keras takes something for; None for none."""
+    if given is None:
+        return None
+    if name != "loss" and str(given).lower() in _BY_SHAPE:
+        accuracy = str(given).lower().startswith("acc")
+        return None if accuracy else keras.losses.sparse_categorical_crossentropy
+    found = keras.losses.get(given) if name == "loss" else keras.metrics.get(given)
+    if not is_measure(found):
+        raise InputError("must be of tf_keras' losses and metrics, by name, or functions")
+    return found
+
+
+def is_measure(value: Any) -> bool:
+    """Whether a value may be a loss or metric: one of tf_keras', or a function of two arguments."""
+    if isinstance(value, keras.losses.Loss | keras.metrics.Metric):
+        return True
+    return takes(value, 2) and not hasattr(value, "layers")  # as models have them
+
+
+def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
+    """Checks values that tf_keras would take, and that would spoil what is learnt.
+
+    Args:
+        model: compiled, Sequential or functional.
+        given: arguments of `fit`, by name; values of data sets are checked batch by batch.
+
+    Raises:
+        InputError: for arrays of inputs, labels or weights that are not finite numbers, weights
+            that are not one an output, class numbers that are not whole, and empty arguments.
+    """
+    for name in ("validation_data", "class_weight", "sample_weight"):
+        value = given.get(name)
+        if isinstance(value, str | bytes | float | int | tuple | list | Mapping) and not value:
+            raise InputError(f"{name}={value!r}: is empty; must be left out or given")
+    for name in ("x", "y", "sample_weight"):
+        for each in tf.nest.flatten(given.get(name)):
+            if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.size:
+                check_images(each, None, _NAMES[name])
+    labels: Any = given.get("y")
+    if isinstance(labels, np.ndarray) and labels.dtype.kind == "f" and _takes_classes(model.loss):
+        if (labels != np.floor(labels)).any():
+            raise InputError(f"labels of type {labels.dtype}: must be whole, as the loss wants")
+    weights, shape = given.get("sample_weight"), model.output_shape
+    if weights is None or not isinstance(shape, tuple):
+        return
+    weights = as_array("sample_weight", weights)
+    if weights.ndim not in range(1, max(2, len(shape))) and weights.shape[1:] != (1,):
+        raise InputError(
+            f"sample_weight of shape {weights.shape}: must be one number for each of the outputs "
+            f"{shape}"
+        )
+
+
+def _takes_probabilities(loss: Any) -> bool:
+    function = getattr(loss, "_fn", getattr(loss, "fn", loss))
+    try:
+        option = inspect.signature(function).parameters.get("from_logits")
+    except (ValueError, TypeError):
+        return False
+    given: dict[str, Any] = getattr(loss, "_fn_kwargs", {})
+    return option is not None and not given.get("from_logits", option.default)
+
+
+def _takes_classes(loss: Any) -> bool:
+    """Whether a loss, as `compile` is given it, cuts labels to whole numbers."""
+    sparse = keras.losses.sparse_categorical_crossentropy
+    return getattr(loss, "fn", loss) in (sparse, sparse.__name__)

@@ -114,9 +114,9 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
             if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.size:
                 check_images(each, None, _NAMES[name])
     labels: Any = given.get("y")
-    if isinstance(labels, np.ndarray) and labels.dtype.kind == "f" and _takes_classes(model.loss):
-        if (labels != np.floor(labels)).any():
-            raise InputError(f"labels of type {labels.dtype}: must be whole, as the loss wants")
+    broken = isinstance(labels, np.ndarray) and labels.dtype.kind == "f" and np.mod(labels, 1).any()
+    if broken and _takes_classes(model.loss):
+        raise InputError(f"labels of type {labels.dtype}: must be whole, as the loss wants")
     weights, shape = given.get("sample_weight"), model.output_shape
     if weights is None or not isinstance(shape, tuple):
         return

@@ -28,6 +28,7 @@ _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
 )
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_NOT_STARTED = "Ray cannot be started here"
 _OBJECT_STORE = 80 * 2**20  # bytes; Ray's least is 75 MiB, and nothing is stored
 
 
@@ -197,9 +198,13 @@ def _place(size: int, address: str | None) -> _Place:
         return _Ray(address)
     if min(cores(), size) == 1:
         return _OneByOne()
+    why = "Ray is not installed (pip install '.[sweep]')"
     if there:
-        return _Ray()
-    print("Ray is not installed (pip install '.[sweep]'): the cells run one after the other")
+        try:
+            return _Ray()
+        except InputError as error:
+            why = str(error)
+    print(f"{why}: the cells run one after the other")
     return _OneByOne()
 
 
@@ -253,25 +258,26 @@ class _Ray:
             failure = self._connect(address)
         if failure:
             self.close()
-            raise InputError(f"ray_address={address}: no cluster to work on ({failure})")
+            refused = f"ray_address={address}: no cluster to work on" if address else _NOT_STARTED
+            raise InputError(f"{refused} ({failure})")
         self._task: Any = ray.remote(num_cpus=1, max_retries=0)(process.run)
 
     def _connect(self, address: str | None) -> str:
-        """Connects to a cluster, or starts Ray here; returns what a cluster said against it."""
-        if not address:
+        """Connects to a cluster, or starts Ray here; returns what speaks against it."""
+        here: dict[str, Any] = dict(
+            num_cpus=cores(),
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE,
+            _temp_dir=self._files and self._files.name,
+        )
+        try:
             self._ray.init(
-                "local",  # whatever RAY_ADDRESS says
-                num_cpus=cores(),
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE,
-                _temp_dir=self._files and self._files.name,
+                address or "local",  # whatever RAY_ADDRESS says
                 logging_level=logging.ERROR,
                 log_to_driver=False,
+                **({} if address else here),
             )
-            return ""
-        try:
-            self._ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
-        except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+        except Exception as error:  # of many kinds, plain ones among them
             return str(error).strip().split("\n")[0] or type(error).__name__
         return ""
 

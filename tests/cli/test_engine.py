@@ -236,6 +236,23 @@ def test_commands_end_with_their_parent(tmp_path, number):
     wait_for(lambda: not psutil.pid_exists(pid))
 
 
+def test_ray_that_does_not_start(run, make, monkeypatch, capfd):
+    """As on a machine that is busy: the cells are run one after the other, and the user is told."""
+
+    def init(*_, **__):
+        raise Exception("The current node timed out during startup.\nAnd more.")
+
+    monkeypatch.setattr(scheduler, "cores", lambda: 2)
+    monkeypatch.setattr("ray.init", init)
+    failed, told = run(make("a", "pass"), make("b", "pass"))
+    assert failed == {} and [name for name, _ in told] == ["a", "a", "b", "b"]
+    out, err = capfd.readouterr()
+    assert err == "" and out == (
+        "Ray cannot be started here (The current node timed out during startup.): the cells run "
+        "one after the other\n"
+    )
+
+
 def test_without_ray(run, make, monkeypatch, capfd):
     """The cells are run one after the other, and the user is told."""
     monkeypatch.setattr(scheduler, "cores", lambda: 2)

@@ -188,6 +188,7 @@ TABLE = [
     (rst.data.load, "seed", [-1, *SEEDS]),
     (rst.data.load, "test_size", [n for n in COUNTS if n is not None]),
     (rst.data.load, "validation_size", [n for n in COUNTS if n is not None]),
+    (rst.data.load, "validation_split", ["last", None, 1]),
     (rst.data.load, "classes", ["12", 1, [1.5], [1], ["１", "7"], None]),
     (rst.data.load, "dataset", ["imagenet", None, 1]),
     (evaluate, "draws", COUNTS),

@@ -153,6 +153,15 @@ def test_validation_is_cut_from_train():
     assert (numbers(train, 1) != numbers(other[0], 1)).any()
 
 
+def test_the_first_images_are_for_validation_in_all_trials():
+    images, _ = load_digits(return_X_y=True)
+    for seed in (0, 1):
+        given = dict(validation_size=100, validation_split="first", seed=seed)
+        train, valid, _ = data.load("digits", **given)
+        np.testing.assert_array_equal(valid.images.reshape(-1, 64) * 16, images[:100])
+        np.testing.assert_array_equal(train.images.reshape(-1, 64) * 16, images[100:-360])
+
+
 @pytest.mark.parametrize("count, size", [(3, 3), (20, 20), (1000, 50)])
 def test_first(count, size):
     few = numbered(50, batch_size=8, shuffle=True).first(count)

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from experiments.cli.figures import legend_below, panels, percent_ticks, viridis
-from experiments.runs.results import RoundResult
+from experiments.cli.values import Values
+from experiments.runs.results import RoundResult, is_mixed, told_there
 from robust_sparse_tf import files
 from robust_sparse_tf.procedures.records import Record
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from robust_sparse_tf.evaluation import Figures
 
 
-def draw(folder: str, records: list[Record], rounds: list[RoundResult]) -> None:
-    """Draws all figures of a run into a folder."""
+def draw(folder: str, records: list[Record], rounds: list[RoundResult], flags: Values) -> None:
+    """Draws all figures of a run, by those of its flags that are no defaults, into a folder."""
     os.makedirs(folder, exist_ok=True)
     attacks = list(rounds[0]["test"]["robust_accuracy"])
     _against_iteration(os.path.join(folder, "accuracy.png"), records, attacks)
-    _early_stopping(os.path.join(folder, "early_stopping.png"), rounds, attacks)
+    _early_stopping(os.path.join(folder, "early_stopping.png"), rounds, attacks, flags)
 
 
 def _against_iteration(path: str, records: list[Record], attacks: list[str]) -> None:
@@ -41,15 +42,18 @@ def _against_iteration(path: str, records: list[Record], attacks: list[str]) -> 
     files.write_figure(figure, path)
 
 
-def _early_stopping(path: str, rounds: list[RoundResult], attacks: list[str]) -> None:
+def _early_stopping(
+    path: str, rounds: list[RoundResult], attacks: list[str], flags: Values
+) -> None:
+    kind = "validation" if is_mixed(flags) else "test"
     figure, ((*axes,),) = panels(1, 2, (10, 4))
     densities = [100 * entry["density"] for entry in rounds]
     early = [entry["early_stopping"] for entry in rounds]
     axes[0].plot(densities, [entry["iteration"] for entry in early], "o-")
     for name in [None, *attacks]:
-        values = [_accuracy(entry["test"], name) for entry in early]
-        axes[1].plot(densities, values, "o-", label=_title(name))
-    _label(axes[1], "density (%)", "test accuracy at early stopping")
+        values = [_accuracy(told_there(entry, flags), name) for entry in early]
+        axes[1].plot(densities, values, "o-", label=_title(name, kind))
+    _label(axes[1], "density (%)", f"{kind} accuracy at early stopping")
     legend_below(axes[1])
     axes[0].set(xlabel="density (%)", ylabel="early-stopping iteration")
     for axis in axes:
@@ -65,8 +69,8 @@ def _accuracy(figures: Figures, attack: str | None) -> float:
     return figures["robust_accuracy"][attack] if attack else figures["clean_accuracy"]
 
 
-def _title(attack: str | None) -> str:
-    return f"test accuracy under {attack.upper()}" if attack else "clean test accuracy"
+def _title(attack: str | None, kind: str = "test") -> str:
+    return f"{kind} accuracy under {attack.upper()}" if attack else f"clean {kind} accuracy"
 
 
 def _label(axis: Axes, x: str, y: str) -> None:

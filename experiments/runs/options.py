@@ -58,6 +58,13 @@ class RunOptions:
         "accuracy on training images, looked at in each evaluation, falls",
         choices=MODES,
     )
+    early_stopping: str = option(
+        "robust",
+        "the validation loss whose least value marks early stopping: robust, under the attack of "
+        "training, with test accuracies told there; mixed, with the clean loss by clean_weight as "
+        "in training, with validation accuracies",
+        choices=("robust", "mixed"),
+    )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     jit_compile: str = option(
         "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from typing import TYPE_CHECKING, TypedDict
@@ -115,18 +116,22 @@ def write(folder: str, results: RunResults) -> None:
     files.write_json(os.path.join(folder, FILE), results)
 
 
-def of_rounds(records: list[Record], attack: str) -> list[RoundResult]:
+def of_rounds(
+    records: list[Record], attack: str, clean_weight: float | None = None
+) -> list[RoundResult]:
     """One entry a round: densities, the last figures, and those at early stopping.
 
     Args:
         records: one an evaluation, as `Rounds.run` returns them.
         attack: attack of training, "none" for none. Early stopping is at the least validation loss,
             under this attack where it is measured, else on clean images.
+        clean_weight: see `validation_loss`.
     """
+    loss = functools.partial(validation_loss, attack=attack, clean_weight=clean_weight)
     rounds = []
     for number in sorted({record["round"] for record in records}):
         own = [record for record in records if record["round"] == number]
-        best, last = min(own, key=lambda record: validation_loss(record, attack)), own[-1]
+        best, last = min(own, key=loss), own[-1]
         rounds.append(
             RoundResult(
                 round=number,
@@ -138,7 +143,7 @@ def of_rounds(records: list[Record], attack: str) -> list[RoundResult]:
                 test=last["test"],
                 early_stopping=EarlyStopping(
                     iteration=best["iteration"],
-                    validation_loss=validation_loss(best, attack),
+                    validation_loss=loss(best),
                     validation=best["validation"],
                     test=best["test"],
                 ),
@@ -161,7 +166,7 @@ def table(results: RunResults) -> list[list[str]]:
                 percent(entry["density"]),
                 *_accuracies(entry["test"]),
                 str(early["iteration"]),
-                *_accuracies(early["test"]),
+                *_accuracies(told_there(early, results["flags"])),
             ]
         )
     return rows
@@ -188,10 +193,12 @@ def cost_table(results: RunResults) -> list[list[str]]:
 
 def markdown(results: RunResults) -> str:
     """results.md: the table, what made it, and the exported model."""
+    there = "validation accuracy " if is_mixed(results["flags"]) else ""
     lines = [
         f"# {results['name']}",
         "",
-        "Test accuracy (%) at the end of each round, and where the validation loss was least.",
+        f"Test accuracy (%) at the end of each round, and {there}where the validation loss was "
+        "least.",
         "",
         *markdown_table(table(results)),
         "",
@@ -216,10 +223,36 @@ def markdown(results: RunResults) -> str:
     return "\n".join(lines)
 
 
-def validation_loss(record: Record, attack: str) -> float:
-    """Under the attack where it is measured, else on clean images."""
+def validation_loss(record: Record, attack: str, clean_weight: float | None = None) -> float:
+    """Under the attack where it is measured, else on clean images.
+
+    Args:
+        record: of an evaluation.
+        attack: of training.
+        clean_weight: of the clean loss beside that under attack. The 50/50 loss of "The Search for
+            Sparse, Robust Neural Networks" (Cosentino et al., 2019, sections 4.2 and 5,
+            https://arxiv.org/abs/1912.02386) has 0.5. None: no clean loss.
+    """
     figures = record["validation"]
-    return figures["robust_loss"].get(attack, figures["clean_loss"])
+    robust = figures["robust_loss"].get(attack, figures["clean_loss"])
+    if clean_weight is None:
+        return robust
+    return clean_weight * figures["clean_loss"] + (1 - clean_weight) * robust
+
+
+def is_mixed(flags: Values) -> bool:
+    """Whether early stopping is by the mixed loss, by a run's flags that are no defaults."""
+    return flags.get("early_stopping") == "mixed"
+
+
+def stopping_weight(flags: Values) -> float | None:
+    """The `clean_weight` of the loss of early stopping, by the same flags."""
+    return options.value_of(flags, "clean_weight") if is_mixed(flags) else None
+
+
+def told_there(early: EarlyStopping, flags: Values) -> Figures:
+    """The figures that are told of early stopping, by the same flags."""
+    return early["validation"] if is_mixed(flags) else early["test"]
 
 
 def accuracy_gap(record: Record, attack: str) -> float:

@@ -274,17 +274,19 @@ class TrainingRun:
             warnings: what the run warned of.
             resumed: whether some of the records are of an earlier process.
         """
+        given = flags.different(self.values)
+        weight = results.stopping_weight(given)
         found = RunResults(
             name=os.path.basename(directory.path),
-            flags=flags.different(self.values),
-            rounds=results.of_rounds(records, self.options.attack),
+            flags=given,
+            rounds=results.of_rounds(records, self.options.attack, weight),
             export=_export(directory, model, test),
             seconds=time.monotonic() - self._begin,
             warnings=warnings,
             resumed=resumed,
         )
         with files.naming(directory.file("figures")):
-            figures.draw(directory.file("figures"), records, found["rounds"])
+            figures.draw(directory.file("figures"), records, found["rounds"], given)
         files.write_text(directory.file("results.md"), results.markdown(found))
         results.write(directory.path, found)
         return found

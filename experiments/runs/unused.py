@@ -87,6 +87,8 @@ def _needed(name: str, values: Values) -> str:
         return "optimizer=sgd"
     if name == "learning_rate_arguments" and not values["learning_rate_schedule"]:
         return "learning_rate_schedule"
+    if name == "early_stopping" and values["attack"] not in ("none", *values["eval_attacks"]):
+        return f"{values['attack']} among eval_attacks"
     if name in ("epsilon_std", "clean_weight") and values["attack"] == "none":
         return "an attack"
     return ""

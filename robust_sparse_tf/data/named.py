@@ -18,13 +18,17 @@ def load(
     batch_size: int = 60,
     data_dir: str | None = None,
     validation_size: int | None = None,
+    validation_split: str = "seeded",
     test_size: int | None = None,
     classes: Sequence[int | str] = (),
     seed: int = 0,
 ) -> tuple[Split, Split, Split]:
     """Loads a named data set as (train, validation, test).
 
-    The validation split is drawn from train by `seed`. "digits" (8x8, 1,797 images, of which the
+    The validation split is drawn from train by `seed`, or, as in "The Search for Sparse, Robust
+    Neural Networks" (Cosentino et al., 2019, section 4.3, https://arxiv.org/abs/1912.02386; its
+    program takes the first 10,000 images), with `validation_split="first"` the first images of
+    train, in the order in which they are read. "digits" (8x8, 1,797 images, of which the
     last 360 are the test set) comes with scikit-learn; the others load through TFDS, which
     downloads only what it does not find prepared in `data_dir`. With `classes` only their images
     are there, and the label of an image is its class's place among them. With `test_size` the test
@@ -41,6 +45,7 @@ def load(
         data_dir=data_dir,
         batch_size=batch_size,
         validation_size=validation_size,
+        validation_split=validation_split,
         test_size=test_size,
         classes=classes,
     )
@@ -57,7 +62,10 @@ def load(
             f"batch_size={batch_size}: must be at most the {len(images) - held_out} images "
             "left for training"
         )
-    order = np.random.default_rng(seed).permutation(len(images))
+    if options.validation_split == "first":
+        order = np.arange(len(images))
+    else:
+        order = np.random.default_rng(seed).permutation(len(images))
     valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
     cut = functools.partial(Split, num_classes=num_classes, batch_size=batch_size, seed=seed)
     whole = cut(*test)

@@ -35,6 +35,12 @@ class DataOptions:
         kind=int,
         shown="a sixth of train",
     )
+    validation_split: str = option(
+        "seeded",
+        "which images of train are for validation: drawn by the seed, or the first ones, which are "
+        "the same in all trials",
+        choices=("seeded", "first"),
+    )
     test_size: int | None = option(
         None,
         "first images of test that training's evaluations see",

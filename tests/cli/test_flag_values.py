@@ -105,6 +105,7 @@ def test_there_are_many_cases():
         (["--momentum=0.5"], "momentum=0.5: has no effect without optimizer=sgd"),
         (["--learning_rate_arguments={}1"], "learning_rate_arguments={}1: has no effect"),
         (["--attack=none", "--clean_weight=1"], "clean_weight=1.0: has no effect without an att"),
+        (["--eval_attacks=fgsm", "--early_stopping=mixed"], "without pgd among eval_attacks"),
         (["--attack=none", "--epsilon_std=1"], "epsilon_std=1.0: has no effect without an attack"),
         (["--method=set", "--score_batches=2"], "score_batches=2: is no option of method=set"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from experiments.runs.results import of_rounds
+from experiments.runs.results import of_rounds, told_there
 from robust_sparse_tf import data
 
 SIZES = {"hidden_1": 64 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}
@@ -48,7 +48,7 @@ VARIANTS = {
     "stop": ["--attack.stop_when_fooled", "--eval.stop_when_fooled", "--eval_attacks=pgd"],
     "random_start": ["--attack.random_start", "--eval.random_start"],
     "predicted_labels": ["--attack.attack_labels=predicted", "--eval.attack_labels=predicted"],
-    "objective": ["--clean_weight=0.1", "--label_smoothing=0.1"],
+    "objective": ["--clean_weight=0.1", "--label_smoothing=0.1", "--early_stopping=mixed"],
     "sgd": ["--optimizer=sgd"],
     "adamw": ["--optimizer=adamw", "--weight_decay=0.1"],
     "rmsprop": ["--optimizer=rmsprop"],
@@ -118,9 +118,11 @@ def expected_densities(number: int) -> dict[str, float]:
     return {k: n / SIZES[k] for k, n in counts.items()}
 
 
-def loss_that_stops(record: dict, attack: str) -> float:
+def loss_that_stops(record: dict, flags: dict) -> float:
     validation = record["validation"]
-    return validation["robust_loss"].get(attack, validation["clean_loss"])
+    robust = validation["robust_loss"].get(flags["attack"], validation["clean_loss"])
+    weight = flags["clean_weight"] if flags["early_stopping"] == "mixed" else 0
+    return weight * validation["clean_loss"] + (1 - weight) * robust
 
 
 # What is recorded
@@ -153,18 +155,27 @@ def test_early_stopping_is_at_the_least_validation_loss(variant, base):
         values = json.loads((run.path / "config.json").read_text())["flags"]
         for number, entry in enumerate(run.results["rounds"]):
             own = [record for record in run.records if record["round"] == number]
-            best = min(own, key=lambda record: loss_that_stops(record, values["attack"]))
+            best = min(own, key=lambda record: loss_that_stops(record, values))
             early = entry["early_stopping"]
             assert early["iteration"] == best["iteration"]
-            assert early["validation_loss"] == loss_that_stops(best, values["attack"])
+            assert early["validation_loss"] == loss_that_stops(best, values)
             assert early["test"] == best["test"]
             assert early["validation"] == best["validation"]
 
 
 @pytest.mark.parametrize(
-    ("attack", "iteration"), [("pgd", 20), ("fgsm", 10), ("none", 30), ("unmeasured", 30)]
+    ("attack", "weight", "iteration", "loss"),
+    [
+        ("pgd", None, 20, 1),
+        ("fgsm", None, 10, 1),
+        ("none", None, 30, 1),
+        ("unmeasured", None, 30, 1),
+        ("pgd", 0.5, 40, 1.5),
+        ("fgsm", 0.5, 30, 2),
+        ("none", 0.5, 30, 1),
+    ],
 )
-def test_early_stopping_follows_the_attack(attack, iteration):
+def test_early_stopping_follows_the_attack(attack, weight, iteration, loss):
     """On records made so that every loss has its least value elsewhere."""
     losses = {"fgsm": (1, 2, 3, 4), "pgd": (4, 1, 3, 1)}
     clean = (4, 3, 1, 2)
@@ -183,10 +194,12 @@ def test_early_stopping_follows_the_attack(attack, iteration):
         }
         for k in range(4)
     ]
-    (entry,) = of_rounds(records, attack)
+    (entry,) = of_rounds(records, attack, weight)
     assert entry["early_stopping"]["iteration"] == iteration
-    assert entry["early_stopping"]["validation_loss"] == 1
+    assert entry["early_stopping"]["validation_loss"] == loss
     assert entry["iteration"] == 40
+    told = told_there(entry["early_stopping"], {"early_stopping": "mixed"} if weight else {})
+    assert told is entry["early_stopping"]["validation" if weight else "test"]
 
 
 def test_masks_match_densities(variant, files):

@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.cli.figures import legend_below, panels, viridis
 from experiments.cli.tables import deviation
-from experiments.runs.results import EarlyStopping, validation_loss
+from experiments.runs.results import RoundResult, stopping_weight, told_there, validation_loss
 from experiments.studies.cells import accuracy, nearest_round, select, values_of
 from experiments.studies.protocol import Names
 from experiments.studies.search_sparse_robust import tickets
@@ -129,7 +129,9 @@ def _iterations(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
         for axis, name in zip(row[:-1], names, strict=True):
             _curves(axis, trials, _accuracy_under(name))
         attack = trials[0].flag("attack")
-        _curves(row[-1], trials, functools.partial(validation_loss, attack=attack))
+        weight = stopping_weight(trials[0].results["flags"])
+        loss = functools.partial(validation_loss, attack=attack, clean_weight=weight)
+        _curves(row[-1], trials, loss)
         row[0].set_ylabel(titles[trials[0].name], fontsize="small")
     for axis, name in zip(axes[0][:-1], names, strict=True):
         axis.set_title("test accuracy (%)" + ("" if name == "none" else f" under {name.upper()}"))
@@ -144,23 +146,21 @@ def _iterations(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
 def _strategies(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
     """Iteration and accuracies at early stopping, against density, by strategy."""
     attacks = values_of(cells, "attack")
+    kinds = {"robust": "test", "mixed": "validation"}
+    kind = " or ".join(kinds[name] for name in values_of(cells, "early_stopping"))
     figure, axes = _axes(3, len(attacks))
     for column, attack in enumerate(attacks):
         own = select(cells, attack=attack)
         axes[0][column].set_title("natural" if attack == "none" else attack.upper())
         for trials in _trials(own, titles):
             robust = attack if attack != "none" else next(iter(_attacks(trials[0])), "none")
-            measures = (
-                lambda early: early["iteration"],
-                lambda early: accuracy(early["test"], "none"),
-                lambda early, robust=robust: accuracy(early["test"], robust),
-            )
+            measures = (_stop, _accuracy_there("none"), _accuracy_there(robust))
             style = _STRATEGIES[trials[0].flag("strategy")]
             for axis, value in zip(axes[:, column], measures, strict=True):
                 points = _by_density(trials, value)
                 dot = "." if len(points) == 1 else ""
                 axis.errorbar(*_spread(points), fmt=dot + style, label=titles[trials[0].name], lw=1)
-            axes[2][column].set_ylabel(f"test accuracy (%), {robust}")
+            axes[2][column].set_ylabel(f"{kind} accuracy (%), {robust}")
     for axis in axes.flat:
         axis.set_xscale("log")
         axis.invert_xaxis()
@@ -169,21 +169,32 @@ def _strategies(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("iteration")
-    axes[1][0].set_ylabel("test accuracy (%)")
+    axes[1][0].set_ylabel(f"{kind} accuracy (%)")
     for axis in axes[-1]:
         axis.set_xlabel("weights (%)")
         legend_below(axis, columns=1)
     return figure
 
 
+def _stop(cell: Cell, entry: RoundResult) -> float:
+    return entry["early_stopping"]["iteration"]
+
+
+def _accuracy_there(attack: str) -> Callable[[Cell, RoundResult], float | None]:
+    """The accuracy that is told of early stopping."""
+    return lambda cell, entry: accuracy(
+        told_there(entry["early_stopping"], cell.results["flags"]), attack
+    )
+
+
 def _by_density(
-    trials: list[Cell], value: Callable[[EarlyStopping], float | None]
+    trials: list[Cell], value: Callable[[Cell, RoundResult], float | None]
 ) -> dict[float, list[float]]:
     """By the weights that remain (percent), the trials' values at early stopping, where any."""
     found: dict[float, list[float]] = {}
     for cell in trials:
         for entry in cell.rounds:
-            y = value(entry["early_stopping"])
+            y = value(cell, entry)
             if y is not None:
                 found.setdefault(round(100 * entry["density"], 3), []).append(y)
     return found

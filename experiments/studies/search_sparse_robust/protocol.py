@@ -32,5 +32,9 @@ _BUDGET: Allowed = {
     "dense_iterations": [None, 50_000],
     "validation_size": [10_000],
     "test_size": [None],
+    # Its program has the first images for validation, and its early stopping is by the mixed loss.
+    # Runs that are stored have other images in each trial, and stopped by the robust loss.
+    "validation_split": ["first", "seeded"],
+    "early_stopping": ["mixed", "robust"],
 }
 PROTOCOL = Protocol(lambda values: _SETTINGS, lambda values: _BUDGET)

@@ -21,6 +21,12 @@ def values_of(cells: Sequence[Cell], name: str) -> list[Any]:
     return list(dict.fromkeys(cell.flag(name) for cell in cells))
 
 
+def seeds(cells: Sequence[Cell]) -> str:
+    """How many trials there are of networks, in words, such as "one seed"."""
+    count = len(values_of(cells, "seed"))
+    return "one seed" if count == 1 else f"means of up to {count} seeds"
+
+
 def tested(cells: Sequence[Cell]) -> list[str]:
     """A line that says of how many test images the accuracies are, where it is not all."""
     sizes = [f"{size:,}" if size else "all" for size in values_of(cells, "test_size")]

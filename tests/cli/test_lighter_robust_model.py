@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from experiments.reports import published
 from experiments.runs import options as flags
 from experiments.runs.training_run import TrainingRun
 from experiments.studies.lighter_robust_model import findings as held
-from experiments.studies.lighter_robust_model.numbers import Pruned
+from experiments.studies.lighter_robust_model.numbers import Pruned, Ticket
 from experiments.studies.lighter_robust_model.protocol import SCALES, parameters, units
 from experiments.sweeps.grid import cells as grid_cells
 from experiments.sweeps.sweep import _REPEATED
@@ -36,13 +37,19 @@ def capacity(folder, width, attack, clean, fgsm, pgd, **given):
     return cell(folder, found, [1.0], dataset="mnist", **given)
 
 
-def binary(folder, attack, prune_measure, *, measured=True):
+def binary(folder, attack, prune_measure, *, measured=True, **given):
     """Two features of three are useful, one of them under attack, too; one of them goes a round."""
-    found = [[{"none": 0.99 - lost, "pgd": 0.6 - lost}] for lost in (0, 0.005, 0.2)]
+    whole = given.get("prune_features") == 0
+    losses = (0, -0.001, -0.002) if whole else (0, 0.005, 0.2)
+    found = [[{"none": 0.99 - lost, "pgd": 0.6 - lost}] for lost in losses]
+    extra = given
     given = dict(dataset="mnist", model="binary_cnn", classes=["3", "7"], strategy="continued")
     given |= SGD | dict(attack=attack, prune="features", prune_measure=prune_measure)
+    given |= extra
     made = cell(folder, found, ROUNDS, **given)
-    for entry, left in zip(made["rounds"], (0.03, 0.02, 0.01), strict=True):
+    for entry, left in zip(
+        made["rounds"], [0.03] * 3 if whole else (0.03, 0.02, 0.01), strict=True
+    ):
         entry["layers"] = {"output": left}
     (folder / made["name"] / "results.json").write_text(json.dumps(made))
     if measured:
@@ -133,6 +140,70 @@ def test_features_and_their_pruning(whole):
     assert [entry["features"] for entry in stored["pruning"]] == [3, 2, 1, 3, 2, 1]
 
 
+def test_pruning_is_beside_a_control_of_equal_length(tmp_path):
+    """Part of the same tables: its training is the study's."""
+    cells = [binary(tmp_path, "pgd", "usefulness")]
+    assert "- What pruning features costs, beside networks trained as long: not tested." in written(
+        tmp_path, cells
+    )
+    cells.append(binary(tmp_path, "pgd", "robust_usefulness", prune_features=0))
+    text = written(tmp_path, cells)
+    assert "Part 2" not in text and "Not the study's settings" not in text
+    assert "| with PGD | nothing (control) | 3 | 99.20 | - | 60.20 |" in text
+    assert (
+        "- Trained with PGD and pruned by usefulness, accuracy with 1 features left is 40.00 % "
+        "(under PGD), and with all 3, trained as long, 60.20 %: pruning costs at most 1 point: not "
+        "held." in text
+    )
+    assert "nothing (control), accuracy" not in text
+
+
+def test_the_published_breakpoints_stand_beside_ours(tmp_path):
+    """Which are 1.5 and 11.9 % of the weights, trained naturally; and none of 100 features."""
+    cells = [ticket(tmp_path, "none", name, gain=0.05) for name in ("original", "random")]
+    cells.append(binary(tmp_path, "none", "usefulness"))
+    text = written(tmp_path, cells)
+    for name, theirs in (("original", 1.5), ("random", 11.9)):
+        assert (
+            f"- Trained naturally, {name} initialisations keep clean accuracy within 1 point of "
+            "the dense network's down to 100.00 % of the weights (published: down to about "
+            f"{theirs} %): not held, it falls earlier." in text
+        )
+    assert (
+        "1 of 2 useful features are robustly useful (published: 0 of 100 features): not held"
+        in text
+    )
+    assert "## Table II" not in text and "Test accuracy in percent, one seed; `random`" in text
+
+
+@pytest.mark.parametrize(
+    "strategy, accuracies, verdict",
+    [
+        ("original", {24: 98, 12: 98, 8: 90}, "down to 12.00 % .* %\\): held"),
+        ("random", {24: 98, 12: 98, 8: 90}, "held"),
+        ("random", {24: 98, 17: 98, 12: 90}, "held"),  # a round earlier
+        ("random", {24: 98, 12: 90, 8: 90}, "not held, it falls earlier"),
+        ("random", {24: 98, 12: 98, 8: 97.5, 6: 90}, "not held, it falls later, if at all"),
+        ("original", {24: 98, 12: 98, 8: 97.5, 6: 90}, "held"),
+        ("random", {24: 98}, "not tested, as there are no sparser networks"),
+    ],
+)
+def test_breakpoints(strategy, accuracies, verdict):
+    rounds = [
+        Ticket(
+            trained="none",
+            strategy=strategy,
+            round=number,
+            weights=weights,
+            accuracies={"none": accuracy},
+        )
+        for number, (weights, accuracy) in enumerate(({100: 98.5} | accuracies).items())
+    ]
+    (line,) = held.breakpoints(rounds, {("none", strategy): 11.9})
+    assert re.search(f"{verdict}\\.$", line)
+    assert not held.breakpoints(rounds, {})
+
+
 def test_tickets_beside_those_drawn_anew(whole):
     folder, cells = whole
     text = written(folder, cells)
@@ -199,7 +270,8 @@ def test_reports_on_what_is_finished(tmp_path, make, figures):
 def test_published_numbers_may_be_missing(whole, monkeypatch):
     folder, cells = whole
     study = published.load(STUDY)
-    del study["capacity_scales"], study["lottery"], study["table_2_pgd_trained"]
+    for name in ("capacity_scales", "lottery", "table_2_pgd_trained", "robust_features"):
+        del study[name]
     del study["table_3_fgsm_trained"]["fgsm"][1]  # of which scale is not to be known
     monkeypatch.setattr(published, "load", lambda name: study)
     text = written(folder, cells)
@@ -223,6 +295,7 @@ def test_accuracy_is_kept_down_to_the_first_round_that_loses_it():
         Pruned(
             trained="none",
             measure="usefulness",
+            share=0.3,
             round=number,
             features=left,
             accuracies={"none": accuracy},

@@ -114,7 +114,7 @@ def _pruning(pruned: Sequence[Pruned]) -> Figure:
     figure, axes = _panels(pruned, lambda trained: f"trained: {trained}")
     for axis, own in axes:
         for measure, style in (("usefulness", "--"), ("robust_usefulness", "-")):
-            points = [(e.features, e.accuracies) for e in own if e.measure == measure]
+            points = [(e.features, e.accuracies) for e in own if e.share and e.measure == measure]
             _lines(axis, points, style, measure.replace("_", " "))
         _log_axis(axis, "features left", sorted({entry.features for entry in own}))
         legend_below(axis)

@@ -6,6 +6,7 @@ Accuracies are in percent, by attack, "none" for clean images.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 from experiments.evaluations.stored import Usefulness
@@ -52,10 +53,15 @@ class Features:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """A round of a binary network that loses its features, and how many are left."""
+    """A round of a binary network that loses its features, and how many are left.
+
+    `share` is the fraction of the features that goes each round. At 0 the network is the control:
+    trained as long, and not pruned, whatever the measure.
+    """
 
     trained: str
     measure: str
+    share: float
     round: int
     features: int
     accuracies: Accuracies
@@ -113,22 +119,29 @@ def features(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> list[Fe
 
 
 def pruned(cells: Sequence[Cell]) -> list[Pruned]:
-    """Each round of the binary networks that lose features."""
+    """Each round of the binary networks that lose features, and of their controls."""
     found = []
-    for trained in values_of(cells, "attack"):
-        for measure in values_of(cells, "prune_measure"):
-            own = select(cells, attack=trained, prune_measure=measure, prune="features")
-            for entry in own[0].rounds if own else []:
-                share = entry["layers"].get("output", 1.0)
-                found.append(
-                    Pruned(
-                        trained=trained,
-                        measure=measure,
-                        round=entry["round"],
-                        features=round(share * FEATURES * own[0].flag("width")),
-                        accuracies=_mean(own, entry["round"]),
-                    )
+    names = ("attack", "prune_measure", "prune_features")
+    for trained, measure, share in itertools.product(*(values_of(cells, name) for name in names)):
+        own = select(
+            cells,
+            attack=trained,
+            prune_measure=measure,
+            prune_features=share,
+            prune="features",
+        )
+        for entry in own[0].rounds if own else []:
+            left = entry["layers"].get("output", 1.0)
+            found.append(
+                Pruned(
+                    trained=trained,
+                    measure=measure,
+                    share=share,
+                    round=entry["round"],
+                    features=round(left * FEATURES * own[0].flag("width")),
+                    accuracies=_mean(own, entry["round"]),
                 )
+            )
     return found
 
 

@@ -63,12 +63,14 @@ _TRAINING: dict[str, Allowed] = {
 }
 _FREE = (
     *("iterations", "learning_rate", "batch_size", "validation_size"),
-    *("prune_features", "prune_images"),
+    "prune_images",
 )
 
 
 def _settings(values: Values) -> Allowed:
-    networks: Allowed = {"dataset": ["mnist"], "model": list(_NETWORKS)}
+    # The study does not tell how many features go, and 0 of them is a control.
+    free = {"prune_features": [values["prune_features"]]}
+    networks: Allowed = {"dataset": ["mnist"], "model": list(_NETWORKS), **free}
     return {**networks, **_NETWORKS.get(values["model"], {})}
 
 

@@ -7,6 +7,7 @@ from experiments.reports.published import Figure
 from experiments.studies.lighter_robust_model.protocol import ATTACKS, SCALES, STUDY
 
 _TABLES = {"pgd": "table_2_pgd_trained", "fgsm": "table_3_fgsm_trained"}
+_TRAININGS = {"none": "normal", "fgsm": "fgsm"}  # what the file calls training with an attack
 _ROUNDS_DRAWN = 20  # where the file does not say it
 
 
@@ -20,6 +21,10 @@ class Published:
         accuracies: in percent, by the attack of training, that of the test ("none" for clean
             images) and the scale.
         rounds_drawn: rounds of lottery tickets that its figures show.
+        holds_down_to: the weights (percent) down to which clean accuracy is about that of the dense
+            network, by the attack of training and the strategy (section V-B).
+        robust_features: how many of the naturally trained network's features are robust, and of how
+            many (figure 8); None where that is not known.
         beside: whether there are numbers to stand beside ours.
     """
 
@@ -27,11 +32,20 @@ class Published:
     parameters: dict[int, str]
     accuracies: dict[tuple[str, str, int], Figure]
     rounds_drawn: int
+    holds_down_to: dict[tuple[str, str], float] = dataclasses.field(default_factory=dict)
+    robust_features: tuple[int, int] | None = None
     beside: bool = True
 
     def without_numbers(self) -> "Published":
         """The same for networks that are not the study's."""
-        return dataclasses.replace(self, parameters={}, accuracies={}, beside=False)
+        return dataclasses.replace(
+            self,
+            parameters={},
+            accuracies={},
+            holds_down_to={},
+            robust_features=None,
+            beside=False,
+        )
 
 
 def read() -> Published:
@@ -49,10 +63,18 @@ def read() -> Published:
             for scale, mean in means.items():
                 if mean is not None:
                     accuracies[trained, attack, scale] = {"mean": mean}
+    lottery, robust = content.get("lottery", {}), content.get("robust_features")
+    breaks = lottery.get("holds_down_to_percent", {})
     known = content.get("capacity_scales", {}).get("parameters", [])
     return Published(
         title=content.get("study", STUDY),
         parameters=published.aligned(SCALES, known),
         accuracies=accuracies,
-        rounds_drawn=content.get("lottery", {}).get("rounds_drawn", _ROUNDS_DRAWN),
+        rounds_drawn=lottery.get("rounds_drawn", _ROUNDS_DRAWN),
+        holds_down_to={
+            (attack, strategy): percent
+            for attack, name in _TRAININGS.items()
+            for strategy, percent in breaks.get(name, {}).items()
+        },
+        robust_features=(robust["naturally_trained"], robust["of"]) if robust else None,
     )

@@ -12,7 +12,7 @@ from experiments.reports import measures, published
 from experiments.reports.measures import Measured
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
-from experiments.studies.cells import how, select, tested, values_of
+from experiments.studies.cells import how, seeds, select, tested, values_of
 from experiments.studies.lighter_robust_model import figures, findings, numbers
 from experiments.studies.lighter_robust_model.numbers import Features, Pruned, Scale, Ticket
 from experiments.studies.lighter_robust_model.protocol import (
@@ -66,13 +66,15 @@ def _tables(
     dense = select(cells, model="capacity_cnn", rounds=1)  # what is pruned is no network of it
     scales = numbers.scales(dense, known)
     features, pruned = numbers.features(binary, measured), numbers.pruned(binary)
-    tickets = numbers.tickets(select(cells, model="mlp_300_100_100"), known)
-    told = [*findings.capacity(scales), *findings.features(features)]
-    told += [*findings.pruning(pruned), *findings.tickets(tickets)]
-    lines = [*_scale_table(dense, known), *_accuracy_tables(scales, known.beside)]
-    lines += _feature_table(features) or ["Features and their pruning: not run.", ""]
-    lines += [*_pruning_table(pruned)]
-    lines += _ticket_tables(tickets) or ["Lottery tickets: not run.", ""]
+    mlps = select(cells, model="mlp_300_100_100")
+    tickets = numbers.tickets(mlps, known)
+    told = [*findings.capacity(scales), *findings.features(features, known.robust_features)]
+    told += [*findings.pruning(pruned), *findings.controls(pruned), *findings.tickets(tickets)]
+    told += findings.breakpoints(tickets, known.holds_down_to)
+    lines = [*_scale_table(dense, known), *_accuracy_tables(scales, known.beside, seeds(dense))]
+    lines += _feature_table(features, seeds(binary)) or ["Features and their pruning: not run.", ""]
+    lines += _pruning_table(pruned, seeds(select(binary, prune="features")))
+    lines += _ticket_tables(tickets, seeds(mlps)) or ["Lottery tickets: not run.", ""]
     lines += ["## What held", "", *(f"- {line}" for line in told or ["Nothing to say yet."]), ""]
     lines += figures.draw(folder, place, scales, features, pruned, tickets)
     return lines, {
@@ -133,8 +135,8 @@ def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
     return ["## Table I: the scales of capacity", "", *markdown_table(rows), "", layout, ""]
 
 
-def _accuracy_tables(scales: Sequence[Scale], beside: bool) -> list[str]:
-    """Tables II and III."""
+def _accuracy_tables(scales: Sequence[Scale], beside: bool, trials: str) -> list[str]:
+    """Tables II and III; trials are in words, here and below."""
     lines = []
     for trained, title in TABLES.items():
         own = [entry for entry in scales if entry.trained == trained]
@@ -142,7 +144,7 @@ def _accuracy_tables(scales: Sequence[Scale], beside: bool) -> list[str]:
             lines += [f"{title}: not run.", ""]
             continue
         lines += [f"## {title}", ""]
-        lines += [f"Test accuracy in percent{' (published)' if beside else ''}.", ""]
+        lines += [f"Test accuracy in percent{' (published)' if beside else ''}, {trials}.", ""]
         rows = [["scale", *ATTACKS.values()]]
         rows += [
             [str(e.scale), *(published.beside(e.accuracies[attack]) for attack in ATTACKS)]
@@ -160,7 +162,7 @@ def _accuracy_tables(scales: Sequence[Scale], beside: bool) -> list[str]:
     return lines
 
 
-def _feature_table(found: Sequence[Features]) -> list[str]:
+def _feature_table(found: Sequence[Features], trials: str) -> list[str]:
     """The binary networks and how many of their features are useful."""
     if not found:
         return []
@@ -179,30 +181,33 @@ def _feature_table(found: Sequence[Features]) -> list[str]:
             ]
         rows.append(words + ["-"] * (len(rows[0]) - len(words)))
     note = (
-        "Test accuracy in percent; features of which the usefulness of the weighted feature is "
-        "above 0, on the images and at the infimum that PGD finds (3 steps of 0.01). The study "
-        "prints no numbers of these."
+        f"Test accuracy in percent, {trials}; features of which the usefulness of the weighted "
+        "feature is above 0, on the images and at the infimum that PGD finds (3 steps of 0.01). "
+        "Of these the study prints that no feature of a naturally trained network is robust."
     )
     return ["## Features of 3 against 7", "", note, "", *markdown_table(rows), ""]
 
 
-def _pruning_table(found: Sequence[Pruned]) -> list[str]:
+def _pruning_table(found: Sequence[Pruned], trials: str) -> list[str]:
     """The binary networks round by round, as they lose their features."""
     if not found:
         return []
     rows = [["trained", "pruned by least", "features left", *ATTACKS.values()]]
     for entry in found:
         shown = [_percent(entry.accuracies[attack]) for attack in ATTACKS]
-        words = [how(entry.trained), entry.measure.replace("_", " ")]
+        measure = entry.measure.replace("_", " ") if entry.share else "nothing (control)"
+        words = [how(entry.trained), measure]
         rows.append([*words, str(entry.features), *shown])
     note = (
-        "Test accuracy in percent after each round, which goes on from the weights that remain: "
-        "later rounds are trained longer, so that what they gain is not pruning's alone."
+        f"Test accuracy in percent, {trials}, after each round, which goes on from the weights "
+        "that remain: later rounds are trained longer, so that what they gain is not pruning's "
+        "alone. A control is trained as long and loses no feature (`--prune_features=0`)"
+        + (": there is none here." if all(entry.share for entry in found) else ".")
     )
     return ["## Pruning the least useful features", "", note, "", *markdown_table(rows), ""]
 
 
-def _ticket_tables(found: Sequence[Ticket]) -> list[str]:
+def _ticket_tables(found: Sequence[Ticket], trials: str) -> list[str]:
     """A table for each way of training: the original initialisation beside another one."""
     lines = []
     for trained in dict.fromkeys(entry.trained for entry in found):
@@ -219,7 +224,8 @@ def _ticket_tables(found: Sequence[Ticket]) -> list[str]:
             ]
             rows.append([str(number), f"{next(iter(at.values())).weights:.2f}", *words])
         lines += [f"## Lottery tickets trained {how(trained)}", ""]
-        lines += ["Test accuracy in percent; `random` is initialised anew each round.", ""]
+        note = f"Test accuracy in percent, {trials}; `random` is initialised anew each round."
+        lines += [note, ""]
         lines += [*markdown_table(rows), ""]
     return lines
 

@@ -176,9 +176,9 @@ def test_gamma_of_proposition_3_1(tmp_path):
     shown = row(text, "1", "## Proposition 3.1")
     assert shown == ["1", "33.30", "0.3000", "3.0000", "0.001000"]
     assert (
-        "- LeNet-300-100, gamma of proposition 3.1, l2: pruned networks were more robust than the "
-        "dense one (0.2000): at best 0.3000 with 33.30 % pruned (1 of 1 references gain)" in text
-    )
+        "- LeNet-300-100, gamma of proposition 3.1 in l2: pruned networks were more robust than "
+        "the dense one (0.2000): at best 0.3000 with 33.30 % pruned (1 of 1 references gain)"
+    ) in text
     assert (
         "linf: pruned networks were no more robust, on average, than the dense one (0.002000)"
         in text

@@ -71,8 +71,8 @@ def test_ours_stand_beside_the_published(call, folder, monkeypatch):
     for claim in (
         "LeNet-300-100, sparse, is more robust than the dense network by r_inf FGS: held",
         "LeNet-5, sparse, is less robust than the dense network by r_inf FGS: not held",
-        "LeNet-5, sparse, has a larger gamma of proposition 3.1, linf than the dense network: held "
-        "(0.000790 against 0.000680)",
+        "LeNet-5, sparse, has a larger gamma of proposition 3.1 in linf than the dense network: "
+        "held (0.000790 against 0.000680)",
         "r_inf FGS differs from the published one by at most 0.1109 (4 networks)",
     ):
         assert claim in text

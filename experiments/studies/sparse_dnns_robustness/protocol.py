@@ -47,8 +47,8 @@ COLUMNS = {
     "clever": Column("CLEVER", 4),
     "lipschitz_l2": Column("L_2 of lemma 3.1", 2),
     "lipschitz_linf": Column("L_1 of lemma 3.1", 2),
-    "gamma_l2": Column("gamma of proposition 3.1, l2", 4),
-    "gamma_linf": Column("gamma of proposition 3.1, linf", 6),
+    "gamma_l2": Column("gamma of proposition 3.1 in l2", 4),
+    "gamma_linf": Column("gamma of proposition 3.1 in linf", 6),
     "activation_sparsity": Column("silent units before the last layer (%)", 2),
 }
 """The columns of tables, in their order."""

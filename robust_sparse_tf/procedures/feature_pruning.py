@@ -33,7 +33,10 @@ class FeaturePruning:
     """
 
     prune_features: float = option(
-        0.2, "fraction of the remaining features removed a round", minimum=0, maximum=1
+        0.2,
+        "fraction of the remaining features removed a round (0: a control, trained as long)",
+        minimum=0,
+        maximum=1,
     )
     prune_measure: str = option(
         "robust_usefulness",

@@ -63,7 +63,7 @@ def counted(model, norm, pruned):
 def test_is_between_what_all_masks_give_and_the_theorem(norm):
     model, pruned = network(), 0.7
     exact, silent = counted(model, norm, pruned)
-    found = masked_lipschitz(model, X, Ball(norm, 0.05), pruned, draws=300, seed=1)
+    found = masked_lipschitz(model, X, Ball(norm, 0.05), pruned, draws=100, seed=1)
     assert np.max(np.abs(found.lower - exact)) < 5 * np.max(found.error)
     assert np.all(exact <= found.bound)
     assert np.all(found.lower <= found.upper * (1 + 1e-5))

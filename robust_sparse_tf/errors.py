@@ -26,11 +26,19 @@ def reason(error: BaseException) -> str:
 
     Left out is what stands before it: the user's code, and the layer that was called.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in told(error).splitlines() if line.strip()]
     if lines and lines[0] == "in user code:":
         kinds = [number for number, line in enumerate(lines) if re.match(r"\w+: ", line)]
         lines = lines[kinds[0] :] if kinds else lines[-1:]
         lines[0] = re.sub(r"^\w+: ", "", lines[0])
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         lines = lines[1:]
+    if lines and lines[0].endswith(":"):
+        lines = [" ".join(lines)]
     return lines[0][:300] if lines else type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """An error's text without the operation that TensorFlow names where it runs one eagerly."""
+    text = re.sub(r"\{\{\w+ [^{}]*\}\} ?", "", str(error))
+    return re.sub(r" ?\[Op:\w+\]( name: ?.*)?$", "", text)

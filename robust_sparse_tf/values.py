@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from etils import epy
 
-from robust_sparse_tf.errors import InputError, reason
+from robust_sparse_tf.errors import InputError, reason, told
 
 with epy.lazy_imports():
     import tensorflow as tf
 
 _OF_TENSORFLOW = os.path.join("", "tensorflow", "python", "")
+_OWN = os.path.join(os.path.dirname(__file__), "")
 _OF_KERAS = os.path.join("", "tf_keras", "src", "")
 
 
@@ -101,17 +102,19 @@ def one_line() -> Iterator[None]:
         yield
     except InputError:
         raise
-    except tf.errors.InvalidArgumentError as error:
-        asserted = re.search(r"assertion failed: \[(.*)\]", error.message)
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+        asserted = re.search(r"assertion failed: \[(.*)\]", told(error))
         if asserted:
             raise InputError(asserted[1].replace("] [", " ").replace(" :", ":")) from None
         # Where it was found comes before it, and the name of the operation after it.
-        found = re.search(r"(.*)\n\s*\[\[", error.message)
+        found = re.search(r"(.*)\n\s*\[\[", told(error))
         raise InputError((found[1] if found else reason(error))[:300]) from error
     except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame.filename for frame in frames if _OF_TENSORFLOW not in frame.filename]
-        if _OF_KERAS not in own[-1] and not str(error).startswith("in user code:"):
+        # tf_keras leaves its own frames out where it runs eagerly: ours called it.
+        known = _OF_KERAS in own[-1] or own[-1].startswith(_OWN)
+        if not known and not str(error).startswith("in user code:"):
             raise
         raise InputError(reason(error)) from error
 

@@ -225,7 +225,7 @@ TABLE = [
     ),
     (fitted, "y", [LABELS + 0.5, LABELS * math.nan]),
     (fitted, "validation_data", ["", 0, (), {}]),
-    (fitted, "class_weight", ["", 0, (), {}]),
+    (fitted, "class_weight", ["", 0, (), {}, {0: 1}]),
     (fitted, "sample_weight", ["", (), {}, IMAGES, (LABELS, LABELS), LABELS * math.nan]),
     (projected, "x", [None, "x", 1, IMAGES[:, :1], LABELS, object(), [[1], [1, 2]]]),
     (projected, "adversarial", [None, "x", 1, IMAGES[:, :1], object()]),

@@ -43,15 +43,18 @@ class Failing(keras.callbacks.Callback):
         raise ValueError("mine")
 
 
-def test_errors_of_training_are_one_line():
+@pytest.mark.parametrize("eager", [False, True])
+def test_errors_of_training_are_one_line(eager):
     """What tf_keras and its graphs say; not those of a user's own callbacks."""
     model = sparsify(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, run_eagerly=eager)
     x, y = np.zeros([4, 3], np.float32), np.zeros(4, np.int64)
     for labels, words in [
         (y + 9, r"^Received a label value of 9 which is outside the valid range of \[0, 2\)"),
         (np.zeros([4, 3]), "logits"),
-        (y[:2], "^Data cardinality is ambiguous"),
+        (y[:2], "^Data cardinality is ambiguous: x sizes: 4 y sizes: 2"),
+        (np.array(["a"] * 4), "^Cast string to int64 is not supported"),
         ("labels", "^Failed to find data adapter"),
     ]:
         with pytest.raises(InputError, match=words) as caught:

@@ -117,6 +117,11 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
     broken = isinstance(labels, np.ndarray) and labels.dtype.kind == "f" and np.mod(labels, 1).any()
     if broken and _takes_classes(model.loss):
         raise InputError(f"labels of type {labels.dtype}: must be whole, as the loss wants")
+    weights = given.get("class_weight")
+    numbers = isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu"
+    missing = set(labels.tolist()).difference(weights) if weights and numbers else set()
+    if missing:
+        raise InputError(f"class_weight={shown(weights)}: must have class {min(missing)}, too")
     weights, shape = given.get("sample_weight"), model.output_shape
     if weights is None or not isinstance(shape, tuple):
         return

@@ -170,8 +170,8 @@ def require(name: str, value: Any, *classes: type) -> None:
 
 
 def takes(value: Any, count: int) -> bool:
-    """Whether a value is a function, no class, of so many arguments, as far as that shows."""
-    if not callable(value) or isinstance(value, type):
+    """Whether a value is a function, no class or model, of so many arguments, if that shows."""
+    if not callable(value) or isinstance(value, type) or hasattr(value, "layers"):
         return False
     try:
         inspect.signature(value).bind(*[None] * count)

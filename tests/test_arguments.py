@@ -79,6 +79,11 @@ def activity(**given):
     return rst.objectives.Mixed(activity_l1=0.1).activity(**given)
 
 
+def features(**given):
+    asked = dict(model=rst.sparsify(model()), data=SPLIT)
+    return procedures.FeaturePruning().prune(**asked | given)
+
+
 def masks_set(**given):
     return sparsity.set_masks(rst.sparsify(model()), **given)
 
@@ -232,6 +237,8 @@ TABLE = [
     (cross_entropy, "labels", [None, "x", 1, LABELS + 0.5, LABELS + 1, LABELS[:1], IMAGES]),
     (cross_entropy, "logits", [None, "x", 1, LABELS, IMAGES, object()]),
     (activity, "activations", [None, "x", 1, [], [1.0], ["x"], [IMAGES, IMAGES[:1]]]),
+    (features, "data", [None, "x", 1, len, IMAGES, (IMAGES, LABELS)]),
+    (features, "model", [model()]),
     (masks_set, "masks", [None, 1, len, [], [LABELS, LABELS], ["x", "y"]]),
     (states, "gradients", [1, "x", [1], {"x": 1}]),
     (sparsify, "method", OTHERS),
@@ -295,7 +302,7 @@ TABLE = [
     (sparsity.MaskedLayer, "layer", [None, "x", model()]),
     (evaluation.Evaluator, "model", [None, 1, attacks.FGSM, attacks.FGSM()]),
     (trained_rounds, "model", [None, "m", 1, object(), len]),
-    (trained_rounds, "evaluate", [None, 1, "x", len, dict.get, attacks.FGSM()]),
+    (trained_rounds, "evaluate", [None, 1, "x", len, dict.get, attacks.FGSM(), model()]),
     (trained_rounds, "between", ["x", 1, object()]),
     (trained_rounds, "store", ["x", 1, object()]),
     (ticket, "model", MODELS),

@@ -9,13 +9,14 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import check, option, require
 from robust_sparse_tf.sparsity import layer_states, set_masks
 
 with epy.lazy_imports():
     import tensorflow as tf
     import tf_keras as keras
 
+    from robust_sparse_tf.data import split
     from robust_sparse_tf.evaluation import feature_usefulness
     from robust_sparse_tf.sparsity import wrapper
 
@@ -60,6 +61,7 @@ class FeaturePruning:
         Raises:
             InputError: for any other model, and for frozen layers (trainable=False).
         """
+        require("data", data, split.Split)
         entries = list(wrapper.masked_weights(model))
         if not entries:
             raise InputError(f"model {model.name}: has no masks; sparsify() it first")

@@ -91,7 +91,7 @@ def is_measure(value: Any) -> bool:
     """Whether a value may be a loss or metric: one of tf_keras', or a function of two arguments."""
     if isinstance(value, keras.losses.Loss | keras.metrics.Metric):
         return True
-    return takes(value, 2) and not hasattr(value, "layers")  # as models have them
+    return takes(value, 2)
 
 
 def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import re
 import sys
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +34,7 @@ def option(
     *,
     unit: str = "",
     choices: Sequence[Any] = (),
+    forms: Mapping[str, str] = types.MappingProxyType({}),
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
@@ -48,6 +51,7 @@ def option(
         help: one line for `--help`.
         unit: what the number counts, for `--help`.
         choices: the allowed values, when they can be listed.
+        forms: further strings that are allowed: their form in words, and its regular expression.
         minimum: least allowed number (included).
         maximum: largest allowed number (included).
         above: lower bound that is itself not allowed.
@@ -59,6 +63,7 @@ def option(
         help=help,
         unit=unit,
         choices=tuple(choices),
+        forms=dict(forms),
         minimum=minimum,
         maximum=maximum,
         above=above,
@@ -271,17 +276,22 @@ def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
     if _is_tensor(value):
         return True
     return (
-        (not rule["choices"] or value in rule["choices"])
+        (not rule["choices"] or value in rule["choices"] or _has_form(value, rule))
         and (rule["above"] is None or value > rule["above"])
         and (rule["minimum"] is None or value >= rule["minimum"])
         and (rule["maximum"] is None or value <= rule["maximum"])
     )
 
 
+def _has_form(value: Any, rule: Mapping[str, Any]) -> bool:
+    patterns = rule.get("forms", {}).values()
+    return isinstance(value, str) and any(re.fullmatch(pattern, value) for pattern in patterns)
+
+
 def _range(rule: Mapping[str, Any]) -> str:
     """The allowed values of a rule, in words; "" for all of the type."""
     if rule["choices"]:
-        return "one of " + ", ".join(str(choice) for choice in rule["choices"])
+        return "one of " + ", ".join(map(str, [*rule["choices"], *rule.get("forms", ())]))
     parts = []
     if rule["above"] is not None:
         parts.append(f"above {rule['above']}")

@@ -39,6 +39,7 @@ class EvaluateOptions:
         "data set whose test images are attacked",
         kind=str,
         choices=data.NAMES,
+        forms=data.FORMS,
         shown="the run's",
     )
     data_dir: str | None = data_dir_option()

@@ -74,16 +74,28 @@ def images(path: str, dataset: str | None, data_dir: str | None, examples: int) 
     Raises:
         InputError: where there is no name, and for what `data.load_test` refuses.
     """
-    made = {"dataset": dataset} if dataset else flags_of(path)
+    made = flags_of(path)
+    if dataset:
+        made = {name: made[name] for name in ("image_size", "scale") if name in made}
+        made["dataset"] = dataset
     if "dataset" not in made:
         raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
-    test = _test(made["dataset"], data_dir, tuple(made.get("classes", ())))
+    kept = (made.get("image_size"), made.get("scale", 1.0), tuple(made.get("classes", ())))
+    test = _test(made["dataset"], data_dir, *kept)
     return test.first(examples or test.size)
 
 
 @functools.lru_cache(maxsize=1)  # as several commands in one process look at the same images
-def _test(dataset: str, data_dir: str | None, classes: tuple[str, ...]) -> data.Split:
-    return data.load_test(dataset, data_dir=data_dir, classes=list(classes))
+def _test(
+    dataset: str,
+    data_dir: str | None,
+    image_size: int | None,
+    scale: float,
+    classes: tuple[str, ...],
+) -> data.Split:
+    return data.load_test(
+        dataset, data_dir=data_dir, image_size=image_size, scale=scale, classes=list(classes)
+    )
 
 
 def _is_saved_model(folder: str) -> bool:

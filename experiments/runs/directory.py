@@ -8,11 +8,11 @@ import warnings
 from experiments.cli.command import BusyError
 from experiments.cli.digest import digest
 from experiments.cli.values import Values
-from experiments.runs import config, results
+from experiments.runs import config, networks, results
 from experiments.runs.old_flags import are_same, identity
 from experiments.runs.options import different, hashed
 from experiments.runs.procedure import kind_of
-from robust_sparse_tf import files
+from robust_sparse_tf import data, files
 from robust_sparse_tf.errors import InputError, RunWarning
 
 _LOCK = ".lock"
@@ -113,9 +113,22 @@ class RunDirectory:
 
 
 def run_name(values: Values) -> str:
-    """A readable prefix and a hash of the flags that differ from the defaults."""
-    kind = kind_of(values)
-    return f"{values['dataset']}-{values['attack']}-{kind}-{digest(identity(values))}"
+    """A readable prefix and a hash of the flags that differ from the defaults.
+
+    A user's own model and data count by what they are, too.
+    """
+    asked: object = identity(values)
+    is_own = ":" in values["dataset"]  # else TensorFlow need not be loaded
+    own = [data.content(values["dataset"]) if is_own else "", networks.content(values["model"])]
+    if any(own):
+        asked = [asked, own]
+    return f"{data_name(values)}-{values['attack']}-{kind_of(values)}-{digest(asked)}"
+
+
+def data_name(values: Values) -> str:
+    """What begins the name of a run or a sweep: its data set, of own ones the form."""
+    form: str = values["dataset"].partition(":")[0]
+    return form
 
 
 def finished(folder: str, name: str) -> results.RunResults | None:

@@ -20,12 +20,24 @@ from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 
+_OWN_MODELS = {
+    "MODULE:FUNCTION": r"[^\W\d][\w.]*:[^\W\d]\w*",
+    "FILE.keras": r".+\.keras",
+    "FILE.h5": r".+\.h5",
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What belongs to a run and to no part of the library."""
 
-    model: str = option("lenet_300_100", "network", choices=tuple(MODELS))
+    model: str = option(
+        "lenet_300_100",
+        "network; or a function of one's own that makes a tf_keras model from the shape of an "
+        "image and the number of classes, or a saved one, whose weights are gone on from",
+        choices=tuple(MODELS),
+        forms=_OWN_MODELS,
+    )
     width: float = option(
         1.0, "multiplies the channels and hidden units of networks that have a width", above=0
     )

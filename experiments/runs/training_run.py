@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from etils import epy
@@ -14,7 +12,7 @@ from etils import epy
 from experiments.cli import command
 from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
-from experiments.runs import attack_flags, config, figures, resolved, results, unused
+from experiments.runs import attack_flags, config, figures, networks, resolved, results, unused
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
 from experiments.runs.directory import RunDirectory, run_name
@@ -22,7 +20,7 @@ from experiments.runs.log import RunLog
 from experiments.runs.overfitting import OverfittingWatch
 from experiments.runs.procedure import procedure_of
 from experiments.runs.results import Export, RunResults
-from robust_sparse_tf import attacks, data, evaluation, export, files, models, sparsity, training
+from robust_sparse_tf import attacks, data, evaluation, export, files, sparsity, training
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
 from robust_sparse_tf.procedures import CheckpointStore
@@ -54,7 +52,7 @@ class TrainingRun:
         self._begin = time.monotonic()
         self.values = values
         self.options = make(flags.RunOptions, values)
-        self.network = _network(self.options)
+        self.network = networks.builder(self.options)
         self.data = make(data.DataOptions, values)
         self.method = flags.make_method(values)
         self.procedure = procedure_of(values).schedule(values)
@@ -290,16 +288,6 @@ class TrainingRun:
         files.write_text(directory.file("results.md"), results.markdown(found))
         results.write(directory.path, found)
         return found
-
-
-def _network(options: flags.RunOptions) -> Callable[..., keras.Model]:
-    """What makes the network, from the shape of an image and the number of classes."""
-    build = models.BY_NAME[options.model]
-    if options.width == 1:
-        return build
-    if "width" not in inspect.signature(build).parameters:
-        raise InputError(f"width={options.width}: must be 1 with model={options.model}")
-    return functools.partial(build, width=options.width)
 
 
 def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:

@@ -87,6 +87,11 @@ def _needed(name: str, values: Values) -> str:
         return "optimizer=sgd"
     if name == "learning_rate_arguments" and not values["learning_rate_schedule"]:
         return "learning_rate_schedule"
+    form = values["dataset"].partition(":")[0]
+    if name == "image_size" and form not in ("folder", "tfds"):
+        return "dataset=folder:FOLDER or tfds:NAME"
+    if name == "scale" and form != "npz":
+        return "dataset=npz:FILE"
     if name == "early_stopping" and values["attack"] not in ("none", *values["eval_attacks"]):
         return f"{values['attack']} among eval_attacks"
     if name in ("epsilon_std", "clean_weight") and values["attack"] == "none":

@@ -17,7 +17,7 @@ from experiments.cli.values import Values
 from experiments.evaluations import follow_up
 from experiments.runs import attack_flags
 from experiments.runs import options as flags
-from experiments.runs.directory import finished, run_name
+from experiments.runs.directory import data_name, finished, run_name
 from experiments.runs.old_flags import identity
 from experiments.runs.training_run import TrainingRun
 from experiments.sweeps import chaining, directory, scheduler
@@ -86,7 +86,7 @@ class Sweep:
             for values in self.cells:
                 TrainingRun(values)
         self._refuse_for_all()
-        name = f"sweep-{base['dataset']}-{digest([identity(base), grids])}"
+        name = f"sweep-{data_name(base)}-{digest([identity(base), grids])}"
         self.folder = os.path.join(base["output_dir"], name)
         words = [word for word in argv[1:] if not word.startswith(_PLACES)]
         self._command = shlex.join(["python", "-m", "experiments.sweep", *words])

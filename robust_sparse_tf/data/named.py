@@ -2,10 +2,11 @@
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from robust_sparse_tf.data import own
 from robust_sparse_tf.data.options import DataOptions
 from robust_sparse_tf.data.split import Split
 from robust_sparse_tf.errors import InputError
@@ -15,6 +16,8 @@ from robust_sparse_tf.options import checked, is_count
 def load(
     dataset: str = "digits",
     *,
+    image_size: int | None = None,
+    scale: float = 1.0,
     batch_size: int = 60,
     data_dir: str | None = None,
     validation_size: int | None = None,
@@ -30,7 +33,10 @@ def load(
     program takes the first 10,000 images), with `validation_split="first"` the first images of
     train, in the order in which they are read. "digits" (8x8, 1,797 images, of which the
     last 360 are the test set) comes with scikit-learn; the others load through TFDS, which
-    downloads only what it does not find prepared in `data_dir`. With `classes` only their images
+    downloads only what it does not find prepared in `data_dir`. "npz:FILE" are arrays, divided by
+    `scale` where they are no uint8, and "folder:FOLDER" images by class (see `data.own`);
+    "tfds:NAME" is any data set of TFDS with images and labels, in [0, 255], and a test split.
+    Images of the latter two are resized to `image_size`. With `classes` only their images
     are there, and the label of an image is its class's place among them. With `test_size` the test
     split is its first images.
 
@@ -42,6 +48,8 @@ def load(
     seed = checked("seed", seed, int, minimum=0)
     options = DataOptions(
         dataset=dataset,
+        image_size=image_size,
+        scale=scale,
         data_dir=data_dir,
         batch_size=batch_size,
         validation_size=validation_size,
@@ -77,28 +85,43 @@ def load(
 
 
 def load_test(
-    dataset: str = "digits", *, data_dir: str | None = None, classes: Sequence[int | str] = ()
+    dataset: str = "digits",
+    *,
+    image_size: int | None = None,
+    scale: float = 1.0,
+    data_dir: str | None = None,
+    classes: Sequence[int | str] = (),
 ) -> Split:
     """The test split of `load` alone, without reading the training images.
 
     Raises:
         InputError: as `load`.
     """
-    options = DataOptions(dataset=dataset, data_dir=data_dir, classes=classes)
+    options = DataOptions(
+        dataset=dataset, image_size=image_size, scale=scale, data_dir=data_dir, classes=classes
+    )
     (test,), num_classes = _read(options, "test")
     return Split(*test, num_classes=num_classes, batch_size=options.batch_size)
 
 
-_Arrays = tuple[np.ndarray, np.ndarray]
-
-
-def _read(options: DataOptions, *parts: str) -> tuple[list[_Arrays], int]:
+def _read(options: DataOptions, *parts: str) -> tuple[list[own.Arrays], int]:
     """Images and labels of some parts of a data set ("train", "test"), and how many classes."""
-    part_of, num_classes = _digits() if options.dataset == "digits" else _tfds(options)
+    part_of, num_classes = _reader(options)
     if not options.classes:
         return [part_of(part) for part in parts], num_classes
     chosen = _chosen(options.classes, num_classes)
     return [_only(chosen, *part_of(part)) for part in parts], len(chosen)
+
+
+def _reader(options: DataOptions) -> own.Read:
+    form, _, place = options.dataset.partition(":")
+    if form == "digits":
+        return _digits()
+    if form == "npz":
+        return own.npz(place, options.scale)
+    if form == "folder":
+        return own.folder(place, options.image_size)
+    return _tfds(options, place or form)
 
 
 def _chosen(classes: Sequence[str | int], num_classes: int) -> list[int]:
@@ -122,7 +145,7 @@ def _only(
     return images[numbers[order]], places[order]
 
 
-def _digits() -> tuple[Callable[[str], _Arrays], int]:
+def _digits() -> own.Read:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
@@ -131,13 +154,16 @@ def _digits() -> tuple[Callable[[str], _Arrays], int]:
     return lambda part: (images[parts[part]], labels[parts[part]]), 10
 
 
-def _tfds(options: DataOptions) -> tuple[Callable[[str], _Arrays], int]:
+def _tfds(options: DataOptions, name: str) -> own.Read:
     import tensorflow_datasets as tfds
 
     data_dir = options.data_dir or os.environ.get("RST_DATA_DIR") or None
     if data_dir and not os.path.isdir(data_dir):
         raise InputError(f"data_dir={data_dir}: no such folder")
-    builder = tfds.builder(options.dataset, data_dir=data_dir)
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except Exception as error:  # of many kinds, as names have a grammar of their own
+        raise InputError(f"dataset={options.dataset}: TFDS has no such data set") from error
     try:
         builder.download_and_prepare()
     except Exception as error:  # TFDS raises many kinds when it cannot download
@@ -146,8 +172,19 @@ def _tfds(options: DataOptions) -> tuple[Callable[[str], _Arrays], int]:
             f"failed ({type(error).__name__}); give the folder of a prepared copy as data_dir"
         ) from error
 
-    def arrays(part: str) -> _Arrays:
-        dataset = builder.as_dataset(split=part, as_supervised=True, batch_size=1000)
+    features = builder.info.features or {}
+    missing = [each for each in ("image", "label") if each not in features]
+    missing += [part for part in ("train", "test") if part not in builder.info.splits]
+    if missing:
+        raise InputError(f"dataset={options.dataset}: has no {', '.join(missing)}")
+    if None in features["image"].shape and options.image_size is None:
+        raise InputError(f"dataset={options.dataset}: has images of several sizes; give image_size")
+
+    def arrays(part: str) -> own.Arrays:
+        dataset = builder.as_dataset(split=part, as_supervised=True)
+        if options.image_size is not None:
+            dataset = dataset.map(lambda x, y: (own.resized(x, options.image_size), y))
+        dataset = dataset.batch(1000)
         batches = list(dataset.as_numpy_iterator())
         images, labels = (np.concatenate(column) for column in zip(*batches, strict=True))
         return images, labels

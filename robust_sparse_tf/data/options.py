@@ -8,6 +8,8 @@ from robust_sparse_tf.options import check, option
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100")
 
+FORMS = {"npz:FILE": "npz:.+", "folder:FOLDER": "folder:.+", "tfds:NAME": "tfds:.+"}
+
 
 def data_dir_option() -> Any:
     """The option of every class that says where data are."""
@@ -20,11 +22,36 @@ def data_dir_option() -> Any:
     )
 
 
+def image_size_option() -> Any:
+    """The option of every class that says how large images are made."""
+    return option(
+        None,
+        "height and width to which images of folder: and tfds: are resized",
+        unit="pixels",
+        minimum=1,
+        kind=int,
+        shown="as they are",
+    )
+
+
+def scale_option() -> Any:
+    """The option of every class that says what range pixels have."""
+    return option(1.0, "what images of npz: that are no uint8 are divided by", above=0)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """Which images, and how they are cut and batched."""
 
-    dataset: str = option("digits", "data set to train on", choices=NAMES)
+    dataset: str = option(
+        "digits",
+        "data set to train on; or arrays x_train, y_train, x_test and y_test of an .npz file, a "
+        "folder of images by class, any data set of TFDS",
+        choices=NAMES,
+        forms=FORMS,
+    )
+    image_size: int | None = image_size_option()
+    scale: float = scale_option()
     data_dir: str | None = data_dir_option()
     batch_size: int = option(60, "size of a global batch", unit="images", minimum=1)
     validation_size: int | None = option(

@@ -1,0 +1,143 @@
+"""The network of a run: by name, from a user's function, or from a file."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING
+
+from etils import epy
+
+from experiments.runs.options import RunOptions
+from robust_sparse_tf import export, models
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import shown
+
+if TYPE_CHECKING:
+    import tf_keras
+
+with epy.lazy_imports():
+    import tf_keras as keras
+
+Build = Callable[[Sequence[int], int], "tf_keras.Model"]
+"""What makes a network, from the shape of an image and the number of classes."""
+
+
+def builder(options: RunOptions) -> Build:
+    """What makes the network of a run.
+
+    Raises:
+        InputError: for a function that is not there, and a width that a network does not have.
+    """
+    name = options.model
+    if name in models.BY_NAME:
+        build = models.BY_NAME[name]
+    elif ":" in name:
+        build = functools.partial(_called, name, _function(name))
+    else:
+        build = functools.partial(_loaded, name)
+    if options.width == 1:
+        return build
+    if name not in models.BY_NAME or "width" not in inspect.signature(build).parameters:
+        raise InputError(f"width={options.width}: must be 1 with model={name}")
+    return functools.partial(build, width=options.width)
+
+
+def content(name: str) -> str:
+    """A name of a user's model file or function's module, for the name of a run; "" for others."""
+    if name in models.BY_NAME:
+        return ""
+    path: str | None = name
+    if ":" in name:
+        path = _module(name).origin
+    try:
+        with open(path or "", "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"model={name}: cannot be read ({error.strerror})") from error
+
+
+def _module(name: str) -> ModuleSpec:
+    module = name.partition(":")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"model={name}: there is no module {module} ({error})") from error
+    if found is None:
+        raise InputError(f"model={name}: there is no module {module} on Python's path")
+    return found
+
+
+def _function(name: str) -> Callable[..., object]:
+    """The function of "MODULE:FUNCTION"; the working directory is on Python's path."""
+    _module(name)
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except Exception as error:  # whatever the user's module raises
+        raise InputError(
+            f"model={name}: {module} cannot be imported ({type(error).__name__}: {error})"
+        ) from error
+    if not callable(found):
+        raise InputError(f"model={name}: {module} has no function {attribute}")
+    try:
+        inspect.signature(found).bind(None, None)
+    except TypeError as error:
+        raise InputError(
+            f"model={name}: must take the shape of an image and the number of classes"
+        ) from error
+    return found
+
+
+def _called(
+    name: str, function: Callable[..., object], input_shape: Sequence[int], num_classes: int
+) -> tf_keras.Model:
+    try:
+        model = function(tuple(input_shape), num_classes)
+    except Exception as error:  # whatever the user's function raises
+        raise InputError(
+            f"model={name}: fails for images of {tuple(input_shape)} and {num_classes} classes "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    return _fitting(name, model, input_shape, num_classes)
+
+
+def _loaded(path: str, input_shape: Sequence[int], num_classes: int) -> tf_keras.Model:
+    return _fitting(path, export.load_model(path), input_shape, num_classes)
+
+
+def _fitting(
+    name: str, model: object, input_shape: Sequence[int], num_classes: int
+) -> tf_keras.Model:
+    """A network of one input and one output that fit the data.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            f"model={name}: gives {shown(type(model))}; must give a tf_keras model (with "
+            "`import tf_keras`, not Keras 3)"
+        )
+    wanted = (None, *input_shape), (None, num_classes)
+    try:
+        found = model.input_shape, model.output_shape
+    except AttributeError as error:
+        raise InputError(f"model={name}: must be built, a functional or sequential one") from error
+    for words, own, own_wanted in zip(("images", "outputs"), found, wanted, strict=True):
+        if not _fits(own, own_wanted):
+            raise InputError(f"model={name}: {words} are {own}; must be {own_wanted}")
+    return model
+
+
+def _fits(found: object, wanted: tuple[int | None, ...]) -> bool:
+    """Whether a shape is the wanted one, but for sizes that may be any."""
+    return (
+        isinstance(found, tuple)
+        and len(found) == len(wanted)
+        and all(a in (None, b) for a, b in zip(found[1:], wanted[1:], strict=True))
+    )

@@ -1,5 +1,7 @@
 """Data sets of one's own: arrays in a file, folders of images, further sets of TFDS."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +12,8 @@ from robust_sparse_tf.errors import InputError
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (24, 4, 5, 3)).astype(np.uint8)
 LABELS = np.arange(24) % 2
+
+TFDS = [("tfds:mnist", {"image_size": 14}), ("mnist", {})]
 
 
 def arrays(path, **given):
@@ -124,6 +128,15 @@ def test_folders_that_are_refused(tmp_path):
 def test_names_that_are_refused(name, told):
     with pytest.raises(InputError, match=told):
         data.load_test(name)
+
+
+@pytest.mark.skipif("RST_DATA_DIR" not in os.environ, reason="no MNIST")
+def test_any_set_of_tfds():
+    """Here one that has a name, too, made smaller."""
+    small, usual = (data.load_test(name, **given) for name, given in TFDS)
+    assert small.images.shape == (10_000, 14, 14, 1) and small.images.dtype == np.uint8
+    np.testing.assert_array_equal(small.labels, usual.labels)
+    assert abs(small.images.mean() - usual.images.mean()) < 1
 
 
 def test_names_tell_contents_apart(tmp_path):

@@ -48,17 +48,18 @@ def builder(options: RunOptions) -> Build:
 
 
 def content(name: str) -> str:
-    """A name of a user's model file or function's module, for the name of a run; "" for others."""
+    """A name of a user's model file or function's module, for the name of a run.
+
+    It is "" for other networks, and where there is none, which `builder` refuses.
+    """
     if name in models.BY_NAME:
         return ""
-    path: str | None = name
-    if ":" in name:
-        path = _module(name).origin
     try:
+        path = _module(name).origin if ":" in name else name
         with open(path or "", "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except OSError as error:
-        raise InputError(f"model={name}: cannot be read ({error.strerror})") from error
+    except (OSError, InputError):
+        return ""
 
 
 def _module(name: str) -> ModuleSpec:

@@ -3,11 +3,12 @@
 import functools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from robust_sparse_tf.data import own
-from robust_sparse_tf.data.options import DataOptions
+from robust_sparse_tf.data.options import NAMES, DataOptions
 from robust_sparse_tf.data.split import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked, is_count
@@ -172,21 +173,29 @@ def _tfds(options: DataOptions, name: str) -> own.Read:
             f"failed ({type(error).__name__}); give the folder of a prepared copy as data_dir"
         ) from error
 
-    features = builder.info.features or {}
-    missing = [each for each in ("image", "label") if each not in features]
-    missing += [part for part in ("train", "test") if part not in builder.info.splits]
-    if missing:
-        raise InputError(f"dataset={options.dataset}: has no {', '.join(missing)}")
-    if None in features["image"].shape and options.image_size is None:
-        raise InputError(f"dataset={options.dataset}: has images of several sizes; give image_size")
+    if options.dataset not in NAMES:
+        _check_tfds(options, builder.info)
 
     def arrays(part: str) -> own.Arrays:
-        dataset = builder.as_dataset(split=part, as_supervised=True)
-        if options.image_size is not None:
-            dataset = dataset.map(lambda x, y: (own.resized(x, options.image_size), y))
-        dataset = dataset.batch(1000)
+        size = options.image_size
+        if size is None:
+            dataset = builder.as_dataset(split=part, as_supervised=True, batch_size=1000)
+        else:
+            dataset = builder.as_dataset(split=part, as_supervised=True)
+            dataset = dataset.map(lambda x, y: (own.resized(x, size), y)).batch(1000)
         batches = list(dataset.as_numpy_iterator())
         images, labels = (np.concatenate(column) for column in zip(*batches, strict=True))
         return images, labels
 
     return arrays, builder.info.features["label"].num_classes
+
+
+def _check_tfds(options: DataOptions, info: Any) -> None:
+    """Raises InputError for a data set of TFDS without labelled images or a test split."""
+    features = info.features or {}
+    missing = [each for each in ("image", "label") if each not in features]
+    missing += [part for part in ("train", "test") if part not in info.splits]
+    if missing:
+        raise InputError(f"dataset={options.dataset}: has no {', '.join(missing)}")
+    if None in features["image"].shape and options.image_size is None:
+        raise InputError(f"dataset={options.dataset}: has images of several sizes; give image_size")

@@ -15,7 +15,10 @@ from experiments.reports.summary import (
     counted,
     near,
 )
+from experiments.studies.lighter_robust_model import findings
+from experiments.studies.lighter_robust_model.numbers import Ticket
 from experiments.studies.lighter_robust_model.protocol import ATTACKS
+from experiments.studies.lighter_robust_model.published import read
 
 _SHORT = "short"
 _ROBUST = 50.0  # percent; a network that stands its attack more often than not
@@ -65,6 +68,20 @@ def _original_is_better(report: Report, trained: str) -> Judged:
     return Judged(f"{told.agreement}, by {gain:+.1f} points in the mean", told.verdict)
 
 
+def _breakpoints(report: Report, trained: str) -> Judged:
+    """Down to which weights clean accuracy holds, as the study says of both initialisations."""
+    rounds = [
+        Ticket(
+            **{name: entry[name] for name in ("trained", "strategy", "round", "weights")},
+            accuracies={attack: entry[attack] for attack in ATTACKS},
+        )
+        for entry in report["study"]["tickets"]
+        if entry["trained"] == trained
+    ]
+    lines = findings.breakpoints(rounds, read().holds_down_to)
+    return counted([line.endswith(": held.") for line in lines], "breakpoints")
+
+
 ITEMS = [
     *(
         Item(
@@ -103,14 +120,18 @@ ITEMS = [
     ),
     *(
         Item(
-            name=f"Figs. 9 to 12, {words}: the original initialisation is better",
+            name=f"Figs. 9 to 12, {words}: {claim}",
             flagfile="lottery",
             stored=_SHORT,
-            judge=functools.partial(_original_is_better, trained=attack),
+            judge=functools.partial(judge, trained=attack),
             cells=_TICKETS | {"attack": [attack]},
             length=_EPOCHS_12,
             networks=f"mlp_300_100_100.*attack={attack}",
         )
         for words, attack in (("trained naturally", "none"), ("trained with FGSM", "fgsm"))
+        for claim, judge in (
+            ("the original initialisation is better", _original_is_better),
+            ("where clean accuracy breaks down", _breakpoints),
+        )
     ),
 ]

@@ -145,8 +145,13 @@ def _gamma(report: Report) -> Judged:
 
 
 def _theorem_3_3(report: Report) -> Judged:
-    """Whether every constant is below the theorem's bound."""
-    return counted([row["largest"] <= 1 for row in report["rows"]], "shares are below the bound")
+    """Whether every constant is below the theorem's bound, and whether that tells sparsities."""
+    rows = report["rows"]
+    found = counted([row["largest"] <= 1 for row in rows], "shares are below the bound")
+    bounds = {(row["constant"], row["bound"]) for row in rows}
+    same = len(bounds) == len({row["constant"] for row in rows})
+    told = ", which is the same for all of them" if same else ""
+    return Judged(found.agreement + told, found.verdict)
 
 
 _PLAIN: Mapping[str, Sequence[object]] = {"activity_l1": [0.0], "weight_l1": [0.0], "rounds": [17]}

@@ -1,43 +1,40 @@
-"""Every command and every example of the README works."""
+"""Every command and every example of the README and of the documentation works."""
 
+import configparser
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 
+import pages
 import pytest
 import test_experiments_readme
+from pages import PAGES, ROOT, TEXT
 from stopped_sweep import first_report
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-with open(os.path.join(ROOT, "README.md")) as _file:
-    README = _file.read()
 # The commands are run as they stand, but for less of the same work.
 SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10"]
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-COMMANDS = [
-    words
-    for block in blocks("sh")
-    for line in block.splitlines()
-    if (words := shlex.split(line, comments=True))
-]
+COMMANDS = pages.commands()
 RUNS = [command for command in COMMANDS if "experiments.run" in command]
 MAKES = [command for command in COMMANDS if command[0] == "make"]
+INSTALLS = [command for command in COMMANDS if command[0] == "pip"]
 ALL_SWEEPS = [command for command in COMMANDS if "experiments.sweep" in command]
 STUDIES = [command for command in ALL_SWEEPS if command in test_experiments_readme.COMMANDS]
 SWEEPS = [command for command in ALL_SWEEPS if command not in STUDIES]
 (REPORT,) = [command for command in COMMANDS if "experiments.report" in command]
 (EVALUATE,) = [command for command in COMMANDS if "experiments.evaluate" in command]
-OTHERS = [c for c in COMMANDS if c not in [*RUNS, *MAKES, *ALL_SWEEPS, REPORT, EVALUATE]]
+(MEASURE,) = [command for command in COMMANDS if "experiments.measure" in command]
+KNOWN = [*RUNS, *MAKES, *INSTALLS, *ALL_SWEEPS, REPORT, EVALUATE, MEASURE]
+OTHERS = [command for command in COMMANDS if command not in KNOWN]
+EXAMPLES = {name: code for name, text in PAGES.items() if (code := pages.examples(text))}
+# The README's example and a page's stand for the others.
+FAST_EXAMPLES = ("README.md", "docs/methods.md")
+SLOW_EXAMPLES = tuple(
+    f"docs/{name}.md" for name in ("adversarial-training", "evaluate", "export", "own-model")
+)
 
 
 def call(command: list[str], **kwargs) -> subprocess.CompletedProcess:
@@ -69,16 +66,22 @@ def test_studies_are_named():
     assert len(STUDIES) == 3
 
 
-@pytest.mark.slow  # tests/cli/test_evaluate.py has the command, too
-def test_evaluate(tmp_path):
-    """As it stands, of a short run, but on few images."""
+@pytest.mark.slow  # tests/cli/ has both commands, too
+def test_evaluate_and_measure(tmp_path):
+    """As they stand, of a short run, but on few images."""
     command = [sys.executable, *RUNS[0][1:], *SHORT, f"--output_dir={tmp_path}"]
     run = call(command).stdout.splitlines()[-1]
-    command = [word.replace("runs/RUN", run) for word in EVALUATE[1:]]
-    done = call([sys.executable, *command, "--examples=30"])
+    evaluate, measure = (
+        [sys.executable, *(word.replace("runs/RUN", run) for word in command[1:]), "--examples=30"]
+        for command in (EVALUATE, MEASURE)
+    )
+    done = call(evaluate)
     assert done.returncode == 0, done.stderr
     for attack in ("apgd_ce", "apgd_t", "fab_t", "square", "worst"):
         assert f"| {attack} | 0.1 |" in done.stdout
+    done = call(measure)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2  # a file for each round
 
 
 @pytest.mark.slow  # tests/cli/test_sweep.py has real sweeps, too
@@ -118,48 +121,113 @@ def test_tensorboard(tmp_path):
         server.wait(timeout=600)
 
 
+@pytest.mark.parametrize("command", INSTALLS, ids=" ".join)
+def test_install(command):
+    """This project, with extras that it has."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert command[:2] == ["pip", "install"]
+    (extra,) = re.findall(r"^\.(?:\[(\w+)\])?$", command[2])
+    assert extra in ("", *setup["options.extras_require"])
+
+
 @pytest.fixture
 def run_example(tmp_path, monkeypatch, capfd) -> Callable[[str], str]:
-    """Gives what the example that holds a word prints, run in this process."""
+    """Gives what the examples of a page print, run in this process, one after another."""
     monkeypatch.chdir(tmp_path)
 
-    def run(word: str) -> str:
-        (example,) = [block for block in blocks("python") if word in block]
-        exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+    def run(name: str) -> str:
+        exec(compile(EXAMPLES[name], name, "exec"), {"__name__": "__main__"})
         return capfd.readouterr().out
 
     return run
 
 
+def accuracies(shown: str) -> dict[tuple[str, str], float]:
+    """Those of a printed report, by attack and epsilon."""
+    table = re.findall(r"^\| (\w+) \| ([0-9.]*) \| ([0-9.]+) \|", shown, re.MULTILINE)
+    return {(name, epsilon): float(accuracy) for name, epsilon, accuracy in table}
+
+
+def test_ten_lines(run_example, tmp_path):
+    """The README's example: an own network and arrays, sparse, robust, and exported."""
+    figures = accuracies(run_example("README.md"))
+    assert figures["clean", ""] > 70
+    assert 40 < figures["worst", "0.1"] < figures["clean", ""]
+    assert os.path.getsize(tmp_path / "model.tflite") > 0
+    assert (tmp_path / "robust.keras").exists()
+
+
 def test_sparse_example(run_example, tmp_path):
-    shown = run_example("RigL")
+    shown = run_example("docs/methods.md")
     density = float(re.search(r"'density': ([0-9.]+)", shown.splitlines()[-1]).group(1))
     assert density == pytest.approx(0.1, abs=1e-3)
     assert (tmp_path / "sparse.keras").exists()
 
 
+@pytest.mark.slow  # the README's example has most of it
 def test_library_example(run_example, tmp_path):
-    shown = run_example("AdversarialModel")
-    table = re.findall(r"^\| (\w+) \| ([0-9.]*) \| ([0-9.]+) \|", shown, re.MULTILINE)
-    figures = {(name, epsilon): float(accuracy) for name, epsilon, accuracy in table}
+    figures = accuracies(run_example("docs/adversarial-training.md"))
     assert figures["clean", ""] > 70
     assert 10 < figures["worst", "0.15"] < figures["worst", "0.05"] < figures["clean", ""]
     assert os.path.getsize(tmp_path / "model.tflite") > 0
 
 
-def test_pictures_and_links_are_there():
-    targets = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert targets
-    assert all(os.path.exists(os.path.join(ROOT, target)) for target in targets)
+@pytest.mark.slow
+def test_own_model_example(run_example, tmp_path):
+    shown = run_example("docs/own-model.md").splitlines()
+    (dense,) = [line for line in shown if line.startswith("[")]
+    assert "backbone" in dense and "head_2" in dense and "head_1" not in dense
+    assert float(shown[-1]) == pytest.approx(0.3, abs=0.01)
+    assert (tmp_path / "plain.keras").exists()
+
+
+@pytest.mark.slow
+def test_evaluate_example(run_example):
+    shown = run_example("docs/evaluate.md")
+    figures = accuracies(shown)
+    assert figures["worst", "0.5"] <= figures["clean", ""]
+
+
+@pytest.mark.slow
+def test_export_example(run_example):
+    size, difference = run_example("docs/export.md").splitlines()[-1].split()
+    assert int(size) > 0 and float(difference) < 1e-4
+
+
+def test_every_example_is_run():
+    tested = {*FAST_EXAMPLES, *SLOW_EXAMPLES}
+    assert set(EXAMPLES) == tested
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pictures_and_links_are_there(name):
+    """Files, and headings of pages, which may be those of the page itself."""
+    targets = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", PAGES[name])
+    for target, heading in targets:
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), target
+        if heading:
+            assert heading in pages.anchors(path.read_text()), (target, heading)
+
+
+def test_every_page_is_listed():
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", PAGES["docs/index.md"])
+    names = {name.removeprefix("docs/") for name in PAGES if name.startswith("docs/")}
+    assert {*listed, "index.md"} == names
+
+
+def test_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 150
 
 
 def test_speeds_are_the_measured_ones():
     with open(os.path.join(ROOT, "experiments", "results", "bench_train.json")) as file:
         measured = json.load(file)
-    table = re.search(r"\| steps per second \|\n.*?\n\n", README, re.DOTALL).group()
+    table = re.search(r"\| steps per second \|\n.*?\n\n", TEXT, re.DOTALL).group()
     stated = [int(cell) for cell in re.findall(r"\| (\d+) \|", table)]
     assert stated == [round(speed) for speed in measured["steps_per_second"].values()]
-    assert f"That is {measured['d_over_b']:.2f} times" in README
+    assert f"That is {measured['d_over_b']:.2f} times" in TEXT
 
 
 def test_costs_are_the_measured_ones():
@@ -173,14 +241,14 @@ def test_costs_are_the_measured_ones():
         f"{100 * overhead['set']:.1f} % longer with SET",
         f"{100 * overhead['rigl']:.1f} % with RigL",
     ):
-        assert stated in " ".join(README.split())
+        assert stated in " ".join(TEXT.split())
 
 
 def test_comparison_is_the_stored_one():
     stored = os.path.join(ROOT, "experiments", "results", "sweep_mnist", "report.md")
     with open(stored) as file:
         rows = [line for line in file.read().splitlines() if line.startswith("|")]
-    assert len(rows) > 2 and "\n".join(rows) in README
+    assert len(rows) > 2 and "\n".join(rows) in TEXT
 
 
 def test_speeds_of_attacks_are_the_measured_ones():
@@ -194,7 +262,7 @@ def test_speeds_of_attacks_are_the_measured_ones():
         cells = [
             f"{faster[name]:.3g}" if name in faster else "" for name in (*others, "autoattack")
         ]
-        assert f" | {' | '.join(cells)} |\n" in README
+        assert f" | {' | '.join(cells)} |\n" in TEXT
 
 
 def test_attacked_networks_are_the_stored_ones():
@@ -205,10 +273,10 @@ def test_attacked_networks_are_the_stored_ones():
     warnings = re.findall(r"^\*\*Warning.*\n", report, re.MULTILINE)
     assert len(tables) == 4 and warnings
     for part in [*tables, *warnings]:
-        assert part in README
+        assert part in TEXT
 
 
-@pytest.mark.parametrize("tool", sorted(set(re.findall(r"python (tools/\S+)", README))))
+@pytest.mark.parametrize("tool", sorted(set(re.findall(r"python (tools/\S+)", TEXT))))
 def test_benchmarks_are_there(tool):
     done = call([sys.executable, tool, "--helpshort"])
     assert "--windows" in done.stdout

@@ -1,4 +1,4 @@
-"""The README's recipes, followed to the letter in a copy of both packages."""
+"""The recipes of the documentation, followed to the letter in a copy of both packages."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "extend.md").read_text()
 RUN = ["--dataset=digits", "--method=smallest", "--density=0.4", "--attack=short_step"]
 RUN += ["--attack.part=0.3", "--eval_attacks=short_step", "--iterations=4", "--evaluate_every=2"]
 RUN += ["--branches=1", "--steps_per_execution=1", "--output_dir=runs"]
@@ -27,7 +27,7 @@ assert evaluate.main(["evaluate", "--model=" + path, *{EVALUATE}]) == 0
 
 
 def section(title: str) -> str:
-    return README.split(f"### {title}\n")[1].split("\n##")[0]
+    return PAGE.split(f"## {title}\n")[1].split("\n##")[0]
 
 
 def write_files(title: str, folder: Path) -> None:

@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FLAGS := experiments/flagfiles/quickstart.flags
 
-.PHONY: quickstart test test-slow format clean
+.PHONY: quickstart test test-slow docs format clean
 
 quickstart: .venv/installed
 	$(BIN)/python -m experiments.run --flagfile=$(FLAGS)
@@ -16,6 +16,9 @@ test: .venv/installed-test
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow -n 0
 
+docs: .venv/installed-docs
+	$(BIN)/python -m mkdocs build --strict
+
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -27,6 +30,10 @@ format: .venv/installed-test
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint tools/constraints.txt --editable '.[test]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint tools/constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:

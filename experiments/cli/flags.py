@@ -101,6 +101,21 @@ def number(text: str) -> str:
     return text
 
 
+def real(text: str) -> float:
+    """The number of a text, which may be a fraction such as 8/255.
+
+    Raises:
+        ValueError: for a text that is neither.
+    """
+    above, slash, below = text.partition("/")
+    if not slash:
+        return float(number(text))
+    try:
+        return float(number(above)) / float(number(below))
+    except ZeroDivisionError as error:
+        raise ValueError("must not be divided by 0") from error
+
+
 class _Integer(flags.IntegerParser):
     def convert(self, argument: int | str) -> int:
         """See absl's."""
@@ -110,7 +125,7 @@ class _Integer(flags.IntegerParser):
 class _Float(flags.FloatParser):
     def convert(self, argument: float | str) -> float:
         """See absl's."""
-        return super().convert(number(argument) if isinstance(argument, str) else argument)
+        return super().convert(real(argument) if isinstance(argument, str) else argument)
 
 
 _NUMBERS = {int: _Integer, float: _Float}

@@ -48,7 +48,9 @@ class EvaluateOptions:
         "an ensemble, or attacks separated by commas",
         choices=(*ensembles.NAMES, *attacks.BY_NAME),
     )
-    epsilons: list[str] = option(["0.3"], "radii, separated by commas, in units of the input")
+    epsilons: list[str] = option(
+        ["0.3"], "radii, separated by commas, in units of the input, such as 0.1 or 8/255"
+    )
     norm: str = option("linf", "norm of the ball", choices=norms.NAMES)
     examples: int = option(1000, "test images (0: all)", unit="images", minimum=0)
     attack_batch_size: int = option(
@@ -145,7 +147,7 @@ def radii(options: EvaluateOptions) -> list[float]:
         InputError: for none, and for what is no number.
     """
     try:
-        numbers = [float(flags.number(text)) for text in options.epsilons]
+        numbers = [flags.real(text) for text in options.epsilons]
     except ValueError:
         numbers = []
     if not numbers:

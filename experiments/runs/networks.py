@@ -14,7 +14,7 @@ from etils import epy
 
 from experiments.runs.options import RunOptions
 from robust_sparse_tf import export, models
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.options import shown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _function(name: str) -> Callable[..., object]:
         found = getattr(importlib.import_module(module), attribute, None)
     except Exception as error:  # whatever the user's module raises
         raise InputError(
-            f"model={name}: {module} cannot be imported ({type(error).__name__}: {error})"
+            f"model={name}: {module} cannot be imported ({type(error).__name__}: {reason(error)})"
         ) from error
     if not callable(found):
         raise InputError(f"model={name}: {module} has no function {attribute}")
@@ -102,7 +102,7 @@ def _called(
     except Exception as error:  # whatever the user's function raises
         raise InputError(
             f"model={name}: fails for images of {tuple(input_shape)} and {num_classes} classes "
-            f"({type(error).__name__}: {error})"
+            f"({type(error).__name__}: {reason(error)})"
         ) from error
     return _fitting(name, model, input_shape, num_classes)
 

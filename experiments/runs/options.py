@@ -33,8 +33,8 @@ class RunOptions:
 
     model: str = option(
         "lenet_300_100",
-        "network; or a function of one's own that makes a tf_keras model from the shape of an "
-        "image and the number of classes, or a saved one, whose weights are gone on from",
+        "network; or your own function that makes a tf_keras model from the shape of an image and "
+        "the number of classes, or a saved model, whose training continues",
         choices=tuple(MODELS),
         forms=_OWN_MODELS,
     )

@@ -12,13 +12,13 @@ from experiments.sweeps.grid import cells
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import kind
 
-TEXTS = ["", " ", "one", "1_0", "１", "1 0", "0,1", "8/255", "--1", "None", "nan", "1\n2"]
+TEXTS = ["", " ", "one", "1_0", "１", "1 0", "0,1", "1/0", "--1", "None", "nan", "1\n2"]
 NUMBERS = [*TEXTS, "inf", "-inf", "1e999", "-1e999", "9" * 5000]
 JSON = ["{", "null", "[1]", "1", "nan", '{"a": NaN}', '{"a": "b"}', '{"a": {}}', "[" * 100_000]
 BAD = {
     bool: ["", "maybe", "2", "１", "truth"],
-    int: [*NUMBERS, "1.5", "1e3", "0x1g", "2147483648", "9" * 20],
-    float: [*NUMBERS, "0x1p-2", "1e39"],
+    int: [*NUMBERS, "8/255", "1.5", "1e3", "0x1g", "2147483648", "9" * 20],
+    float: [*NUMBERS, "8//255", "/2", "1/", "1/ 2", "0x1p-2", "1e39"],
     dict: [*JSON, '{"a": 0}', '{"a": 1.5}'],
 }
 COMMANDS = {"evaluate": attack_options.parse, "measure": measure_options.parse}
@@ -190,3 +190,11 @@ def test_flagfiles_in_flagfiles(tmp_path):
 def test_words_that_are_no_text():
     with pytest.raises(InputError, match="must be UTF-8"):
         flags.parse(["run", "--output_dir=\udcff"])
+
+
+def test_fractions():
+    """As the field writes radii."""
+    values = flags.parse(["run", "--attack.epsilon=8/255", "--eval.step_size=2/255"])
+    assert (values["attack.epsilon"], values["eval.step_size"]) == (8 / 255, 2 / 255)
+    options = attack_options.parse(["evaluate", "--epsilons=0.1,8/255"])
+    assert attack_options.radii(options) == [0.1, 8 / 255]

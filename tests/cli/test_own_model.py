@@ -42,7 +42,7 @@ def subclass(shape, classes):
     return keras.models.Model()
 
 def broken(shape, classes):
-    raise ValueError("no such size")
+    raise ValueError("no such size\\nin two lines")
 
 def of_one(shape):
     return None

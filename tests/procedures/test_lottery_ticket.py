@@ -235,7 +235,7 @@ def test_further_evaluations_change_nothing_else(digits, whole):
 def test_loss_that_is_not_finite_names_the_iteration(digits, tmp_path):
     store, model = CheckpointStore(str(tmp_path)), make_model(rate=1e30)
     with pytest.raises(TrainingError, match="not finite at iteration 2 of round 0"):
-        PROCEDURES["original"].run(model, digits[0], dict, store=store)
+        PROCEDURES["original"].run(model, digits[0], lambda: {}, store=store)
     assert store.load() is None
 
 
@@ -248,7 +248,9 @@ def test_loss_that_is_not_finite_in_a_later_round(compiled, digits, tmp_path):
         model.optimizer.learning_rate = 1e30
 
     with pytest.raises(TrainingError, match="not finite at iteration 2 of round 1"):
-        PROCEDURES["original"].run(model, digits[0], dict, store=store, on_round_end=break_weights)
+        PROCEDURES["original"].run(
+            model, digits[0], lambda: {}, store=store, on_round_end=break_weights
+        )
     _, meta = store.load()
     assert (meta["round"], meta["iteration"]) == (0, 5)
 

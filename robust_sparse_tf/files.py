@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -144,6 +145,23 @@ def _wrong(found: Any, shape: Any, name: str) -> str:
         shapes = {key.removesuffix("?"): own for key, own in shape.items()}
         parts = [(key, found[key], own) for key, own in shapes.items() if key in found]
     return next(filter(None, (_wrong(each, own, key) for key, each, own in parts)), "")
+
+
+def digest(path: str) -> str:
+    """A name of what a file holds, or a folder with the names of its files, in hexadecimal digits.
+
+    Raises:
+        OSError: for what is not there or cannot be read.
+    """
+    whole = hashlib.sha256()
+    names = [path]
+    if os.path.isdir(path):
+        names = sorted(os.path.join(place, n) for place, _, own in os.walk(path) for n in own)
+    for name in names:
+        with open(name, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{os.path.relpath(name, path)} {content} ".encode())
+    return whole.hexdigest()
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:

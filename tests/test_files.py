@@ -54,3 +54,19 @@ def test_errors_of_writing_name_the_file(error, number, reason):
 def test_other_errors_stay_as_they_are():
     with pytest.raises(tf.errors.InvalidArgumentError), files.naming("file"):
         raise tf.errors.InvalidArgumentError(None, None, "a bug")
+
+
+def test_digests_tell_contents_apart(tmp_path):
+    """Of a file whatever it is called, of a folder with the names of what is in it."""
+    (tmp_path / "a").write_bytes(b"some")
+    (tmp_path / "b").write_bytes(b"some")
+    assert files.digest(str(tmp_path / "a")) == files.digest(str(tmp_path / "b"))
+    folder = tmp_path / "folder" / "inner"
+    folder.mkdir(parents=True)
+    seen = set()
+    for name, content in [("c", b"1"), ("c", b"2"), ("d", b"2")]:
+        (folder / name).write_bytes(content)
+        seen |= {files.digest(str(tmp_path / "folder")) for _ in range(2)}
+    assert len(seen) == 3
+    with pytest.raises(OSError):
+        files.digest(str(tmp_path / "none"))

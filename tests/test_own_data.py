@@ -137,13 +137,3 @@ def test_any_set_of_tfds():
     assert small.images.shape == (10_000, 14, 14, 1) and small.images.dtype == np.uint8
     np.testing.assert_array_equal(small.labels, usual.labels)
     assert abs(small.images.mean() - usual.images.mean()) < 1
-
-
-def test_names_tell_contents_apart(tmp_path):
-    first, second = arrays(tmp_path / "a.npz"), arrays(tmp_path / "b.npz", y_test=LABELS[15:23])
-    assert data.content(first) != data.content(second) and data.content("mnist") == ""
-    name = pictures(tmp_path / "pictures")
-    before = data.content(name)
-    assert before == data.content(name)
-    (tmp_path / "pictures" / "class_0" / "00.png").unlink()
-    assert data.content(name) != before

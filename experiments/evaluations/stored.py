@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, RunWarning
@@ -22,7 +22,7 @@ class AttackReport(TypedDict):
 
     rows: list[Row]
     warnings: list[str]
-    model: NotRequired[str]
+    model: str
 
 
 class Usefulness(TypedDict):
@@ -89,14 +89,20 @@ def _digest(path: str) -> str:
     """See `forms.digest`; a file that is as it was is not read again."""
     if not os.path.isfile(path):
         return forms.digest(path)
-    found = os.stat(path)
-    return _digest_of_file(
-        path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    )
+    return _digest_of_file(path, _state(path))
+
+
+def _state(path: str) -> tuple[int, ...] | None:
+    """What changes where a file does; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @functools.lru_cache(maxsize=1024)
-def _digest_of_file(path: str, state: tuple[int, ...]) -> str:
+def _digest_of_file(path: str, state: object) -> str:
     del state
     return forms.digest(path)
 
@@ -142,13 +148,21 @@ def is_current(path: str, known: str, model: str, source: str | None = None) -> 
 
 
 def read_attacks(path: str) -> AttackReport:
-    """An evaluation's report.json.
+    """An evaluation's report.json, but for its examples.
 
     Raises:
         InputError: for a file that holds none.
     """
-    found: AttackReport = _load(path, _ATTACKS)
-    return found
+    return _attacks(path, _state(path))
+
+
+@functools.lru_cache(maxsize=1024)  # a report is made of them, and trials.json
+def _attacks(path: str, state: object) -> AttackReport:
+    del state
+    content = _load(path, _ATTACKS)
+    return AttackReport(
+        rows=content["rows"], warnings=content["warnings"], model=content.get("model", "")
+    )
 
 
 def read_measures(path: str) -> Measures:
@@ -157,6 +171,12 @@ def read_measures(path: str) -> Measures:
     Raises:
         InputError: for a file that holds none.
     """
+    return _measures(path, _state(path))
+
+
+@functools.lru_cache(maxsize=1024)
+def _measures(path: str, state: object) -> Measures:
+    del state
     content = _load(path, _MEASURES)
     numbers = dict(content.pop("measures"))
     usefulness = numbers.pop("usefulness", None)
@@ -170,9 +190,14 @@ def warn_left_out(path: str, why: str) -> None:
 
 
 def write_measures(path: str, found: Measures) -> None:
-    """Writes the measures of a round, the usefulness of features as one of them."""
+    """Writes the measures of a round."""
+    files.write_json(path, measures_as_json(found))
+
+
+def measures_as_json(found: Measures) -> dict[str, Any]:
+    """The measures of a round as its file holds them, the usefulness of features as one of them."""
     useful = {} if found.usefulness is None else {"usefulness": found.usefulness}
-    content = {
+    return {
         "options": found.options,
         "images": found.images,
         "measures": found.numbers | useful,
@@ -181,7 +206,6 @@ def write_measures(path: str, found: Measures) -> None:
         "seconds": found.seconds,
         "model": found.model,
     }
-    files.write_json(path, content)
 
 
 _DAMAGED = "holds no results of experiments.evaluate or measure; delete it, and they are made anew"

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NotRequired, TypedDict, TypeVar
 
 from experiments.cli.tables import deviation
@@ -92,6 +92,29 @@ def compare(ours: Sequence[float], published: Figure | None) -> Comparison:
         difference=difference,
         deviations=difference / std if difference is not None and std else None,
     )
+
+
+def near(
+    found: Iterable[Comparison], width: Callable[[Figure], float]
+) -> list[tuple[bool | None, bool]]:
+    """How near our means are to the published ones, for each comparison that can be made.
+
+    Args:
+        found: comparisons.
+        width: a difference that counts as near, of a published figure.
+
+    Returns:
+        Whether it is within two published deviations, None where none is published or it is 0, and
+        whether it is within the width.
+    """
+    return [
+        (
+            abs(each.difference) <= 2 * std if (std := each.published.get("std")) else None,
+            abs(each.difference) <= width(each.published),
+        )
+        for each in found
+        if each.difference is not None and each.published is not None
+    ]
 
 
 def beside(found: Comparison, digits: int = 2) -> str:

@@ -124,7 +124,7 @@ def _read(evaluation: Evaluation, path: str, target: str) -> AttackReport | None
     except InputError as error:
         stored.warn_left_out(path, str(error))
         return None
-    if evaluation.is_current(path, found.get("model", ""), target):
+    if evaluation.is_current(path, found["model"], target):
         return found
     stored.warn_left_out(path, "it is of another network than the one that is there now")
     return None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.reports import naming
+from experiments.reports import naming, published
 from experiments.runs import options
 from robust_sparse_tf import files
 from robust_sparse_tf.texts import markdown_table
@@ -71,17 +71,19 @@ def table(items: Iterable[Item], study: str, results: str) -> list[str]:
     head = ["item", "flagfile", "stored", "length", "trials", "agreement", "verdict"]
     rows = [[*head, "`standard` leaves (%)"]]
     listed = list(items)
-    rows += [_row(item, study, results) for item in listed]
-    return [*markdown_table(rows, left=8), "", _cost(listed, study, results)]
+    names = dict.fromkeys(item.stored for item in listed if item.stored)
+    reports = {name: _report(study, name, results) for name in names}
+    rows += [_row(item, study, reports.get(item.stored)) for item in listed]
+    return [*markdown_table(rows, left=8), "", _cost(reports)]
 
 
-def _cost(items: Sequence[Item], study: str, results: str) -> str:
+def _cost(reports: Mapping[str, Report]) -> str:
     """How long the cells of the stored results took, on one core each."""
-    words = []
-    for name in dict.fromkeys(item.stored for item in items if item.stored):
-        seconds = _report(study, name, results).get("seconds")
-        if seconds:
-            words.append(f"{name} {seconds / 3600:.1f}")
+    words = [
+        f"{name} {report['seconds'] / 3600:.1f}"
+        for name, report in reports.items()
+        if report.get("seconds")
+    ]
     return f"Hours of training that the stored cells took, each on one core: {', '.join(words)}."
 
 
@@ -90,11 +92,10 @@ def _report(study: str, stored: str, results: str) -> Report:
     return found
 
 
-def _row(item: Item, study: str, results: str) -> list[str]:
+def _row(item: Item, study: str, report: Report | None) -> list[str]:
     flagfile = f"`{item.flagfile}`" if item.flagfile else "-"
-    if not item.stored:
+    if report is None:
         return [item.name, flagfile, "-", "-", "-", "-", NOT_TESTED, "-"]
-    report = _report(study, item.stored, results)
     cells = [cell["flags"] for cell in report.get("cells", []) if _is_of(cell["flags"], item)]
     length, share = _length(cells, item.length)
     judged = item.judge(report) if item.judge else Judged("nothing published", "drawn")
@@ -145,19 +146,19 @@ def near(comparisons: Iterable[Mapping[str, Any]], within: float, unit: str = " 
         within: the width, in the unit of the numbers or, with the unit " %", of the published one.
         unit: as it is told.
     """
-    own = [each for each in comparisons if each["difference"] is not None]
-    if not own:
+
+    def width(figure: published.Figure) -> float:
+        return within * figure["mean"] / 100 if unit == " %" else within
+
+    found = published.near((published.Comparison(**each) for each in comparisons), width)
+    if not found:
         return Judged("nothing published", "drawn")
-    stds = [(each["published"].get("std") or 0) for each in own]
-    gaps = [abs(each["difference"]) for each in own]
-    widths = [within * (each["published"]["mean"] / 100 if unit == " %" else 1) for each in own]
-    by_width = [gap <= width for gap, width in zip(gaps, widths, strict=True)]
-    by_std = [gap <= 2 * std for gap, std in zip(gaps, stds, strict=True) if std]
-    words = f"{sum(by_width)} of {len(own)} within {within:.2g}{unit}"
+    by_std = [own for own, _ in found if own is not None]
+    words = f"{sum(own for _, own in found)} of {len(found)} within {within:.2g}{unit}"
     if by_std:
         words = f"{sum(by_std)} of {len(by_std)} within 2 σ, {words}"
-    without = [near for near, std in zip(by_width, stds, strict=True) if not std]
-    return Judged(words, verdict_of((sum(by_std) + sum(without)) / len(own)))
+    either = [by_width if own is None else own for own, by_width in found]
+    return Judged(words, verdict_of(sum(either) / len(found)))
 
 
 def verdict_of(share: float) -> str:

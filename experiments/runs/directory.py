@@ -8,11 +8,11 @@ import warnings
 from experiments.cli.command import BusyError
 from experiments.cli.digest import digest
 from experiments.cli.values import Values
-from experiments.runs import config, networks, results
+from experiments.runs import config, contents, results
 from experiments.runs.old_flags import are_same, identity
 from experiments.runs.options import different, hashed
 from experiments.runs.procedure import kind_of
-from robust_sparse_tf import data, files
+from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, RunWarning
 
 _LOCK = ".lock"
@@ -118,8 +118,7 @@ def run_name(values: Values) -> str:
     A user's own model and data count by what they are, too.
     """
     asked: object = identity(values)
-    is_own = ":" in values["dataset"]  # else TensorFlow need not be loaded
-    own = [data.content(values["dataset"]) if is_own else "", networks.content(values["model"])]
+    own = [contents.of_data(values["dataset"]), contents.of_model(values["model"])]
     if any(own):
         asked = [asked, own]
     return f"{data_name(values)}-{values['attack']}-{kind_of(values)}-{digest(asked)}"

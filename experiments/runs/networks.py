@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from etils import epy
 
 from experiments.runs.options import RunOptions
 from robust_sparse_tf import export, models
 from robust_sparse_tf.errors import InputError, reason
-from robust_sparse_tf.options import shown
 
 if TYPE_CHECKING:
     import tf_keras
 
 with epy.lazy_imports():
-    import tf_keras as keras
+    from robust_sparse_tf.models import heads
+    from robust_sparse_tf.models import network as network_rules
 
 Build = Callable[[Sequence[int], int], "tf_keras.Model"]
 """What makes a network, from the shape of an image and the number of classes."""
@@ -47,19 +46,13 @@ def builder(options: RunOptions) -> Build:
     return functools.partial(build, width=options.width)
 
 
-def content(name: str) -> str:
-    """A name of a user's model file or function's module, for the name of a run.
+def module_file(name: str) -> str:
+    """The file of the module of "MODULE:FUNCTION".
 
-    It is "" for other networks, and where there is none, which `builder` refuses.
+    Raises:
+        InputError: where there is none.
     """
-    if name in models.BY_NAME:
-        return ""
-    try:
-        path = _module(name).origin if ":" in name else name
-        with open(path or "", "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except (OSError, InputError):
-        return ""
+    return _module(name).origin or ""
 
 
 def _module(name: str) -> ModuleSpec:
@@ -114,31 +107,21 @@ def _loaded(path: str, input_shape: Sequence[int], num_classes: int) -> tf_keras
 def _fitting(
     name: str, model: object, input_shape: Sequence[int], num_classes: int
 ) -> tf_keras.Model:
-    """A network of one input and one output that fit the data.
+    """A network that fits the data.
 
     Raises:
-        InputError: for anything else.
+        InputError: for other shapes, and for what `sparsify` and `AdversarialModel` refuse.
     """
-    if not isinstance(model, keras.Model):
-        raise InputError(
-            f"model={name}: gives {shown(type(model))}; must give a tf_keras model (with "
-            "`import tf_keras`, not Keras 3)"
+    network_rules.require_tf_keras(model)
+    network = cast("tf_keras.Model", model)
+    heads.require_logits(network)
+    sizes = (network.input_shape[1:], network.output_shape[1:])
+    for words, own, wanted in zip(
+        ("images", "outputs"), sizes, (tuple(input_shape), (num_classes,)), strict=True
+    ):
+        alike = len(own) == len(wanted) and all(
+            a in (None, b) for a, b in zip(own, wanted, strict=True)
         )
-    wanted = (None, *input_shape), (None, num_classes)
-    try:
-        found = model.input_shape, model.output_shape
-    except AttributeError as error:
-        raise InputError(f"model={name}: must be built, a functional or sequential one") from error
-    for words, own, own_wanted in zip(("images", "outputs"), found, wanted, strict=True):
-        if not _fits(own, own_wanted):
-            raise InputError(f"model={name}: {words} are {own}; must be {own_wanted}")
-    return model
-
-
-def _fits(found: object, wanted: tuple[int | None, ...]) -> bool:
-    """Whether a shape is the wanted one, but for sizes that may be any."""
-    return (
-        isinstance(found, tuple)
-        and len(found) == len(wanted)
-        and all(a in (None, b) for a, b in zip(found[1:], wanted[1:], strict=True))
-    )
+        if not alike:
+            raise InputError(f"model={name}: {words} are {own}; must be {wanted}")
+    return network

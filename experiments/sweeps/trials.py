@@ -11,9 +11,10 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from experiments.evaluations import stored
 from experiments.evaluations.follow_up import FollowUp
 from experiments.runs import config, records, results
 from experiments.sweeps import directory as sweeps
@@ -154,8 +155,8 @@ def _packed(cell: Cell, sweep: Contents) -> dict[str, Any]:
         "results": _kept(cell.results, _RESULTS),
         "config": _kept(made, _CONFIG),
         "records": [_kept(record, _RECORD) for record in _thinned(history, cell)],
-        "evaluations": [_found(each, cell, _ATTACKED) for each in sweep.evaluations],
-        "measurements": [_found(each, cell, None) for each in sweep.measurements],
+        "evaluations": [_found(each, cell, _attacked) for each in sweep.evaluations],
+        "measurements": [_found(each, cell, _measured) for each in sweep.measurements],
     }
 
 
@@ -187,13 +188,33 @@ def _by_network(follow_up: FollowUp, run: str) -> dict[str, str]:
     return dict(zip(targets, follow_up.files(run), strict=True))
 
 
-def _found(follow_up: FollowUp, cell: Cell, shape: Any) -> dict[str, Any]:
-    """What a follow-up left of the networks that are there now, by their place in the run."""
-    return {
-        network: _kept(files.read_json(path), shape)
-        for network, path in _by_network(follow_up, cell.path).items()
-        if follow_up.is_of(path, os.path.join(cell.path, network))
-    }
+def _found(
+    follow_up: FollowUp, cell: Cell, read: Callable[[str], tuple[Any, str]]
+) -> dict[str, Any]:
+    """What a follow-up left of the networks that are there now, by their place in the run.
+
+    Args:
+        follow_up: of the sweep.
+        cell: that is finished.
+        read: what a file holds, and the name of the network of which it is.
+    """
+    found = {}
+    for network, path in _by_network(follow_up, cell.path).items():
+        with contextlib.suppress(InputError):  # of which the report warns
+            content, known = read(path)
+            if follow_up.is_current(path, known, os.path.join(cell.path, network)):
+                found[network] = content
+    return found
+
+
+def _attacked(path: str) -> tuple[Any, str]:
+    found = stored.read_attacks(path)
+    return _kept(found, _ATTACKED), found["model"]
+
+
+def _measured(path: str) -> tuple[Any, str]:
+    found = stored.read_measures(path)
+    return stored.measures_as_json(found), found.model
 
 
 def _thinned(history: Sequence[Record], cell: Cell) -> list[Record]:

@@ -6,7 +6,6 @@ from robust_sparse_tf.data.options import FORMS, NAMES, DataOptions
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.data.named import load, load_test
-    from robust_sparse_tf.data.own import content
     from robust_sparse_tf.data.split import Gather, Split
 
-__all__ = ["FORMS", "NAMES", "DataOptions", "Gather", "Split", "content", "load", "load_test"]
+__all__ = ["FORMS", "NAMES", "DataOptions", "Gather", "Split", "load", "load_test"]

@@ -1,6 +1,5 @@
 """Images of one's own: arrays in a NumPy file, and folders of images, one for each class."""
 
-import hashlib
 import os
 from collections.abc import Callable
 
@@ -146,21 +145,3 @@ def resized(image: tf.Tensor, size: int | None) -> tf.Tensor:
         return image
     found = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(found), 0, 255), tf.uint8)
-
-
-def content(dataset: str) -> str:
-    """A name of what own data are made of, for the name of a run; "" for other data sets."""
-    form, _, path = dataset.partition(":")
-    if form not in ("npz", "folder") or not os.path.exists(path):
-        return ""
-    made = hashlib.sha256()
-    names = [path] if form == "npz" else _every(path)
-    for each in names:
-        made.update(os.path.relpath(each, path).encode())
-        with open(each, "rb") as file:
-            made.update(hashlib.file_digest(file, "sha256").digest())
-    return made.hexdigest()[:16]
-
-
-def _every(path: str) -> list[str]:
-    return sorted(os.path.join(where, each) for where, _, names in os.walk(path) for each in names)

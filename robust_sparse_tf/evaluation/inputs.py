@@ -19,8 +19,7 @@ from robust_sparse_tf.data import Split
 from robust_sparse_tf.data.split import Gather
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import heads
-from robust_sparse_tf.models.network import network_of
-from robust_sparse_tf.sparsity import require_tf_keras
+from robust_sparse_tf.models.network import network_of, require_tf_keras
 from robust_sparse_tf.sparsity.wrapper import strip
 from robust_sparse_tf.tensors import as_array, as_labels, as_tensor, check_types
 from robust_sparse_tf.values import assert_images, check_images, check_labels

@@ -62,9 +62,7 @@ class FeaturePruning:
             InputError: for any other model, and for frozen layers (trainable=False).
         """
         require("data", data, split.Split)
-        entries = list(wrapper.masked_weights(model))
-        if not entries:
-            raise InputError(f"model {model.name}: has no masks; sparsify() it first")
+        entries = wrapper.require_masks(model)
         frozen = [entry.name for entry in entries if not entry.layer.trainable]
         if frozen:
             raise InputError(

@@ -14,7 +14,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper im
 )
 
 from robust_sparse_tf.errors import InputError, RunWarning, reason
-from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.models.network import network_of, require_model, require_tf_keras
 from robust_sparse_tf.options import require, shown
 from robust_sparse_tf.sparsity.constraint import hold, store
 
@@ -239,6 +239,14 @@ def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
                 yield MaskedWeight(name, weight, mask, layer.layer, attribute)
 
 
+def require_masks(model: keras.Model) -> list[MaskedWeight]:
+    """The `masked_weights`; raises InputError where there are none."""
+    found = list(masked_weights(model))
+    if not found:
+        raise InputError(f"model {model.name}: has no masks; sparsify() it first")
+    return found
+
+
 def store_masked(model: keras.Model) -> None:
     """Sets the weights that a wrapped model's masks prune to zero.
 
@@ -286,7 +294,7 @@ def prunable_weights(model: keras.Model) -> list[MaskedWeight]:
 
 def models_in(model: keras.Model) -> Iterator[keras.Model]:
     """A model and all models nested in it."""
-    _require_model(model)
+    require_model(model)
     yield model
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -295,7 +303,7 @@ def models_in(model: keras.Model) -> Iterator[keras.Model]:
 
 def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """All layers, those of nested models in the place of the models; each one once."""
-    _require_model(model)
+    require_model(model)
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from leaves(layer)
@@ -328,22 +336,6 @@ def dense_layers(model: keras.Model) -> list[str]:
         if any(weight.trainable for weight in layer.weights)
         and not isinstance(layer, PruneLowMagnitude)
     ]
-
-
-def require_tf_keras(model: Any) -> None:
-    """Raises InputError unless given a Sequential or functional tf_keras model."""
-    _require_model(model)
-    if not (isinstance(model, keras.Sequential) or model._is_graph_network):
-        raise InputError(f"model {model.name}: must be Sequential or functional, not subclassed")
-
-
-def _require_model(model: Any) -> None:
-    if not isinstance(model, keras.Model):
-        found = f"{type(model).__module__}.{type(model).__name__}"
-        raise InputError(
-            f"model of type {found}: must be a tf_keras model (import tf_keras, not keras or "
-            "tf.keras, which are Keras 3)"
-        )
 
 
 def _own_attributes(layer: keras.layers.Layer) -> tuple[str, ...]:

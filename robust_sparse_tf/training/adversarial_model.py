@@ -12,8 +12,9 @@ from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.models.layers import BinaryLogits
+from robust_sparse_tf.models.network import require_tf_keras
 from robust_sparse_tf.options import checked, require, shown
-from robust_sparse_tf.sparsity import MaskedModel, Stepper, require_tf_keras
+from robust_sparse_tf.sparsity import MaskedModel, Stepper
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.calls import Called

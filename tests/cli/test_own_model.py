@@ -11,7 +11,7 @@ import tf_keras as keras
 from bad_input import assert_one_error
 
 from experiments import evaluate, run
-from experiments.runs import networks
+from experiments.runs import contents, networks
 from experiments.runs import options as flags
 from experiments.runs.directory import run_name
 from robust_sparse_tf.errors import InputError
@@ -49,6 +49,12 @@ def of_one(shape):
 """
 SHORT = ["--rounds=1", "--iterations=4", "--evaluate_every=4", "--batch_size=4", "--branches=1"]
 SHORT += ["--attack=fgsm", "--eval_attacks=fgsm", "--validation_size=4"]
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    contents.of_data.cache_clear()
+    contents.of_model.cache_clear()
 
 
 @pytest.fixture
@@ -96,10 +102,10 @@ def test_a_saved_network_is_gone_on_from(folder):
         ("own_networks:none", "own_networks has no function none"),
         ("own_networks:of_one", "must take the shape of an image and the number of classes"),
         ("own_networks:broken", "fails for images of (4, 4, 1) and 3 classes (ValueError: no such"),
-        ("own_networks:newer", "must give a tf_keras model"),
-        ("own_networks:wide", "outputs are (None, 4); must be (None, 3)"),
-        ("own_networks:two", "outputs are [(None, 3), (None, 3)]; must be (None, 3)"),
-        ("own_networks:subclass", "must be built"),
+        ("own_networks:newer", "must be a tf_keras model (import tf_keras"),
+        ("own_networks:wide", "outputs are (4,); must be (3,)"),
+        ("own_networks:two", "has 2 outputs; must have one"),
+        ("own_networks:subclass", "must be Sequential or functional, not subclassed"),
         ("own_networks:softmax", "logits"),
         ("missing.keras", "missing.keras"),
         ("own_networks", "must be one of"),
@@ -130,8 +136,10 @@ def test_a_name_tells_networks_and_data_apart(folder):
     first = run_name(values)
     assert first == run_name(values)
     Path("own_networks.py").write_text(MODULE + "\n# and more")
+    contents.of_model.cache_clear()  # as in another process
     second = run_name(values)
     np.savez("own.npz", x_train=np.zeros(3))
+    contents.of_data.cache_clear()
     assert len({first, second, run_name(values)}) == 3
 
 

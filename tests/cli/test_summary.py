@@ -5,11 +5,13 @@ import json
 import pytest
 
 from experiments.reports import summary
+from experiments.reports.published import Comparison
 from experiments.reports.summary import HELD, NOT_HELD, UNTOLD, Item, Judged
 
 
 def comparison(difference: float | None, std: float | None, mean: float = 50.0) -> dict:
-    return {"difference": difference, "published": {"mean": mean, "std": std}}
+    figure = {"mean": mean, "std": std}
+    return vars(Comparison(mean=0.0, std=0.0, trials=1, published=figure, difference=difference))
 
 
 @pytest.mark.parametrize(

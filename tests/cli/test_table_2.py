@@ -112,7 +112,7 @@ def test_the_studys_own_networks():
         pytest.skip("RST_CAFFE_DIR or RST_DATA_DIR does not say where networks and MNIST are")
     test = data.load_test("mnist", data_dir=place)
     for key, theirs in read().table_2.items():
-        network = table_2.network(networks, *key)
+        network = table_2.Options(networks=networks).network(*key)
         found = evaluation.r_inf(network, test, FGSM(epsilon=0.1))
         assert found == pytest.approx(theirs.measures["r_inf_fgsm"]["mean"], abs=3e-4 + 1e-9)
         assert 100 * table_2.zeros(network) == pytest.approx(theirs.pruned, abs=0.1)

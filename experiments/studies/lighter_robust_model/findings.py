@@ -4,6 +4,7 @@ import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 
+from experiments.evaluations.stored import Usefulness
 from experiments.studies.cells import how
 from experiments.studies.lighter_robust_model.numbers import Features, Pruned, Scale, Ticket
 
@@ -22,12 +23,12 @@ def capacity(scales: Sequence[Scale]) -> list[str]:
         if not means:
             continue
         known = {e.scale: own["mean"] for e in every if (own := e.accuracies[trained].published)}
-        theirs = f" (published: {_least(known)})" if known else ""
+        theirs = f" (published: {least_scale(known)})" if known else ""
         name = trained.upper()
         ran = ", ".join(map(str, means))
         lines.append(
             f"Trained with {name}, the least scale from which networks stand {name} on most images "
-            f"is {_least(means)}{theirs}, of scales {ran}."
+            f"is {least_scale(means)}{theirs}, of scales {ran}."
         )
         far = [
             f"scale {e.scale} ({fgsm:.2f} and {pgd:.2f} %)"
@@ -45,7 +46,7 @@ def capacity(scales: Sequence[Scale]) -> list[str]:
     return lines
 
 
-def _least(accuracies: Mapping[int, float]) -> str:
+def least_scale(accuracies: Mapping[int, float]) -> str:
     """The least scale from which all are robust; "none" where the largest is not."""
     found = "none"
     for scale, value in sorted(accuracies.items(), reverse=True):
@@ -65,11 +66,7 @@ def features(found: Sequence[Features], published: tuple[int, int] | None = None
     lines = []
     for entry in found:
         if use := entry.usefulness:
-            useful = sum(value > 0 for value in use["weighted"])
-            both = sum(
-                clean > 0 and robust > 0
-                for clean, robust in zip(use["weighted"], use["weighted_robust"], strict=True)
-            )
+            both, useful = robust_features(use)
             theirs = ""
             if published and entry.trained == "none":
                 verdict = "held" if both == published[0] else "not held"
@@ -79,6 +76,13 @@ def features(found: Sequence[Features], published: tuple[int, int] | None = None
                 f"robustly useful{theirs}."
             )
     return lines
+
+
+def robust_features(use: Usefulness) -> tuple[int, int]:
+    """How many of the useful features are robustly useful, and how many are useful."""
+    pairs = zip(use["weighted"], use["weighted_robust"], strict=True)
+    robust = [both > 0 for clean, both in pairs if clean > 0]
+    return sum(robust), len(robust)
 
 
 def pruning(found: Sequence[Pruned]) -> list[str]:
@@ -146,16 +150,9 @@ def tickets(found: Sequence[Ticket]) -> list[str]:
     """Whether the original initialisation is better than another one, by training and attack."""
     lines = []
     for trained in dict.fromkeys(entry.trained for entry in found):
-        own = {(e.strategy, e.round): e for e in found if e.trained == trained and e.round}
+        own = [entry for entry in found if entry.trained == trained]
         for attack in dict.fromkeys(("none", trained)):
-            gains = [
-                original - drawn
-                for (strategy, number), entry in own.items()
-                if strategy == "original" and ("random", number) in own
-                if (original := entry.accuracies[attack]) is not None
-                if (drawn := own["random", number].accuracies[attack]) is not None
-            ]
-            if gains:
+            if gains := gains_of_original(own, attack):
                 under = "clean" if attack == "none" else f"under {attack.upper()}"
                 lines.append(
                     f"Trained {how(trained)}, the original initialisation is better than another "
@@ -165,6 +162,22 @@ def tickets(found: Sequence[Ticket]) -> list[str]:
     return lines
 
 
+def gains_of_original(found: Sequence[Ticket], attack: str) -> list[float]:
+    """By how many points the original initialisation is better, in each pruned round.
+
+    Args:
+        found: rounds of tickets of one way of training.
+        attack: "none" for clean images.
+    """
+    own = {(e.strategy, e.round): e.accuracies[attack] for e in found if e.round}
+    return [
+        original - drawn
+        for (strategy, number), original in own.items()
+        if strategy == "original" and original is not None
+        if (drawn := own.get(("random", number))) is not None
+    ]
+
+
 def breakpoints(found: Sequence[Ticket], published: Mapping[tuple[str, str], float]) -> list[str]:
     """Down to which weights clean accuracy is the dense network's, beside what the study says.
 
@@ -172,7 +185,22 @@ def breakpoints(found: Sequence[Ticket], published: Mapping[tuple[str, str], flo
         found: rounds of tickets in their order, the dense network first.
         published: see `Published.holds_down_to`.
     """
-    lines = []
+    return [
+        f"Trained {how(last.trained)}, {last.strategy} initialisations keep clean accuracy within "
+        f"{_NEAR:g} point of the dense network's down to {last.weights:.2f} % of the weights "
+        f"(published: down to about {theirs:g} %): {verdict}."
+        for last, theirs, verdict in broken(found, published)
+    ]
+
+
+def broken(
+    found: Sequence[Ticket], published: Mapping[tuple[str, str], float]
+) -> list[tuple[Ticket, float, str]]:
+    """The last round before clean accuracy falls, the published weights there, and a verdict.
+
+    There is one for each way of training and strategy; the arguments are those of `breakpoints`.
+    """
+    breaks = []
     for trained, strategy in dict.fromkeys((e.trained, e.strategy) for e in found):
         own = [e for e in found if (e.trained, e.strategy) == (trained, strategy)]
         theirs, dense = published.get((trained, strategy)), own[0].accuracies["none"]
@@ -180,12 +208,8 @@ def breakpoints(found: Sequence[Ticket], published: Mapping[tuple[str, str], flo
             continue
         fallen = (n for n, e in enumerate(own) if (e.accuracies["none"] or 0) < dense - _NEAR)
         last = own[next(fallen, len(own)) - 1]
-        lines.append(
-            f"Trained {how(trained)}, {strategy} initialisations keep clean accuracy within "
-            f"{_NEAR:g} point of the dense network's down to {last.weights:.2f} % of the weights "
-            f"(published: down to about {theirs:g} %): {_verdict(last, own[-1], strategy, theirs)}."
-        )
-    return lines
+        breaks.append((last, theirs, _verdict(last, own[-1], strategy, theirs)))
+    return breaks
 
 
 def _verdict(last: Ticket, end: Ticket, strategy: str, published: float) -> str:

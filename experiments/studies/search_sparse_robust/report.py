@@ -159,23 +159,23 @@ def _words(rows: Sequence[Row], percent: float) -> list[str]:
 def _near(rows: Sequence[Row]) -> str:
     """How many figures are near the published ones, by deviations and by points, and which not."""
     every = [
-        (row, kind, found.difference, found.published.get("std") or 0)
+        (row, kind, found)
         for row in rows
         for kind, found in row.kinds.items()
-        if found.difference is not None and found.published is not None
+        if found.difference is not None
     ]
-    by_deviations = [abs(difference) <= 2 * std for _, _, difference, std in every]
-    by_points = [abs(difference) <= 1 for _, _, difference, _ in every]
-    near = [any(pair) for pair in zip(by_deviations, by_points, strict=True)]
+    found = published.near((each for _, _, each in every), lambda _: 1.0)
+    near = [any(pair) for pair in found]
     far = [
         f"{row.trained} trained at {row.density:g} %, "
         f"{'under ' if kind == 'robust' else 'natural beside '}{row.attack.upper()} "
-        f"({difference:+.2f})"
-        for (row, kind, difference, _), is_near in zip(every, near, strict=True)
+        f"({each.difference:+.2f})"
+        for (row, kind, each), is_near in zip(every, near, strict=True)
         if not is_near
     ]
+    by_deviations, by_points = (sum(bool(own[place]) for own in found) for place in (0, 1))
     text = (
-        f"Of {len(every)} figures {sum(by_deviations)} are within 2 published standard deviations "
-        f"of the published ones, {sum(by_points)} within 1 point, and {sum(near)} within either."
+        f"Of {len(every)} figures {by_deviations} are within 2 published standard deviations "
+        f"of the published ones, {by_points} within 1 point, and {sum(near)} within either."
     )
     return text + (f" Not within either (points): {'; '.join(far)}." if far else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.reports.summary import (
@@ -18,6 +18,7 @@ from experiments.reports.summary import (
     counted,
     near,
 )
+from experiments.studies.search_sparse_robust.protocol import ATTACKS
 
 _LENGTH = 50_000
 _DENSE, _SPARSE = 100.0, 3.6
@@ -66,86 +67,69 @@ def _tickets_are_best(report: Report, dataset: str) -> Judged:
     return counted([max(own, key=own.__getitem__) == "original" for own in means], "densities")
 
 
+def _item(
+    name: str,
+    stored: str = "rounds_50000",
+    judge: Callable[..., Judged] | None = None,
+    *,
+    flagfile: str = "digits",
+    cells: Mapping[str, Sequence[object]] = _MNIST,
+    networks: str = "a^",
+    **given: str,
+) -> Item:
+    return Item(
+        name=name,
+        flagfile=flagfile,
+        stored=stored,
+        judge=judge and functools.partial(judge, **given),
+        cells=cells,
+        length=_LENGTH,
+        networks=networks,
+    )
+
+
+_ANY = "attack=(fgsm|pgd)"
 ITEMS = [
-    Item(
-        name="Table 1 (MNIST), trained with FGSM and PGD",
-        flagfile="digits",
-        stored="rounds_50000",
-        judge=functools.partial(_table, dataset="mnist"),
-        length=_LENGTH,
-        networks="attack=(fgsm|pgd)",
+    _item(
+        "Table 1 (MNIST), trained with FGSM and PGD", judge=_table, dataset="mnist", networks=_ANY
     ),
-    Item(
-        name="Table 1 (MNIST), all trainings",
-        flagfile="digits",
-        stored="digits_30000",
-        judge=functools.partial(_table, dataset="mnist"),
-        length=_LENGTH,
-        networks="attack=(fgsm|pgd)",
-    ),
-    Item(
-        name="Table 2 (Fashion-MNIST)",
+    _item("Table 1 (MNIST), all trainings", "digits_30000", _table, dataset="mnist", networks=_ANY),
+    _item(
+        "Table 2 (Fashion-MNIST)",
+        "short",
+        _table,
         flagfile="fashion",
-        stored="short",
-        judge=functools.partial(_table, dataset="fashion_mnist"),
         cells=_FASHION,
-        length=_LENGTH,
+        dataset="fashion_mnist",
     ),
-    Item(
-        name="Figures 1, 2, 4 and 6 (MNIST, by iteration)",
-        flagfile="digits",
-        stored="rounds_50000",
-        length=_LENGTH,
-    ),
-    Item(
-        name="Figures 3 and 5 (MNIST, at early stopping)",
-        flagfile="digits",
-        stored="rounds_50000",
-        length=_LENGTH,
-    ),
-    Item(
-        name="Figures 7 to 12 (Fashion-MNIST)",
-        flagfile="fashion",
-        stored="short",
-        cells=_FASHION,
-        length=_LENGTH,
-    ),
-    Item(
-        name="Figures 13 to 15 (weights of tickets)",
-        flagfile="digits",
-        stored="rounds_50000",
-        length=_LENGTH,
-    ),
+    _item("Figures 1, 2, 4 and 6 (MNIST, by iteration)"),
+    _item("Figures 3 and 5 (MNIST, at early stopping)"),
+    _item("Figures 7 to 12 (Fashion-MNIST)", "short", flagfile="fashion", cells=_FASHION),
+    _item("Figures 13 to 15 (weights of tickets)"),
     *(
-        Item(
-            name=f"Claim: tickets pruned by 96.4 % stand {attack.upper()} better than dense ones",
-            flagfile="digits",
-            stored="rounds_50000",
-            judge=functools.partial(_outperforms, attack=attack),
+        _item(
+            f"Claim: tickets pruned by 96.4 % stand {attack.upper()} better than dense ones",
+            judge=_outperforms,
+            attack=attack,
             cells={"attack": [attack]},
-            length=_LENGTH,
             networks=f"attack={attack}",
         )
-        for attack in ("fgsm", "pgd")
+        for attack in ATTACKS
     ),
     *(
-        Item(
-            name=f"Which density stands {attack.upper()} best",
-            flagfile="digits",
-            stored="rounds_50000",
-            judge=functools.partial(_best, attack=attack),
+        _item(
+            f"Which density stands {attack.upper()} best",
+            judge=_best,
+            attack=attack,
             cells={"attack": [attack]},
-            length=_LENGTH,
             networks=f"attack={attack}",
         )
-        for attack in ("fgsm", "pgd")
+        for attack in ATTACKS
     ),
-    Item(
-        name="Claim: tickets are better than other strategies on clean images (MNIST)",
-        flagfile="digits",
-        stored="short",
-        judge=functools.partial(_tickets_are_best, dataset="mnist"),
-        cells=_MNIST,
-        length=_LENGTH,
+    _item(
+        "Claim: tickets are better than other strategies on clean images (MNIST)",
+        "short",
+        _tickets_are_best,
+        dataset="mnist",
     ),
 ]

@@ -4,8 +4,13 @@ numbers."""
 import statistics
 from collections.abc import Mapping, Sequence
 
-from experiments.cli.tables import deviation
-from experiments.studies.sparse_dnns_robustness.numbers import PenalisedRow, Round, Series
+from experiments.studies.sparse_dnns_robustness.numbers import (
+    PenalisedRow,
+    Point,
+    Round,
+    Series,
+    points,
+)
 from experiments.studies.sparse_dnns_robustness.protocol import COLUMNS, DEEP, NETWORKS
 
 
@@ -22,21 +27,25 @@ def pruning(found: Mapping[str, Series]) -> list[str]:
 
 def _best(measured: Sequence[Round], name: str) -> str:
     """The round that stands most beside the dense network, and the last round."""
-    values = [entry.trials[name] for entry in measured]
-    pruned = [100 * entry.sparsity for entry in measured]
-    means = [statistics.fmean(trials.values()) for trials in values]
-    best = means.index(max(means[1:]), 1)
-    dense = values[0]
-    gained = [value > dense[cell] for cell, value in values[best].items() if cell in dense]
-    spread = max(deviation([*values[place].values()]) or 0 for place in (0, best))
-    said = _in_words(means[best] - means[0], spread, "no more robust, on average,")
-    digits = COLUMNS[name].digits
-    shown = [f"{means[place]:.{digits}f}" for place in (0, best, -1)]
+    found = points(measured, name)
+    best, spread = most_robust(found)
+    dense, last = found[0], found[-1]
+    trials = [entry.trials[name] for entry in (measured[0], measured[found.index(best, 1)])]
+    gained = [value > trials[0][cell] for cell, value in trials[1].items() if cell in trials[0]]
+    said = _in_words(best.mean - dense.mean, spread, "no more robust, on average,")
+    shown = [f"{point.mean:.{COLUMNS[name].digits}f}" for point in (dense, best, last)]
     return (
         f"pruned networks were {said} than the dense one ({shown[0]}): at best "
-        f"{shown[1]} with {pruned[best]:.2f} % pruned ({sum(gained)} of {len(gained)} "
-        f"references gain), and {shown[2]} with {pruned[-1]:.2f} %."
+        f"{shown[1]} with {100 * best.sparsity:.2f} % pruned ({sum(gained)} of {len(gained)} "
+        f"references gain), and {shown[2]} with {100 * last.sparsity:.2f} %."
     )
+
+
+def most_robust(found: Sequence[Point]) -> tuple[Point, float]:
+    """The pruned network of the largest mean, and how far its or the dense one's references are."""
+    dense, *pruned = found
+    best = max(pruned, key=lambda point: point.mean)
+    return best, max(best.std, dense.std)
 
 
 def over_pruning(found: Mapping[str, Series]) -> list[str]:
@@ -46,29 +55,34 @@ def over_pruning(found: Mapping[str, Series]) -> list[str]:
         measured = [entry for entry in own if {"r_2_deepfool", "accuracy"} <= {*entry.trials}]
         if model not in DEEP or not measured or measured[0].round:
             continue
-        first = {name: _first_below(measured, name) for name in ("r_2_deepfool", "accuracy")}
-        if (weaker := first["r_2_deepfool"]) is None:
+        robust, accuracy = (points(measured, name) for name in ("r_2_deepfool", "accuracy"))
+        if (weaker := first_below(robust)) is None:
             said = "r_2 never falls below the dense network's"
         else:
-            accuracy = [statistics.fmean(each.values("accuracy")) for each in (weaker, measured[0])]
-            held = not first["accuracy"] or first["accuracy"].round > weaker.round
+            there = accuracy[robust.index(weaker)]
             said = (
                 f"r_2 falls below the dense network's at {100 * weaker.sparsity:.2f} % pruned, "
-                f"where the accuracy is {accuracy[0]:.2f} % (dense {accuracy[1]:.2f} %)"
-                + (": r_2 falls first, as in section 4.3" if held else ": r_2 does not fall first")
+                f"where the accuracy is {there.mean:.2f} % (dense {accuracy[0].mean:.2f} %): r_2 "
+                + (
+                    "falls first, as in section 4.3"
+                    if falls_first(robust, accuracy)
+                    else "does not fall first"
+                )
             )
         lines.append(f"{NETWORKS[model]}, DeepFool: {said}.")
     return lines
 
 
-def _first_below(measured: Sequence[Round], name: str) -> Round | None:
+def falls_first(robust: Sequence[Point], accuracy: Sequence[Point]) -> bool:
+    """Whether a measure falls below the dense network's at a lower sparsity than the accuracy."""
+    weaker, worse = first_below(robust), first_below(accuracy)
+    return weaker is not None and (worse is None or worse.sparsity > weaker.sparsity)
+
+
+def first_below(found: Sequence[Point]) -> Point | None:
     """The first round below the dense network by more than references are apart."""
-    dense = measured[0].values(name)
-    for entry in measured[1:]:
-        spread = max(deviation(dense) or 0, deviation(entry.values(name)) or 0)
-        if statistics.fmean(dense) - statistics.fmean(entry.values(name)) > spread:
-            return entry
-    return None
+    dense, *pruned = found
+    return next((p for p in pruned if dense.mean - p.mean > max(dense.std, p.std)), None)
 
 
 def theorems(found: Mapping[str, Series]) -> list[str]:

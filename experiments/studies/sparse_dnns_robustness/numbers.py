@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from experiments.cli.tables import deviation
 from experiments.reports import measures
@@ -53,6 +54,24 @@ class Round:
 
 Series = list[Round]
 """The rounds of a network that any reference has measured."""
+
+
+class Point(NamedTuple):
+    """The mean and the deviation (0 for one) of a measure over references, at a sparsity."""
+
+    sparsity: float
+    mean: float
+    std: float
+
+
+def points(series: Sequence[Round], measure: str) -> list[Point]:
+    """A measure by sparsity, of the rounds in which it was taken."""
+    trials = [(entry.sparsity, entry.values(measure)) for entry in series]
+    return [
+        Point(sparsity, statistics.fmean(values), deviation(values) or 0)
+        for sparsity, values in trials
+        if values
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

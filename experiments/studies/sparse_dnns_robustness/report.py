@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from experiments.evaluations.follow_up import Measurement
 from experiments.reports import measures, published
 from experiments.reports.measures import Measured
-from experiments.reports.published import Figure
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import select
@@ -169,21 +168,13 @@ def _told(warnings: list[str]) -> list[str]:
 
 def _near(rows: Sequence[Row]) -> str:
     """How many numbers are within two published deviations, or 5 % where none is published."""
-    near = [
-        abs(found.difference) <= _tolerance(found.published)
-        for row in rows
-        for found in row.measures.values()
-        if found.difference is not None and found.published is not None
-    ]
+    every = (found for row in rows for found in row.measures.values())
+    found = published.near(every, lambda figure: 0.05 * abs(figure["mean"]))
+    near = [by_width if by_std is None else by_std for by_std, by_width in found]
     return (
         f"Of {len(near)} numbers {sum(near)} are within 2 published standard deviations of the "
         "published ones, or 5 % where no deviation is published or it is 0.00."
     )
-
-
-def _tolerance(published: Figure) -> float:
-    std = published.get("std")
-    return 2 * std if std else 0.05 * abs(published["mean"])
 
 
 def _assumed(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[str]:

@@ -16,37 +16,34 @@ from experiments.reports.summary import (
     counted,
     near,
 )
+from experiments.studies.sparse_dnns_robustness.findings import falls_first, most_robust
+from experiments.studies.sparse_dnns_robustness.numbers import Point
 from experiments.studies.sparse_dnns_robustness.protocol import NETWORKS
 
 _LENGTH = 50_000
 _GAMMAS = ("gamma_l2", "gamma_linf")
 _THREE, _FULL = "three_references", "figures_2_3_tables_1_3"
 _LINEAR, _DEEP = ("binary_linear", "linear"), ("mlp", "lenet5")
-_NOISE = 1.0  # deviations of references that a gain must exceed
-_Rounds = Sequence[Mapping[str, Any]]
 
 
-def _rounds(report: Report, model: str, measure: str) -> _Rounds:
-    """The rounds of a network in which a measure was taken, with its means and deviations."""
-    own = report["study"]["rounds"].get(model, [])
-    return [
-        entry["measures"][measure] | {"sparsity": entry["sparsity"]}
-        for entry in own
+def _points(report: Report, model: str, measure: str) -> list[Point]:
+    """A measure of a network by sparsity; see `numbers.points`."""
+    taken = [
+        (entry["sparsity"], entry["measures"][measure])
+        for entry in report["study"]["rounds"].get(model, [])
         if measure in entry["measures"]
     ]
+    return [Point(sparsity, own["mean"], own["std"] or 0) for sparsity, own in taken]
 
 
 def _gains(report: Report, models: Sequence[str], measure: str) -> Judged:
     """Whether some pruned network is more robust than the dense one, by more than references."""
     words, held = [], []
     for model in models:
-        dense, *pruned = _rounds(report, model, measure)
-        best = max(pruned, key=lambda entry: entry["mean"])
-        spread = max(each["std"] or 0 for each in (dense, best))
-        held.append(best["mean"] - dense["mean"] > _NOISE * spread)
-        words.append(
-            f"{dense['mean']:.3f} dense, at best {best['mean']:.3f} ({best['sparsity']:.1%} pruned)"
-        )
+        found = _points(report, model, measure)
+        dense, (best, spread) = found[0].mean, most_robust(found)
+        held.append(best.mean - dense > spread)
+        words.append(f"{dense:.3f} dense, at best {best.mean:.3f} ({best.sparsity:.1%} pruned)")
     return Judged("; ".join(words), counted(held, "").verdict)
 
 
@@ -58,18 +55,10 @@ def _never_gains(report: Report, models: Sequence[str], measure: str) -> Judged:
 
 def _over_pruning(report: Report, models: Sequence[str]) -> Judged:
     """Section 4.3: whether r_2 falls below the dense network's before the accuracy does."""
-    held = []
-    for model in models:
-        first = {}
-        for measure in ("r_2_deepfool", "accuracy"):
-            dense, *pruned = _rounds(report, model, measure)
-            below = [
-                entry["sparsity"]
-                for entry in pruned
-                if dense["mean"] - entry["mean"] > max(dense["std"] or 0, entry["std"] or 0)
-            ]
-            first[measure] = min(below, default=1.0)
-        held.append(first["r_2_deepfool"] < first["accuracy"])
+    held = [
+        falls_first(*(_points(report, model, name) for name in ("r_2_deepfool", "accuracy")))
+        for model in models
+    ]
     return counted(held, "networks")
 
 
@@ -77,11 +66,10 @@ def _bounds(report: Report, measure: str, bound: str) -> Judged:
     """Whether the bound of a theorem lies above what was measured, and whether it says anything."""
     held, empty = [], 0
     for model in _LINEAR:
-        most = {entry["sparsity"]: entry["mean"] for entry in _rounds(report, model, bound)}
-        for entry in _rounds(report, model, measure):
-            if entry["sparsity"] in most:
-                limit = most[entry["sparsity"]]
-                held.append(entry["mean"] <= 1.02 * limit)  # DeepFool goes 2 % beyond
+        most = {point.sparsity: point.mean for point in _points(report, model, bound)}
+        for point in _points(report, model, measure):
+            if (limit := most.get(point.sparsity)) is not None:
+                held.append(point.mean <= 1.02 * limit)  # DeepFool goes 2 % beyond
                 empty += bound == "bound_r_inf" and limit >= 1
     found = counted(held, "rounds are below it")
     told = f", {empty} times it is 1 or more and says nothing" if empty else ""
@@ -92,7 +80,7 @@ def _falls(report: Report, models: Sequence[str], measure: str) -> Judged:
     """Whether a constant falls from the dense network to the first pruned ones."""
     held, words = [], []
     for model in models:
-        means = [entry["mean"] for entry in _rounds(report, model, measure)]
+        means = [point.mean for point in _points(report, model, measure)]
         held.append(means[1] < means[0])
         words.append(", ".join(f"{mean:.1f}" for mean in means))
     return Judged("; ".join(words), counted(held, "").verdict)

@@ -45,19 +45,34 @@ FILES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Where the networks are, and what they are measured on."""
+class OnNetworks:
+    """Where the networks are, and the test images."""
 
-    networks: str | None = option(
-        None, "folder of the four .caffemodel files", kind=str, shown="none"
-    )
-    output: str = option("runs/table_2", "folder of report.md and report.json")
+    networks: str = option("", "folder of the .caffemodel files of table 2")
     data_dir: str | None = data_dir_option()
-    examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
-    cw_examples: int = option(200, "test images for Carlini-Wagner", unit="images", minimum=1)
 
     def __post_init__(self) -> None:
         check(self)
+        if not self.networks:
+            raise InputError(f"networks: must be given, the folder of {', '.join(FILES.values())}")
+
+    def network(self, model: str, kind: str) -> keras.Model:
+        """A network of `FILES`.
+
+        Raises:
+            InputError: for a file that does not hold it.
+        """
+        empty = models.lenet5() if model == "lenet5" else models.lenet_300_100(use_bias=True)
+        return models.load_caffe(os.path.join(self.networks, FILES[model, kind]), empty)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(OnNetworks):
+    """Where the networks are, and what they are measured on."""
+
+    output: str = option("runs/table_2", "folder of report.md and report.json")
+    examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
+    cw_examples: int = option(200, "test images for Carlini-Wagner", unit="images", minimum=1)
 
     @property
     def measures(self) -> MeasureOptions:
@@ -83,10 +98,8 @@ def main(argv: list[str]) -> int:
 
 def _table_2(argv: list[str]) -> int:
     options, known = flags.parse_group(argv, Options), read()
-    if not options.networks:
-        raise InputError(f"networks: must be given, the folder of {', '.join(FILES.values())}")
     load_tensorflow()
-    networks = {key: network(options.networks, *key) for key in FILES}
+    networks = {key: options.network(*key) for key in FILES}
     os.makedirs(options.output, exist_ok=True)
     test = loading.images("", "mnist", options.data_dir, options.examples)
     rows = []
@@ -105,12 +118,6 @@ def _table_2(argv: list[str]) -> int:
     files.write_text(os.path.join(options.output, "report.md"), text)
     print(text)
     return 0
-
-
-def network(folder: str, model: str, kind: str) -> keras.Model:
-    """A network of `FILES`, from their folder."""
-    empty = models.lenet5() if model == "lenet5" else models.lenet_300_100(use_bias=True)
-    return models.load_caffe(os.path.join(folder, FILES[model, kind]), empty)
 
 
 def zeros(network: keras.Model) -> float:

@@ -19,9 +19,7 @@ from experiments.cli.quiet import load_tensorflow
 from experiments.studies.sparse_dnns_robustness import table_2
 from experiments.studies.sparse_dnns_robustness.published import read
 from robust_sparse_tf import files
-from robust_sparse_tf.data.options import data_dir_option
-from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import option
 from robust_sparse_tf.texts import markdown_table, percent
 
 with epy.lazy_imports():
@@ -40,21 +38,14 @@ _ERRORS = 2  # standard errors of a mean over masks that are granted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(table_2.OnNetworks):
     """Where the networks are, and how many images and masks are taken."""
 
-    networks: str | None = option(
-        None, "folder of the .caffemodel files of table 2", kind=str, shown="none"
-    )
     output: str = option("runs/theorem_3_3", "folder of report.md and report.json")
-    data_dir: str | None = data_dir_option()
     examples: int = option(10, "test images", unit="images", minimum=1)
     draws: int = option(20, "masks for each share of zeros", unit="masks", minimum=2)
     radius: float = option(0.1, "of the theorem's ball", unit="input units", minimum=0)
     seed: int = option(0, "seed of the masks", minimum=0, maximum=2**31 - 1)
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +77,8 @@ def main(argv: list[str]) -> int:
 
 def _theorem_3_3(argv: list[str]) -> int:
     options = flags.parse_group(argv, Options)
-    if not options.networks:
-        raise InputError("networks: must be given, the folder of the networks of table 2")
     load_tensorflow()
-    dense, trained = (table_2.network(options.networks, "mlp", k) for k in ("dense", "sparse"))
+    dense, trained = (options.network("mlp", kind) for kind in ("dense", "sparse"))
     os.makedirs(options.output, exist_ok=True)
     test = loading.images("", "mnist", options.data_dir, options.examples)
     x = test.gather(tf.range(test.size))[0]

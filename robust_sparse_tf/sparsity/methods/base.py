@@ -359,12 +359,10 @@ def tell_frozen(model: keras.Model, method: Method) -> None:
     Raises:
         InputError: where there are no others, or no masks at all.
     """
-    every = list(wrapper.masked_weights(model))
-    if not every:
-        raise InputError(f"model {model.name}: has no masks; sparsify() it first")
+    every = wrapper.require_masks(model)
     frozen = [entry.name for entry in every if not entry.layer.trainable]
     name = type(method).__name__
-    if every and len(frozen) == len(every):
+    if len(frozen) == len(every):
         raise InputError(
             f"model {model.name}: all layers with masks are frozen (trainable=False); {name} can "
             "prune none"

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.evaluations import stored
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
 
 FILE = "trials.json"
-DRAWN = "tickets.json"
-"""What a study's figures are drawn from beside its cells, in the folder of the sweep."""
+_DRAWN = "tickets.json"
 
 _EVERY = 1000  # iterations: of evaluations that are nearer to each other one is kept
 
@@ -87,9 +86,19 @@ def write(folder: str, sweep: Contents, cells: Sequence[Cell]) -> None:
     content = {
         "sweep": sweep.as_json(),
         "cells": [_packed(cell, sweep) for cell in cells],
-        "drawn": _read(os.path.join(folder, DRAWN)) or {},
+        "drawn": drawn(folder),
     }
     files.write_text(os.path.join(folder, FILE), _lines(content))
+
+
+def drawn(folder: str) -> dict[str, Any]:
+    """What `write_drawn` left in the folder of a sweep; {} where there is nothing to be read."""
+    return _read(os.path.join(folder, _DRAWN))
+
+
+def write_drawn(folder: str, content: Mapping[str, Any]) -> None:
+    """Leaves what a study's figures are drawn from beside its cells, for when those are gone."""
+    files.write_json(os.path.join(folder, _DRAWN), content)
 
 
 def is_stored(folder: str) -> bool:
@@ -118,7 +127,7 @@ def unpacked(folder: str) -> Iterator[str]:
         files.write_json(os.path.join(place, sweeps.FILE), content["sweep"])
         sweep = sweeps.read(place)
         if content["drawn"]:
-            files.write_json(os.path.join(place, DRAWN), content["drawn"])
+            write_drawn(place, content["drawn"])
         for cell in content["cells"]:
             name = cell["results"].get("name")
             if name not in sweep.cells or os.path.basename(name) != name:
@@ -133,15 +142,19 @@ def unpacked(folder: str) -> Iterator[str]:
 def _check_report(path: str, command: object) -> None:
     """Raises InputError where the report beside the trials was made by another command."""
     beside = _read(os.path.join(os.path.dirname(path), "report.json"))
-    if beside is not None and beside.get("command") != command:
+    if beside and beside.get("command") != command:
         raise InputError(
             f"{path}: is of another sweep than report.json beside it ({command!r} made the trials, "
             f"{beside.get('command')!r} the report)"
         )
 
 
-def _read(path: str) -> dict[str, Any] | None:
-    return files.read_json(path) if os.path.exists(path) else None
+def _read(path: str) -> dict[str, Any]:
+    """A file that a report has written, and writes again; {} where it is not there or damaged."""
+    found: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        found = files.read_json(path)
+    return found
 
 
 def _packed(cell: Cell, sweep: Contents) -> dict[str, Any]:

@@ -76,6 +76,19 @@ def test_command_writes_the_report_of_stored_trials_anew(tmp_path, capfd):
         assert (other / name).read_bytes() == (original / name).read_bytes()
 
 
+def test_damage_of_what_a_report_has_written_is_mended(tmp_path):
+    folder = a_sweep(tmp_path / "sweep")
+    before = (folder / "trials.json").read_bytes()
+    for name in ("report.json", "tickets.json"):
+        (folder / name).write_text("{")
+    write_tables(str(folder))
+    assert (folder / "trials.json").read_bytes() == before
+    (folder / "report.json").write_text("{")
+    (folder / "sweep.json").unlink()
+    write_tables(str(folder))
+    assert json.loads((folder / "report.json").read_text())["cells"]
+
+
 def _changed(name):
     def change(content):
         content["cells"][0]["results"]["name"] = name

@@ -15,9 +15,8 @@ from etils import epy
 from experiments.cli.figures import panels
 from experiments.studies.cells import nearest_round
 from experiments.studies.search_sparse_robust.protocol import DENSITIES
+from experiments.sweeps import trials
 from experiments.sweeps.directory import Cell
-from experiments.sweeps.trials import DRAWN
-from robust_sparse_tf import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,12 +40,11 @@ def curves(folder: str, cells: Sequence[Cell]) -> dict[str, _Ticket]:
     They are taken from the cells' checkpoints and left in the sweep's folder, from where they come
     when the checkpoints are gone.
     """
-    path = os.path.join(folder, DRAWN)
-    known = files.read_json(path) if os.path.exists(path) else {}
+    known = trials.drawn(folder)
     found = {cell.name: _of_cell(cell) or known.get(cell.name, {}) for cell in cells}
     found = {name: ticket for name, ticket in found.items() if ticket}
     if found != known:
-        files.write_json(path, known | found)
+        trials.write_drawn(folder, known | found)
     return found
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from stopped_sweep import first_report
+from stopped_sweep import first_report, shortened
 
 from experiments import studies
 from experiments.sweep import Sweep
@@ -60,13 +60,9 @@ def test_command(command, tmp_path):
     """As it stands, but for fewer rounds, steps and images; stopped at its first report."""
     if not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")
-    path = ROOT / command[-1].removeprefix("--flagfile=")
-    short = tmp_path / path.name
-    lines = [_shortened(line) for line in path.read_text().splitlines()]
-    short.write_text("\n".join([*lines, "--test_size=200"]))
     runs = tmp_path / "runs"
     runs.mkdir()
-    text = (first_report([*command[:-1], f"--flagfile={short}"], runs) / "report.md").read_text()
+    text = (first_report(shortened(command, tmp_path), runs) / "report.md").read_text()
     assert re.search(r"^[1-9][0-9]* of [0-9]+ cells. Made by:$", text, re.MULTILINE)
 
 
@@ -88,19 +84,3 @@ def test_command_on_the_studys_networks(command, tmp_path):
     few = ["--examples=3", FEW[name]]
     subprocess.run([sys.executable, *words, *few], cwd=tmp_path, env=env, check=True)
     assert "the first 3 test images" in (tmp_path / "runs" / name / "report.md").read_text()
-
-
-_MOST = {"rounds": 2, "iterations": 4, "dense_iterations": 4, "evaluate_every": 2}
-
-
-def _shortened(line: str) -> str:
-    """A line of a flagfile for the same networks with less training and fewer images."""
-    if line.startswith("--evaluate_at="):
-        return ""
-    if line.startswith(("--evaluate=", "--measure=")):
-        return re.sub(r" --(at_rounds|examples)=\S+", "", line) + " --at_rounds=0 --examples=4"
-    return re.sub(
-        rf"\b({'|'.join(_MOST)})=(\d+)",
-        lambda found: f"{found[1]}={min(_MOST[found[1]], int(found[2]))}",
-        line,
-    )

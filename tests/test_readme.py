@@ -13,7 +13,7 @@ import pages
 import pytest
 import test_experiments_readme
 from pages import PAGES, ROOT, TEXT
-from stopped_sweep import first_report
+from stopped_sweep import first_report, shortened
 
 # The commands are run as they stand, but for less of the same work.
 SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10"]
@@ -87,10 +87,12 @@ def test_evaluate_and_measure(tmp_path):
 @pytest.mark.slow  # tests/cli/test_sweep.py has real sweeps, too
 @pytest.mark.parametrize("sweep", SWEEPS, ids=" ".join)
 def test_sweep_and_report(sweep, tmp_path):
-    """As they stand, but for fewer steps, and stopped when the first cell is reported."""
+    """As they stand, but for fewer steps and images; stopped when the first cell is reported."""
     if not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")
-    folder = first_report([*sweep, *SHORT[1:]], tmp_path)
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    folder = first_report(shortened(sweep, tmp_path), runs)
     done = call([sys.executable, *REPORT[1:-1], str(folder)])
     assert done.returncode == 0, done.stderr
     assert re.search(r"^\| \w.* \| [0-9]+\.[0-9] \|", done.stdout, re.MULTILINE)  # any may be first

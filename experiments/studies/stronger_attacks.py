@@ -3,8 +3,14 @@
 import dataclasses
 from collections.abc import Sequence
 
+from experiments.evaluations.follow_up import Evaluation
+from experiments.reports import robustness
 from experiments.reports.robustness import AttackedNetwork, MeanRow
+from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table
+
+STRONG = "standard"
+"""The ensemble that figures show beside a study's own attack."""
 
 _ILLUSION = 0.3  # of which FGSM leaves so much more is told
 
@@ -56,6 +62,29 @@ def table(attacked: Sequence[AttackedNetwork]) -> tuple[str, list[Strength]]:
     lines += [*markdown_table(rows), "", _illusions(found), ""]
     lines += [f"**Warning**, {own.network}: {text}\n" for own in found for text in own.warnings]
     return "\n".join(lines), found
+
+
+def left_of_dense(
+    evaluations: Sequence[Evaluation], cells: Sequence[Cell], epsilon: float
+) -> float | None:
+    """What the ensemble `standard` leaves of a dense network, in the mean over seeds (a fraction).
+
+    Args:
+        evaluations: of the sweep.
+        cells: that differ in nothing but their seeds.
+        epsilon: the radius.
+
+    Returns:
+        None where it was not run.
+    """
+    strong = [each for each in evaluations if each.options.attacks == [STRONG]]
+    found = [
+        row.accuracy
+        for network in robustness.attacked(strong, cells)
+        for row in network.rows
+        if network.density == 1.0 and row.attack == "worst" and row.epsilon == epsilon
+    ]
+    return found[0] if found else None
 
 
 def _titles(attacked: Sequence[AttackedNetwork]) -> list[str]:

@@ -1,6 +1,9 @@
 """What reports of studies say of stronger attacks."""
 
+import dataclasses
+
 from experiments.evaluations.follow_up import evaluation
+from experiments.reports import robustness
 from experiments.reports.robustness import AttackedNetwork, MeanRow
 from experiments.studies import stronger_attacks
 
@@ -44,3 +47,22 @@ def test_columns_are_in_the_order_of_the_attacks():
     titles = "clean | apgd_ce 0.3 | apgd_t 0.3 | square 0.3 | standard 0.3 | fgsm 0.3 | quick 0.3"
     assert f"| network | {titles} | warnings |" in text
     assert "| binary | 90.0 | 50.0 |  | 40.0 | 40.0 |  |  | 0 |" in text
+
+
+def test_left_of_a_dense_network(monkeypatch):
+    """By `standard` at its epsilon, whatever other rounds and attacks there are."""
+    strong, other = (f"--attacks={name} --epsilons=0.3" for name in ("standard", "quick"))
+    sparse = dataclasses.replace(attacked("net", strong, worst=0.1), density=0.5)
+    found = [sparse, attacked("net", strong, square=0.5, worst=0.4)]
+    asked = []
+
+    def of(evaluations, cells):
+        asked.extend(each.text for each in evaluations)
+        return found if evaluations else []
+
+    monkeypatch.setattr(robustness, "attacked", of)
+    evaluations = [evaluation(other), evaluation(strong)]
+    assert stronger_attacks.left_of_dense(evaluations, [], 0.3) == 0.4
+    assert asked == [evaluation(strong).text]
+    assert stronger_attacks.left_of_dense(evaluations, [], 0.1) is None
+    assert stronger_attacks.left_of_dense(evaluations[:1], [], 0.3) is None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib import image
 from study_cells import cell, measures, row, sweep, write_report, write_tables
@@ -15,6 +16,9 @@ from study_cells import cell, measures, row, sweep, write_report, write_tables
 from experiments import studies
 from experiments.evaluations.follow_up import measurement
 from experiments.reports import published
+from experiments.reports.published import Comparison
+from experiments.studies.sparse_dnns_robustness import table_figure
+from experiments.studies.sparse_dnns_robustness.numbers import PenalisedRow
 from experiments.sweeps.sweep import Sweep
 
 STUDY = "sparse_dnns_robustness"
@@ -199,10 +203,32 @@ def test_draws_the_figures(whole):
     folder, cells = whole
     text = written(folder, cells, write_report)
     names = sorted(path.name for path in (folder / "figures").glob("*.png"))
-    assert names == [f"{name}.png" for name in (*FIGURES, "lemma_3_1", "table_3")]
+    assert names == [f"{name}.png" for name in (*FIGURES, "lemma_3_1", "table_1", "table_3")]
     for name in names:
         assert f"(figures/{name})" in text
         assert image.imread(folder / "figures" / name).shape[0] > 400
+
+
+def test_table_1_at_a_glance(whole):
+    """Published, ours and what `standard` left, each at the place of its network."""
+    folder, cells = whole
+    written(folder, cells)
+    stored = json.loads((folder / "report.json").read_text())["study"]["table_1"]
+    rows = [
+        PenalisedRow(**row | {"measures": {k: Comparison(**v) for k, v in row["measures"].items()}})
+        for row in stored
+    ]
+    figure = table_figure.draw(rows, {("mlp", 0.002): 0.05})
+    accuracy, r_inf, *_ = figure.axes
+    theirs, ours = (found.lines[0].get_ydata().astype(float) for found in r_inf.containers)
+    known = published.load(STUDY)["table_1_l1"]["lenet_300_100"]
+    np.testing.assert_allclose(theirs[:3], [values[0][0] for values in known])
+    np.testing.assert_allclose(ours[:3], [0.305, 0.4, 0.2])
+    assert [line.get_xydata().tolist() for line in r_inf.lines if line.get_marker() == "^"] == [
+        [[1.0, 0.05]]
+    ]
+    assert "trials: 1 or 2" in accuracy.containers[1].get_label()
+    assert table_figure.draw([], {}) is None
 
 
 def test_reports_on_what_is_finished(tmp_path):

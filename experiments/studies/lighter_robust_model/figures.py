@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from experiments.cli.figures import legend_below, panels
+from experiments.cli.figures import COLORS, legend_below, panels
 from experiments.evaluations.stored import Usefulness
+from experiments.studies import stronger_attacks
 from experiments.studies.lighter_robust_model.numbers import (
     Accuracies,
     Features,
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_COLORS = {"none": "C0", "fgsm": "C1", "pgd": "C2"}
+_COLORS = dict(zip(("none", "fgsm", "pgd"), COLORS, strict=False))
+
+Left = Mapping[tuple[str, int], float]
+"""By attack of training and scale, what `standard` leaves (percent)."""
+
 _Entry = TypeVar("_Entry", Scale, Pruned, Ticket)
 
 
@@ -36,6 +41,7 @@ def draw(
     features: Sequence[Features],
     pruned: Sequence[Pruned],
     tickets: Sequence[Ticket],
+    left: Left,
 ) -> list[str]:
     """Draws what there is into a place in a folder; returns Markdown that shows it."""
     os.makedirs(os.path.join(folder, place), exist_ok=True)
@@ -44,7 +50,7 @@ def draw(
     lines = ["## Figures", ""]
     if ran:
         title = "Figures 2 and 3: accuracy against scale"
-        lines += _saved(folder, place, "capacity", title, _capacity(ran))
+        lines += _saved(folder, place, "capacity", title, _capacity(ran, left))
     if measured:
         title = "Figures 5 to 8: usefulness of features"
         lines += _saved(folder, place, "usefulness", title, _usefulness(measured))
@@ -66,8 +72,8 @@ def _saved(folder: str, place: str, name: str, title: str, figure: Figure) -> li
     return [f"{title}:", "", f"![{title}]({path})", ""]
 
 
-def _capacity(scales: Sequence[Scale]) -> Figure:
-    """A panel for each way of training; crosses are the published figures."""
+def _capacity(scales: Sequence[Scale], left: Left) -> Figure:
+    """A panel for each way of training; crosses are the published figures, triangles `standard`."""
     figure, axes = _panels(scales, lambda trained: f"trained with {trained.upper()}")
     for axis, own in axes:
         for attack, title in ATTACKS.items():
@@ -80,6 +86,14 @@ def _capacity(scales: Sequence[Scale]) -> Figure:
                 if points:
                     label = title + of
                     axis.plot(*zip(*points, strict=True), style, color=_COLORS[attack], label=label)
+        strong = [
+            (entry.scale, left[key])
+            for entry in own
+            if (key := (entry.trained, entry.scale)) in left
+        ]
+        if strong:
+            name = stronger_attacks.STRONG
+            axis.plot(*zip(*strong, strict=True), "^--", color=COLORS[-1], label=name)
         axis.set(xlabel="scale", ylabel="test accuracy (%)", ylim=(0, 101))
         axis.set_xticks(range(6))
         legend_below(axis)

@@ -7,6 +7,9 @@ STUDY = "lighter_robust_model"
 ATTACKS = {"none": "clean", "fgsm": "FGSM", "pgd": "PGD"}
 """What tables and figures call an attack."""
 
+EPSILON = 0.3
+"""The radius of its attacks."""
+
 TABLES = {"pgd": "Table II: trained with PGD", "fgsm": "Table III: trained with FGSM"}
 """The study's table of networks that were trained with an attack."""
 

@@ -7,7 +7,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 
-from experiments.evaluations.follow_up import Measurement
+from experiments.evaluations.follow_up import Evaluation, Measurement
 from experiments.reports import measures, published
 from experiments.reports.measures import Measured
 from experiments.reports.robustness import AttackedNetwork
@@ -17,6 +17,7 @@ from experiments.studies.lighter_robust_model import figures, findings, numbers
 from experiments.studies.lighter_robust_model.numbers import Features, Pruned, Scale, Ticket
 from experiments.studies.lighter_robust_model.protocol import (
     ATTACKS,
+    EPSILON,
     PROTOCOL,
     SCALES,
     TABLES,
@@ -76,7 +77,8 @@ def _tables(
     lines += _pruning_table(pruned, seeds(select(binary, prune="features")))
     lines += _ticket_tables(tickets, seeds(mlps)) or ["Lottery tickets: not run.", ""]
     lines += ["## What held", "", *(f"- {line}" for line in told or ["Nothing to say yet."]), ""]
-    lines += figures.draw(folder, place, scales, features, pruned, tickets)
+    left = _left(scales, dense, directory.read(folder).evaluations)
+    lines += figures.draw(folder, place, scales, features, pruned, tickets, left)
     return lines, {
         "scales": [each.as_json() for each in scales],
         "features": [each.as_json() for each in features],
@@ -84,6 +86,19 @@ def _tables(
         "tickets": [each.as_json() for each in tickets],
         "held": told,
     }
+
+
+def _left(
+    scales: Sequence[Scale], cells: Sequence[Cell], evaluations: Sequence[Evaluation]
+) -> figures.Left:
+    """What `standard` leaves of each scale, in percent, where it was run."""
+    found = {}
+    for entry in scales:
+        own = numbers.of_scale(cells, entry.scale, attack=entry.trained)
+        left = stronger_attacks.left_of_dense(evaluations, own, EPSILON)
+        if left is not None:
+            found[entry.trained, entry.scale] = 100 * left
+    return found
 
 
 def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[str]:

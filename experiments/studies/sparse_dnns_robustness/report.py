@@ -4,6 +4,7 @@ Linear models, LeNet-300-100 and LeNet-5 on MNIST, pruned round by round.
 """
 
 import functools
+import os
 from collections.abc import Mapping, Sequence
 
 from experiments.evaluations.follow_up import Measurement
@@ -13,8 +14,8 @@ from experiments.reports.robustness import AttackedNetwork
 from experiments.studies import stronger_attacks
 from experiments.studies.cells import select
 from experiments.studies.protocol import Part
-from experiments.studies.sparse_dnns_robustness import figures, findings, numbers
-from experiments.studies.sparse_dnns_robustness.numbers import Row, Series
+from experiments.studies.sparse_dnns_robustness import figures, findings, numbers, table_figure
+from experiments.studies.sparse_dnns_robustness.numbers import PenalisedRow, Row, Series
 from experiments.studies.sparse_dnns_robustness.protocol import (
     COLUMNS,
     GAMMAS,
@@ -24,6 +25,7 @@ from experiments.studies.sparse_dnns_robustness.protocol import (
 from experiments.studies.sparse_dnns_robustness.published import Published, read
 from experiments.sweeps import directory
 from experiments.sweeps.directory import Cell
+from robust_sparse_tf import files
 from robust_sparse_tf.texts import markdown_table, percent
 
 
@@ -77,6 +79,7 @@ def _tables(
     lines = _section("Linear models and references", dense, known.beside)
     lines += _section("Table 1: the l1 norm of weights penalised", by_weights, False)
     lines += _section("Table 1: the l1 norm of activations penalised", table_1, known.beside)
+    lines += _at_a_glance(folder, place, cells, table_1) if known.beside else []
     lines += _gammas(found)
     lines += ["## What held", "", *(f"- {line}" for line in held), ""]
     lines += [_near([*dense, *table_1]), ""] if known.beside else []
@@ -119,6 +122,20 @@ def _section(title: str, rows: Sequence[Row], beside: bool) -> list[str]:
     ]
     told = [f"No published number of {'; '.join(missing)}.", ""] if missing else []
     return [f"## {title}", "", note, "", *markdown_table(table), "", *told]
+
+
+def _at_a_glance(
+    folder: str, place: str, cells: Sequence[Cell], rows: Sequence[PenalisedRow]
+) -> list[str]:
+    """Draws table 1 beside the published numbers; Markdown that shows it, or none."""
+    left = table_figure.strongest(directory.read(folder).evaluations, cells, rows)
+    figure = table_figure.draw(rows, left)
+    if not figure:
+        return []
+    path = os.path.join(place, "table_1.png")
+    os.makedirs(os.path.join(folder, place), exist_ok=True)
+    files.write_figure(figure, os.path.join(folder, path))
+    return [f"![Table 1 at a glance]({path})", ""]
 
 
 def _gammas(found: Mapping[str, Series]) -> list[str]:

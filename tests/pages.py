@@ -21,9 +21,9 @@ def examples(text: str) -> str:
     return "\n".join(b for b in blocks("python", text) if not re.match(r"# \S+\.py\n", b))
 
 
-def commands() -> list[list[str]]:
+def commands(text: str = TEXT) -> list[list[str]]:
     """Each command once, those of the README first."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for block in blocks("sh", text) for line in block.splitlines()]
     words = [shlex.split(line, comments=True) for line in dict.fromkeys(lines)]
     return [list(command) for command in dict.fromkeys(map(tuple, words)) if command]
 

@@ -1,12 +1,12 @@
-"""Every command of the page of the studies works, and its tables are those of stored reports."""
+"""Every command of the papers' pages works, and the tables of results are of stored reports."""
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pages
 import pytest
 from stopped_sweep import first_report, shortened
 
@@ -16,11 +16,8 @@ from tools import store_results
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "experiments" / "README.md").read_text()
-EVERY = [
-    shlex.split(line, comments=True)
-    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    for line in block.splitlines()
-]
+PAPERS = [text for name, text in pages.PAGES.items() if name.startswith("docs/paper-")]
+EVERY = pages.commands("\n".join(PAPERS))
 COMMANDS = [command for command in EVERY if "experiments.sweep" in command]
 ON_NETWORKS = [command for command in EVERY if command not in COMMANDS]
 FLAGFILES = sorted(
@@ -29,6 +26,7 @@ FLAGFILES = sorted(
 
 
 def test_every_flagfile_of_a_study_is_named():
+    assert len(PAPERS) == 3
     named = {word.removeprefix("--flagfile=") for command in COMMANDS for word in command}
     assert {name for name in FLAGFILES if "/methods/" not in name} <= named
 

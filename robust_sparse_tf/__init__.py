@@ -50,3 +50,8 @@ __all__ = [
     "strip",
     "training",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

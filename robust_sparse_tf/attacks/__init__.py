@@ -60,3 +60,8 @@ __all__ = [
     "Transfer",
     "UniformNoise",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

@@ -9,3 +9,8 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.data.split import Gather, Split
 
 __all__ = ["FORMS", "NAMES", "DataOptions", "Gather", "Split", "load", "load_test"]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

@@ -41,3 +41,8 @@ __all__ = [
     "usefulness",
     "wilson",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

@@ -22,3 +22,8 @@ __all__ = [
     "to_saved_model",
     "to_tflite",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

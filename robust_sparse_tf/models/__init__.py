@@ -59,3 +59,8 @@ __all__ = [
     "vgg16",
     "vgg_like",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

@@ -16,3 +16,8 @@ __all__ = [
     "Rounds",
     "Standing",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

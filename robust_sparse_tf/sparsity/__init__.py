@@ -106,3 +106,8 @@ __all__ = [
     "strip",
     "wrap",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

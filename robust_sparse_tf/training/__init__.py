@@ -11,3 +11,8 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.training.adversarial_model import AdversarialModel
 
 __all__ = ["AdversarialModel", "Mixed", "OptimizerOptions", "callbacks", "objectives"]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

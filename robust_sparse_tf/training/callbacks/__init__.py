@@ -11,3 +11,8 @@ with epy.lazy_api_imports(globals()):
 
 
 __all__ = ["CatastrophicOverfitting", "FlyingBirdFeedback", "Regrow", "Rewind", "SparsityLog"]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

@@ -20,6 +20,7 @@ from experiments.runs import options as flags
 from experiments.runs.directory import data_name, finished, run_name
 from experiments.runs.old_flags import identity
 from experiments.runs.training_run import TrainingRun
+from experiments.runs.unused import reasons
 from experiments.sweeps import chaining, directory, scheduler
 from experiments.sweeps.grid import cells
 from experiments.sweeps.progress import SweepProgress
@@ -152,11 +153,7 @@ class Sweep:
 
         A process does so, as it needs TensorFlow.
         """
-        found: dict[str, list[str]] = {}
-        for values in cells:
-            asked = {name: own for name, own in flags.given(values).items() if name not in _UNSEEN}
-            words = ["check", *(as_flag(name, value) for name, value in asked.items())]
-            found.setdefault(shlex.join(words), words)
+        found = {shlex.join(words): words for words in map(check_of, cells)}
         if not found:
             return
         command = [sys.executable, "-m", "experiments.chain", *chaining.join(found.values())]
@@ -214,3 +211,14 @@ def _seconds(text: str) -> int:
     if not is_count(text):
         raise InputError(f"cell_limit={text}: must be a whole number of seconds from 0")
     return int(text)
+
+
+def check_of(values: Values) -> list[str]:
+    """The command line of `chain` that checks a cell's data and network.
+
+    Left out are flags that make no difference to them, and those that have no effect without.
+    """
+    asked = {name: own for name, own in flags.given(values).items() if name not in _UNSEEN}
+    words = {name: as_flag(name, value) for name, value in asked.items()}
+    idle = reasons(flags.parse(["check", *words.values()]))
+    return ["check", *(word for name, word in words.items() if name not in idle)]

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
         return 0
     quiet_loggers()
     command.show_warnings()
-    interrupted = "interrupted; the same command goes on with the batches that are left"
+    interrupted = "interrupted; the same command continues with the batches that are left"
     return command.exit_code(lambda: _evaluate(argv), interrupted)
 
 

@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
         return 0
     quiet.quiet_loggers()
     command.show_warnings()
-    interrupted = "interrupted; the same command goes on with the rounds that are left"
+    interrupted = "interrupted; the same command continues with the rounds that are left"
     return command.exit_code(lambda: _measure(argv), interrupted)
 
 
@@ -45,7 +45,7 @@ def _measure(argv: list[str]) -> int:
         if not stored.is_of(path, folder):
             forms.form_of(os.path.join(folder, "model.keras"))  # raises where there is none
             if os.path.exists(path):
-                quiet.say(f"warning: {path} is of another network, or damaged: measured anew")
+                quiet.say(f"warning: {path} is of another network, or damaged: measured again")
             with alone(folder):
                 stored.write_measures(path, measuring.of_round(folder, test, options))
         print(path, flush=True)

@@ -10,7 +10,7 @@ from robust_sparse_tf.errors import InputError
 USAGE = """python -m experiments.report DIRECTORY
 
 The directory is that of a sweep, or one with the trials.json of a sweep, such as those in
-experiments/results, from which the report and its figures are written anew."""
+experiments/results, from which the report and its figures are written again."""
 
 
 def main(argv: list[str]) -> int:

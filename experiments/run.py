@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     if "--help" in argv:
         print(flags.help_text())
         return 0
-    interrupted = "interrupted; the same command goes on from the last checkpoint"
+    interrupted = "interrupted; the same command continues from the last checkpoint"
     return command.exit_code(lambda: _run(argv), interrupted)
 
 

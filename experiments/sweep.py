@@ -13,7 +13,7 @@ USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...]
 
 Each grid is the product of its axes. Finished cells are not run again; the report follows them, by
 a twentieth of the time at most, and is whole at the end. With --evaluate they are attacked, too, as
-by experiments.evaluate, and the report says what stands. With --study it has that study's tables
+by experiments.evaluate, and the report has the results. With --study it has that study's tables
 and figures, ours beside the published. The sweep's directory, under --output_dir, is the last line
 printed.
 
@@ -23,9 +23,9 @@ experiments.measure, for the reports of studies.
 By Ray (pip install '.[sweep]') as many cells are run at a time as there are cores, each with one
 thread (--branches=1 --intra_op_threads=1 where no others are given): on this machine, or on a
 cluster whose nodes see the same files, from one of them, with --ray_address. Without Ray they are
-run one after the other, to the same bits. What a cell prints goes to logs/CELL.log in the sweep's
-directory. A cell that fails is tried again once; then the others go on without it. One that takes
-longer than --cell_limit is ended, as it may hang, and goes on from its last checkpoint when it is
+run one after the other, bit-identically. What a cell prints goes to logs/CELL.log in the sweep's
+directory. A cell that fails is tried again once; then the others continue. One that takes
+longer than --cell_limit is ended, as it may hang, and continues from its last checkpoint when it is
 tried again. One that another process runs is waited for."""
 
 
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         print(USAGE)
         return 0
     command.show_warnings()
-    return command.exit_code(lambda: _sweep(argv), "interrupted; the same command goes on")
+    return command.exit_code(lambda: _sweep(argv), "interrupted; the same command continues")
 
 
 def _sweep(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What a user may be told: mistakes in the input, runs that cannot go on, and warnings."""
+"""What a user may be told: mistakes in the input, runs that cannot continue, and warnings."""
 
 import re
 

@@ -29,7 +29,7 @@ def check_images(
 
     Args:
         images: numbers.
-        limits: least and largest value allowed, but for rounding; None for any number.
+        limits: minimum and maximum value allowed, except for rounding; None for any number.
         name: what to call them.
 
     Raises:

@@ -59,7 +59,7 @@ def test_commands_are_sweeps_whose_cells_can_be_run(command, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_command(command, tmp_path):
-    """As it stands, but for fewer rounds, steps and images; stopped at its first report."""
+    """As it stands, except for fewer rounds, steps and images; stopped at its first report."""
     if not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")
     runs = tmp_path / "runs"
@@ -74,7 +74,7 @@ FEW = {"table_2": "--cw_examples=2", "theorem_3_3": "--draws=2"}
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ON_NETWORKS, ids=" ".join)
 def test_command_on_the_studys_networks(command, tmp_path):
-    """As it stands, but for where the networks are, and of fewer images."""
+    """As it stands, except for where the networks are, and of fewer images."""
     place = os.environ.get("RST_CAFFE_DIR")
     if not place or not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_CAFFE_DIR or RST_DATA_DIR does not say where networks and MNIST are")

@@ -15,7 +15,7 @@ import test_experiments_readme
 from pages import PAGES, ROOT, TEXT
 from stopped_sweep import first_report, shortened
 
-# The commands are run as they stand, but for less of the same work.
+# The commands are run as they stand, except for less of the same work.
 SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10"]
 COMMANDS = pages.commands()
 RUNS = [command for command in COMMANDS if "experiments.run" in command]
@@ -82,7 +82,7 @@ def test_evaluate_and_measure(tmp_path):
 @pytest.mark.slow  # tests/cli/test_sweep.py has real sweeps, too
 @pytest.mark.parametrize("sweep", SWEEPS, ids=" ".join)
 def test_sweep_and_report(sweep, tmp_path):
-    """As they stand, but for fewer steps and images; stopped when the first cell is reported."""
+    """As they stand, except for fewer steps and images; stopped when the first cell is reported."""
     if not os.environ.get("RST_DATA_DIR"):
         pytest.skip("RST_DATA_DIR does not say where MNIST is")
     runs = tmp_path / "runs"

@@ -92,7 +92,7 @@ def _summary(study: str) -> str:
 
 
 def _part(name: str, heading: str) -> str:
-    """What a stored report has below a heading that begins so, but for warnings."""
+    """What a stored report has below a heading that begins so, except for warnings."""
     with open(os.path.join(ROOT, "experiments", name, "report.md")) as file:
         parts = re.split(r"^##? ", file.read(), flags=re.MULTILINE)
     found = [part for part in parts if part.startswith(heading)]

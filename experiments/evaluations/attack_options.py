@@ -100,7 +100,7 @@ def targets(model: str, options: EvaluateOptions) -> list[str]:
 
 
 def folder(model: str, options: EvaluateOptions) -> str:
-    """Where a model's report goes: named by what was asked, so that the command goes on there."""
+    """Where a model's report goes: named by what was asked, so that the command continues there."""
     place = model if os.path.isdir(model) else os.path.dirname(model)
     asked = dataclasses.asdict(options)
     # As names have always been made: options that were renamed go by what they were called.
@@ -114,7 +114,7 @@ def folder(model: str, options: EvaluateOptions) -> str:
 
 
 def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
-    """The name of an ensemble, or attacks by name, but for those of a source model.
+    """The name of an ensemble, or attacks by name, except for those of a source model.
 
     Raises:
         InputError: for attacks that do not go together, or with the norm.

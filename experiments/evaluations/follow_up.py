@@ -24,7 +24,7 @@ _Options = TypeVar("_Options", EvaluateOptions, MeasureOptions)
 
 @dataclasses.dataclass(frozen=True)
 class FollowUp(abc.ABC):
-    """A command of `experiments` and its options, but for the run that it looks at.
+    """A command of `experiments` and its options, except for the run that it looks at.
 
     Attributes:
         text: the flags as given, such as "--attacks=standard --epsilons=0.1".

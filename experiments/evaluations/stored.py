@@ -148,7 +148,7 @@ def is_current(path: str, known: str, model: str, source: str | None = None) -> 
 
 
 def read_attacks(path: str) -> AttackReport:
-    """An evaluation's report.json, but for its examples.
+    """An evaluation's report.json, except for its examples.
 
     Raises:
         InputError: for a file that holds none.
@@ -208,7 +208,7 @@ def measures_as_json(found: Measures) -> dict[str, Any]:
     }
 
 
-_DAMAGED = "holds no results of experiments.evaluate or measure; delete it, and they are made anew"
+_DAMAGED = "holds no results of experiments.evaluate or measure; delete it, and they are made again"
 
 
 _NUMBER = (int, float)

@@ -77,7 +77,7 @@ def compare(ours: Sequence[float], published: Figure | None) -> Comparison:
 
     Args:
         ours: one figure a trial; empty where none is finished.
-        published: None where the study gives none.
+        published: None where the paper gives none.
     """
     if not ours:
         return Comparison(mean=None, std=None, trials=0, published=published)

@@ -69,7 +69,7 @@ class AttackedNetwork:
 
 
 def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[AttackedNetwork]:
-    """What stood which attacks, for each evaluation and network: means over seeds.
+    """How robust networks are to which attacks, for each evaluation: means over seeds.
 
     Args:
         evaluations: of the sweep.

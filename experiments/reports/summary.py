@@ -21,7 +21,7 @@ Report = Mapping[str, Any]
 
 HELD, NOT_HELD, UNTOLD = "held", "not held", "not told apart"
 NOT_TESTED = "not tested"
-_LEAST = 0.1  # of the study's length, below which nothing is judged
+_LEAST = 0.1  # of the paper's length, below which nothing is judged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Item:
     """A table, figure, equation or claim of a study.
 
     Attributes:
-        name: as the study has it.
+        name: as the paper has it.
         flagfile: of the study's folder, which runs it in full; "" for none.
         stored: the result that is judged, below results/STUDY; "" for none.
         judge: what a stored report says of it; None for what has no numbers to be judged by.
         cells: flags of the cells of which it is, with the values of each; {} for all.
-        length: the study's iterations a round; 0 where nothing is trained.
+        length: the paper's iterations a round; 0 where nothing is trained.
         networks: a pattern of the names of the networks that a strong attack was run on.
     """
 
@@ -64,7 +64,7 @@ def table(items: Iterable[Item], study: str, results: str) -> list[str]:
     """The items of a study as a table of Markdown.
 
     Args:
-        items: of the study.
+        items: of the paper.
         study: its name.
         results: the folder of all stored results.
     """
@@ -113,7 +113,7 @@ def _is_of(flags: Mapping[str, Any], item: Item) -> bool:
 
 
 def _length(cells: Sequence[Mapping[str, Any]], full: int) -> tuple[str, float]:
-    """The iterations of a round beside the study's, and the least share of them."""
+    """The iterations of a round beside the paper's, and the least share of them."""
     if not full or not cells:
         return "-", 1.0
     counts = sorted({options.value_of(dict(flags), "iterations") for flags in cells})

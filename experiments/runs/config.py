@@ -98,7 +98,7 @@ def read(folder: str) -> Config:
 
 
 def write(folder: str, config: Config) -> None:
-    """Writes config.json; one that is there already stays, as a resumed run goes on with it."""
+    """Writes config.json; one that is there already stays, as a resumed run continues with it."""
     if not exists(folder):
         files.write_json(os.path.join(folder, FILE), config)
 

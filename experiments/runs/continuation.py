@@ -18,7 +18,7 @@ from robust_sparse_tf.procedures.checkpoint import Checkpoint
 class Continuation:
     """What a run with `--continue_from` takes over from a finished one.
 
-    The longer run ends with the same bits as one of that length from the beginning.
+    The longer run is bit-identical to one of that length from the beginning.
 
     Args:
         values: the value of each flag.
@@ -46,7 +46,7 @@ class Continuation:
     def copy(self, directory: RunDirectory) -> None:
         """Puts the newest checkpoint that the longer run makes too, and the rounds, in place.
 
-        Nothing happens where the directory has a checkpoint already: that run goes on.
+        Nothing happens where the directory has a checkpoint already: that run continues.
 
         Raises:
             InputError: when there is no such checkpoint, or it cannot be copied.

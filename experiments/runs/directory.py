@@ -66,7 +66,7 @@ class RunDirectory:
     def finished(self) -> results.RunResults | None:
         """The stored results of a finished run.
 
-        Those that are damaged, or of another run, are made anew, with a warning.
+        Those that are damaged, or of another run, are made again, with a warning.
         """
         if self._values["overwrite"]:
             return None
@@ -77,7 +77,7 @@ class RunDirectory:
                 raise InputError(f"{path}: is of another run ({found['name']})")
         except InputError as error:
             warnings.warn(
-                f"{error}; it is made anew, from the last checkpoint", RunWarning, stacklevel=2
+                f"{error}; it is made again, from the last checkpoint", RunWarning, stacklevel=2
             )
             return None
         return found

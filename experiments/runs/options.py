@@ -61,7 +61,7 @@ class RunOptions:
     prune: str = option(
         "weights",
         "what goes after a round of the lottery: the smallest weights (LayerRates), or the least "
-        "useful features of a classifier of two classes (FeaturePruning)",
+        "useful features of a binary classifier (FeaturePruning)",
         choices=tuple(procedure.PRUNERS),
     )
     overfitting: str = option(
@@ -72,7 +72,7 @@ class RunOptions:
     )
     early_stopping: str = option(
         "robust",
-        "the validation loss whose least value marks early stopping: robust, under the attack of "
+        "the validation loss whose minimum value marks early stopping: robust, under the attack of "
         "training, with test accuracies told there; mixed, with the clean loss by clean_weight as "
         "in training, with validation accuracies",
         choices=("robust", "mixed"),

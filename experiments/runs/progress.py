@@ -53,11 +53,11 @@ class RunProgress(keras.callbacks.Callback):
             self._bar.stop()
 
     def on_start(self, records: list[Record]) -> None:
-        """Says where a resumed run goes on."""
+        """Says where a resumed run continues."""
         if records:
             last = records[-1]
             self._console.print(
-                f"going on after round {last['round']} iteration {last['iteration']}"
+                f"continuing after round {last['round']} iteration {last['iteration']}"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -36,7 +36,7 @@ def read(folder: str) -> list[Record]:
 
 
 def write(folder: str, records: Iterable[Record]) -> None:
-    """Writes the file anew."""
+    """Writes the file again."""
     files.write_text(os.path.join(folder, _FILE), "".join(map(_line, records)))
 
 

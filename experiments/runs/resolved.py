@@ -34,7 +34,7 @@ def settings(options: RunOptions, folders: Iterable[str]) -> Resolved:
 
 
 def check(path: str, resolved: Resolved, replicas: int, continued: str | None = None) -> Resolved:
-    """The settings with the number of replicas, which a run that goes on must have as before.
+    """The settings with the number of replicas, which a run that continues must have as before.
 
     Args:
         path: the run's directory, for the message.
@@ -54,6 +54,6 @@ def check(path: str, resolved: Resolved, replicas: int, continued: str | None = 
             otherwise = "continue it there, or run the whole without --continue_from"
         raise InputError(
             f"{continued or path}: was begun on {before['replicas']} x {before['device']}, and "
-            f"would not end with the same bits on {replicas} x {device}; {otherwise}"
+            f"would not be bit-identical on {replicas} x {device}; {otherwise}"
         )
     return now

@@ -23,7 +23,7 @@ FILE = "results.json"
 
 
 class EarlyStopping(TypedDict):
-    """The evaluation of a round at which the validation loss was least."""
+    """The evaluation of a round at which the validation loss was minimal."""
 
     iteration: int
     validation_loss: float
@@ -123,8 +123,8 @@ def of_rounds(
 
     Args:
         records: one an evaluation, as `Rounds.run` returns them.
-        attack: attack of training, "none" for none. Early stopping is at the least validation loss,
-            under this attack where it is measured, else on clean images.
+        attack: attack of training, "none" for none. Early stopping is at the minimum of the
+            validation loss, under this attack where it is measured, else on clean images.
         clean_weight: see `validation_loss`.
     """
     loss = functools.partial(validation_loss, attack=attack, clean_weight=clean_weight)

@@ -23,7 +23,7 @@ def check(values: Values) -> None:
     """Refuses flags that have no effect.
 
     Raises:
-        InputError: for such a flag, but for those of `notes`, and for a setting of attacks that is
+        InputError: for such a flag, except those of `notes`, and for a setting of attacks that is
             not allowed, whether the run has such an attack or not.
     """
     for name, needed in reasons(values).items():

@@ -25,7 +25,7 @@ Names = Mapping[str, tuple[str, ...]]
 
 class _Published(typing.Protocol):
     def without_numbers(self) -> Self:
-        """The same for networks that are not the study's."""
+        """The same for networks that are not the paper's."""
 
 
 Known = TypeVar("Known", bound=_Published)
@@ -45,9 +45,9 @@ class Protocol:
     """The settings of a study.
 
     Attributes:
-        settings: from all flags of a cell to the study's values of flags. Those that are not among
+        settings: from all flags of a cell to the paper's values of flags. Those that are not among
             them must be at their defaults. Of cells with others no published number is told.
-        budget: the study's values of flags that make training and attacks longer or shorter. Cells
+        budget: the paper's values of flags that make training and attacks longer or shorter. Cells
             with others are told of, and published numbers stand beside them.
     """
 
@@ -55,11 +55,11 @@ class Protocol:
     budget: Callable[[Values], Allowed]
 
     def unlike(self, cell: Cell) -> tuple[str, ...]:
-        """Such as ("label_smoothing=0.0",): the cell's flags that are not the study's."""
+        """Such as ("label_smoothing=0.0",): the cell's flags that are not the paper's."""
         return tuple(self._unlike(cell, self.settings))
 
     def parts(self, cells: Sequence[Cell]) -> dict[tuple[str, ...], list[Cell]]:
-        """The cells by how they are unlike the study; those that are like it come first.
+        """The cells by how they are unlike the paper; those that are like it come first.
 
         Networks that differ in more than their seeds are no trials of each other: where they have
         several budgets, those are parts of their own, too.
@@ -101,7 +101,7 @@ class Protocol:
             beside = known.without_numbers() if self.unlike(own[0]) else known
             text, numbers = part(own, beside, place)
             if len(parts) > 1:
-                lines += [f"# Part {number}: {', '.join(words) or 'settings of the study'}", ""]
+                lines += [f"# Part {number}: {', '.join(words) or 'settings of the paper'}", ""]
             lines += text
             found.append({"unlike": list(words), **numbers})
         first, *others = found
@@ -112,12 +112,12 @@ class Protocol:
         return [word for line in self.differences(cells) for word in (line, "")]
 
     def differences(self, cells: Sequence[Cell]) -> list[str]:
-        """Lines that say which settings are not the study's; [] for none."""
+        """Lines that say which settings are not the paper's; [] for none."""
         lines = []
         if other := self._told(cells, self.settings):
-            lines += [f"**Not the study's settings:** {other}. No published numbers are told."]
+            lines += [f"**Not the paper's settings:** {other}. No published numbers are told."]
         if budget := self._told(cells, self.budget):
-            lines += [f"**Not the study's budget:** {budget}."]
+            lines += [f"**Not the paper's budget:** {budget}."]
         return lines
 
     def _told(self, cells: Sequence[Cell], allowed: Callable[[Values], Allowed]) -> str:
@@ -126,13 +126,13 @@ class Protocol:
             for word, wanted in self._unlike(cell, allowed).items():
                 counts[word, wanted] = counts.get((word, wanted), 0) + 1
         return "; ".join(
-            f"{word} (the study: {wanted}"
+            f"{word} (the paper: {wanted}"
             + (f"; {count} of {len(cells)} cells)" if count < len(cells) else ")")
             for (word, wanted), count in counts.items()
         )
 
     def _unlike(self, cell: Cell, allowed: Callable[[Values], Allowed]) -> dict[str, str]:
-        """The cell's flags that are not the study's, with the study's values in words."""
+        """The cell's flags that are not the paper's, with the paper's values in words."""
         values = options.whole(cell.results["flags"])
         wanted = dict(allowed(values))
         if allowed is self.settings:

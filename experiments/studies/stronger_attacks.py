@@ -58,7 +58,7 @@ def table(attacked: Sequence[AttackedNetwork]) -> tuple[str, list[Strength]]:
         shown = [own.accuracies.get(title) for title in titles]
         words = ["" if value is None else f"{100 * value:.1f}" for value in shown]
         rows.append([own.network, *words, str(len(own.warnings))])
-    lines = ["## Beyond the study: stronger attacks", "", _note(attacked), ""]
+    lines = ["## Beyond the paper: stronger attacks", "", _note(attacked), ""]
     lines += [*markdown_table(rows), "", _illusions(found), ""]
     lines += [f"**Warning**, {own.network}: {text}\n" for own in found for text in own.warnings]
     return "\n".join(lines), found

@@ -187,7 +187,7 @@ class Sweep:
 
     def _training(self, name: str, values: Values) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""
-        with contextlib.suppress(InputError):  # a damaged one, which is made anew
+        with contextlib.suppress(InputError):  # a damaged one, which is made again
             if finished(self.folder, name) and not values["overwrite"]:
                 return []
         given = flags.given(values | {"output_dir": self.folder})

@@ -1,6 +1,6 @@
 """The trials of a sweep in one small file: all that its report is made of, without the networks.
 
-It lies beside the report, which can be written anew from it; see `experiments.report`.
+It lies beside the report, which can be written again from it; see `experiments.report`.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ with epy.lazy_imports():
 
 
 class Ranged:
-    """What keeps to the range of inputs: `low`, their least value, to `high`, their largest."""
+    """What keeps to the range of inputs: `low`, their minimum value, to `high`, their largest."""
 
     low: float
     high: float
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Least and largest value of an input."""
+        """Minimum and maximum value of an input."""
         return self.low, self.high
 
     def clip(self, x: tf.Tensor) -> tf.Tensor:
@@ -46,7 +46,7 @@ class Ball(Ranged):
     Args:
         norm: "linf", "l2" or "l1".
         epsilon: radius of the ball, in input units; inside a graph it may be a float32 scalar.
-        low: least value of an input.
+        low: minimum value of an input.
         high: largest value of an input.
 
     Raises:
@@ -57,7 +57,7 @@ class Ball(Ranged):
     epsilon: float | tf.Tensor = option(
         dataclasses.MISSING, "radius of the ball", unit="input units", kind=float, minimum=0
     )
-    low: float = option(0.0, "least value of an input", unit="input units")
+    low: float = option(0.0, "minimum value of an input", unit="input units")
     high: float = option(1.0, "largest value of an input", unit="input units")
 
     def __post_init__(self) -> None:

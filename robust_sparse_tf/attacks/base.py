@@ -37,7 +37,7 @@ class Attack(Ranged, abc.ABC):
     can_target: ClassVar[bool] = False
     uses_gradients: ClassVar[bool] = True
 
-    low: float = option(0.0, "least value of an input", unit="input units")
+    low: float = option(0.0, "minimum value of an input", unit="input units")
     high: float = option(1.0, "largest value of an input", unit="input units")
     attack_labels: str = option(
         "true",

@@ -43,7 +43,7 @@ def check_call(
         x: float32 [batch, ...].
         labels: int64 [batch]; None where the attack takes the model's own prediction.
         name: what to call the labels.
-        limits: least and largest value allowed.
+        limits: minimum and maximum value allowed.
         gradients: whether the attack follows them; eagerly, functions that compute with NumPy, and
             have none, are then refused.
 

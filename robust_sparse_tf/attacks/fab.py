@@ -193,7 +193,7 @@ def to_plane(
         gradient: of the linear functions: float32 [batch, entries].
         gap: by how much they shall rise, or fall if below 0: float32 [batch].
         norm: norm of the change.
-        limits: least and largest value of an entry.
+        limits: minimum and maximum value of an entry.
 
     Returns:
         float32 [batch, entries].

@@ -43,7 +43,7 @@ def value_and_gradient(
         labels: integers [batch].
         draws: forward passes over which all three are averaged, of models with noise at inference:
             "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1. Each is
-            a pass of its own, in which a layer that draws once a call draws anew; time grows with
+            a pass of its own, in which a layer that draws once a call draws again; time grows with
             their number, memory does not.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Random intensity: a new epsilon for each batch."""
+"""A new random epsilon for each batch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Split(tf.data.Dataset):
         labels: integers [n] in [0, num_classes).
         num_classes: number of classes.
         batch_size: images a batch.
-        shuffle: whether the order is drawn anew for each pass.
+        shuffle: whether the order is drawn again for each pass.
         seed: seed of the order.
 
     Raises:

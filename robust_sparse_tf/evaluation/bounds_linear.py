@@ -35,7 +35,7 @@ class LinearBounds(NamedTuple):
 def binary_bounds(
     model: Any, data: Data, epsilon: float, *, as_stated: bool = True
 ) -> LinearBounds:
-    """Theorem 3.1: the exact r_2 and a bound on r_inf of a linear classifier of two classes.
+    """Theorem 3.1: the exact r_2 and a bound on r_inf of a linear binary classifier.
 
         r_2 = (t/2) w.(mu+ - mu-) / ||w||_2,   r_inf <= (t/2) w.(mu+ - mu-) / (epsilon ||w||_1),
 

@@ -20,7 +20,7 @@ def make(name: str, ball: Ball, classes: int) -> dict[str, Attack]:
 
     Args:
         name: "quick", "standard" or "rand".
-        ball: the threat model, in linf, l2 or, but for `quick`, l1.
+        ball: the threat model, in linf, l2 or, except for `quick`, l1.
         classes: how many logits there are.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How useful each feature before the last layer is to a classifier of two classes."""
+"""How useful each feature before the last layer is to a binary classifier."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from robust_sparse_tf.options import require
 from robust_sparse_tf.sparsity.wrapper import strip
 
 INFIMUM = PGD(epsilon=0.3, step_size=0.01, steps=3)
-"""The study's search for the least value of a feature."""
+"""The paper's search for the minimum value of a feature."""
 
 _ROWS = 1000  # copies of images, one a feature, attacked at a time; bounds the memory
 
 
 class Head(NamedTuple):
-    """The end of a classifier of two classes: z = w.f + b, with class 1 where z is above 0."""
+    """The end of a binary classifier: z = w.f + b, with class 1 where z is above 0."""
 
     features: keras.Model
     """From images to f: float32 [batch, features]."""
@@ -64,7 +64,7 @@ def head(model: keras.Model) -> Head:
     """The features before the last layer, and their weights.
 
     Args:
-        model: tf_keras classifier of two classes, sparse or not, that ends in a linear dense layer
+        model: tf_keras binary classifier, sparse or not, that ends in a linear dense layer
             of two logits, or of one output and `BinaryLogits`.
 
     Raises:
@@ -174,7 +174,7 @@ def _lowest(
     attack: PGD,
     seed: tf.Tensor,
 ) -> tf.Tensor:
-    """The least dot product of features and a row of `towards` that is met: float32 [batch]."""
+    """The minimum dot product of features and a row of `towards` that is met: float32 [batch]."""
 
     def margins(at: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(towards * features(at), axis=1)

@@ -16,7 +16,7 @@ _NAMES = ("name", "inbound_nodes", "input_layers", "output_layers", "shared_obje
 def of_network(model: Any) -> str:
     """A name of a tf_keras model's layers and weights; "" for what is no such model.
 
-    The names of layers do not count, which Keras numbers anew for each model.
+    The names of layers do not count, which Keras numbers again for each model.
     """
     network = network_of(model)
     if not isinstance(network, keras.Model):

@@ -232,7 +232,7 @@ def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarr
         data: a `Split`, whose bytes are scaled to [0, 1]; (images, labels); or a data set of such
             pairs, one by one or in batches. Images are numbers of any type, which are not scaled;
             for labels see `tensors.as_labels`.
-        limits: least and largest value allowed; values a rounding error outside are clipped.
+        limits: minimum and maximum value allowed; values a rounding error outside are clipped.
 
     Raises:
         InputError: naming what is wrong.

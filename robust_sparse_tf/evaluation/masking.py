@@ -248,7 +248,7 @@ def _stands(logits: Logits, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: in
 
 
 def _more(one: np.ndarray, other: np.ndarray, least: float = _LEAST) -> bool:
-    """Whether clearly more examples stand in one than in the other: McNemar's test, and a share."""
+    """Whether clearly more are robust in one than in the other: McNemar's test, and a share."""
     gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
     clear = gained - lost > _SIGMAS * max(1, gained + lost) ** 0.5
     return clear and gained - lost > least * len(one)

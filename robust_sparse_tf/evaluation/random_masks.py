@@ -55,7 +55,7 @@ def masked_lipschitz(
 
         xi_0 = 0,   xi_j = (alpha + xi_{j-1} - alpha xi_{j-1})^n_{j-1},   eta = xi_{d-1}^n_{d-1},
 
-    with alpha the probability of a zero and n_j the units of layer j. A bias is, as in the study,
+    with alpha the probability of a zero and n_j the units of layer j. A bias is, as in the paper,
     the weight of a unit that is always on, and masked like others.
 
     Args:

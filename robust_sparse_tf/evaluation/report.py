@@ -73,7 +73,7 @@ class Outcome:
         epsilon: radius of the ball; None for an attack that looks for the nearest example.
         tried: bool [n], the examples that it was run on; those it was not stay as they were.
         judged: bool [n, draws], by which draws each example is right after it, and after all before
-            it where the attacks take turns; one draw but for models with noise at inference.
+            it where the attacks take turns; one draw except for models with noise at inference.
         distance: float32 [n], from each example to what was made of it; 0 where it was not run.
         queries: float32 [n], forward passes, of each example that was tried the mean of its batch.
         seconds: float32 [n], time, of each its share of its batch's, compiling included.
@@ -144,7 +144,7 @@ class Report:
         return self.to_markdown()
 
     def accuracy(self, attack: str, epsilon: float | None = None, norm: str | None = None) -> float:
-        """The fraction that stands an attack, of all examples; see `row`."""
+        """The fraction that is robust to an attack, of all examples; see `row`."""
         return self.row(attack, epsilon, norm)["accuracy"]
 
     def row(self, attack: str, epsilon: float | None = None, norm: str | None = None) -> Row:
@@ -177,7 +177,7 @@ class Report:
         return named[0]
 
     def worst(self, norm: str, epsilon: float) -> np.ndarray:
-        """The examples that stand all attacks in one ball: bool [n].
+        """The examples that are robust to all attacks in one ball: bool [n].
 
         Raises:
             InputError: where no attack was run in it.

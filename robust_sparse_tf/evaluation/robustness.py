@@ -35,7 +35,7 @@ def evaluate(
     check_masking: bool = True,
     on_batch: Callable[[str, int, int], None] = lambda name, done, size: None,
 ) -> Report:
-    """Attacks a model and reports what stands.
+    """Attacks a model and reports how robust it is.
 
     The attacks of an ensemble take turns: each runs on what the ones before it have left. Given
     attacks run one by one on all examples that the model has right.
@@ -52,10 +52,11 @@ def evaluate(
             attacks by name must have the same.
         seed: of everything random.
         batch_size: examples attacked at a time; bounds the memory.
-        draws: forward passes that judge each example, for models with noise at inference: it stands
-            where most are right, and the report has their mean accuracy with its standard error.
+        draws: forward passes that judge each example, for models with noise at inference: it counts
+            as robust where most are right, and the report has their mean accuracy with its
+            standard error.
         sources: other models, whose adversarial examples a masking check tries on this one.
-        state: file to which progress is saved after each batch and from which it goes on; it
+        state: file to which progress is saved after each batch and from which it continues; it
             belongs to this model, and is begun afresh, with a warning, where another was evaluated.
         identity: a name of the model's content, such as a digest of its file; by default one of
             the layers and weights of a tf_keras model, or of the logits of a function.

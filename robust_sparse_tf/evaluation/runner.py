@@ -16,7 +16,7 @@ from robust_sparse_tf.evaluation.report import Outcome, Picture, mostly, reach
 from robust_sparse_tf.evaluation.state import State
 
 Turns: TypeAlias = Sequence[tuple[float | None, dict[str, Attack]]]
-"""(epsilon, attacks by name); each turn begins with the clean examples anew."""
+"""(epsilon, attacks by name); each turn begins with the clean examples again."""
 
 _PICTURES = 8
 _NONE = -1  # the class where logits are NaN, which is never right
@@ -29,7 +29,7 @@ class Runner:
         logits: from float32 images [batch, ...] to logits.
         images: float32 [n, ...].
         labels: int64 [n].
-        limits: least and largest value that an attack may give.
+        limits: minimum and maximum value that an attack may give.
         batch_size: examples attacked at a time.
         draws: forward passes that judge an example.
         seed: of everything random.
@@ -85,7 +85,7 @@ class Runner:
         """The outcomes of attacks that take turns, from those of the clean examples.
 
         Args:
-            turns: (epsilon, attacks by name); each begins with the clean examples anew.
+            turns: (epsilon, attacks by name); each begins with the clean examples again.
             clean: bool [n, draws], by which draws each example is right.
             epsilons: at which attacks without an epsilon are looked at, too.
             saved: what is done already, and where progress goes.
@@ -102,7 +102,7 @@ class Runner:
     def run(
         self, name: str, attack: Attack, epsilon: float | None, judged: np.ndarray, saved: State
     ) -> Outcome:
-        """Attacks the examples that stand.
+        """Attacks the examples that are still robust.
 
         Args:
             name: of the attack.
@@ -147,7 +147,7 @@ class Runner:
         )
 
     def _classes(self, x: tf.Tensor) -> tf.Tensor:
-        """The classes of inputs, drawn anew each time: int64 [batch, draws]; _NONE of NaN."""
+        """The classes of inputs, drawn again each time: int64 [batch, draws]; _NONE of NaN."""
 
         def draw() -> tf.Tensor:
             logits = self._logits(x)

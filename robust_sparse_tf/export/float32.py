@@ -1,4 +1,4 @@
-"""Networks of other precisions, built anew in float32 with the same weights."""
+"""Networks of other precisions, built again in float32 with the same weights."""
 
 from typing import Any
 

@@ -31,7 +31,7 @@ def capacity_cnn(
 
     The network of "Towards lighter adversarially robust model", part 1, whose scales 0 to 5 have 2
     to 64 and 4 to 128 channels and 100 to 3,200 units. Kernels, paddings and poolings are not
-    known; no usual choice gives the 5,590 parameters that the study counts at scale 0. Ours, 5x5
+    known; no usual choice gives the 5,590 parameters that the paper counts at scale 0. Ours, 5x5
     convolutions without padding, each with ReLU and 2x2 max pooling, comes nearest: 7,766
     parameters on 28x28 images, biases included (padded, as Madry et al. do, they are 20,966).
 
@@ -69,7 +69,7 @@ def binary_cnn(
 
     The binary network of "Towards lighter adversarially robust model", part 2, whose 100 features
     before the last layer are ReLU units. Its convolutions are not known; ours are those of
-    `capacity_cnn` at scale 3, the least that the study finds to be robust: 64,649 parameters on
+    `capacity_cnn` at scale 3, the least that the paper finds to be robust: 64,649 parameters on
     28x28 images.
 
     Args:

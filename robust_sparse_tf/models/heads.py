@@ -13,7 +13,7 @@ import tf_keras as keras
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.layers import BinaryLogits
 
-# Layers that leave numbers as they are, but for their order.
+# Layers that leave numbers as they are, except for their order.
 _PASSING = (
     keras.layers.Reshape,
     keras.layers.Flatten,

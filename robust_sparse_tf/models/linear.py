@@ -50,7 +50,7 @@ def binary_linear(
     mean: PerChannel = None,
     std: PerChannel = None,
 ) -> keras.Sequential:
-    """One weight a pixel and a bias: logistic regression of two classes, logits 0 and w.x + b out.
+    """One weight a pixel and a bias: binary logistic regression, logits 0 and w.x + b out.
 
     The binary linear model of "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang
     and Chen, 2018), whose softplus loss is the cross-entropy of these logits: 785 weights on 28x28

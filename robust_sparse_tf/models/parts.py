@@ -39,7 +39,7 @@ def normalized_input(
         input_shape: height, width and channels of one image.
         mean: what is subtracted, for all channels or for each; 0 where only `std` is given.
         std: what is divided by, for all channels or for each; 1 where only `mean` is given.
-        smallest: the least height and width that the network can take.
+        smallest: the minimum height and width that the network can take.
 
     Raises:
         InputError: for a shape, a mean or a deviation that is not allowed.
@@ -85,7 +85,7 @@ def logits(num_classes: int, **options: Any) -> keras.layers.Dense:
 
 
 def binary_logits(num_classes: int, **options: Any) -> list[keras.layers.Layer]:
-    """The last layers of a classifier of two classes with one output z, the logits 0 and z.
+    """The last layers of a binary classifier with one output z, the logits 0 and z.
 
     Their cross-entropy is softplus(-z) for class 1 and softplus(z) for class 0, and everything that
     takes logits takes them.

@@ -55,7 +55,7 @@ class FeaturePruning:
         """Takes features away from a wrapped model; at least one stays.
 
         Args:
-            model: a classifier of two classes, see `sparsity.feature_usefulness.head`.
+            model: a binary classifier, see `sparsity.feature_usefulness.head`.
             data: the training images.
 
         Raises:

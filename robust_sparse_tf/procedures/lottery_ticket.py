@@ -38,7 +38,7 @@ class LotteryTicket(Rounds):
 
     strategy: str = option(
         "original",
-        "weights a round starts from: rewound, drawn anew, or as they are",
+        "weights a round starts from: rewound, drawn again, or as they are",
         choices=("original", "random", "continued"),
     )
     rewind_to: str = option(
@@ -80,7 +80,7 @@ class LotteryTicket(Rounds):
             train: the training images.
             evaluate: measures the model; its figures become part of the record.
             pruner: what goes after each round; by default `LayerRates()`.
-            seed: seed of weights that are drawn anew.
+            seed: seed of weights that are drawn again.
             **arguments: those of `Rounds.run` but `between`.
 
         Returns:

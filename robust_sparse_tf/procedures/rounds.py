@@ -135,7 +135,7 @@ class Rounds:
         on_record: Callable[[Record], None] = lambda record: None,
         on_round_end: Callable[[int], None] = lambda number: None,
     ) -> list[Record]:
-        """Trains all rounds, going on from the newest checkpoint of the store.
+        """Trains all rounds, continuing from the newest checkpoint of the store.
 
         Args:
             model: compiled, on a network from `sparsify`.
@@ -144,7 +144,7 @@ class Rounds:
             between: what happens between rounds; None for nothing.
             store: where checkpoints go, after each evaluation; None for none.
             callbacks: passed to `fit`.
-            on_start: called with the records of the checkpoint that the run goes on from.
+            on_start: called with the records of the checkpoint that the run continues from.
             on_record: called with each new record.
             on_round_end: called with the round's number while the model is as trained.
 

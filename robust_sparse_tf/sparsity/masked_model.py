@@ -190,7 +190,7 @@ def _tell_forgotten(model: keras.Model) -> None:
     if model.optimizer:
         warnings.warn(
             f"model {model.name}: a SavedModel does not keep the optimizer's state; save it as "
-            ".keras to go on training as if it had not been saved",
+            ".keras to continue training as if it had not been saved",
             RunWarning,
             stacklevel=3,
         )

@@ -29,7 +29,7 @@ from robust_sparse_tf.values import (
 )
 
 Limits: TypeAlias = tuple[float, float] | None
-"""Least and largest value of an image; None for any number."""
+"""Minimum and maximum value of an image; None for any number."""
 
 
 class Batch(NamedTuple):

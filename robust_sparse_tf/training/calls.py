@@ -47,7 +47,7 @@ class Called(keras.Model):
     ) -> keras.callbacks.History:
         """As `tf_keras.Model.fit`. With a `Split` an epoch is one pass unless told otherwise.
 
-        Batches of a `Split` go on from the model's own `step`, so that training resumed from a
+        Batches of a `Split` continue from the model's own `step`, so that training resumed from a
         checkpoint sees the batches it would have seen.
 
         Raises:
@@ -151,7 +151,7 @@ class Called(keras.Model):
         return tuple(given.values())
 
     def _prepare(self, gather: Any, class_weight: Any) -> None:
-        """Has the train step traced anew where what it is fed with changes."""
+        """Has the train step traced again where what it is fed with changes."""
         weights = batches.class_weights(class_weight, self._classes)
         if gather is not self._gather or weights != self._class_weight:
             self._gather, self._class_weight, self.train_function = gather, weights, None
@@ -182,7 +182,7 @@ def _as_one(name: str, value: Any, rank: int) -> Any:
     Args:
         name: what to call them.
         value: what is given.
-        rank: least number of axes of an array: one that is alone in a list or a dictionary, as
+        rank: minimum number of axes of an array: one that is alone in a list or a dictionary, as
             tf_keras takes it for networks of one input, is meant itself.
     """
     if isinstance(value, Mapping) and len(value) == 1:

@@ -119,7 +119,7 @@ def write_report(folder: str) -> str:
 
 
 def write_tables(folder: str) -> str:
-    """The same report, but for its figures, which are empty files: drawing them takes seconds."""
+    """The same report, but its figures are empty files: drawing them takes seconds."""
     with _no_figures():
         return write_report(folder)
 

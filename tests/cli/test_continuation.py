@@ -22,7 +22,7 @@ SHARED = (
 SET = ("--method=set", "--update_interval=2")
 KINDS = {
     "rounds": (("--rounds=2",), ("--rounds=3",)),
-    # Its last evaluation is one that the longer run does not make: it goes on from that before.
+    # Its last evaluation is one that the longer run does not make: it continues from that before.
     "uneven": ((*SET, "--iterations=5"), (*SET, "--iterations=9")),
     "iterations": (SET, (*SET, "--iterations=9")),
 }
@@ -117,7 +117,7 @@ def test_a_continued_run_is_the_longer_one(kind, continue_run):
 def test_it_goes_on_where_the_finished_one_ended(kind, continue_run):
     place = {"rounds": (1, 6), "iterations": (0, 6), "uneven": (0, 4)}[kind]
     _, out, _ = continue_run(kind)["continued"]
-    assert "going on after round {} iteration {}".format(*place) in out
+    assert "continuing after round {} iteration {}".format(*place) in out
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -1,4 +1,4 @@
-"""Damaged files: a line names the file, and the rest goes on. Nothing is trained."""
+"""Damaged files: a line names the file, and the rest continues. Nothing is trained."""
 
 import shutil
 import warnings
@@ -55,7 +55,7 @@ def run(tmp_path) -> RunDirectory:
 @pytest.mark.parametrize("content", BAD_JSON.values(), ids=BAD_JSON)
 def test_bad_results_are_made_anew(content, run):
     Path(run.file("results.json")).write_bytes(content)
-    with pytest.warns(RunWarning, match=r"results\.json: holds no results of a run \(.*made anew"):
+    with pytest.warns(RunWarning, match=r"results\.json: holds no results of a run \(.*made again"):
         assert run.finished() is None
 
 
@@ -180,7 +180,7 @@ def made_run(width: int, folder: Path) -> _Run:
 
 
 def test_a_checkpoint_of_another_network(tmp_path):
-    """It is named, and the run goes on from the one before."""
+    """It is named, and the run continues from the one before."""
     own, other = made_run(2, tmp_path), made_run(5, tmp_path)
     for number, run in enumerate((own, other)):
         run.iteration = 10 * (number + 1)

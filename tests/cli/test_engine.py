@@ -134,7 +134,7 @@ def test_a_busy_cell_is_waited_for(run, make, monkeypatch, tmp_path):
 
 
 def test_a_cell_that_hangs_is_ended(run, make, tmp_path):
-    """And tried again, as one that fails is; the others go on."""
+    """And tried again, as one that fails is; the others continue."""
     hung = dataclasses.replace(make("a", "import time; time.sleep(3600)"), limit=1)
     failed, told = run(hung, dataclasses.replace(make("b", "pass"), limit=60))
     assert failed == {"a": "took longer than 1 s, and was ended"}
@@ -174,7 +174,7 @@ class Losing:
 
 @pytest.mark.parametrize("times", [1, 10, 11])
 def test_lost_commands_are_no_failures(run, make, monkeypatch, times):
-    """But they do not go on forever."""
+    """But they do not continue forever."""
     monkeypatch.setitem(scheduler._AGAIN, End.LOST, (10, 0.0))
     place = Losing(times)
     monkeypatch.setattr(scheduler, "_place", lambda size, address: place)
@@ -317,7 +317,7 @@ def test_ray_runs_a_cell_a_core(make, tmp_path, capfd):
     assert not [p for p in psutil.Process().children() if "ray" in " ".join(p.cmdline())]
 
 
-# Notes its parent, a worker of Ray, and waits until it is told to go on.
+# Notes its parent, a worker of Ray, and waits until it is told to continue.
 WAITING = """
 import os, pathlib, time
 place = pathlib.Path({!r})

@@ -47,7 +47,7 @@ def used_with(field: dataclasses.Field) -> list[str]:
         if field.name in {own.name for own in dataclasses.fields(pruner)}
     ]
     named = [f"--method={name}" for name in methods] + [f"--prune={name}" for name in pruners]
-    if field.name == "stop_step":  # 0 is none, but for this one
+    if field.name == "stop_step":  # 0 is none, except for this one
         return ["--method=gradual"]
     return named[:1]
 

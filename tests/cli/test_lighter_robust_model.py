@@ -120,7 +120,7 @@ def test_says_how_the_networks_were_trained(tmp_path):
         "capacity_cnn of scale 0, capacity_cnn of scale 1: 1,000 at sgd's learning rate 0.0012; "
         "capacity_cnn of scale 4: 300 at sgd's learning rate 0.0012; mlp_300_100_100: 300 a round"
     ) in text
-    assert "PGD, in training and in tests, takes 10 steps of 0.05. The study" in text
+    assert "PGD, in training and in tests, takes 10 steps of 0.05. The paper" in text
     assert "Measured on the first test images" in text
 
 
@@ -141,14 +141,14 @@ def test_features_and_their_pruning(whole):
 
 
 def test_pruning_is_beside_a_control_of_equal_length(tmp_path):
-    """Part of the same tables: its training is the study's."""
+    """Part of the same tables: its training is the paper's."""
     cells = [binary(tmp_path, "pgd", "usefulness")]
     assert "- What pruning features costs, beside networks trained as long: not tested." in written(
         tmp_path, cells
     )
     cells.append(binary(tmp_path, "pgd", "robust_usefulness", prune_features=0))
     text = written(tmp_path, cells)
-    assert "Part 2" not in text and "Not the study's settings" not in text
+    assert "Part 2" not in text and "Not the paper's settings" not in text
     assert "| with PGD | nothing (control) | 3 | 99.20 | - | 60.20 |" in text
     assert (
         "- Trained with PGD and pruned by usefulness, accuracy with 1 features left is 40.00 % "
@@ -228,12 +228,12 @@ def test_says_from_which_scale_networks_are_robust(whole):
     folder, cells = whole
     text = written(folder, cells)
     assert (
-        "Trained with FGSM, the least scale from which networks stand FGSM on most images is 3 "
-        "(published: 3), of scales 0, 3." in text
+        "Trained with FGSM, the minimum scale from which networks are robust to FGSM on most "
+        "images is 3 (published: 3), of scales 0, 3." in text
     )
     assert (
         "Trained with FGSM, FGSM leaves at least 30 points more than PGD at scale 3 (97.00 and "
-        "2.00 %): what stands FGSM there is not robust." in text
+        "2.00 %): what is robust to FGSM there is not robust." in text
     )
     stored = json.loads((folder / "report.json").read_text())["study"]
     assert all(f"- {line}" in text for line in stored["held"])
@@ -255,7 +255,7 @@ def test_draws_the_figures(whole):
         (lambda folder: capacity(folder, 2, "pgd", 0.9, 0.5, 0.4), ["capacity.png"]),
         (lambda folder: binary(folder, "pgd", "usefulness", measured=False), ["pruning.png"]),
         (lambda folder: ticket(folder, "none", "random"), ["tickets.png"]),
-        (lambda folder: capacity(folder, 3, "pgd", 0.9, 0.5, 0.4), []),  # no scale of the study
+        (lambda folder: capacity(folder, 3, "pgd", 0.9, 0.5, 0.4), []),  # no scale of the paper
     ],
 )
 def test_reports_on_what_is_finished(tmp_path, make, figures):
@@ -330,7 +330,7 @@ def test_flagfiles_are_of_cells_that_can_be_run(path):
 
 
 def test_features_are_pruned_by_a_run(cli, tmp_path):
-    """Of digits: half of ten features go each round, and the rest goes on."""
+    """Of digits: half of ten features go each round, and the rest continues."""
     argv = "--dataset=digits --classes=3,7 --model=mlp_300_100_100 --width=0.1 --attack=none "
     argv += "--prune=features --prune_features=0.5 --prune_images=40 --strategy=continued "
     argv += "--rounds=3 --iterations=20 --evaluate_every=20 --branches=1 --learning_rate=0.01"

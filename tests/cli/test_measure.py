@@ -93,7 +93,7 @@ def test_what_is_not_of_the_network_is_measured_anew(how, tmp_path, call):
         binary(1).save(run / "rounds" / "0" / "model.keras")
     code, again, err = call(*asked)
     assert (code, again) == (0, out)
-    assert err == f"warning: {out.strip()} is of another network, or damaged: measured anew\n"
+    assert err == f"warning: {out.strip()} is of another network, or damaged: measured again\n"
     assert (read(out)[0]["measures"] == before) == (how == "damaged")
 
 

@@ -313,7 +313,7 @@ def test_other_seed_differs(runs, files):
 
 @pytest.mark.parametrize("name", RESUMED)
 def test_same_bits_after_a_kill(cli, runs, files, name, tmp_path):
-    """Masks, memory, feedback and what has ever been active go on where they were."""
+    """Masks, memory, feedback and what has ever been active continue where they were."""
     path = files.unfinished(runs[name].path, tmp_path)
     shutil.rmtree(path / "rounds")
     files.checkpoints(path)[-1].unlink()
@@ -322,7 +322,7 @@ def test_same_bits_after_a_kill(cli, runs, files, name, tmp_path):
     argv = [*argv_of(name), f"--output_dir={tmp_path}"]
     outcome = cli.call(argv, light=name not in EXPORTED)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "going on after round 0 iteration 8" in outcome.out
+    assert "continuing after round 0 iteration 8" in outcome.out
     files.assert_same_bits(outcome.path, runs[name].path)
     assert files.listing(outcome.path) == files.listing(runs[name].path)
     assert outcome.results["resumed"] and not runs[name].results["resumed"]

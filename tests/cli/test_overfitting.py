@@ -50,7 +50,7 @@ def test_warns_at_once(outcomes):
     step = int(line.split(" at step ")[1].split(":")[0])
     (record,) = [record for record in warn.records if record["iteration"] == step]
     found = record["overfitting"]
-    assert f"{100 * found['own']:.1f} % stand FGSM" in line
+    assert f"{100 * found['own']:.1f} % are robust to FGSM" in line
     assert f"{100 * found['pgd']:.1f} % PGD" in line
     assert found["pgd"] < 0.1 < 0.5 < found["own"]
 
@@ -78,7 +78,7 @@ def test_stops(outcomes, name):
     if name == "stop":
         assert last.startswith(f"round 0 iteration {step} ")
     else:
-        assert last == f"going on after round 0 iteration {step}"
+        assert last == f"continuing after round 0 iteration {step}"
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_resumed_run_ends_with_the_same_bits(cli, files, tmp_path):
     files.checkpoints(path)[-1].unlink()
     again = cli.run([*argv, f"--output_dir={tmp_path}"])
     assert (again.code, again.err) == (0, "")
-    assert "going on after round 0 iteration 500" in again.out
+    assert "continuing after round 0 iteration 500" in again.out
     files.assert_same_bits(again.path, warn.path)
     assert again.results["warnings"] == warn.results["warnings"] != []
 
@@ -104,10 +104,10 @@ def test_many_steps_are_not_watched(outcomes):
 # Rounds and accuracies under PGD and under the attack of training.
 RECORDS = [(0, 0.6, 0.7), (0, 0.1, 0.9), (1, 0.2, 0.4), (1, 0.3, 0.5), (1, 0.0, 0.9)]
 LINES = [
-    "round 0: catastrophic overfitting at step 10: of 200 training images 90.0 % stand FGSM, which "
-    "is trained on, but 10.0 % PGD, which at best, at step 0, 60.0 % did",
-    "round 1: catastrophic overfitting at step 40: of 200 training images 90.0 % stand FGSM, which "
-    "is trained on, but 0.0 % PGD, which at best, at step 30, 30.0 % did",
+    "round 0: catastrophic overfitting at step 10: of 200 training images 90.0 % are robust "
+    "to FGSM, which is trained on, but 10.0 % to PGD, which at best, at step 0, 60.0 % were",
+    "round 1: catastrophic overfitting at step 40: of 200 training images 90.0 % are robust "
+    "to FGSM, which is trained on, but 0.0 % to PGD, which at best, at step 30, 30.0 % were",
 ]
 
 

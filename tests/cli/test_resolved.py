@@ -46,8 +46,8 @@ def test_a_run_that_goes_on_has_the_settings_it_began_with(place, now, cores, tm
     cores(now)
     assert (run.branches, run._settings["intra_op_threads"]) == (2, 4)
     if place == "own":
-        anew = TrainingRun(values | {"overwrite": True})
-        assert anew._settings == resolved.settings(RunOptions(), [])
+        again = TrainingRun(values | {"overwrite": True})
+        assert again._settings == resolved.settings(RunOptions(), [])
 
 
 def test_other_devices_are_refused(tmp_path):

@@ -156,7 +156,7 @@ def test_same_bits_after_kills(killed, base, files):
     code, out, err = killed["end"]
     assert code == 0, err
     path = Path(out.splitlines()[-1])
-    assert "going on after round 2 iteration 40" in out
+    assert "continuing after round 2 iteration 40" in out
     files.assert_same_bits(path, base.path)
 
 
@@ -217,7 +217,7 @@ def test_same_bits_after_damage(damaged, base, files):
     assert files.listing(outcome.path) == files.listing(base.path)
 
 
-# The checkpoints that are warned of, and where the run goes on.
+# The checkpoints that are warned of, and where the run continues.
 SAID = {
     "truncated": (["0000000120"], "round 2 iteration 30"),
     "flipped": (["0000000120"], "round 2 iteration 30"),
@@ -234,9 +234,9 @@ def test_damage_is_said(damaged):
     for line, warning in zip(lines, warnings, strict=True):
         assert line.startswith("warning: ") and f"{warning}.npz" in line
     if place:
-        assert f"going on after {place}" in out
+        assert f"continuing after {place}" in out
     else:
-        assert "going on" not in out
+        assert "continuing" not in out
 
 
 @pytest.mark.filterwarnings("ignore::robust_sparse_tf.errors.RunWarning")
@@ -290,7 +290,7 @@ def test_same_bits_after_a_full_disk(full, base, files, name):
     path = Path(out.splitlines()[-1])
     files.assert_same_bits(path, base.path)
     assert files.listing(path) == files.listing(base.path)
-    assert "going on" in out
+    assert "continuing" in out
 
 
 def test_resumed_is_said(full, base):

@@ -176,7 +176,7 @@ def test_early_stopping_is_at_the_least_validation_loss(variant, base):
     ],
 )
 def test_early_stopping_follows_the_attack(attack, weight, iteration, loss):
-    """On records made so that every loss has its least value elsewhere."""
+    """On records made so that every loss has its minimum value elsewhere."""
     losses = {"fgsm": (1, 2, 3, 4), "pgd": (4, 1, 3, 1)}
     clean = (4, 3, 1, 2)
     records = [
@@ -347,7 +347,7 @@ def test_again_shows_and_trains_nothing(cli, base, tmp_path):
     first = base.out.splitlines()
     shown = [line for line in first if not line.startswith(("round ", str(base.path.parent)))]
     assert [line for line in shown if line] == [line for line in printed if line][: len(shown)]
-    assert "going on" not in out and "steps/s" not in out
+    assert "continuing" not in out and "steps/s" not in out
     assert Path(printed[-1]).name == base.path.name
 
 

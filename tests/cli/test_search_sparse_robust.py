@@ -140,17 +140,20 @@ def test_says_what_held(tmp_path):
         known[percent]["pgd_attack"]["adversarially_trained"]["mean"] for percent in (100, 51.3)
     )
     assert (
-        "- Trained with FGSM, networks stand FGSM best where they are dense, 71.00 % (published: "
+        "- Trained with FGSM, networks are most robust to FGSM where they are dense, 71.00 % "
+        "(published: "
     ) in text
     assert (
-        "- Trained with PGD, networks stand PGD best with 51.3 % of the weights, 70.00 % (dense "
-        f"50.00) (published: with 51.3 % of the weights, {least:.2f} % (dense {dense:.2f}))."
+        "- Trained with PGD, networks are most robust to PGD with 51.3 % of the weights, 70.00 % "
+        f"(dense 50.00) (published: with 51.3 % of the weights, {least:.2f} % (dense {dense:.2f}))."
     ) in text
     near = "natural accuracy is within 1 point of the dense one's down to"
     assert f"- Trained with FGSM, {near} 100 % of the weights (published: down to" in text
     assert f"- Trained with PGD, {near} 51.3 % of the weights (published: down to" in text
-    assert "- Trained naturally, networks stand FGSM on 61.00 % of the images at most" in text
-    assert "Trained naturally, networks stand PGD" not in text
+    assert (
+        "- Trained naturally, networks are robust to FGSM on 61.00 % of the images at most" in text
+    )
+    assert "Trained naturally, networks are robust to PGD" not in text
 
 
 def test_figures(tmp_path):

@@ -150,7 +150,7 @@ def test_a_gain_within_the_spread_is_called_so(tmp_path):
 
 
 def test_table_1_by_the_norm_of_the_weights(tmp_path):
-    """Beside nothing, as the study does not tell its weights; no row of the activations' norm."""
+    """Beside nothing, as the paper does not tell its weights; no row of the activations' norm."""
     cells = [
         network(tmp_path, weight_l1=weight, shift=shift, rounds=1)
         for weight, shift in ((0.0, 0.0), (1e-4, 0.1))

@@ -1,4 +1,4 @@
-"""Sweeps that are killed, fail and go on."""
+"""Sweeps that are killed, fail and continue."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A report that is written anew from trials.json; `study_cells.write_report` holds each to it."""
+"""A report that is written again from trials.json; `study_cells.write_report` holds each to it."""
 
 import json
 import re

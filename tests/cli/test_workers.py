@@ -63,7 +63,7 @@ def test_workers_that_do_not_share_a_folder(cli, start, tmp_path):
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_worker_is_one_line(lost, cli, start, tmp_path):
-    """While they train, in the one that is left; the same command of both would go on."""
+    """While they train, in the one that is left; the same command of both would continue."""
     processes = start(*[[f"--output_dir={tmp_path}"]] * 2)
     _await(tmp_path, processes)
     processes[lost].kill()

@@ -53,7 +53,7 @@ def model(classes: int, *, seed: int = 0, bias: float = 0.2, scaled: bool = Fals
 
 
 def split(network: keras.Model, classes: int, *, wrong: int = 20, size: int = 300) -> Split:
-    """Images labelled by the model, but for the first `wrong`; as many right ones of each class."""
+    """Images labelled by the model, except the first `wrong`; as many right ones of each class."""
     rng = np.random.default_rng(1)
     images = rng.random((40 * size, *SHAPE), np.float32)
     labels = np.argmax(network(images), axis=1)

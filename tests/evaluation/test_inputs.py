@@ -200,7 +200,7 @@ def test_gradients_of_half_precision_do_not_vanish():
         logits, ones = inputs.as_logits(network), tf.ones([6], tf.int64)
         found = losses.value_and_gradient(losses.cross_entropy, logits, tf.constant(X), ones)
         gradients.append(found[2].numpy())
-    assert 0 < np.abs(gradients[0]).max() < 6e-8  # the least number of float16
+    assert 0 < np.abs(gradients[0]).max() < 6e-8  # the minimum number of float16
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=0.1, atol=1e-11)
     with tf.GradientTape() as tape:
         x = tf.constant(X)

@@ -17,7 +17,7 @@ class Stop(Exception):
 
 
 def run_with_stops(procedure, digits, store, stops):
-    """Runs until it is done, killed at each of some events; a new model goes on each time."""
+    """Runs until it is done, killed at each of some events; a new model continues each time."""
     for stop in [*stops, None]:
         events, model = itertools.count(1), make_model()
 
@@ -39,7 +39,7 @@ def run_with_stops(procedure, digits, store, stops):
         return model, records
 
 
-# What is kept to rewind to, and numbers drawn anew: the other procedures have less to resume.
+# What is kept to rewind to, and numbers drawn again: the other procedures have less to resume.
 @pytest.mark.parametrize(
     "name, stops",
     [

@@ -69,7 +69,7 @@ def test_scores_change_no_variable(maker, network, batch):
 @every
 @pytest.mark.parametrize("network", [normalized, slow(lenet)])
 def test_what_stays_is_as_it_was(maker, network, batch):
-    """All of the model but for masks and masked weights, to the bit."""
+    """All of the model except for masks and masked weights, to the bit."""
     model, reference = network(), network()
     sparse = sparsify(model, make(maker), data=[batch])
     kernels = {id(entry.weight): entry.mask.numpy() for entry in masked_weights(sparse)}

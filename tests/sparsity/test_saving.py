@@ -57,7 +57,7 @@ def stored_and_loaded(model, make, method, optimizer, form, folder):
     ],
 )
 def test_a_run_goes_on_from_a_file(form, make, tmp_path):
-    """In its middle, between two batches whose gradients are added up, to the same bits.
+    """In its middle, between two batches whose gradients are added up, bit-identically.
 
     tf_keras' SavedModels keep no optimizer's state, of any model; plain SGD has none.
     """
@@ -90,7 +90,7 @@ def test_a_run_goes_on_from_a_file(form, make, tmp_path):
 
 @pytest.mark.parametrize("form", ["keras", "h5"])
 def test_files_keep_what_a_model_was_compiled_with(form, tmp_path):
-    """So that nothing but the file is needed to go on."""
+    """So that nothing but the file is needed to continue."""
     model = compiled(
         sparsify(sequential(), SET(0.3)),
         keras.optimizers.AdamW(3e-3, weight_decay=0.1),

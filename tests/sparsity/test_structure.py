@@ -104,7 +104,7 @@ def worth(scores: np.ndarray, structure) -> np.ndarray:
 
 
 def not_above(lower: np.ndarray, higher: np.ndarray) -> bool:
-    """Whether no score of the first is above one of the second, but for rounding."""
+    """Whether no score of the first is above one of the second, except for rounding."""
     return not lower.size or not higher.size or lower.max() <= higher.min() + 1e-5
 
 

@@ -43,7 +43,7 @@ def examples(model):
 
 
 def results(model, training=None):
-    """Outputs, their Keras masks, and losses, of two calls that go on from each other."""
+    """Outputs, their Keras masks, and losses, of two calls that continue from each other."""
     keras.utils.set_random_seed(1)
     found = []
     model.reset_states()

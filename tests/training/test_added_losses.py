@@ -108,7 +108,7 @@ def test_beside_the_cost_of_activations():
 
 @pytest.mark.parametrize("attack", [None, FGSM_ATTACK], ids=["natural", "fgsm"])
 def test_half_precision_scales_the_loss(attack):
-    """Gradients too small for float16 count; the step is that of float32, but for rounding."""
+    """Gradients too small for float16 count; the step is that of float32, except for rounding."""
     steps = []
     for policy in ("mixed_float16", "float32"):
         keras.mixed_precision.set_global_policy(policy)

@@ -1,4 +1,4 @@
-"""Adversarial models are stored whole, and go on from their files to the same bits."""
+"""Adversarial models are stored whole, and continue from their files bit-identically."""
 
 import copy
 

@@ -8,9 +8,9 @@ from experiments.evaluations.stored import Usefulness
 from experiments.studies.cells import how
 from experiments.studies.lighter_robust_model.numbers import Features, Pruned, Scale, Ticket
 
-_ROBUST = 50.0  # percent; a network that stands its attack more often than not
+_ROBUST = 50.0  # percent; a network that is robust on more images than not
 _ILLUSION = 30.0  # points by which an accuracy under FGSM is above that under PGD
-_ROUND = 0.69  # of the weights that stay in a round of tickets (0.7), and the study's rounding
+_ROUND = 0.69  # of the weights that stay in a round of tickets (0.7), and the paper's rounding
 _NEAR = 1.0  # points that a pruned network may lose
 
 
@@ -27,8 +27,8 @@ def capacity(scales: Sequence[Scale]) -> list[str]:
         name = trained.upper()
         ran = ", ".join(map(str, means))
         lines.append(
-            f"Trained with {name}, the least scale from which networks stand {name} on most images "
-            f"is {least_scale(means)}{theirs}, of scales {ran}."
+            f"Trained with {name}, the minimum scale from which networks are robust to {name} on "
+            f"most images is {least_scale(means)}{theirs}, of scales {ran}."
         )
         far = [
             f"scale {e.scale} ({fgsm:.2f} and {pgd:.2f} %)"
@@ -41,13 +41,13 @@ def capacity(scales: Sequence[Scale]) -> list[str]:
         if far:
             lines.append(
                 f"Trained with {name}, FGSM leaves at least {_ILLUSION:.0f} points more than PGD "
-                f"at {', '.join(far)}: what stands FGSM there is not robust."
+                f"at {', '.join(far)}: what is robust to FGSM there is not robust."
             )
     return lines
 
 
 def least_scale(accuracies: Mapping[int, float]) -> str:
-    """The least scale from which all are robust; "none" where the largest is not."""
+    """The minimum scale from which all are robust; "none" where the largest is not."""
     found = "none"
     for scale, value in sorted(accuracies.items(), reverse=True):
         if value <= _ROBUST:
@@ -179,7 +179,7 @@ def gains_of_original(found: Sequence[Ticket], attack: str) -> list[float]:
 
 
 def breakpoints(found: Sequence[Ticket], published: Mapping[tuple[str, str], float]) -> list[str]:
-    """Down to which weights clean accuracy is the dense network's, beside what the study says.
+    """Down to which weights clean accuracy is the dense network's, beside what the paper says.
 
     Args:
         found: rounds of tickets in their order, the dense network first.
@@ -213,7 +213,7 @@ def broken(
 
 
 def _verdict(last: Ticket, end: Ticket, strategy: str, published: float) -> str:
-    """Whether it breaks where the study's does, but for a round; an original one may keep more."""
+    """Whether it breaks where the paper's does, within a round; an original one may keep more."""
     if last is end and last.weights > published / _ROUND:
         return "not tested, as there are no sparser networks"
     if last.weights > published / _ROUND:

@@ -146,7 +146,7 @@ def pruned(cells: Sequence[Cell]) -> list[Pruned]:
 
 
 def tickets(cells: Sequence[Cell], known: Published) -> list[Ticket]:
-    """Each round of lottery tickets that the study draws."""
+    """Each round of lottery tickets that the paper draws."""
     found = []
     for trained in values_of(cells, "attack"):
         for strategy in values_of(cells, "strategy"):

@@ -11,7 +11,7 @@ EPSILON = 0.3
 """The radius of its attacks."""
 
 TABLES = {"pgd": "Table II: trained with PGD", "fgsm": "Table III: trained with FGSM"}
-"""The study's table of networks that were trained with an attack."""
+"""The paper's table of networks that were trained with an attack."""
 
 SCALES = range(6)
 """Scales of capacity; see `models.capacity_cnn`, whose width is 2 to the power of the scale."""
@@ -71,14 +71,14 @@ _FREE = (
 
 
 def _settings(values: Values) -> Allowed:
-    # The study does not tell how many features go, and 0 of them is a control.
+    # The paper does not tell how many features go, and 0 of them is a control.
     free = {"prune_features": [values["prune_features"]]}
     networks: Allowed = {"dataset": ["mnist"], "model": list(_NETWORKS), **free}
     return {**networks, **_NETWORKS.get(values["model"], {})}
 
 
 def _budget(values: Values) -> Allowed:
-    """What the study does not tell of a network may be anything."""
+    """What the paper does not tell of a network may be anything."""
     groups = ("attack", "eval")
     steps = {f"{group}.steps": [40] for group in groups}
     sizes = {f"{group}.step_size": [0.01] for group in groups}

@@ -13,10 +13,10 @@ _ROUNDS_DRAWN = 20  # where the file does not say it
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """What the study printed, as far as it is known.
+    """What the paper printed, as far as it is known.
 
     Attributes:
-        title: of the study.
+        title: of the paper.
         parameters: counts of parameters by scale.
         accuracies: in percent, by the attack of training, that of the test ("none" for clean
             images) and the scale.
@@ -37,7 +37,7 @@ class Published:
     beside: bool = True
 
     def without_numbers(self) -> "Published":
-        """The same for networks that are not the study's."""
+        """The same for networks that are not the paper's."""
         return dataclasses.replace(
             self,
             parameters={},

@@ -102,7 +102,7 @@ def _left(
 
 
 def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[str]:
-    """How long and with which attack the networks were trained, beside the study's own."""
+    """How long and with which attack the networks were trained, beside the paper's own."""
     trained: dict[str, list[str]] = {}
     for cell in cells:
         model = cell.flag("model")
@@ -117,7 +117,7 @@ def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> lis
     attack = " or ".join(f"{steps} steps of {size:g}" for steps, size in pairs)
     return [
         f"Iterations of batch {batch}: {'; '.join(words)}. PGD, in training and in tests, takes "
-        f"{attack}. The study trains the scales of capacity for 50 epochs (23,450 iterations of "
+        f"{attack}. The paper trains the scales of capacity for 50 epochs (23,450 iterations of "
         "batch 128) at SGD's learning rate 0.001, tickets for 12 epochs a round, with PGD of 40 "
         f"steps of 0.01. {measures.images(measurements)}".rstrip(),
         "",
@@ -144,7 +144,7 @@ def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
             ]
         )
     layout = (
-        "The study does not print kernels, paddings and poolings; ours are 5x5 without padding and "
+        "The paper does not print kernels, paddings and poolings; ours are 5x5 without padding and "
         "2x2, whose counts of parameters come nearest."
     )
     return ["## Table I: the scales of capacity", "", *markdown_table(rows), "", layout, ""]
@@ -198,7 +198,7 @@ def _feature_table(found: Sequence[Features], trials: str) -> list[str]:
     note = (
         f"Test accuracy in percent, {trials}; features of which the usefulness of the weighted "
         "feature is above 0, on the images and at the infimum that PGD finds (3 steps of 0.01). "
-        "Of these the study prints that no feature of a naturally trained network is robust."
+        "Of these the paper prints that no feature of a naturally trained network is robust."
     )
     return ["## Features of 3 against 7", "", note, "", *markdown_table(rows), ""]
 
@@ -214,7 +214,7 @@ def _pruning_table(found: Sequence[Pruned], trials: str) -> list[str]:
         words = [how(entry.trained), measure]
         rows.append([*words, str(entry.features), *shown])
     note = (
-        f"Test accuracy in percent, {trials}, after each round, which goes on from the weights "
+        f"Test accuracy in percent, {trials}, after each round, which continues from the weights "
         "that remain: later rounds are trained longer, so that what they gain is not pruning's "
         "alone. A control is trained as long and loses no feature (`--prune_features=0`)"
         + (": there is none here." if all(entry.share for entry in found) else ".")
@@ -239,7 +239,7 @@ def _ticket_tables(found: Sequence[Ticket], trials: str) -> list[str]:
             ]
             rows.append([str(number), f"{next(iter(at.values())).weights:.2f}", *words])
         lines += [f"## Lottery tickets trained {how(trained)}", ""]
-        note = f"Test accuracy in percent, {trials}; `random` is initialised anew each round."
+        note = f"Test accuracy in percent, {trials}; `random` is initialised again each round."
         lines += [note, ""]
         lines += [*markdown_table(rows), ""]
     return lines

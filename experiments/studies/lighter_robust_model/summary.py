@@ -21,7 +21,7 @@ from experiments.studies.lighter_robust_model.numbers import Ticket
 from experiments.studies.lighter_robust_model.protocol import ATTACKS
 from experiments.studies.lighter_robust_model.published import read
 
-_EPOCHS_50, _EPOCHS_12 = 23_450, 10_000  # iterations of the study
+_EPOCHS_50, _EPOCHS_12 = 23_450, 10_000  # iterations of the paper
 
 
 def _table(report: Report, trained: str) -> Judged:
@@ -30,7 +30,7 @@ def _table(report: Report, trained: str) -> Judged:
 
 
 def _least_scale(report: Report, trained: str) -> Judged:
-    """From which scale networks stand the attack of their training on most images."""
+    """From which scale networks are robust to the attack of their training on most images."""
     own = [entry for entry in report["study"]["scales"] if entry["trained"] == trained]
     means = {e["scale"]: e[trained]["mean"] for e in own if e[trained]["mean"] is not None}
     known = {e["scale"]: e[trained]["published"]["mean"] for e in own if e[trained]["published"]}
@@ -59,7 +59,7 @@ def _original_is_better(report: Report, trained: str) -> Judged:
 
 
 def _breakpoints(report: Report, trained: str) -> Judged:
-    """Down to which weights clean accuracy holds, as the study says of both initialisations."""
+    """Down to which weights clean accuracy holds, as the paper says of both initialisations."""
     found = findings.broken(_tickets(report, trained), read().holds_down_to)
     return counted([verdict == HELD for _, _, verdict in found], "breakpoints")
 
@@ -97,8 +97,8 @@ ITEMS = [
         for name, attack, judge in (
             ("Table II: trained with PGD", "pgd", _table),
             ("Table III: trained with FGSM", "fgsm", _table),
-            ("Fig. 2: the scale from which networks stand FGSM", "fgsm", _least_scale),
-            ("Fig. 3: the scale from which networks stand PGD", "pgd", _least_scale),
+            ("Fig. 2: the scale from which networks are robust to FGSM", "fgsm", _least_scale),
+            ("Fig. 3: the scale from which networks are robust to PGD", "pgd", _least_scale),
         )
     ),
     Item(

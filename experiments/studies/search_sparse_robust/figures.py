@@ -212,7 +212,7 @@ def _axes(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     return panels(rows, columns, size, constrained=True)
 
 
-# What each figure shows, and its numbers in the study by data set. Of figure 6 the caption says
+# What each figure shows, and its numbers in the paper by data set. Of figure 6 the caption says
 # that it is of fashion_mnist, which figure 12 is; it stands and is spoken of as of mnist.
 FIGURES: dict[str, tuple[_Plot, dict[str, str], str]] = {
     "iterations": (

@@ -13,7 +13,7 @@ Points = dict[float, float]
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
-    """Whether pruning makes robust, what it costs, and how naturally trained networks stand.
+    """Whether pruning makes robust, what it costs, and how robust naturally trained networks are.
 
     Args:
         rows: of one table, their densities falling.
@@ -25,10 +25,11 @@ def sentences(rows: Sequence[Row]) -> list[str]:
     for attack in dict.fromkeys(row.attack for row in rows):
         own = [row for row in rows if row.attack == attack]
         name = attack.upper()
-        lines += _said(f"Trained with {name}, networks stand {name} best", own, "robust", _best)
+        most = f"Trained with {name}, networks are most robust to {name}"
+        lines += _said(most, own, "robust", _best)
         kept = f"Trained with {name}, natural accuracy is within {_NEAR:g} point of the dense one's"
         lines += _said(kept, own, "natural", _kept)
-        normal = f"Trained naturally, networks stand {name}"
+        normal = f"Trained naturally, networks are robust to {name}"
         lines += _said(normal, own, "robust", _most, trained="normally")
     return lines
 

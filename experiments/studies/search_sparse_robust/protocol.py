@@ -7,11 +7,11 @@ from experiments.studies.protocol import Allowed, Protocol
 
 STUDY = "search_sparse_robust"
 DENSITIES = (100.0, 51.3, 16.9, 8.7, 3.6, 1.8)
-"""Percent of the weights that are left in the networks of the study's tables."""
+"""Percent of the weights that are left in the networks of the paper's tables."""
 
 ATTACKS = ("fgsm", "pgd")
 ITERATION = 25_020
-"""What the study calls iteration 30,000: its evaluations are half an epoch of 834 steps apart and
+"""What the paper calls iteration 30,000: its evaluations are half an epoch of 834 steps apart and
 counted as 500, and the 61st, so called, is at step 25,021."""
 
 _OF_ATTACKS: Allowed = {

@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What the study printed: its title, and accuracies in percent."""
+    """What the paper printed: its title, and accuracies in percent."""
 
     title: str
     accuracies: dict[Place, Figure]

@@ -68,7 +68,7 @@ def compare(cells: Sequence[Cell], unlike: Names) -> list[Entry]:
 
 
 def markdown(found: Sequence[Entry]) -> list[str]:
-    """A table for each data set and way of training, and whether drawing anew is as good."""
+    """A table for each data set and way of training, and whether drawing again is as good."""
     lines = []
     for dataset, trained in dict.fromkeys((e.dataset, e.trained) for e in found):
         own = [e for e in found if (e.dataset, e.trained) == (dataset, trained)]

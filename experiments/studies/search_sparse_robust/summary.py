@@ -108,7 +108,7 @@ ITEMS = [
     _item("Figures 13 to 15 (weights of tickets)"),
     *(
         _item(
-            f"Claim: tickets pruned by 96.4 % stand {attack.upper()} better than dense ones",
+            f"Claim: tickets pruned by 96.4 % are more robust to {attack.upper()} than dense ones",
             judge=_outperforms,
             attack=attack,
             cells={"attack": [attack]},
@@ -118,7 +118,7 @@ ITEMS = [
     ),
     *(
         _item(
-            f"Which density stands {attack.upper()} best",
+            f"Which density is most robust to {attack.upper()}",
             judge=_best,
             attack=attack,
             cells={"attack": [attack]},

@@ -98,7 +98,7 @@ def tables(cells: Sequence[Cell], known: Published, unlike: Names) -> list[Table
 
 
 def _iteration(cells: Sequence[Cell]) -> int:
-    """The study's iteration where it was evaluated, or else the last one of all."""
+    """The paper's iteration where it was evaluated, or else the last one of all."""
     seen = {record["iteration"] for cell in cells for record in cell.records}
     return ITERATION if ITERATION in seen else max(seen)
 

@@ -28,7 +28,7 @@ class _Panel(NamedTuple):
 
 
 class _Figure(NamedTuple):
-    """What a figure is in the study, the models of ours that it shows, and its panels."""
+    """What a figure is in the paper, the models of ours that it shows, and its panels."""
 
     title: str
     models: tuple[str, ...]

@@ -26,7 +26,7 @@ def pruning(found: Mapping[str, Series]) -> list[str]:
 
 
 def _best(measured: Sequence[Round], name: str) -> str:
-    """The round that stands most beside the dense network, and the last round."""
+    """The round that is best beside the dense network, and the last round."""
     found = points(measured, name)
     best, spread = most_robust(found)
     dense, last = found[0], found[-1]

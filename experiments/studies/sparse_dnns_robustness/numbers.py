@@ -111,7 +111,7 @@ def series(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> Series:
     for cell in cells:
         for number, own in measures.of_rounds(measured[cell.name]).items():
             if number >= len(cell.rounds):
-                continue  # measured before the run was made anew
+                continue  # measured before the run was made again
             trained = cell.rounds[number]
             entry = found.setdefault(number, Round(number, 1 - trained["density"], {}))
             for name, value in (own | {"accuracy": trained["test"]["clean_accuracy"]}).items():
@@ -121,7 +121,7 @@ def series(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> Series:
 
 
 def dense(found: dict[str, Series], known: Published) -> list[Row]:
-    """The numbers that the study's text has of dense networks, and of one round of pruning."""
+    """The numbers that the paper's text has of dense networks, and of one round of pruning."""
     places = [("binary_linear", 0, "accuracy"), ("linear", 0, "accuracy")]
     for measure in ("r_2_deepfool", "r_2_carlini_wagner"):
         places += [("binary_linear", number, measure) for number in (0, 1)]
@@ -152,7 +152,7 @@ def table_1(
 def table_1_by_weights(
     cells: Sequence[Cell], measured: Mapping[str, Measured]
 ) -> list[PenalisedRow]:
-    """Dense networks by the weight of their weights' norm; which the study took is not known."""
+    """Dense networks by the weight of their weights' norm; which the paper took is not known."""
     rows = []
     for model in DEEP:
         nets = select(cells, model=model, activity_l1=0.0)

@@ -12,7 +12,7 @@ NETWORKS = {
     "mlp": "LeNet-300-100",
     "lenet5": "LeNet-5",
 }
-"""What a model of ours is called in the study."""
+"""What a model of ours is called in the paper."""
 
 DEEP = {"mlp": "lenet_300_100", "lenet5": "lenet5"}
 """What the published numbers call a model of ours."""

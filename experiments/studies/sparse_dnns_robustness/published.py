@@ -14,7 +14,7 @@ _Stored = Figure | Sequence[float] | float | None
 
 @dataclasses.dataclass(frozen=True)
 class OverPruned:
-    """A row of the study's table 2: percent of the weights that are pruned, and its measures."""
+    """A row of the paper's table 2: percent of the weights that are pruned, and its measures."""
 
     pruned: float | None
     measures: dict[str, Figure]
@@ -22,10 +22,10 @@ class OverPruned:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """What the study printed, as far as it is known.
+    """What the paper printed, as far as it is known.
 
     Attributes:
-        title: of the study.
+        title: of the paper.
         dense: numbers in its text, by model of ours, round and measure.
         table_1: dense networks, by model, weight of the activations' norm and measure.
         table_2: by model, and "dense" or "sparse".
@@ -39,7 +39,7 @@ class Published:
     beside: bool = True
 
     def without_numbers(self) -> "Published":
-        """The same for networks that are not the study's."""
+        """The same for networks that are not the paper's."""
         nothing = {key: OverPruned(None, {}) for key in self.table_2}
         return Published(title=self.title, dense={}, table_1={}, table_2=nothing, beside=False)
 

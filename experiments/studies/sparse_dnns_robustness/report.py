@@ -152,7 +152,7 @@ def _gammas(found: Mapping[str, Series]) -> list[str]:
         "",
         "The mean of equation 7's gamma, for each image the largest of R = 0.01, 0.1 and 1, with "
         "lemma 3.1's bound for the Lipschitz constant; misclassified images count 0, as in r_2, "
-        "which gamma is below on the same images. The study prints no numbers of it.",
+        "which gamma is below on the same images. The paper prints no numbers of it.",
         "",
         *lines,
     ]
@@ -195,22 +195,22 @@ def _near(rows: Sequence[Row]) -> str:
 
 
 def _assumed(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[str]:
-    """What the study leaves open, and what was taken for it."""
+    """What the paper leaves open, and what was taken for it."""
     l2 = sorted({cell.flag("l2") for cell in select(cells, model="binary_linear")})
     steps = {(cell.flag("model"), cell.flag("iterations")) for cell in cells}
     trained = [f"{NETWORKS.get(model, model)}: {count:,}" for model, count in sorted(steps)]
     return [
-        f"Iterations a round: {'; '.join(trained)} (the study: 50,000 of LeNet-300-100 and "
+        f"Iterations a round: {'; '.join(trained)} (the paper: 50,000 of LeNet-300-100 and "
         f"LeNet-5). {measures.images(measurements)} DeepFool is not "
-        "clipped to the range of images, as its authors' program, and as the study's r_2 of linear "
+        "clipped to the range of images, as its authors' program, and as the paper's r_2 of linear "
         "models must be, and goes 2 % beyond the boundary (its overshoot), so that its r_2 may be "
         "as much above a bound; Carlini-Wagner, FGS and rFGS are clipped. The l1 norm is of all "
         "hidden ReLUs' outputs, summed over units and averaged over examples, its weights chosen "
-        "for sparsities near the published ones: the study's text has the l1 norm of the weights "
+        "for sparsities near the published ones: the paper's text has the l1 norm of the weights "
         "there, which is another quantity. Table 2 is of networks from the Internet, see "
         "`table_2.py`."
         + (
-            f" The binary model's weight decay, which the study does not tell, is {l2[-1]:g}; it "
+            f" The binary model's weight decay, which the paper does not tell, is {l2[-1]:g}; it "
             "was fitted to the published r_2 of its dense network, which is no evidence then."
             if l2
             else ""

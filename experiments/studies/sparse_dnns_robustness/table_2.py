@@ -1,6 +1,6 @@
-"""Table 2 of "Sparse DNNs with Improved Adversarial Robustness" (2018), on the study's networks.
+"""Table 2 of "Sparse DNNs with Improved Adversarial Robustness" (2018), on the paper's networks.
 
-The study took them from the Internet, where those of "Dynamic Network Surgery for Efficient DNNs"
+The paper took them from the Internet, where those of "Dynamic Network Surgery for Efficient DNNs"
 (Guo et al., 2016) still are: https://github.com/yiwenguo/Dynamic-Network-Surgery, in `models`.
 """
 
@@ -127,12 +127,12 @@ def zeros(network: keras.Model) -> float:
 
 
 def report(rows: Sequence[Row], known: Published, images: int, few: int, fewest: int) -> list[str]:
-    """Lines of Markdown: the table, and what of the study's claims held.
+    """Lines of Markdown: the table, and what of the paper's claims held.
 
     Args:
         rows: of the four networks, in the order of `FILES`.
-        known: what the study printed.
-        images: how many all measures are of, but for Carlini-Wagner's and gamma.
+        known: what the paper printed.
+        images: how many all measures are of, except for Carlini-Wagner's and gamma.
         few: how many Carlini-Wagner's is of.
         fewest: how many proposition 3.1's gamma is of.
     """
@@ -146,7 +146,7 @@ def report(rows: Sequence[Row], known: Published, images: int, few: int, fewest:
     return [
         f"# {known.title}: table 2",
         "",
-        f"The study's own networks on the first {images:,} test images ({few:,} for "
+        f"The paper's own networks on the first {images:,} test images ({few:,} for "
         f"Carlini-Wagner, {fewest:,} for gamma); ours (published). DeepFool is "
         "not clipped to the range of images, FGS, rFGS and Carlini-Wagner are. Pruned is the share "
         "of the kernels' weights that are zero.",
@@ -159,7 +159,7 @@ def report(rows: Sequence[Row], known: Published, images: int, few: int, fewest:
 
 
 def _claims(rows: Sequence[Row]) -> list[str]:
-    """The study's claims on sparse networks, each against the dense one."""
+    """The paper's claims on sparse networks, each against the dense one."""
     found = []
     for dense, sparse in zip(rows[::2], rows[1::2], strict=True):
         for name in ("r_2_deepfool", "r_inf_fgsm"):

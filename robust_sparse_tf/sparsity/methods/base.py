@@ -74,7 +74,7 @@ class Method:
     """
 
     grows: ClassVar[bool] = False
-    """Whether pruned weights may come back; the model then keeps where weights have ever been."""
+    """Whether pruned weights may grow again; the model then keeps where weights have ever been."""
     thins: ClassVar[bool] = False
     """Whether the density asked for is reached in the course of training."""
     feedbacks: ClassVar[int] = 0

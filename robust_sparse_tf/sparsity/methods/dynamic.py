@@ -28,7 +28,7 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class Dynamic(Targeted, Scheduled):
-    """Drops the active weights of least magnitude and grows as many, by a grow score.
+    """Drops the active weights of minimum magnitude and grows as many, by a grow score.
 
     A subclass gives the grow score. The number of weights of each layer never changes. An update
     takes the place of the optimizer's step.

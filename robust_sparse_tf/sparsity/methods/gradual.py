@@ -30,7 +30,7 @@ class GradualMagnitude(Targeted, Scheduled):
 
     "To prune, or not to prune" (Zhu and Gupta, 2017), equation 1, which is tfmot's
     `PolynomialDecay`: the share of weights taken away follows its schedule until the density is
-    reached, in each layer in proportion. Pruned weights never come back.
+    reached, in each layer in proportion. Pruned weights never grow again.
     """
 
     thins = True

@@ -1,4 +1,4 @@
-"""SNFS, sparse momentum: growth by momentum, spread anew over the layers."""
+"""SNFS, sparse momentum: growth by momentum, spread again over the layers."""
 
 from __future__ import annotations
 

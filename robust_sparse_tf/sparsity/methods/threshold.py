@@ -24,7 +24,7 @@ class Threshold(Pruner):
     where a density is wanted instead, gamma is solved for it.
     """
 
-    gamma: float = option(0.0, "least magnitude of a weight that stays", minimum=0)
+    gamma: float = option(0.0, "minimum magnitude of a weight that stays", minimum=0)
     solve_density: float | None = option(
         None,
         "density for which gamma is solved",
@@ -40,7 +40,7 @@ class Threshold(Pruner):
             raise InputError(f"gamma={self.gamma}: must be 0 where solve_density is given")
 
     def solved_gamma(self, layers: list[LayerState]) -> tf.Tensor:
-        """The least magnitude of those that stay; float32."""
+        """The minimum magnitude of those that stay; float32."""
         if not self.solve_density:
             return tf.constant(self.gamma)
         whole = tf.concat([tf.reshape(scores, [-1]) for scores in magnitudes(layers)], 0)

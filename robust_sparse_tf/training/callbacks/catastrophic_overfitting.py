@@ -27,8 +27,8 @@ class Check(NamedTuple):
 
     Attributes:
         step: training steps done.
-        accuracy: fraction of the images that stand PGD.
-        own_accuracy: fraction that stand the attack of training.
+        accuracy: fraction of the images that are robust to PGD.
+        own_accuracy: fraction that are robust to the attack of training.
     """
 
     step: int
@@ -131,12 +131,13 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         now, best = history[-1], max(history, key=lambda check: check.accuracy)
         line = (
             f"catastrophic overfitting at step {now.step}: of {len(self._labels)} training images "
-            f"{percent(now.own_accuracy, digits=1)} % stand {type(self._own).__name__}, which is "
-            f"trained on, but {percent(now.accuracy, digits=1)} % {type(self._strong).__name__}"
+            f"{percent(now.own_accuracy, digits=1)} % are robust to {type(self._own).__name__}, "
+            f"which is trained on, but {percent(now.accuracy, digits=1)} % to "
+            f"{type(self._strong).__name__}"
         )
         if best.accuracy > now.accuracy:
             line += (
-                f", which at best, at step {best.step}, {percent(best.accuracy, digits=1)} % did"
+                f", which at best, at step {best.step}, {percent(best.accuracy, digits=1)} % were"
             )
         return line
 
@@ -155,13 +156,13 @@ def signs(history: Sequence[Check], fall: float = 0.5) -> list[int]:
     """Numbers of the checks at which catastrophic overfitting was first seen.
 
     It is seen where the training attack's accuracy is one half or more, and PGD's a twentieth of it
-    or less: what stands one step then says nothing, whatever was before. It is seen, too, where
+    or less: being robust to one step then says nothing, whatever was before. It is seen, too, where
     PGD's accuracy is no better than before and has lost the share `fall` of the training attack's,
     and
     - has lost as much of its own best so far, and a tenth of the images; or
     - the training attack's is one half or more: then it may have fallen between two checks, or
       never have risen.
-    It has to have gone, but for half of that share, to be seen again.
+    It has to have gone, except for half of that share, to be seen again.
     """
     found, best, seen = [], 0.0, False
     for number, (_, accuracy, own) in enumerate(history):

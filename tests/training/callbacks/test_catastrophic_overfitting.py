@@ -81,9 +81,9 @@ def test_training_by_one_step_is_told_of(digits):
     check, best = watch.history[sign], max(watch.history[: sign + 1], key=lambda c: c.accuracy)
     assert str(warned[0].message) == (
         f"catastrophic overfitting at step {check.step}: of 200 training images "
-        f"{100 * check.own_accuracy:.1f} % stand FGSM, which is trained on, but "
-        f"{100 * check.accuracy:.1f} % PGD, which at best, at step {best.step}, "
-        f"{100 * best.accuracy:.1f} % did"
+        f"{100 * check.own_accuracy:.1f} % are robust to FGSM, which is trained on, but "
+        f"{100 * check.accuracy:.1f} % to PGD, which at best, at step {best.step}, "
+        f"{100 * best.accuracy:.1f} % were"
     )
     assert model.step == 600
 
@@ -202,10 +202,10 @@ def test_warns_once_a_fall():
         assert len(warned) == 1
         watch.fit(model, 4)
     assert [str(warning.message) for warning in warned] == [
-        "catastrophic overfitting at step 40: of 200 training images 90.0 % stand FGSM, which is "
-        "trained on, but 10.0 % PGD, which at best, at step 20, 60.0 % did",
-        "catastrophic overfitting at step 100: of 200 training images 80.0 % stand FGSM, which is "
-        "trained on, but 20.0 % PGD, which at best, at step 20, 60.0 % did",
+        "catastrophic overfitting at step 40: of 200 training images 90.0 % are robust to FGSM, "
+        "which is trained on, but 10.0 % to PGD, which at best, at step 20, 60.0 % were",
+        "catastrophic overfitting at step 100: of 200 training images 80.0 % are robust to FGSM, "
+        "which is trained on, but 20.0 % to PGD, which at best, at step 20, 60.0 % were",
     ]
     assert not model.stop_training
 

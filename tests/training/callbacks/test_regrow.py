@@ -196,7 +196,7 @@ def test_what_changes_starts_anew(run):
         for name, now in after[step - 1].items():
             old = before[step - 1][name]
             grown, kept = now["mask"] & ~old["mask"], now["mask"] & old["mask"]
-            # A weight that was dropped may have grown again; it starts anew as well.
+            # A weight that was dropped may have grown again; it starts again as well.
             kept &= now["weight"] != 0
             assert grown.any() and kept.any()
             assert not now["weight"][grown].any()

@@ -232,7 +232,7 @@ def test_goes_on_from_a_trained_model():
 
 
 def test_same_callback_again():
-    """Another fit begins anew."""
+    """Another fit begins again."""
     model, rewind, after = sparsify(dense_network()), Rewind(1), Watch()
     model.compile(keras.optimizers.Adam(0.01), LOSS)
     fit(model, [rewind], epochs=2)

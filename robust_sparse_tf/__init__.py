@@ -14,15 +14,18 @@ from robust_sparse_tf.version import __version__
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf import (
         attacks,
+        comparison,
         data,
         evaluation,
         export,
         models,
+        plot,
         procedures,
         sparsity,
         training,
     )
     from robust_sparse_tf.attacks import Ball
+    from robust_sparse_tf.comparison import compare
     from robust_sparse_tf.evaluation import evaluate
     from robust_sparse_tf.sparsity import sparsify, strip
     from robust_sparse_tf.training import AdversarialModel, callbacks, objectives
@@ -38,12 +41,15 @@ __all__ = [
     "__version__",
     "attacks",
     "callbacks",
+    "compare",
+    "comparison",
     "data",
     "evaluate",
     "evaluation",
     "export",
     "models",
     "objectives",
+    "plot",
     "procedures",
     "sparsify",
     "sparsity",

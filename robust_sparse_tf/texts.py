@@ -1,6 +1,16 @@
-"""Numbers and tables as Markdown."""
+"""Numbers and tables as Markdown, CSV and LaTeX."""
 
-from collections.abc import Sequence
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+} | {sign: "\\" + sign for sign in "&%$#_{}"}
 
 
 def percent(fraction: float, deviation: float | None = None, *, digits: int = 2) -> str:
@@ -25,3 +35,24 @@ def markdown_table(rows: Sequence[Sequence[str]], *, left: int = 0) -> list[str]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     rule = "|" + " --- |" * left + " ---: |" * (len(rows[0]) - left)
     return [lines[0], rule, *lines[1:]]
+
+
+def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """A table as CSV, its header first; None and what a row lacks are empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def latex_table(rows: Sequence[Sequence[str]], *, left: int = 0) -> str:
+    """A LaTeX tabular with the rules of the package booktabs; see `markdown_table`."""
+    lines = [" & ".join(map(_latex, row)) + r" \\" for row in rows]
+    columns = "l" * left + "r" * (len(rows[0]) - left)
+    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}", ""])
+
+
+def _latex(text: str) -> str:
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found[0]], text)

@@ -33,7 +33,8 @@ EXAMPLES = {name: code for name, text in PAGES.items() if (code := pages.example
 # The README's example and a page's stand for the others.
 FAST_EXAMPLES = ("README.md", "docs/methods.md")
 SLOW_EXAMPLES = tuple(
-    f"docs/{name}.md" for name in ("adversarial-training", "evaluate", "export", "own-model")
+    f"docs/{name}.md"
+    for name in ("adversarial-training", "compare", "evaluate", "export", "own-model")
 )
 
 
@@ -185,6 +186,21 @@ def test_evaluate_example(run_example):
     shown = run_example("docs/evaluate.md")
     figures = accuracies(shown)
     assert figures["worst", "0.5"] <= figures["clean", ""]
+
+
+@pytest.mark.slow
+def test_compare_example(run_example, tmp_path):
+    shown = run_example("docs/compare.md").splitlines()
+    assert [line.split(",")[0] for line in shown[:6]] == ["dense", "static", "rigl"] * 2
+    table = [line for line in shown[6:] if line.startswith("|")]
+    assert table[0] == "| method | density | clean | worst at 0.05 | worst at 0.1 | seeds |"
+    assert [re.match(r"\| (\w+) \| ([0-9.]+)", line).groups() for line in table[2:]] == [
+        ("dense", "100.0"),
+        ("static", "20.0"),
+        ("rigl", "20.0"),
+    ]
+    for name in ("comparison.png", "comparison.pdf", "comparison.tex"):
+        assert os.path.getsize(tmp_path / name) > 0
 
 
 @pytest.mark.slow

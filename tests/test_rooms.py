@@ -16,6 +16,8 @@ LIBRARY = [
     "training",
     "evaluation",
     "procedures",
+    "comparison",
+    "plot",
     "export",
     "keras_classes",
 ]
@@ -23,7 +25,17 @@ EXPERIMENTS = ["cli", "runs", "evaluations", "sweeps", "reports", "studies"]
 COMMANDS = ["run", "evaluate", "measure", "report", "check", "chain", "sweep"]
 ROOMS = {"robust_sparse_tf": LIBRARY, "experiments": [*EXPERIMENTS, *COMMANDS]}
 EVERYWHERE = {
-    "robust_sparse_tf": {"errors", "files", "options", "tensors", "texts", "values", "version"},
+    "robust_sparse_tf": {
+        "drawing",
+        "errors",
+        "files",
+        "method_table",
+        "options",
+        "tensors",
+        "texts",
+        "values",
+        "version",
+    },
     "experiments": set(),
 }
 # Only commands may be told which studies there are.

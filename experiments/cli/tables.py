@@ -1,6 +1,4 @@
-"""Tables on a terminal, and what their cells tell of several runs."""
-
-import statistics
+"""Tables on a terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -14,8 +12,3 @@ def print_table(rows: list[list[str]]) -> None:
     for row in rows[1:]:
         shown.add_row(*row)
     Console().print(shown)
-
-
-def deviation(values: list[float]) -> float | None:
-    """The standard deviation of a sample (n - 1); None for fewer than two values."""
-    return statistics.stdev(values) if len(values) > 1 else None

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NotRequired, TypedDict, TypeVar
 
-from experiments.cli.tables import deviation
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.method_table import deviation
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "studies")
 

@@ -8,7 +8,6 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from experiments.cli.tables import deviation
 from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Evaluation
 from experiments.evaluations.stored import AttackReport
@@ -16,6 +15,7 @@ from experiments.reports import naming
 from experiments.runs.results import RoundResult
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.method_table import deviation
 from robust_sparse_tf.texts import markdown_table, percent
 
 if TYPE_CHECKING:

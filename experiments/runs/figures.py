@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from experiments.cli.figures import legend_below, panels, percent_ticks, viridis
 from experiments.cli.values import Values
 from experiments.runs.results import RoundResult, is_mixed, told_there
 from robust_sparse_tf import files
+from robust_sparse_tf.drawing import legend_below, panels, percent_ticks, viridis
 from robust_sparse_tf.procedures.records import Record
 
 if TYPE_CHECKING:

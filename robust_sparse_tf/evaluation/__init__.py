@@ -9,7 +9,7 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.evaluation.clever_score import clever
     from robust_sparse_tf.evaluation.feature_usefulness import Usefulness, usefulness
     from robust_sparse_tf.evaluation.interval_bounds import certified_accuracy
-    from robust_sparse_tf.evaluation.intervals import wilson
+    from robust_sparse_tf.evaluation.intervals import student, wilson
     from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
     from robust_sparse_tf.evaluation.margins import r_2, r_inf
     from robust_sparse_tf.evaluation.random_masks import MaskedConstants, masked_lipschitz
@@ -38,6 +38,7 @@ __all__ = [
     "r_inf",
     "safe_distance",
     "save",
+    "student",
     "usefulness",
     "wilson",
 ]

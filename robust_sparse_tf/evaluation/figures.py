@@ -1,38 +1,75 @@
 """The pictures of a report: accuracy against epsilon, and what attacks made of images."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from robust_sparse_tf import files
-from robust_sparse_tf.evaluation.report import Report
+from robust_sparse_tf.drawing import COLORS, legend_beside, panels, percent_ticks
+from robust_sparse_tf.evaluation.report import RESERVED, Report, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKERS = "os^Dv<>PX"
+
+
+def accuracy_figure(report: Report) -> Figure:
+    """Accuracy against epsilon, a line an attack, with its intervals; at one epsilon bars."""
+    clean, *rows = report.rows()
+    attacked = [row for row in rows if row["epsilon"] is not None]
+    balls = dict.fromkeys((row["norm"], row["epsilon"]) for row in attacked if row["epsilon"])
+    figure, axes = panels(1, 1, (7.5, 4), constrained=True)
+    axis = axes[0, 0]
+    norms = list(dict.fromkeys(norm for norm, _ in balls))
+    if len(balls) > 1:
+        _lines(axis, clean, attacked, several=len(norms) > 1)
+        axis.set_xlabel(f"epsilon ({', '.join(map(str, norms))})")
+        legend_beside(axis)
+    else:
+        _bars(axis, [clean, *(row for row in attacked if row["epsilon"])])
+        axis.set_xlabel("".join(f"epsilon {epsilon:g} ({norm})" for norm, epsilon in balls))
+    axis.set_ylim(-0.02, 1.02)
+    axis.yaxis.set_major_formatter(percent_ticks())
+    axis.set_ylabel(f"accuracy, {100 * report.level:g} % intervals")
+    return figure
+
+
+def _lines(axis: Axes, clean: Row, attacked: Sequence[Row], several: bool) -> None:
+    names = dict.fromkeys((row["attack"], row["norm"]) for row in attacked)
+    for number, (name, norm) in enumerate(names):
+        own = [row for row in attacked if (row["attack"], row["norm"]) == (name, norm)]
+        points = sorted((row["epsilon"] or 0.0, row["accuracy"], row) for row in own)
+        radii = [0.0, *(radius for radius, _, _ in points)]
+        found = [clean, *(row for _, _, row in points)]
+        color, marker = COLORS[number % (len(COLORS) - 1)], _MARKERS[number % len(_MARKERS)]
+        line = "-"
+        if name == "worst":  # dashed, as it often lies on the line of an attack
+            color, marker, line = COLORS[-1], "", "--"
+        label = f"{name} ({norm})" if several else name
+        values = [row["accuracy"] for row in found]
+        axis.plot(radii, values, label=label, color=color, marker=marker, linestyle=line)
+        lows, highs = [row["low"] for row in found], [row["high"] for row in found]
+        axis.fill_between(radii, lows, highs, alpha=0.1, color=color)
+
+
+def _bars(axis: Axes, rows: Sequence[Row]) -> None:
+    colors = ["gray" if row["attack"] in RESERVED else COLORS[0] for row in rows]
+    heights = [row["accuracy"] for row in rows]
+    below = [row["accuracy"] - row["low"] for row in rows]
+    above = [row["high"] - row["accuracy"] for row in rows]
+    places = range(len(rows))
+    axis.bar(places, heights, 0.6, yerr=(below, above), capsize=4, color=colors)
+    axis.set_xticks(places, [row["attack"] for row in rows])
 
 
 def draw_accuracy(report: Report, path: str) -> None:
-    """Accuracy against epsilon, a line an attack, with its intervals."""
-    rows = report.rows()
-    clean = next(row for row in rows if row["attack"] == "clean")
-    figure = Figure(figsize=(7.5, 4))
-    axis = figure.subplots()
-    bound = [(row["attack"], row["epsilon"], row) for row in rows if row["epsilon"] is not None]
-    for name in dict.fromkeys(attack for attack, _, _ in bound):
-        points = sorted(((r, row) for a, r, row in bound if a == name), key=lambda pair: pair[0])
-        radii, own = zip((0.0, clean), *points, strict=True)
-        color, width, marker = ("black", 2.0, "") if name == "worst" else (None, None, "o")
-        values = [row["accuracy"] for row in own]
-        axis.plot(radii, values, label=name, color=color, linewidth=width, marker=marker)
-        lows, highs = [row["low"] for row in own], [row["high"] for row in own]
-        axis.fill_between(radii, lows, highs, alpha=0.1, color=color)
-    axis.set_ylim(0, 1)
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
-    axis.set_xlabel("epsilon")
-    axis.set_ylabel(f"accuracy, {100 * report.level:g} % intervals")
-    if axis.lines:
-        axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5))
-    files.write_figure(figure, path)
+    """Writes `accuracy_figure`."""
+    files.write_figure(accuracy_figure(report), path)
 
 
 def draw_images(report: Report, path: str) -> None:
@@ -43,8 +80,8 @@ def draw_images(report: Report, path: str) -> None:
     pictures = {name: kept for name, kept in report.pictures.items() if kept}
     columns = max((len(kept) for kept in pictures.values()), default=1)
     rows = 3 * max(1, len(pictures))
-    figure = Figure(figsize=(1.1 * columns + 1, 1.2 * rows))
-    axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
+    figure, axes = panels(rows, 1, (1.1 * columns + 1, 1.2 * rows))
+    axes = axes[:, 0]
     for axis in axes:
         axis.axis("off")
     for top, (name, kept) in zip(range(0, rows, 3), pictures.items(), strict=False):

@@ -1,9 +1,7 @@
 """What an evaluation found: accuracies with intervals, examples one by one, warnings."""
 
-import csv
 import dataclasses
 import html
-import io
 import json
 import math
 from typing import NamedTuple, TypedDict
@@ -13,7 +11,7 @@ import numpy as np
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.intervals import wilson
 from robust_sparse_tf.options import checked
-from robust_sparse_tf.texts import markdown_table, percent
+from robust_sparse_tf.texts import csv_table, markdown_table, percent
 
 
 class Row(TypedDict):
@@ -235,11 +233,7 @@ class Report:
 
     def to_csv(self) -> str:
         """The table, one line a row."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows())
-        return text.getvalue()
+        return csv_table(COLUMNS, self.rows())
 
     def to_markdown(self) -> str:
         """The table in percent with its intervals, and the warnings."""

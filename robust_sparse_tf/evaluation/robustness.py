@@ -1,12 +1,14 @@
 """A model under attack: by several attacks, at several epsilons, example by example."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from scipy import stats
 
 from robust_sparse_tf.attacks import Ascent, Attack, Ball, Bounded, Transfer
+from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
 from robust_sparse_tf.evaluation import identity as identities
@@ -74,13 +76,9 @@ def evaluate(
     identity = checked("identity", identity, str)
     require("sources", sources, list, tuple)
     require_function("on_batch", on_batch, 3)
-    if ball is not None:
-        require("ball", ball, Ball)
-    epsilons = _distances(epsilons)
-    ball = ball or _default_ball(model, attacks, epsilons)
-    images, labels = inputs.images_and_labels(data, ball.limits)
-    logits, classes = inputs.checked_logits(model, images, labels)
-    turns = _turns(attacks, epsilons, ball, classes)
+    images, labels, logits, classes, ball, epsilons, turns = plan(
+        model, data, attacks, epsilons, ball
+    )
     others = [inputs.checked_logits(source, images, labels)[0] for source in sources]
     with inputs.as_they_run(logits, *others):
         logits, differentiable = inputs.connected(logits, images)
@@ -125,6 +123,36 @@ def evaluate(
             pictures=runner.pictures,
             model=known,
         )
+
+
+class Plan(NamedTuple):
+    """What an evaluation is to do: the examples, the model, and the attacks on it."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    logits: Logits
+    classes: int
+    ball: Ball
+    epsilons: list[float]
+    turns: Turns
+
+
+def plan(
+    model: Any,
+    data: Data,
+    attacks: str | Mapping[str, Attack],
+    epsilons: Sequence[float],
+    ball: Ball | None,
+) -> Plan:
+    """Checks what `evaluate` is given before anything is attacked; raises as it does."""
+    if ball is not None:
+        require("ball", ball, Ball)
+    epsilons = _distances(epsilons)
+    ball = ball or _default_ball(model, attacks, epsilons)
+    images, labels = inputs.images_and_labels(data, ball.limits)
+    logits, classes = inputs.checked_logits(model, images, labels)
+    turns = _turns(attacks, epsilons, ball, classes)
+    return Plan(images, labels, logits, classes, ball, epsilons, turns)
 
 
 def _turns(

@@ -18,6 +18,7 @@ from study_cells import write_report
 
 from experiments import report
 from experiments.reports import method_table
+from robust_sparse_tf.method_table import Spread
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTACKS = ("fgsm", "pgd")
@@ -91,7 +92,7 @@ def test_mean_and_sample_deviation():
 
 def test_one_seed_has_no_deviation():
     (row,) = method_table.rows_of(SEEDS[:1])
-    assert row.measures["pgd"] == method_table.Spread(0.25, None)
+    assert row.measures["pgd"] == Spread(0.25, None)
     assert row.seeds == 1
 
 

@@ -1,10 +1,11 @@
 import hypothesis
 import hypothesis.strategies as st
+import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.intervals import wilson
+from robust_sparse_tf.evaluation.intervals import student, wilson
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,24 @@ def test_formula(n, share, level):
 def test_refuses(arguments, words):
     with pytest.raises(InputError, match=words):
         wilson(**arguments)
+
+
+def test_student_of_a_published_example():
+    """Student's sleep data, "The Probable Error of a Mean" (1908), by R's `t.test`."""
+    gained = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    assert student(gained) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)
+
+
+@pytest.mark.parametrize("count, level", [(2, 0.5), (3, 0.95), (20, 0.99)])
+def test_student_by_its_formula(count, level):
+    values = np.random.default_rng(count).uniform(-1, 1, count)
+    low, high = student(values.tolist(), level)
+    half = stdtrit(count - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(count)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=1e-12)
+
+
+def test_student_needs_two_values():
+    assert student([0.5]) is None and student([]) is None
+    for arguments, words in (((["a"],), "value='a'"), (([1, 2], 1), "level=1.0: must be below 1")):
+        with pytest.raises(InputError, match=words):
+            student(*arguments)

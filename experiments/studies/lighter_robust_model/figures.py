@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from experiments.cli.figures import COLORS, legend_below, panels
 from experiments.evaluations.stored import Usefulness
 from experiments.studies import stronger_attacks
 from experiments.studies.lighter_robust_model.numbers import (
@@ -20,6 +19,7 @@ from experiments.studies.lighter_robust_model.numbers import (
 )
 from experiments.studies.lighter_robust_model.protocol import ATTACKS
 from robust_sparse_tf import files
+from robust_sparse_tf.drawing import COLORS, legend_below, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

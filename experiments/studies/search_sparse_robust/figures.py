@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.cli.figures import legend_below, panels, viridis
-from experiments.cli.tables import deviation
 from experiments.runs.results import RoundResult, stopping_weight, told_there, validation_loss
 from experiments.studies.cells import accuracy, nearest_round, select, values_of
 from experiments.studies.protocol import Names
@@ -19,6 +17,8 @@ from experiments.studies.search_sparse_robust import tickets
 from experiments.studies.search_sparse_robust.protocol import DENSITIES
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf import files
+from robust_sparse_tf.drawing import legend_below, panels, viridis
+from robust_sparse_tf.method_table import deviation
 from robust_sparse_tf.procedures.records import Record
 
 if TYPE_CHECKING:

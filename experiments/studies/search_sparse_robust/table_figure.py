@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.cli.figures import panels
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies.search_sparse_robust.protocol import ATTACKS
 from experiments.studies.search_sparse_robust.tables import Row, Table
+from robust_sparse_tf.drawing import panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from etils import epy
 
-from experiments.cli.figures import panels
 from experiments.studies.cells import nearest_round
 from experiments.studies.search_sparse_robust.protocol import DENSITIES
 from experiments.sweeps import trials
 from experiments.sweeps.directory import Cell
+from robust_sparse_tf.drawing import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from experiments.cli.figures import legend_below, panels
-from experiments.cli.tables import deviation
 from experiments.studies.sparse_dnns_robustness.numbers import Series
 from experiments.studies.sparse_dnns_robustness.protocol import NETWORKS
 from robust_sparse_tf import files
+from robust_sparse_tf.drawing import legend_below, panels
+from robust_sparse_tf.method_table import deviation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

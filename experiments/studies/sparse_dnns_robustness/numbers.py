@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.cli.tables import deviation
 from experiments.reports import measures
 from experiments.reports.measures import Measured
 from experiments.reports.published import Comparison, Figure, compare
@@ -19,6 +18,7 @@ from experiments.studies.sparse_dnns_robustness.protocol import (
 )
 from experiments.studies.sparse_dnns_robustness.published import Published
 from experiments.sweeps.directory import Cell
+from robust_sparse_tf.method_table import deviation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.cli.figures import panels
 from experiments.evaluations.follow_up import Evaluation
 from experiments.reports.published import Comparison
 from experiments.studies import stronger_attacks
@@ -15,6 +14,7 @@ from experiments.studies.cells import select
 from experiments.studies.sparse_dnns_robustness.numbers import PenalisedRow
 from experiments.studies.sparse_dnns_robustness.protocol import DEEP, NETWORKS
 from experiments.sweeps.directory import Cell
+from robust_sparse_tf.drawing import panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,8 @@ class SparsityLog(keras.callbacks.Callback):
     The scalars are those of `sparsity.statistics`, read from the masks once an epoch: `density`,
     `active` (weights), `changed` (weights), `exploration`, `no_input` and `no_output` (units),
     `flops` (fraction of the dense network's, where it is known) and `bytes` of the whole, and
-    `density/<layer>`, `active/<layer>`, `changed/<layer>` and `exploration/<layer>`.
+    `density/<layer>`, `active/<layer>`, `changed/<layer>` and `exploration/<layer>`. The density of
+    the whole is among the logs of the epoch, too: the history and what `fit` prints have it.
 
     Args:
         log_dir: folder of the event files.
@@ -40,6 +41,8 @@ class SparsityLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes one point of each scalar."""
         found = statistics(self.model)
+        if logs is not None:  # which Keras hands on to the callbacks after this one
+            logs["density"] = found["density"]
         scalars = {k: v for k, v in found.items() if k in _OF_ALL and v is not None}
         for name, layer in found["layers"].items():
             scalars |= {f"{k}/{name}": v for k, v in layer.items() if k in _OF_LAYERS}

@@ -58,6 +58,7 @@ def test_sparsity_log(kind, make_lenet, digits, tmp_path):
         [value for _, value in found["loss"]], history.history["loss"], rtol=1e-6
     )
     assert set(found) == {*expected, "loss"}
+    assert history.history["density"] == pytest.approx([expected["density"]] * 2)
 
 
 def test_sparsity_log_of_a_dense_model(digits, tmp_path):

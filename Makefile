@@ -25,7 +25,7 @@ format: .venv/installed-test
 
 .venv/installed: setup.cfg tools/constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint tools/constraints.txt --editable '.[plot]'
+	$(BIN)/python -m pip install --quiet --constraint tools/constraints.txt --editable '.[experiments]'
 	touch $@
 
 .venv/installed-test: .venv/installed

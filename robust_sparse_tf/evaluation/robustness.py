@@ -17,6 +17,7 @@ from robust_sparse_tf.evaluation.report import RESERVED, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
 from robust_sparse_tf.options import checked, checked_path, require, require_function, shown
+from robust_sparse_tf.texts import percent
 
 _KNOWN_BY = 100  # images
 
@@ -36,6 +37,7 @@ def evaluate(
     identity: str = "",
     check_masking: bool = True,
     on_batch: Callable[[str, int, int], None] = lambda name, done, size: None,
+    verbose: bool = True,
 ) -> Report:
     """Attacks a model and reports how robust it is.
 
@@ -64,6 +66,7 @@ def evaluate(
             the layers and weights of a tf_keras model, or of the logits of a function.
         check_masking: whether to look for gradient masking (see `masking.find`).
         on_batch: told of progress: (name, examples done, examples in all).
+        verbose: whether to print a line as each attack ends.
 
     Raises:
         InputError: for data, a model, attacks or a state that do not fit.
@@ -72,6 +75,7 @@ def evaluate(
     batch_size = checked("batch_size", batch_size, int, minimum=1)
     seed = checked("seed", seed, int)
     check_masking = checked("check_masking", check_masking, bool)
+    verbose = checked("verbose", verbose, bool)
     state = None if state is None else checked_path("state", state)
     identity = checked("identity", identity, str)
     require("sources", sources, list, tuple)
@@ -82,9 +86,13 @@ def evaluate(
     others = [inputs.checked_logits(source, images, labels)[0] for source in sources]
     with inputs.as_they_run(logits, *others):
         logits, differentiable = inputs.connected(logits, images)
-        runner = Runner(logits, images, labels, ball.limits, batch_size, draws, seed, on_batch)
+        runner = Runner(
+            logits, images, labels, ball.limits, batch_size, draws, seed, on_batch, verbose
+        )
         drawn = runner.predictions()
         clean = drawn == labels[:, None]
+        if verbose:
+            print(f"clean: accuracy {percent(mostly(clean).mean())} % of {len(labels)} examples")
         noisy = inputs.is_noisy(logits, images)
         known = identity or identities.of_network(model)
         if not known and noisy and state:
@@ -112,6 +120,8 @@ def evaluate(
                 (Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None
             )
             if probed and right.any():
+                if verbose:
+                    print("looking for gradient masking", flush=True)
                 warnings += masking.find(logits, images, labels, right, probed, seed, others)
             warnings += masking.in_outcomes(outcomes, right, named)
         return Report(

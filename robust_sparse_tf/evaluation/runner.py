@@ -14,6 +14,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import graph
 from robust_sparse_tf.evaluation.report import Outcome, Picture, mostly, reach
 from robust_sparse_tf.evaluation.state import State
+from robust_sparse_tf.texts import percent
 
 Turns: TypeAlias = Sequence[tuple[float | None, dict[str, Attack]]]
 """(epsilon, attacks by name); each turn begins with the clean examples again."""
@@ -34,6 +35,7 @@ class Runner:
         draws: forward passes that judge an example.
         seed: of everything random.
         on_batch: told of progress: (name, examples done, examples in all).
+        verbose: whether to print a line as an attack ends.
 
     Attributes:
         pictures: a few by attack.
@@ -49,10 +51,12 @@ class Runner:
         draws: int,
         seed: int,
         on_batch: Callable[[str, int, int], None],
+        verbose: bool,
     ) -> None:
         self._images, self._labels, self._limits = images, labels, limits
         self._batch_size, self._draws = batch_size, draws
         self._seed, self._on_batch = seed, on_batch
+        self._verbose = verbose
         self._queries = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.pictures: dict[str, list[Picture]] = {}
 
@@ -135,7 +139,7 @@ class Runner:
             self._keep(name, y, found[:, 0], x, adversarial)
             saved.put(key, done, distance, after, seconds, queries)
             self._on_batch(name, int(done.sum()), int(stands.sum()))
-        return Outcome(
+        outcome = Outcome(
             attack=name,
             norm=attack.norm,
             epsilon=epsilon,
@@ -145,6 +149,10 @@ class Runner:
             queries=queries,
             seconds=seconds,
         )
+        if self._verbose:
+            now = np.concatenate([np.zeros(0, int), *parts])
+            print(_line(outcome, len(now), seconds[now].sum()), flush=True)
+        return outcome
 
     def _classes(self, x: tf.Tensor) -> tf.Tensor:
         """The classes of inputs, drawn again each time: int64 [batch, draws]; _NONE of NaN."""
@@ -214,6 +222,15 @@ class Runner:
     def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
         size = self._batch_size
         return [numbers[first : first + size] for first in range(0, len(numbers), size)]
+
+
+def _line(outcome: Outcome, attacked: int, seconds: float) -> str:
+    """What is printed of an attack that has ended, and of what was not done before."""
+    name = outcome.attack
+    if outcome.epsilon is not None:
+        name += f" (epsilon {outcome.epsilon:.4g})"
+    accuracy = percent(outcome.stands.mean())
+    return f"{name}: robust accuracy {accuracy} % ({attacked} examples in {seconds:.0f} s)"
 
 
 def _check_shape(name: str, found: Any, expected: Any) -> None:

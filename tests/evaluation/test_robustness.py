@@ -160,6 +160,24 @@ def test_an_interrupted_evaluation_goes_on(report, trained, digits, tmp_path):
         evaluate(trained, digits[2], ATTACKS, [0.1], **arguments)
 
 
+def test_a_line_as_each_attack_ends(trained, digits, tmp_path, capsys):
+    """With what was attacked now; none where none are wanted."""
+    few = digits[2].first(20)
+    size = round(20 * Evaluator(trained)(few)["clean_accuracy"])
+    attacks = ATTACKS | {"deepfool": DeepFool()}
+    arguments = dict(state=str(tmp_path / "state.npz"), check_masking=False)
+    evaluate(trained, few, attacks, [0.1], **arguments)
+    lines = capsys.readouterr().out.splitlines()
+    names = ["fgsm (epsilon 0.1)", "pgd (epsilon 0.1)", "deepfool"]
+    assert lines[0] == f"clean: accuracy {5 * size:.2f} % of 20 examples"
+    for line, name in zip(lines[1:], names, strict=True):
+        assert line.startswith(f"{name}: robust accuracy ") and f"({size} examples in " in line
+    evaluate(trained, few, attacks, [0.1], **arguments)
+    assert capsys.readouterr().out.count("(0 examples in 0 s)") == 3
+    evaluate(trained, few, attacks, [0.1], verbose=False, **arguments)
+    assert capsys.readouterr().out == ""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cheat(Bounded):
     """Leaves its ball."""

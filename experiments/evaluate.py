@@ -7,6 +7,7 @@ import sys
 from etils import epy
 
 from experiments.cli import command, flags
+from experiments.cli.bar import Bar
 from experiments.cli.locking import alone
 from experiments.cli.quiet import load_tensorflow, quiet_loggers, quiet_stderr
 from experiments.evaluations import attack_options, stored
@@ -40,6 +41,7 @@ def _evaluate(argv: list[str]) -> int:
     made = attack_options.attacks_of(options)
     ball = attack_options.ball(options)
     places = attack_options.targets(options.model, options)
+    print(f"attacking {', '.join(places)} with {', '.join(options.attacks)}", flush=True)
     load_tensorflow()
     load = functools.partial(loading.load, trust=options.trust, modules=options.modules)
     for place in filter(None, (*places, options.source)):
@@ -55,7 +57,7 @@ def _evaluate(argv: list[str]) -> int:
     for model, place, identity in zip(models, places, identities, strict=True):
         where = attack_options.folder(place, options)
         os.makedirs(where, exist_ok=True)
-        with alone(where), quiet_stderr():
+        with alone(where), quiet_stderr(), Bar("images") as shown:
             report = evaluation.evaluate(
                 model,
                 few,
@@ -69,7 +71,7 @@ def _evaluate(argv: list[str]) -> int:
                 state=os.path.join(where, "state.npz"),
                 identity=identity,
                 check_masking=options.check_masking,
-                on_batch=_say,
+                on_batch=functools.partial(_show, shown),
             )
             evaluation.save(report, where)
         print(report.to_markdown())
@@ -77,8 +79,8 @@ def _evaluate(argv: list[str]) -> int:
     return 0
 
 
-def _say(name: str, done: int, size: int) -> None:
-    print(f"{name}: {done} of {size}", flush=True)
+def _show(shown: Bar, name: str, done: int, size: int) -> None:
+    shown.show(name, done, size)
     command.raise_if_interrupted()
 
 

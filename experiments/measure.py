@@ -1,14 +1,21 @@
 """Measures the networks of a run's rounds, as the studies do."""
 
+from __future__ import annotations
+
 import os
 import sys
 
 from etils import epy
 
 from experiments.cli import command, flags, quiet
+from experiments.cli.bar import Bar
 from experiments.cli.locking import alone
 from experiments.cli.quiet import load_tensorflow
+from experiments.cli.tables import print_table
 from experiments.evaluations import measure_options, stored
+from experiments.evaluations.measure_options import MeasureOptions
+from experiments.reports import measures
+from robust_sparse_tf import data
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export import forms
 
@@ -38,19 +45,54 @@ def _measure(argv: list[str]) -> int:
     found = measure_options.paths(options.model, options)
     if not found:
         raise InputError(f"model={options.model}: holds no network of a round (rounds/N)")
+    words = ", ".join(options.measures)
+    print(f"measuring {words} of {options.model} (networks: {len(found)})", flush=True)
     load_tensorflow()
     test = loading.images(options.model, None, options.data_dir, options.examples)
-    for path in found:
-        folder = os.path.dirname(path)
-        if not stored.is_of(path, folder):
-            forms.form_of(os.path.join(folder, "model.keras"))  # raises where there is none
-            if os.path.exists(path):
-                quiet.say(f"warning: {path} is of another network, or damaged: measured again")
-            with alone(folder):
-                stored.write_measures(path, measuring.of_round(folder, test, options))
-        print(path, flush=True)
-        command.raise_if_interrupted()
+    with Bar("measures") as shown:
+        for path in found:
+            if not stored.is_of(path, os.path.dirname(path)):
+                _measure_round(path, found, test, options, shown)
+            command.raise_if_interrupted()
+    _show(found)
     return 0
+
+
+def _measure_round(
+    path: str, found: list[str], test: data.Split, options: MeasureOptions, shown: Bar
+) -> None:
+    """Writes the file of a round, which is one of those found."""
+    folder = os.path.dirname(path)
+    forms.form_of(os.path.join(folder, "model.keras"))  # raises where there is none
+    if os.path.exists(path):
+        quiet.say(f"warning: {path} is of another network, or damaged: measured again")
+    count, now = len(options.measures), f"of round {os.path.basename(folder)}"
+
+    def show(name: str, number: int) -> None:
+        done = found.index(path) * count + number
+        shown.show("measuring", done, len(found) * count, f"{name} {now}")
+
+    with alone(folder):
+        stored.write_measures(path, measuring.of_round(folder, test, options, show))
+
+
+def _show(found: list[str]) -> None:
+    """Prints a table of what files hold, what could not be measured, and the files."""
+    measured = [
+        (int(os.path.basename(os.path.dirname(path))), stored.read_measures(path)) for path in found
+    ]
+    names = list(dict.fromkeys(name for _, own in measured for name in own.numbers))
+    if names:
+        rows = [["round", *(name.replace("_", " ") for name in names)]]
+        for number, own in measured:
+            shown = {name: f"{value:.4g}" for name, value in own.numbers.items()}
+            rows.append([str(number), *(shown.get(name, "") for name in names)])
+        print_table(rows)
+    for number, own in measured:
+        for line in measures.warnings([(number, own)]):
+            print(f"round {number}: {line}")
+    for path in found:
+        print(path)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ Each grid is the product of its axes. Finished cells are not run again; the repo
 a twentieth of the time at most, and is whole at the end. With --evaluate they are attacked, too, as
 by experiments.evaluate, and the report has the results. With --study it has that study's tables
 and figures, ours beside the published. The sweep's directory, under --output_dir, is the last line
-printed.
+printed. While it runs it names cells by what varies, and says how long the rest takes.
 
 With --measure="FLAGS OF measure" the networks of all rounds of finished cells are measured, as by
 experiments.measure, for the reports of studies.

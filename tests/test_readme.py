@@ -77,7 +77,7 @@ def test_evaluate_and_measure(tmp_path):
         assert f"| {attack} | 0.1 |" in done.stdout
     done = call(measure)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 2  # a file for each round
+    assert len(re.findall(r"\.json$", done.stdout, re.MULTILINE)) == 2  # a file for each round
 
 
 @pytest.mark.slow  # tests/cli/test_sweep.py has real sweeps, too

@@ -152,8 +152,20 @@ def of_network(network: keras.Model, test: data.Split, options: MeasureOptions) 
     return found
 
 
-def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures:
-    """The measures of a round's network that can be taken, and why the others cannot."""
+def of_round(
+    folder: str,
+    test: data.Split,
+    options: MeasureOptions,
+    show: Callable[[str, int], None] = lambda name, number: None,
+) -> Measures:
+    """The measures of a round's network that can be taken, and why the others cannot.
+
+    Args:
+        folder: of the round.
+        test: the images.
+        options: what is measured, and how.
+        show: called with the name of each measure and its number, from 0, as it begins.
+    """
     begin = time.monotonic()
     model = stored.identity(folder)  # before it is loaded, as a run may replace it meanwhile
     network = loading.network(folder, trust=options.trust, modules=options.modules)
@@ -162,7 +174,8 @@ def of_round(folder: str, test: data.Split, options: MeasureOptions) -> Measures
     missing: dict[str, str] = {}
     with warnings.catch_warnings(record=True) as told, quiet_stderr():
         warnings.simplefilter("always", RunWarning)
-        for name in options.measures:
+        for number, name in enumerate(options.measures):
+            show(name, number)
             try:
                 if name == "usefulness":
                     usefulness = _usefulness(network, test)

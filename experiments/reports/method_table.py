@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from experiments.reports import naming
+from experiments.runs import naming
 from experiments.runs.procedure import DEFAULT
 from experiments.runs.results import RunResults
 from robust_sparse_tf import files, plot

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from experiments.evaluations import stored
 from experiments.evaluations.follow_up import Evaluation
 from experiments.evaluations.stored import AttackReport
-from experiments.reports import naming
+from experiments.runs import naming
 from experiments.runs.results import RoundResult
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.errors import InputError

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.reports import naming, published
-from experiments.runs import options
+from experiments.reports import published
+from experiments.runs import naming, options
 from robust_sparse_tf import files
 from robust_sparse_tf.texts import markdown_table
 

@@ -31,7 +31,7 @@ class RunDirectory:
     """
 
     def __init__(self, values: Values, *, owner: bool = True) -> None:
-        self.path = os.path.join(values["output_dir"], run_name(values))
+        self.path = path_of(values)
         self._values = values
         if not owner:
             return
@@ -110,6 +110,11 @@ class RunDirectory:
                 f"{self.path}: was made with other flags ({name}={stored.get(name)}, now "
                 f"{now[name]}); use --overwrite or another --output_dir"
             )
+
+
+def path_of(values: Values) -> str:
+    """The directory of a run."""
+    return os.path.join(values["output_dir"], run_name(values))
 
 
 def run_name(values: Values) -> str:

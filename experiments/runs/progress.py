@@ -4,61 +4,53 @@ import time
 from typing import Any
 
 import tf_keras as keras
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
+from experiments.cli.durations import TimeLeft
 from robust_sparse_tf.procedures import Record, Rounds
+
+_SILENCE = 60  # seconds after which a line is printed, where there is no terminal
 
 
 class RunProgress(keras.callbacks.Callback):
-    """Shows round, iteration, speed, loss, accuracies and time left.
+    """Shows round, iteration, speed, time left, loss, density and accuracies.
 
     Args:
         procedure: that is run.
+        console: where to (default: standard output).
     """
 
-    def __init__(self, procedure: Rounds) -> None:
+    def __init__(self, procedure: Rounds, console: Console | None = None) -> None:
         super().__init__()
         self._procedure = procedure
-        self._console = Console()
+        self._total = procedure.steps_before(procedure.rounds)
+        self._console = console or Console()
         self._bar = Progress(
-            TextColumn("round {task.fields[round]}/" + str(procedure.rounds - 1)),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[iteration]}/{task.fields[length]}"),
-            TextColumn("{task.fields[speed]:.0f} steps/s  loss {task.fields[loss]:.3f}"),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            expand=True,
+            TextColumn("{task.description}"), BarColumn(bar_width=None), expand=True
         )
-        self._task = self._bar.add_task(
-            "",
-            total=procedure.steps_before(procedure.rounds),
-            round=0,
-            iteration=0,
-            length=procedure.length(0),
-            speed=0.0,
-            loss=float("nan"),
-            figures="",
-        )
-        self._mark, self._speed = (0, 0.0), 0.0
+        self._task = self._bar.add_task("compiling", total=self._total)
+        self._pace = self._figures = ""
+        self._live = Live(get_renderable=self._render, console=self._console)
+        self._left = TimeLeft()
+        self._mark, self._said = (0, 0.0), time.monotonic()
 
     def __enter__(self) -> "RunProgress":
         if self._console.is_terminal:
-            self._bar.start()
+            self._live.start()
         return self
 
     def __exit__(self, *error: Any) -> None:
         if self._console.is_terminal:
-            self._bar.stop()
+            self._live.stop()
 
     def on_start(self, records: list[Record]) -> None:
         """Says where a resumed run continues."""
         if records:
             last = records[-1]
-            self._console.print(
-                f"continuing after round {last['round']} iteration {last['iteration']}"
-            )
+            self._print(f"continuing after {self._place(last['round'], last['iteration'])}")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock of the speed, so that evaluations do not count."""
@@ -67,29 +59,41 @@ class RunProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Moves the bar; called once every `steps_per_execution` steps."""
         step, (first, start) = int(self.model.step.numpy()), self._mark
-        self._speed = (step - first) / max(time.monotonic() - start, 1e-9)
         number, iteration = self._procedure.place(step)
+        length = self._procedure.length(number)
+        speed = (step - first) / max(time.monotonic() - start, 1e-9)
+        self._pace = f"{speed:.3g} steps/s"
+        if left := self._left.at(step, self._total):
+            self._pace += f", {left}"
+        place = f"{self._place(number, iteration)}/{length}"
+        loss = (logs or {}).get("loss", float("nan"))
         self._bar.update(
-            self._task,
-            completed=step,
-            round=number,
-            iteration=iteration,
-            length=self._procedure.length(number),
-            speed=self._speed,
-            loss=(logs or {}).get("loss", float("nan")),
+            self._task, completed=step, description=f"{place}  {self._pace}  loss {loss:.3f}"
         )
+        if not self._console.is_terminal and time.monotonic() - self._said > _SILENCE:
+            self._print(f"{place} loss {loss:.3f} ({self._pace})")
 
     def on_record(self, record: Record) -> None:
         """Shows the figures of an evaluation."""
         test = record["test"]
-        figures = f"clean {100 * test['clean_accuracy']:.1f} %"
-        for name, value in test["robust_accuracy"].items():
-            figures += f"  {name} {100 * value:.1f} %"
-        self._bar.update(self._task, figures=figures)
+        accuracies = {"clean": test["clean_accuracy"], **test["robust_accuracy"]}
+        shown = "  ".join(f"{name} {100 * value:.1f} %" for name, value in accuracies.items())
+        density = f"density {100 * record['density']:.1f} %"
+        self._figures = f"{density}  {shown}"
         if not self._console.is_terminal:
-            print(
-                f"round {record['round']} iteration {record['iteration']} "
-                f"density {100 * record['density']:.1f} % loss {record['train']['loss']:.3f} "
-                f"{figures} ({self._speed:.0f} steps/s)",
-                flush=True,
-            )
+            place = self._place(record["round"], record["iteration"])
+            loss = record["train"]["loss"]
+            self._print(f"{place} {density} loss {loss:.3f} {shown} ({self._pace})")
+
+    def _place(self, number: int, iteration: int) -> str:
+        """Where a run is; of one that trains once its only round is not named."""
+        return f"round {number} " * (self._procedure.rounds > 1) + f"iteration {iteration}"
+
+    def _print(self, line: str) -> None:
+        self._said = time.monotonic()
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.file.flush()
+
+    def _render(self) -> Group:
+        """The bar, and below it the last evaluation."""
+        return Group(self._bar, Text(self._figures, no_wrap=True, overflow="ellipsis"))

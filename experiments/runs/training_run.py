@@ -15,7 +15,7 @@ from experiments.cli.values import Values
 from experiments.runs import attack_flags, config, figures, networks, resolved, results, unused
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
-from experiments.runs.directory import RunDirectory, run_name
+from experiments.runs.directory import RunDirectory, path_of
 from experiments.runs.log import RunLog
 from experiments.runs.overfitting import OverfittingWatch
 from experiments.runs.procedure import procedure_of
@@ -143,8 +143,7 @@ class TrainingRun:
     @functools.cached_property
     def _settings(self) -> config.Resolved:
         """Threads and the like: those the run was begun with, as its bits depend on them."""
-        own = os.path.join(self.values["output_dir"], run_name(self.values))
-        folders = [] if self.options.overwrite else [own]
+        folders = [] if self.options.overwrite else [path_of(self.values)]
         return resolved.settings(self.options, filter(None, [*folders, self.options.continue_from]))
 
     @property

@@ -10,24 +10,30 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from experiments.cli.durations import in_words
 from experiments.sweeps.process import last_line
 from experiments.sweeps.scheduler import Event, Job
 
 
 class SweepProgress:
-    """Shows how many cells are done, and on a terminal what each that runs printed last.
+    """Shows which cells are done and how long the rest takes.
+
+    On a terminal it also shows what each cell that runs printed last.
 
     Args:
-        details: what is said of a cell beside its name, for the names of all cells in order.
+        labels: what cells are called, by the names of all of them in order.
         done: how many cells were finished before.
         console: where to (default: standard output).
     """
 
     def __init__(
-        self, details: Mapping[str, str], done: int, console: Console | None = None
+        self, labels: Mapping[str, str], done: int, console: Console | None = None
     ) -> None:
-        self._details = details
+        self._labels = labels
         self._running: dict[Job, float] = {}  # since when, on the monotonic clock
+        self._waiting = len(labels) - done
+        self._lanes = 1  # most cells that ran side by side
+        self._seconds: list[float] = []  # that each finished cell took
         self._failed = 0
         self._console = console or Console()
         self._bar = Progress(
@@ -36,9 +42,10 @@ class SweepProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[failed]}"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             expand=True,
         )
-        self._task = self._bar.add_task("", total=len(details), completed=done, failed="")
+        self._task = self._bar.add_task("", total=len(labels), completed=done, failed="", left="")
         self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=1)
 
     def __enter__(self) -> "SweepProgress":
@@ -52,42 +59,55 @@ class SweepProgress:
 
     def show(self, job: Job, event: Event, why: str) -> None:
         """Shows what happens to a cell's job; see `scheduler.run`."""
-        place = list(self._details).index(job.name) + 1
-        label = f"cell {place}/{len(self._details)} {job.name}"
+        place = list(self._labels).index(job.name) + 1
+        label = f"cell {place}/{len(self._labels)} {self._labels[job.name]}"
         if event is Event.STARTED:
+            self._waiting -= 1
             self._running[job] = time.monotonic()
-            self._say(f"{label} {self._details[job.name]}")
-        elif event is Event.AGAIN:
-            del self._running[job]
+            self._lanes = max(self._lanes, len(self._running))
+            if not self._console.is_terminal:  # where the display has it
+                self._print(f"{label}: starts ({job.name})")
+            return
+        seconds = time.monotonic() - self._running.pop(job)
+        if event is Event.AGAIN:
+            self._waiting += 1
             self._print(f"{label}: is tried again, {why}")
-        elif event is Event.DONE:
-            self._say(f"{label}: done in {self._count(job):.0f} s")
-        elif event is Event.FAILED:
+            return
+        if event is Event.DONE:
+            self._seconds.append(seconds)
+            left = self._left()
+            self._print(f"{label}: done in {in_words(seconds)}" + (f", {left}" if left else ""))
+        else:
             self._failed += 1
-            self._count(job)
-            self._print(f"{label}: failed, {why}")
-
-    def _count(self, job: Job) -> float:
-        """Counts an ended job; returns the seconds that it took."""
+            self._print(f"{label}: failed, {why} ({job.name})")
         failed = f"{self._failed} failed" if self._failed else ""
         self._bar.update(self._task, advance=1, failed=failed)
-        return time.monotonic() - self._running.pop(job)
 
-    def _say(self, line: str) -> None:
-        """Prints what the display of a terminal shows by itself."""
-        if not self._console.is_terminal:
-            self._print(line)
-            self._console.file.flush()
+    def _left(self) -> str:
+        """How long the cells that are not finished take, if they take as long as the others did."""
+        if not self._seconds or not self._waiting + len(self._running):
+            return ""
+        each, now = sum(self._seconds) / len(self._seconds), time.monotonic()
+        rest = [max(0.0, each - (now - start)) for start in self._running.values()]
+        rest += [each] * self._waiting
+        seconds = max(sum(rest) / self._lanes, *rest)
+        return f"{in_words(seconds)} left"
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.file.flush()
 
     def _render(self) -> Group:
         """The bar, and a line for each cell that runs."""
-        lines = [Text(f"{job.name}  {_said(job)}", no_wrap=True) for job in list(self._running)]
+        self._bar.update(self._task, left=self._left())
+        lines = [
+            Text(f"{self._labels[job.name]}  {_said(job)}", no_wrap=True, overflow="ellipsis")
+            for job in list(self._running)
+        ]
         return Group(*lines, self._bar)
 
 
 def _said(job: Job) -> str:
-    """What a job printed last."""
-    return last_line(job.log) if os.path.exists(job.log) else ""
+    """What a job printed last; its log begins with the command line."""
+    said = last_line(job.log) if os.path.exists(job.log) else ""
+    return "starts" if not said or said.startswith("$ ") else said

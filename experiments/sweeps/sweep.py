@@ -15,7 +15,7 @@ from experiments.cli.digest import digest
 from experiments.cli.flags import as_flag
 from experiments.cli.values import Values
 from experiments.evaluations import follow_up
-from experiments.runs import attack_flags
+from experiments.runs import attack_flags, naming
 from experiments.runs import options as flags
 from experiments.runs.directory import data_name, finished, run_name
 from experiments.runs.old_flags import identity
@@ -120,24 +120,26 @@ class Sweep:
         except OSError as error:
             place = os.path.dirname(self.folder)
             raise InputError(f"output_dir={place}: cannot be written ({error.strerror})") from error
-        details = {run_name(values): str(flags.different(values)) for values in self.cells}
+        names = [run_name(values) for values in self.cells]
+        labels = dict(zip(names, naming.labels(self.cells), strict=True))
         contents = directory.Contents(
             command=self._command,
-            cells=list(details),
+            cells=list(labels),
             evaluations=self._evaluations,
             measurements=self._measurements,
             study=self._study,
         )
         directory.write(self.folder, contents)
         todo, untrained = [], []
-        for name, values in zip(details, self.cells, strict=True):
+        for name, values in zip(labels, self.cells, strict=True):
             training = self._training(name, values)
             untrained += [values] if training else []
             if commands := [*training, *self._follow_ups(name, values)]:
                 todo.append(self._job(name, commands))
+        print(f"{len(labels)} cells, {len(labels) - len(todo)} finished before: {self.folder}")
         self._check(untrained)
         left = {job.name for job in todo}
-        with SweepProgress(details, len(details) - len(todo)) as progress:
+        with SweepProgress(labels, len(labels) - len(todo)) as progress:
 
             def tell(job: scheduler.Job, event: scheduler.Event, why: str) -> None:
                 progress.show(job, event, why)

@@ -60,8 +60,13 @@ def call(capfd):
     return run
 
 
+def paths_in(out: str) -> list[Path]:
+    """The files that are named at the end, after a table."""
+    return [Path(line) for line in out.splitlines() if line.endswith(".json")]
+
+
 def read(out: str) -> list[dict]:
-    return [json.loads(Path(line).read_text()) for line in out.splitlines()]
+    return [json.loads(path.read_text()) for path in paths_in(out)]
 
 
 def test_each_round_is_measured_once(tmp_path, call):
@@ -70,7 +75,7 @@ def test_each_round_is_measured_once(tmp_path, call):
     asked = f"--model={run}", "--measures=bounds"
     code, out, err = call(*asked)
     assert (code, err) == (0, "")
-    paths = [Path(line) for line in out.splitlines()]
+    paths = paths_in(out)
     assert [path.parent for path in paths] == [run / "rounds" / "0", run / "rounds" / "1"]
     first, second = read(out)
     assert first["measures"] != second["measures"]
@@ -88,12 +93,13 @@ def test_what_is_not_of_the_network_is_measured_anew(how, tmp_path, call):
     _, out, _ = call(*asked)
     before = read(out)[0]["measures"]
     if how == "damaged":
-        Path(out.strip()).write_text('{"measures": 3')
+        paths_in(out)[0].write_text('{"measures": 3')
     else:
         binary(1).save(run / "rounds" / "0" / "model.keras")
     code, again, err = call(*asked)
-    assert (code, again) == (0, out)
-    assert err == f"warning: {out.strip()} is of another network, or damaged: measured again\n"
+    assert (code, paths_in(again)) == (0, paths_in(out))
+    assert (again == out) == (how == "damaged")  # the table is of the network there now
+    assert err == f"warning: {paths_in(out)[0]} is of another network, or damaged: measured again\n"
     assert (read(out)[0]["measures"] == before) == (how == "damaged")
 
 
@@ -162,11 +168,11 @@ def test_usefulness_is_of_each_feature(tmp_path, call):
 def test_some_rounds(tmp_path, call):
     run = made(tmp_path / "run", [binary(0), binary(1), binary(2)], classes=["1", "7"])
     _, out, _ = call(f"--model={run}", "--at_rounds=2,0", "--measures=r_inf")
-    assert [Path(line).parent.name for line in out.splitlines()] == ["2", "0"]
+    assert [path.parent.name for path in paths_in(out)] == ["2", "0"]
     assert not list((run / "rounds" / "1").glob("measures*"))
     # What is measured of a round does not depend on which others are.
     _, again, _ = call(f"--model={run}", "--measures=r_inf")
-    assert set(out.splitlines()) < set(again.splitlines())
+    assert set(paths_in(out)) < set(paths_in(again))
 
 
 def test_what_an_attack_did_not_find_is_told(tmp_path, call):
@@ -190,7 +196,7 @@ def test_command_measures_a_real_run(base):
     (found,) = read(done.stdout)
     asked = {"accuracy", "r_inf_fgsm", "r_inf_rfgsm", "activation_sparsity"}
     assert set(found["measures"]) == asked
-    os.remove(done.stdout.strip())  # the run is others', too
+    os.remove(*paths_in(done.stdout))  # the run is others', too
 
 
 @pytest.mark.parametrize(

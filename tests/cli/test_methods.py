@@ -322,7 +322,7 @@ def test_same_bits_after_a_kill(cli, runs, files, name, tmp_path):
     argv = [*argv_of(name), f"--output_dir={tmp_path}"]
     outcome = cli.call(argv, light=name not in EXPORTED)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "continuing after round 0 iteration 8" in outcome.out
+    assert "continuing after iteration 8\n" in outcome.out
     files.assert_same_bits(outcome.path, runs[name].path)
     assert files.listing(outcome.path) == files.listing(runs[name].path)
     assert outcome.results["resumed"] and not runs[name].results["resumed"]
@@ -337,7 +337,7 @@ def test_refuses(cli, name, tmp_path):
     argv, culprit, allowed = BAD[name]
     code, out, err = cli.call([*SHORT, f"--output_dir={tmp_path}", *argv])
     assert code == 2, err
-    assert out == ""
+    assert len(out.splitlines()) in (0, 2)  # where the network refuses it, what was to be run
     assert err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1
     assert culprit in err and allowed in err, err
 

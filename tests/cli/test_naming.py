@@ -2,7 +2,8 @@
 
 import pytest
 
-from experiments.reports import method_table, naming
+from experiments.reports import method_table
+from experiments.runs import naming
 from experiments.runs import options as flags
 
 
@@ -54,6 +55,28 @@ def test_every_flag_that_varies_is_named(name):
     argv, words = CASES[name]
     found = naming.varying([kept(*line.split()) for line in argv], [0.3] * len(argv))
     assert [" ".join(own) for own in found] == words
+
+
+LABELS = {
+    "seeds": (
+        ["--method=rigl --seed=0", "--method=rigl --seed=1"],
+        ["rigl 10 % seed 0", "rigl 10 % seed 1"],
+    ),
+    "methods": (
+        ["--method=dense", "--method=set --density=0.05", "--method=threshold", "--rounds=2"],
+        ["dense", "set 5 %", "threshold", "lottery"],
+    ),
+    "others": (
+        ["--method=set --attack.epsilon=0.1", "--method=set --attack.epsilon=0.2"],
+        ["set 10 % attack.epsilon=0.1", "set 10 % attack.epsilon=0.2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_of_cells_that_are_not_run_yet(name):
+    lines, expected = LABELS[name]
+    assert naming.labels([flags.parse(["run", *line.split()]) for line in lines]) == expected
 
 
 def test_a_density_that_is_reached_is_told_by_it():

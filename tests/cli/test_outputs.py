@@ -43,6 +43,15 @@ def test_shows_each_evaluation(base):
     assert shown == stored
 
 
+def test_says_at_once_what_it_runs(base):
+    directory, run, *_ = base.out.splitlines()
+    assert directory == f"directory: {base.path}"
+    assert run == (
+        "training lenet_300_100 on digits: lottery, under pgd (linf, epsilon 0.1), 3 rounds, "
+        "120 steps, seed 0"
+    )
+
+
 def test_prints_agreement_and_path(base):
     agreement = 100 * base.results["export"]["agreement"]
     assert re.search(rf"^model\.tflite .* {agreement:.2f} %", base.out, re.MULTILINE)

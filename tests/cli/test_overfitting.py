@@ -76,9 +76,9 @@ def test_stops(outcomes, name):
     step = line.split(" at step ")[1].split(":")[0]
     last = out.splitlines()[-1]
     if name == "stop":
-        assert last.startswith(f"round 0 iteration {step} ")
+        assert last.startswith(f"iteration {step} ")
     else:
-        assert last == f"continuing after round 0 iteration {step}"
+        assert last == f"continuing after iteration {step}"
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_resumed_run_ends_with_the_same_bits(cli, files, tmp_path):
     files.checkpoints(path)[-1].unlink()
     again = cli.run([*argv, f"--output_dir={tmp_path}"])
     assert (again.code, again.err) == (0, "")
-    assert "continuing after round 0 iteration 500" in again.out
+    assert "continuing after iteration 500" in again.out
     files.assert_same_bits(again.path, warn.path)
     assert again.results["warnings"] == warn.results["warnings"] != []
 

@@ -1,6 +1,7 @@
 """The figures of a run, what it makes of its flags, and when it does not train again."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -342,13 +343,21 @@ def test_again_shows_and_trains_nothing(cli, base, tmp_path):
     code, out, err = cli.call([*cli.base_argv, f"--output_dir={tmp_path}"])
     assert (code, err) == (0, "")
     assert state(tmp_path) == before
-    told, *printed = out.splitlines()
+    _, _, told, *printed = out.splitlines()  # the first two say what is run
     assert told == "finished before: stored results are shown; --overwrite starts again"
     first = base.out.splitlines()
-    shown = [line for line in first if not line.startswith(("round ", str(base.path.parent)))]
+    shown = [line for line in first[2:] if not line.startswith(("round ", str(base.path.parent)))]
     assert [line for line in shown if line] == [line for line in printed if line][: len(shown)]
     assert "continuing" not in out and "steps/s" not in out
     assert Path(printed[-1]).name == base.path.name
+
+
+def test_without_flags_it_explains_itself(cli):
+    """And trains nothing; the flagfile that it names is there."""
+    code, out, err = cli.call([])
+    assert (code, out) == (2, "")
+    (flagfile,) = re.findall(r"--flagfile=(experiments\S+)", err)
+    assert Path(flagfile).exists() and "--help" in err
 
 
 def test_overwrite_starts_again(cli, base, files, tmp_path):

@@ -43,12 +43,14 @@ def test_each_cell_is_a_run(call_sweep, made_up, tmp_path):
     assert str(tmp_path) not in stored["command"]  # where files lie made nothing of it
     assert GRID in stored["command"] and "--seed=3" in stored["command"]
     assert (folder / "report.md").read_text() in out
-    lines = [line.split(" {")[0] for line in out.splitlines() if line.startswith("cell ")]
-    assert [re.sub(r"in \d+ s$", "in some s", line) for line in lines] == [
-        f"cell {number}/3 {name}{end}"
-        for number, name in enumerate(stored["cells"], 1)
-        for end in ("", ": done in some s")
+    lines = [line for line in out.splitlines() if line.startswith("cell ")]
+    labels = zip(("dense", "static 50 %", "set 50 %"), stored["cells"], strict=True)
+    assert [re.sub(r"in \d+ s.*", "in some s", line) for line in lines] == [
+        f"cell {number}/3 {label}: {told}"
+        for number, (label, name) in enumerate(labels, 1)
+        for told in (f"starts ({name})", "done in some s")
     ]
+    assert out.splitlines()[0] == f"3 cells, 0 finished before: {folder}"
 
 
 def test_finished_cells_are_not_run_again(call_sweep, made_up):
@@ -102,8 +104,8 @@ def test_failed_cell_is_named(call_sweep, made_up):
     log = folder / "logs" / f"{name}.log"
     assert err == f"error: cell {name} failed: it failed ({log})\n"
     assert made_up.methods == ["dense", "static", "set", "static"]  # tried again, after the others
-    assert f"cell 2/3 {name}: is tried again, it failed\n" in out
-    assert f"cell 2/3 {name}: failed, it failed\n" in out
+    assert "cell 2/3 static 50 %: is tried again, it failed\n" in out
+    assert f"cell 2/3 static 50 %: failed, it failed ({name})\n" in out
     rows = json.loads((folder / "report.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["dense", "set"]
     assert "2 of 3 cells" in out
@@ -329,8 +331,8 @@ def test_goes_on_after_a_kill(real):
     code, out, err = real["again"]
     assert code == 1
     first, second, third = real["codes"]
-    said = [line.split()[1:3] for line in out.splitlines() if line.startswith("cell ")]
-    assert {name.rstrip(":") for _, name in said} == {second, third}
+    begun = re.findall(r"^cell ./3 .*: starts \((.*)\)$", out, re.MULTILINE)
+    assert set(begun) == {second, third}
     (line,) = err.splitlines()
     assert line.startswith(f"error: cell {second} failed: the loss is not finite at iteration ")
     assert line.endswith(f"{second}.log)")

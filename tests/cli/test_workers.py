@@ -50,7 +50,7 @@ def test_workers_that_disagree(name, cli, start, tmp_path):
     for process in processes:
         outcome = cli.wait(process)
         assert_one_error(tuple(outcome), word, "must be the same for all workers")
-        assert outcome.out == ""
+        assert len(outcome.out.splitlines()) == 2  # what it would have run
     assert not list(tmp_path.glob("*/checkpoints"))
 
 

@@ -1,4 +1,4 @@
-"""What a sweep's report calls its cells: by every flag that varies between them."""
+"""What a sweep calls its cells: by every flag that varies between them."""
 
 import dataclasses
 import json
@@ -51,6 +51,34 @@ def varying(flags: Sequence[Values], densities: Sequence[float]) -> list[tuple[s
     return words if is_clear else _added(words, "density", flags, whole)
 
 
+def labels(cells: Sequence[Values]) -> list[str]:
+    """What cells are called while they run, such as "rigl 10 % seed 1": by what varies.
+
+    Args:
+        cells: the values of all flags of each.
+    """
+    flags = [options.different(values) for values in cells]
+    densities = [_asked_density(values) for values in cells]
+    words = varying(flags, [density or 0.0 for density in densities])
+    many = len({values["seed"] for values in cells}) > 1
+    found = []
+    for values, density, own in zip(cells, densities, words, strict=True):
+        parts = [values["method"]]
+        parts += [f"{100 * density:.3g} %"] if density else []
+        parts += own
+        parts += [f"seed {values['seed']}"] if many else []
+        found.append(" ".join(parts))
+    return found
+
+
+def _asked_density(values: Values) -> float | None:
+    """The density that a method is to reach; None for a method that has no such option."""
+    if not unused.has_effect("density", values):
+        return None
+    density: float | None = _value("density", values)
+    return density
+
+
 def _added(
     words: Sequence[tuple[str, ...]], name: str, flags: Sequence[Values], whole: Sequence[Values]
 ) -> list[tuple[str, ...]]:
@@ -64,12 +92,18 @@ def _added(
     return [before + word for before, word in zip(words, shown, strict=True)]
 
 
-def _word(name: str, values: Values) -> str:
+def _value(name: str, values: Values) -> Any:
+    """The value of a flag, of a method's option its default where it is not given."""
     value = values[name]
     if value is None and name in options.method_options():
         method = METHODS.get(values["method"], Method)
         own = {field.name: default_of(field) for field in dataclasses.fields(method)}
         value = own.get(name)
+    return value
+
+
+def _word(name: str, values: Values) -> str:
+    value = _value(name, values)
     if isinstance(value, float):
         short = f"{value:g}"
         value = short if float(short) == value else value

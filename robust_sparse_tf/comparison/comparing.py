@@ -114,7 +114,13 @@ def compare(
                 progress.show(f"{diverged[-1]}; left out of the table")
                 continue
             report = evaluate(
-                model, test, evaluate_with, epsilons, ball=ball, check_masking=check_masking
+                model,
+                test,
+                evaluate_with,
+                epsilons,
+                ball=ball,
+                check_masking=check_masking,
+                verbose=False,
             )
             density, _ = densities(model)
             trial = Trial(method=name, seed=seed, density=density, seconds=seconds, report=report)

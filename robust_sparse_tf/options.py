@@ -121,8 +121,11 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
     Raises:
         InputError: where it is not allowed.
     """
-    if value is None and field.default is None:
-        return None
+    if field.default is None:
+        if value is None:
+            return None
+        if isinstance(value, str) and not value:
+            raise InputError(f"{field.name}='': is empty; must be left out or given")
     return _checked(field.name, value, field.metadata)
 
 
@@ -241,10 +244,12 @@ def _as_int(value: Any) -> int:
 
 
 def _as_float(value: Any) -> Any:
-    if _is_tensor(value):
-        if value.dtype.is_floating and value.shape.rank == 0:
-            return value  # drawn for a batch; in a graph its value is unknown
-        raise TypeError
+    if _is_tensor(value):  # drawn for a batch
+        if not value.dtype.is_floating or value.shape.rank != 0:
+            raise TypeError
+        if (known := _known(value)) is not None:
+            _as_float(known)
+        return value
     value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
@@ -272,8 +277,14 @@ def _is_tensor(value: Any) -> bool:
     return tensorflow is not None and tensorflow.is_tensor(value)
 
 
+def _known(value: Any) -> Any:
+    """A tensor's number, None where only a graph that runs knows it; other values themselves."""
+    return sys.modules["tensorflow"].get_static_value(value) if _is_tensor(value) else value
+
+
 def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
-    if _is_tensor(value):
+    value = _known(value)
+    if value is None:
         return True
     return (
         (not rule["choices"] or value in rule["choices"] or _has_form(value, rule))

@@ -20,6 +20,16 @@ with epy.lazy_imports():
 _OF_TENSORFLOW = os.path.join("", "tensorflow", "python", "")
 _OWN = os.path.join(os.path.dirname(__file__), "")
 _OF_KERAS = os.path.join("", "tf_keras", "src", "")
+# What Python raises where it is given what it cannot work with.
+_MISTAKES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def check_images(
@@ -109,7 +119,7 @@ def one_line() -> Iterator[None]:
         # Where it was found comes before it, and the name of the operation after it.
         found = re.search(r"(.*)\n\s*\[\[", told(error))
         raise InputError((found[1] if found else reason(error))[:300]) from error
-    except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
+    except _MISTAKES as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame.filename for frame in frames if _OF_TENSORFLOW not in frame.filename]
         # tf_keras leaves its own frames out where it runs eagerly: ours called it.

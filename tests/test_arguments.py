@@ -5,20 +5,24 @@ import math
 import keras as keras3
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 import robust_sparse_tf as rst
 from robust_sparse_tf import attacks, callbacks, evaluation, procedures, sparsity
-from robust_sparse_tf.data import Split
+from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 
 IMAGES, LABELS = np.zeros([4, 2, 2, 1], np.float32), np.array([0, 1, 0, 1])
 SPLIT = Split(IMAGES, LABELS, num_classes=2, batch_size=2)
 COUNTS = [0, -1, 1.5, "2", None, True, [2], math.nan, 2**63, object()]
+GIVEN_COUNTS = [n for n in COUNTS if n is not None]
 SEEDS = [1.5, "0", None, True, [0], 2**63]
 FLAGS = [0, 1, "yes", None, []]
+GIVEN_FLAGS = [flag for flag in FLAGS if flag is not None]
 FRACTIONS = [0, 1, -0.5, 2, "0.5", None, True, math.nan, math.inf]
 RADII = [-1.0, "0.3", None, True, [0.1], math.nan, math.inf, object()]
+TENSORS = [tf.constant(-1.0), tf.constant(math.nan), tf.constant([0.1]), tf.constant(1)]
 OTHERS = ["rigl", 0.3, attacks.PGD, object(), {}]
 PAIRS = [None, 1, "0", 0.5, (), (0,), (0, 1, 2), (0, 0.5), (True, False), np.zeros(2)]
 PATHS = ["", None, 1, b"folder", ["folder"]]
@@ -66,8 +70,29 @@ def fitted(**given):
     return sparse.fit(**dict(x=IMAGES, y=LABELS, verbose=0) | given)
 
 
+def written(**given):
+    return rst.sparsify(model()).save(**given)
+
+
+def weights_written(**given):
+    return rst.sparsify(model()).save_weights(**given)
+
+
+def exported(**given):
+    return adversarial().export(**given)
+
+
+def sparse_model(**given):
+    network = sparsity.wrap(model())
+    return sparsity.SparseModel(network.input, network.output, **given)
+
+
 def projected(**given):
     return rst.Ball("linf", 0.1).project(**dict(x=IMAGES, adversarial=IMAGES) | given)
+
+
+def gather(**given):
+    return Gather(**dict(images=IMAGES, labels=LABELS) | given)
 
 
 def cross_entropy(**given):
@@ -114,7 +139,7 @@ def distance(**given):
 
 
 def useful(**given):
-    return evaluation.usefulness(model(), SPLIT, **given)
+    return evaluation.usefulness(**dict(model=model(), data=SPLIT) | given)
 
 
 def report(**given):
@@ -129,9 +154,27 @@ def saved(**given):
     return evaluation.save(**dict(report=None, folder="") | given)
 
 
+def trainable():
+    adversarial_model = rst.AdversarialModel(model())
+    adversarial_model.compile()
+    return adversarial_model
+
+
 def trained_rounds(**given):
-    asked = dict(model=rst.AdversarialModel(model()), train=SPLIT, evaluate=dict)
+    asked = dict(model=trainable(), train=SPLIT, evaluate=dict)
     return procedures.Rounds().run(**asked | given)
+
+
+def is_evaluated(**given):
+    return procedures.Rounds().is_evaluated(**dict(number=0) | given)
+
+
+def next_stop(**given):
+    return procedures.Rounds().next_stop(**dict(number=0) | given)
+
+
+def kept_features(**given):
+    return procedures.FeaturePruning().kept(**dict(worth=[1.0, 2.0], active=[True, True]) | given)
 
 
 def ticket(**given):
@@ -167,6 +210,22 @@ def clever(**given):
     return evaluation.clever(model(), IMAGES, **given)
 
 
+def several(inputs=1, outputs=1):
+    """A model of several inputs or outputs."""
+    heads = [keras.layers.Input((2, 2, 1)) for _ in range(inputs)]
+    whole = keras.layers.Flatten()(sum(heads[1:], heads[0]))
+    return keras.Model(heads, [keras.layers.Dense(2, "relu")(whole) for _ in range(outputs)])
+
+
+def silent(**given):
+    return evaluation.activation_sparsity(**dict(model=model(), data=SPLIT) | given)
+
+
+def masked(**given):
+    asked = dict(model=model(), x=IMAGES, ball=rst.Ball("l2", 0.1), pruned=0.5, draws=2)
+    return evaluation.masked_lipschitz(**asked | given)
+
+
 def bounds(**given):
     return evaluation.binary_bounds(model(), SPLIT, **dict(epsilon=0.1) | given)
 
@@ -183,6 +242,11 @@ def intensity(**given):
     return attacks.RandomIntensity(**dict(attack=attacks.FGSM()) | given)
 
 
+def drawn(**given):
+    return intensity(**given).drawn((0, 0))
+
+
+SEVERAL = [several(inputs=2), several(outputs=2)]
 TABLE = [
     (split, "num_classes", COUNTS),
     (split, "batch_size", COUNTS),
@@ -191,11 +255,12 @@ TABLE = [
     (SPLIT.first, "count", COUNTS),
     (rst.data.load, "batch_size", COUNTS),
     (rst.data.load, "seed", [-1, *SEEDS]),
-    (rst.data.load, "test_size", [n for n in COUNTS if n is not None]),
-    (rst.data.load, "validation_size", [n for n in COUNTS if n is not None]),
+    (rst.data.load, "test_size", GIVEN_COUNTS),
+    (rst.data.load, "validation_size", GIVEN_COUNTS),
     (rst.data.load, "validation_split", ["last", None, 1]),
     (rst.data.load, "classes", ["12", 1, [1.5], [1], ["１", "7"], None]),
     (rst.data.load, "dataset", ["imagenet", None, 1]),
+    (rst.data.load, "data_dir", [path for path in PATHS if path is not None]),
     (evaluate, "draws", COUNTS),
     (evaluate, "batch_size", COUNTS),
     (evaluate, "seed", SEEDS),
@@ -215,8 +280,11 @@ TABLE = [
     (adversarial, "branches", COUNTS),
     (compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
     (compiled, "metrics", [1, b"x", [0.1], keras3.metrics.Mean(), keras.metrics.Mean]),
-    (compiled, "jit_compile", [flag for flag in FLAGS if flag is not None]),
-    (compiled, "jit_update", [flag for flag in FLAGS if flag is not None]),
+    (compiled, "jit_compile", GIVEN_FLAGS),
+    (compiled, "run_eagerly", GIVEN_FLAGS),
+    (compiled, "steps_per_execution", GIVEN_COUNTS),
+    (compiled, "weighted_metrics", [1, b"x", [0.1], keras.metrics.Mean]),
+    (compiled, "jit_update", GIVEN_FLAGS),
     (sparse_compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
     (
         sparse_compiled,
@@ -228,12 +296,33 @@ TABLE = [
         "metrics",
         ["mean", "", 1, b"x", [0.1], keras.metrics.Mean, len, {"x": "mse"}],
     ),
+    (sparse_compiled, "jit_compile", GIVEN_FLAGS),
+    (sparse_compiled, "loss_weights", ["x", b"x", True, [math.nan], [1, "x"]]),
+    (sparse_compiled, "steps_per_execution", GIVEN_COUNTS),
+    (fitted, "batch_size", GIVEN_COUNTS),
+    (fitted, "epochs", GIVEN_COUNTS),
+    (fitted, "initial_epoch", [n for n in COUNTS if n not in (0, None)]),
+    (fitted, "steps_per_epoch", GIVEN_COUNTS),
+    (fitted, "validation_freq", [0, -1, 1.5, "2", True, (1,)]),
+    (fitted, "validation_split", [-0.5, 1, "0.5", True, [0.1], math.nan]),
     (fitted, "y", [LABELS + 0.5, LABELS * math.nan]),
     (fitted, "validation_data", ["", 0, (), {}]),
     (fitted, "class_weight", ["", 0, (), {}, {0: 1}]),
     (fitted, "sample_weight", ["", (), {}, IMAGES, (LABELS, LABELS), LABELS * math.nan]),
-    (projected, "x", [None, "x", 1, IMAGES[:, :1], LABELS, object(), [[1], [1, 2]]]),
-    (projected, "adversarial", [None, "x", 1, IMAGES[:, :1], object()]),
+    (sparse_model, "method", OTHERS),
+    (written, "filepath", PATHS),
+    (written, "save_format", ["zip", 1, b"x"]),
+    (weights_written, "filepath", PATHS),
+    (exported, "filepath", PATHS),
+    (attacks.PGD(step_size=0.1).at, "epsilon", RADII),
+    (
+        projected,
+        "x",
+        [None, "x", 1, IMAGES[:, :1], LABELS, object(), [[1], [1, 2]], IMAGES * math.nan],
+    ),
+    (projected, "adversarial", [None, "x", 1, IMAGES[:, :1], object(), IMAGES + math.inf]),
+    (gather, "images", [None, "x", 1, LABELS, object(), IMAGES * math.nan]),
+    (gather, "labels", [None, "x", 1, LABELS + 0.5, LABELS[:1], object()]),
     (cross_entropy, "labels", [None, "x", 1, LABELS + 0.5, LABELS + 1, LABELS[:1], IMAGES]),
     (cross_entropy, "logits", [None, "x", 1, LABELS, IMAGES, object()]),
     (activity, "activations", [None, "x", 1, [], [1.0], ["x"], [IMAGES, IMAGES[:1]]]),
@@ -279,6 +368,13 @@ TABLE = [
     (steepness, "x", [None, "x", IMAGES[:, :1], IMAGES + 2, IMAGES * math.nan]),
     (distance, "seed", SEEDS),
     (useful, "attack", [None, attacks.FGSM(), *OTHERS]),
+    (useful, "model", [*MODELS, *SEVERAL]),
+    (useful, "data", [*BATCHES[:5], (IMAGES[:, :1], LABELS), (IMAGES, LABELS + 1)]),
+    (silent, "model", [*MODELS, *SEVERAL]),
+    (silent, "data", [*BATCHES[:5], (IMAGES[:, :1], LABELS)]),
+    (masked, "model", [*MODELS, *SEVERAL]),
+    (masked, "x", [None, "x", IMAGES[:, :1], IMAGES + 2, IMAGES * math.nan]),
+    (masked, "pruned", FRACTIONS[2:]),
     (report, "attack", [None, "worst", *TEXTS]),
     (report, "norm", TEXTS),
     (report, "epsilon", [radius for radius in RADII if radius is not None]),
@@ -294,20 +390,32 @@ TABLE = [
     (mlp, "std", [0, "0.5", b"x", True, {0.5}, {0: 1}, [1, 2], math.inf]),
     (rst.models.binary_linear, "num_classes", [3, None, True, np.zeros(2)]),
     (transfer, "attack", [None, *OTHERS]),
-    (transfer, "sources", [(), None, 1, "m", ["m"]]),
+    (transfer, "sources", [(), None, 1, "m", ["m"], [attacks.FGSM()], [attacks.FGSM]]),
+    (transfer, "high", [None, "1", 2.0]),
     (intensity, "attack", [None, *OTHERS]),
-    (intensity, "distribution", [1, "normal"]),
+    (intensity, "distribution", [1, "normal", attacks.FGSM, attacks.FGSM(), model(), dict.get]),
+    (intensity, "epsilon", [*RADII, *TENSORS]),
+    (intensity, "norm", [None, 1, "l2", "l3"]),
+    (intensity, "low", [None, "0", -1.0]),
+    (drawn, "distribution", [lambda seed: "x", lambda seed: [0.1, 0.2]]),
+    (attacks.PGD, "epsilon", [*RADII, *TENSORS]),
     (store, "folder", PATHS),
     (path_at, "position", [n for n in COUNTS if n != 0]),
     (sparsity.MaskedLayer, "layer", [None, "x", model()]),
     (evaluation.Evaluator, "model", [None, 1, attacks.FGSM, attacks.FGSM()]),
-    (trained_rounds, "model", [None, "m", 1, object(), len]),
+    (trained_rounds, "model", [None, "m", 1, object(), len, rst.AdversarialModel(model())]),
     (trained_rounds, "evaluate", [None, 1, "x", len, dict.get, attacks.FGSM(), model()]),
+    (trained_rounds, "train", [None, "x", 1, (IMAGES, LABELS), object()]),
+    (rst.export.tflite_function, "content", [None, "x", 1, b"x", object()]),
     (trained_rounds, "between", ["x", 1, object()]),
     (trained_rounds, "store", ["x", 1, object()]),
     (ticket, "model", MODELS),
     (ticket, "pruner", ["x", 1, sparsity.RigL(), sparsity.Magnitude]),
     (ticket, "seed", [-1, *SEEDS]),
+    (is_evaluated, "iteration", [n for n in COUNTS if n != 0]),
+    (next_stop, "iteration", [n for n in COUNTS if n != 0]),
+    (kept_features, "worth", [None, "x", 1, [[1.0, 2.0]], object()]),
+    (kept_features, "active", [None, "x", 1, [1.0, 2.0], [True], object()]),
     (procedures.Rounds, "evaluate_at", [["0"], [-1], [1001], ["１"], ["1_0"], [True], "12"]),
 ]
 

@@ -73,8 +73,8 @@ class Halving:
             self.since[point] = point - before
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """See `Ball.project`."""
-        return self.ball.project(x, adversarial)
+        """See `Ball.nearest`."""
+        return self.ball.nearest(x, adversarial)
 
     def begin(self, x: tf.Tensor) -> Pace:
         """Twice epsilon: the whole ball."""

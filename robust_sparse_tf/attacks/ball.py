@@ -10,6 +10,7 @@ from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
 from robust_sparse_tf.tensors import as_tensor
+from robust_sparse_tf.values import check_images
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -77,6 +78,18 @@ class Ball(Ranged):
 
         Returns:
             float32, shaped as x.
+
+        Raises:
+            InputError: for other shapes, and what are no finite numbers.
+        """
+        found = self.nearest(x, adversarial)
+        if tf.executing_eagerly() and tf.size(found):
+            for name, value in (("x", x), ("adversarial", adversarial)):
+                check_images(as_tensor(name, value, tf.float32).numpy(), None, name)
+        return found
+
+    def nearest(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
+        """As `project`, with points that may be NaN, which they stay; attacks pass over these.
 
         Raises:
             InputError: for other shapes, and what are no numbers.

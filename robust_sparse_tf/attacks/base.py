@@ -16,7 +16,7 @@ from robust_sparse_tf.attacks.ball import Ball, Ranged
 from robust_sparse_tf.attacks.losses import cross_entropy, required, value_and_gradient
 from robust_sparse_tf.attacks.seeds import Seed, check_seed
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.options import check, option
+from robust_sparse_tf.options import check, checked, option
 from robust_sparse_tf.tensors import as_labels, as_tensor
 
 with epy.lazy_imports():
@@ -51,6 +51,21 @@ class Attack(Ranged, abc.ABC):
         self.check_range()
         if self.targeted and not self.can_target:
             raise InputError(f"targeted=True: {type(self).__name__} has no targeted form")
+
+    def _take_from(self, attack: Attack, *names: str) -> None:
+        """Takes fields over from another attack, which this one runs.
+
+        Raises:
+            InputError: for one that is given and is not the other's.
+        """
+        check(self)
+        for field in dataclasses.fields(self):
+            if field.name not in names:
+                continue
+            given, own = getattr(self, field.name), getattr(attack, field.name)
+            if given not in (own, field.default):
+                raise InputError(f"{field.name}={given}: must be that of the attack, {own}")
+            object.__setattr__(self, field.name, own)
 
     def __call__(
         self,
@@ -147,8 +162,8 @@ class Bounded(Attack):
         return dataclasses.replace(self, epsilon=epsilon)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """See `Ball.project`."""
-        return self.ball.project(x, adversarial)
+        """See `Ball.nearest`."""
+        return self.ball.nearest(x, adversarial)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,7 +253,7 @@ class Stepwise(Ascent):
 
     def at(self, epsilon: float) -> Self:
         """See `Bounded.at`; where there is no room, the step is that of the rule: 0."""
-        size = self.step_size
+        size, epsilon = self.step_size, checked("epsilon", epsilon, float, minimum=0)
         if size is not None and self.epsilon > 0:
             size = size * epsilon / self.epsilon or None
         return dataclasses.replace(self, epsilon=epsilon, step_size=size)

@@ -10,7 +10,8 @@ from etils import epy
 from robust_sparse_tf.attacks.base import Ascent, Bounded, Logits, Seed, Stepwise
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import option
+from robust_sparse_tf.options import option, require_function
+from robust_sparse_tf.tensors import as_tensor
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -46,10 +47,9 @@ class RandomIntensity(Bounded):
                 f"attack={self.attack}: must follow the gradient, as FGSM and PGD do, with an "
                 "epsilon above 0"
             )
-        if self.distribution is not None and not callable(self.distribution):
-            raise InputError(f"distribution={self.distribution}: must be a function of a seed")
-        for name in ("norm", "low", "high", "attack_labels", "targeted"):
-            object.__setattr__(self, name, getattr(self.attack, name))
+        if self.distribution is not None:
+            require_function("distribution", self.distribution, 1)
+        self._take_from(self.attack, "norm", "low", "high", "attack_labels", "targeted")
         super().__post_init__()
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -58,7 +58,11 @@ class RandomIntensity(Bounded):
 
     def drawn(self, seed: Seed) -> Ascent:
         """The attack of one batch, at the radius of a seed."""
-        radius = tf.clip_by_value((self.distribution or self._half_normal)(seed), 0.0, self.epsilon)
+        drawn = (self.distribution or self._half_normal)(seed)
+        radius = as_tensor("radius of the distribution", drawn, tf.float32)
+        if not radius.shape.is_compatible_with([]):
+            raise InputError(f"radius of the distribution of shape {radius.shape}: must be []")
+        radius = tf.clip_by_value(radius, 0.0, self.epsilon)
         changed = {"epsilon": radius}
         if isinstance(self.attack, Stepwise) and self.attack.step_size is not None:
             changed["step_size"] = self.attack.step_size / self.attack.epsilon * radius

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from etils import epy
 
@@ -34,10 +35,9 @@ class Transfer(Attack):
 
     def __post_init__(self) -> None:
         require("attack", self.attack, Attack)
-        if not isinstance(self.sources, list | tuple) or not all(map(callable, self.sources)):
+        if not isinstance(self.sources, list | tuple) or not all(map(_is_model, self.sources)):
             raise InputError(f"sources={shown(self.sources)}: must be a tuple of models")
-        for name in ("low", "high"):
-            object.__setattr__(self, name, getattr(self.attack, name))
+        self._take_from(self.attack, "low", "high")
         super().__post_init__()
         if not self.sources or self.attack.targeted:
             raise InputError(
@@ -68,3 +68,7 @@ class Transfer(Attack):
             kept = norms.select(fooled, kept, found)
             fooled |= self.fools(model(found), labels)
         return kept
+
+
+def _is_model(value: Any) -> bool:
+    return callable(value) and not isinstance(value, type | Attack)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked
 from robust_sparse_tf.tensors import as_array, check_types
+from robust_sparse_tf.values import check_images
 
 
 class Split(tf.data.Dataset):
@@ -117,11 +118,20 @@ class Gather:
     """Looks images up by number, inside any graph: numbers [batch] -> (images, labels).
 
     Made inside a distribution strategy's scope, each replica holds its own copy.
+
+    Args:
+        images: uint8, which are divided by 255, or finite floats [n, ...].
+        labels: integers [n].
+
+    Raises:
+        InputError: for other shapes, types and values.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         images, labels = as_array("images", images), as_array("labels", labels)
         check_types(images, labels)
+        if images.dtype.kind == "f":
+            check_images(images, None)
         self._images = tf.Variable(images, trainable=False)
         self._labels = tf.Variable(labels, trainable=False)
         self._scale = 255.0 if images.dtype == np.uint8 else 1.0

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.evaluation.inputs import Data, batches, examples, unwrapped
+from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.activations import with_activations
 
 _BATCH = 500  # images; bounds the memory, whatever the data set's size
@@ -27,8 +28,9 @@ def activation_sparsity(model: Any, data: Data) -> dict[str, float]:
     Raises:
         InputError: for a model that has no such layer, and data that do not fit.
     """
-    split = examples(data)
-    network, names = with_activations(unwrapped(model))
+    split, plain = examples(data), unwrapped(model)
+    check_shape(split.images, plain.input_shape)
+    network, names = with_activations(plain)
 
     @tf.function(reduce_retracing=True)
     def zeros(x: tf.Tensor) -> tf.Tensor:

@@ -11,10 +11,10 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.inputs import Data, images_and_labels
+from robust_sparse_tf.evaluation.inputs import Data, images_and_labels, unwrapped
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.options import require
-from robust_sparse_tf.sparsity.wrapper import strip
+from robust_sparse_tf.tensors import check_shape
 
 INFIMUM = PGD(epsilon=0.3, step_size=0.01, steps=3)
 """The paper's search for the minimum value of a feature."""
@@ -70,7 +70,7 @@ def head(model: keras.Model) -> Head:
     Raises:
         InputError: for any other model.
     """
-    network = strip(model)
+    network = unwrapped(model)
     last, features = _last_layer(network.output)
     if isinstance(last, BinaryLogits):
         last, features = _last_layer(features)
@@ -108,6 +108,7 @@ def usefulness(model: keras.Model, data: Data, attack: PGD = INFIMUM) -> Usefuln
     require("attack", attack, PGD)
     features, weights = head(model)
     images, labels = images_and_labels(data, attack.limits)
+    check_shape(images, features.input_shape)
     if labels.min() < 0 or labels.max() > 1:
         raise InputError(f"labels from {labels.min()} to {labels.max()}: must be 0 or 1")
     signs = (2 * labels - 1).astype(np.float32)[:, None]

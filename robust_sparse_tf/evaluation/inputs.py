@@ -19,7 +19,7 @@ from robust_sparse_tf.data import Split
 from robust_sparse_tf.data.split import Gather
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import heads
-from robust_sparse_tf.models.network import network_of, require_tf_keras
+from robust_sparse_tf.models.network import network_of, require_single, require_tf_keras
 from robust_sparse_tf.sparsity.wrapper import strip
 from robust_sparse_tf.tensors import as_array, as_labels, as_tensor, check_types
 from robust_sparse_tf.values import assert_images, check_images, check_labels
@@ -178,12 +178,14 @@ def unwrapped(model: Any) -> keras.Model:
     """The plain functional network inside.
 
     Raises:
-        InputError: for anything else than a built Sequential or functional tf_keras model.
+        InputError: for anything else than a built Sequential or functional tf_keras model of one
+            input and one output.
     """
     network = network_of(model)
     require_tf_keras(network)
     if not getattr(network, "_is_graph_network", False):
         raise InputError(f"model {network.name}: must be built; begin it with an Input layer")
+    require_single(network)
     return strip(network)
 
 

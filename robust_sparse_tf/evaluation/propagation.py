@@ -14,6 +14,7 @@ from robust_sparse_tf.attacks import Ball, norms
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import in_range
 from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
+from robust_sparse_tf.models.network import require_single
 from robust_sparse_tf.options import require
 from robust_sparse_tf.tensors import check_shape
 
@@ -108,8 +109,7 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
     Raises:
         InputError: naming the layer that is not supported, or that is called as in training.
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise InputError(f"model {model.name}: must have one input and one output")
+    require_single(model)
     check_shape(box.low, model.input_shape)
     boxes = {str(id(model.inputs[0])): box}
     steps: list[Step] = []

@@ -77,8 +77,8 @@ def masked_lipschitz(
     draws = checked("draws", draws, int, minimum=2)
     seed = checked("seed", seed, int, minimum=0)
     x = in_range(x, ball.limits)
-    predicted = tf.argmax(network(x, training=False), axis=1)
     kernels, last = _layers(network, x, ball)
+    predicted = tf.argmax(network(x, training=False), axis=1)
     masked = keras.models.clone_model(network)
     hidden, _ = _layers(masked, x, ball)
 

@@ -40,8 +40,8 @@ def load(
     Raises:
         InputError: for what cannot be read, and for what `load_model` refuses.
     """
-    path = _as_path(path)
-    form = form_of(path)
+    path, trust = _as_path(path), checked("trust", trust, bool)
+    modules, form = checked("modules", modules, list), form_of(path)
     if form == "saved_model":
         return _saved_model(path)
     if form == "tflite":

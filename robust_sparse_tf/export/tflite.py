@@ -14,11 +14,12 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, TrainingError, reason
+from robust_sparse_tf.evaluation.inputs import unwrapped
 from robust_sparse_tf.export import float32
 from robust_sparse_tf.export.forms import form_of
-from robust_sparse_tf.options import checked_path
+from robust_sparse_tf.options import checked_path, require
 from robust_sparse_tf.sparsity import strip
-from robust_sparse_tf.tensors import as_array, check_types
+from robust_sparse_tf.tensors import as_array, check_shape, check_types
 from robust_sparse_tf.values import check_images
 
 _BATCH = 100
@@ -170,6 +171,7 @@ def tflite_function(
             function, for images of another shape, and for fractions where the file takes whole
             numbers and has no scale.
     """
+    require("resolver", resolver, OpResolverType)
     lock = threading.Lock()  # an interpreter does one batch at a time
     entry, exit_ = _ends(content)
     fixed, *sizes = map(int, entry["shape_signature"])
@@ -252,9 +254,10 @@ def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
     Raises:
         InputError: for a file that cannot be read, or is another, and for images that do not fit.
     """
-    path, network = checked_path("path", path), strip(model)
+    path, network = checked_path("path", path), unwrapped(model)
     images = as_array("images", images)
     check_types(images, None)
+    check_shape(images, network.input_shape)
     check_images(images, None)
     if form_of(path) != "tflite":
         raise InputError(f"path={path}: must be a TFLite file")

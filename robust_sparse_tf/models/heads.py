@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.layers import BinaryLogits
+from robust_sparse_tf.models.network import require_single
 
 # Layers that leave numbers as they are, except for their order.
 _PASSING = (
@@ -48,10 +49,7 @@ def require_logits(network: keras.Model) -> None:
     name = network.name
     if not network.built:
         raise InputError(f"model {name}: must be built; begin it with an Input layer")
-    for kind, shape in (("inputs", network.input_shape), ("outputs", network.output_shape)):
-        if not isinstance(shape, tuple):
-            several = f"{len(shape)} {kind}" if len(shape) > 1 else f"its {kind} in a dictionary"
-            raise InputError(f"model {name}: has {several}; must have one")
+    require_single(network)
     shape = network.output_shape
     if len(shape) != 2 or shape[1] is None or shape[1] < 2:
         cure = "; models.layers.BinaryLogits makes them of one" if shape[-1] == 1 else ""

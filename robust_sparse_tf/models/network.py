@@ -27,3 +27,11 @@ def require_model(model: Any) -> None:
             f"model of type {found}: must be a tf_keras model (import tf_keras, not keras or "
             "tf.keras, which are Keras 3)"
         )
+
+
+def require_single(network: keras.Model) -> None:
+    """Raises InputError for a built network of several inputs or outputs."""
+    for kind, shape in (("inputs", network.input_shape), ("outputs", network.output_shape)):
+        if not isinstance(shape, tuple):
+            several = f"{len(shape)} {kind}" if len(shape) > 1 else f"its {kind} in a dictionary"
+            raise InputError(f"model {network.name}: has {several}; must have one")

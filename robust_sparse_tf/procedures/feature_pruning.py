@@ -11,6 +11,7 @@ from etils import epy
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option, require
 from robust_sparse_tf.sparsity import layer_states, set_masks
+from robust_sparse_tf.tensors import as_array
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -88,7 +89,16 @@ class FeaturePruning:
         Args:
             worth: of each feature, float [features].
             active: which there are, bool [features].
+
+        Raises:
+            InputError: for what are no such arrays.
         """
+        worth, active = as_array("worth", worth), as_array("active", active)
+        if worth.ndim != 1 or active.shape != worth.shape or active.dtype != bool:
+            raise InputError(
+                f"worth of shape {worth.shape} and active of shape {active.shape} and type "
+                f"{active.dtype}: must be [features], the latter bool"
+            )
         remaining = int(active.sum())
         count = max(1, remaining - round(self.prune_features * remaining))
         best = np.argsort(np.where(active, -worth, np.inf), kind="stable")[:count]

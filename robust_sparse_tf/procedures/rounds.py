@@ -28,6 +28,7 @@ with epy.lazy_imports():
     import tf_keras as keras
 
     from robust_sparse_tf import training
+    from robust_sparse_tf.data import split
 
 if TYPE_CHECKING:
     from robust_sparse_tf.data import Split
@@ -119,6 +120,7 @@ class Rounds:
 
     def is_evaluated(self, number: int, iteration: int) -> bool:
         """Whether there is an evaluation, and a checkpoint, after an iteration of a round."""
+        iteration = checked("iteration", iteration, int, minimum=0)
         regular = iteration % self.evaluate_every == 0 or iteration == self.length(number)
         return regular or iteration in self._further_stops()
 
@@ -152,9 +154,13 @@ class Rounds:
             One record an evaluation.
 
         Raises:
+            InputError: for a model that is not compiled, and arguments of other kinds.
             TrainingError: at the first loss that is not finite.
         """
         require("model", model, training.AdversarialModel)
+        if model.optimizer is None:
+            raise InputError(f"model {model.name}: must be compiled")
+        require("train", train, split.Split)
         require_function("evaluate", evaluate, 0)
         require_function("on_start", on_start, 1)
         require_function("on_record", on_record, 1)
@@ -190,6 +196,7 @@ class Rounds:
             iteration: those trained so far in it.
             further: iterations at which to pause though there is no evaluation.
         """
+        iteration = checked("iteration", iteration, int, minimum=0)
         stops = [self.length(number), (iteration // self.evaluate_every + 1) * self.evaluate_every]
         further = (*further, *self._further_stops())
         return min(stops + [stop for stop in further if stop > iteration])

@@ -12,11 +12,22 @@ from tf_keras.src.engine import compile_utils
 
 from robust_sparse_tf.errors import InputError, RunWarning, reason
 from robust_sparse_tf.models.heads import is_linear
-from robust_sparse_tf.options import shown, takes
+from robust_sparse_tf.options import checked, shown, takes
 from robust_sparse_tf.tensors import as_array
 from robust_sparse_tf.values import check_images
 
 _NAMES = {"x": "images", "y": "labels", "sample_weight": "weights"}
+# Least values of whole numbers that tf_keras' methods take.
+_COUNTS = {
+    "epochs": 1,
+    "initial_epoch": 0,
+    "batch_size": 1,
+    "validation_batch_size": 1,
+    "validation_freq": 1,
+    "steps": 1,
+    "steps_per_epoch": 1,
+    "validation_steps": 1,
+}
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # metrics that tf_keras chooses when it fits
 
 
@@ -30,8 +41,18 @@ def check_compiled(network: keras.Model, given: Mapping[str, Any]) -> None:
         given: arguments of `compile`, by name.
 
     Raises:
-        InputError: for what is none, and for outputs that the model does not have.
+        InputError: for what is none, for outputs that the model does not have, and for flags and
+            numbers that tf_keras does not take.
     """
+    for name in ("jit_compile", "run_eagerly"):
+        if given.get(name) is not None:
+            checked(name, given[name], bool)
+    steps = given.get("steps_per_execution")
+    if steps is not None and not (isinstance(steps, str) and steps == "auto"):
+        checked("steps_per_execution", steps, int, minimum=1)
+    for weight in tf.nest.flatten(given.get("loss_weights")):
+        if weight is not None:
+            checked("loss_weights", weight, float)
     for name in ("loss", "metrics", "weighted_metrics"):
         value = given.get(name)
         try:
@@ -92,6 +113,25 @@ def is_measure(value: Any) -> bool:
     if isinstance(value, keras.losses.Loss | keras.metrics.Metric):
         return True
     return takes(value, 2)
+
+
+def with_counts(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of tf_keras' methods that take data, by name, whole numbers among them as Python's.
+
+    Raises:
+        InputError: for those that are none, or too small.
+    """
+    found = dict(given)
+    for name, least in _COUNTS.items():
+        value = given.get(name)
+        if value is None or (name == "validation_freq" and isinstance(value, list)):  # of epochs
+            continue
+        whole = isinstance(value, float) and value.is_integer()  # as np.ceil gives it
+        found[name] = checked(name, int(value) if whole else value, int, minimum=least)
+    if given.get("validation_split") is not None:
+        rate = checked("validation_split", given["validation_split"], float, minimum=0)
+        found["validation_split"] = checked("validation_split", rate, float, maximum=0.99)
+    return found
 
 
 def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:

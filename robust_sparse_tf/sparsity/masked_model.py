@@ -5,13 +5,14 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import tensorflow as tf
 import tf_keras as keras
 from tf_keras.src.saving import saving_api
 
 from robust_sparse_tf.errors import InputError, RunWarning, reason
 from robust_sparse_tf.models.network import network_of
-from robust_sparse_tf.options import require
+from robust_sparse_tf.options import checked_path, require
 from robust_sparse_tf.sparsity import slots, wrapper
 from robust_sparse_tf.sparsity.checks import check_compiled
 from robust_sparse_tf.sparsity.methods.base import Method, Targeted
@@ -29,8 +30,7 @@ class MaskedModel(_Model):
 
     Weights that are put in, saved or exported are stored masked. A network that is put back, saved
     or exported before its method's schedule has ended is denser than asked for; a RunWarning says
-    so, whatever writes the file: tf_keras tells a sparse model of all but HDF5 that
-    `keras.models.save_model` writes, and checkpoints.
+    so, whatever writes the file: tf_keras tells a sparse model of all but checkpoints.
     """
 
     _by_xla = False
@@ -112,24 +112,25 @@ class MaskedModel(_Model):
         """As of any model; a RunWarning says where a SavedModel loses an optimizer's state."""
         store_masked(network_of(self))
         form = saved_format(filepath, *args, **kwargs)
-        if form == "h5":  # of the others the sparse model tells; see its `save_own_variables`
-            tell_unfinished(self, "is saved at")
         if form == "tf" and kwargs.get("include_optimizer", True):
             _tell_forgotten(self)
         super().save(filepath, *args, **kwargs)
 
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
+        filepath = checked_path("filepath", filepath)
         store_masked(network_of(self))
-        if not str(filepath).endswith(".weights.h5"):  # of which the sparse model tells
+        if not filepath.endswith(".weights.h5"):  # of which the sparse model tells
             tell_unfinished(self, "is saved at")
-        super().save_weights(filepath, *args, **kwargs)
+        with one_line():
+            super().save_weights(filepath, *args, **kwargs)
 
-    def export(self, *args: Any, **kwargs: Any) -> None:
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
+        filepath = checked_path("filepath", filepath)
         store_masked(network_of(self))
         tell_unfinished(self, "is exported at")
-        super().export(*args, **kwargs)
+        super().export(filepath, *args, **kwargs)
 
 
 def saved_format(
@@ -138,8 +139,10 @@ def saved_format(
     """Which format `tf_keras.Model.save` takes, called with these: "keras", "h5" or "tf".
 
     Raises:
-        InputError: for one that tf_keras does not know.
+        InputError: for one that tf_keras does not know, and for what is no path.
     """
+    if not isinstance(filepath, h5py.File):
+        checked_path("filepath", filepath)
     with one_line():
         found: str = saving_api.get_save_format(filepath, save_format)
     return found

@@ -16,7 +16,7 @@ from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import require, restored, shown, stored
-from robust_sparse_tf.sparsity.checks import check_fitted, is_measure
+from robust_sparse_tf.sparsity.checks import check_fitted, is_measure, with_counts
 from robust_sparse_tf.sparsity.constraint import hold
 from robust_sparse_tf.sparsity.masked_model import (
     MaskedModel,
@@ -60,11 +60,14 @@ class SparseModel(MaskedModel, keras.Model):
         name: str | None = None,
         beside: Sequence[Any] = (),
     ) -> None:
+        if method is not None:
+            require("method", method, Method)
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         if beside:
             self._insert_layers([node.layer for node in beside], list(beside))
         self.method = method or Dense()
         self._in_own_step = self._told_of_step = self._told_of_masks = False
+        self._is_for_hdf5 = False
         for entry in masked_weights(self):
             hold(entry.weight, entry.mask).on_update = self._on_update
         shapes = [entry.mask.shape for entry in masked_weights(self)]
@@ -144,9 +147,11 @@ class SparseModel(MaskedModel, keras.Model):
                 other data at the batch that holds them; and for other arguments that do not fit.
         """
         with one_line():
-            given = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs)
-            check_fitted(self, given.arguments)
-            return super().fit(x, *args, **kwargs)
+            bound = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs)
+            given = with_counts(bound.arguments)
+            del given["self"]
+            check_fitted(self, given)
+            return super().fit(**given)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
@@ -214,6 +219,20 @@ class SparseModel(MaskedModel, keras.Model):
             self._before_saving()
         return super()._trackable_children(save_type, **kwargs)
 
+    @property
+    def use_legacy_config(self) -> bool:
+        """Set by tf_keras where this model, or one that holds it, becomes HDF5."""
+        return self._is_for_hdf5
+
+    @use_legacy_config.setter
+    def use_legacy_config(self, value: bool) -> None:
+        self._before_saving()
+        self._is_for_hdf5 = value
+
+    @use_legacy_config.deleter
+    def use_legacy_config(self) -> None:
+        self._is_for_hdf5 = False
+
     def _before_saving(self) -> None:
         store_masked(self)
         tell_unfinished(self, "is saved at")
@@ -273,7 +292,7 @@ def sparsify(
     Raises:
         InputError: see `wrap`, and the methods.
     """
-    if method is not None:
+    if method is not None:  # before masks are made
         require("method", method, Method)
     wrapped = wrap(model, layers, skip)
     if layers is None:

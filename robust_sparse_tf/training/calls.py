@@ -11,23 +11,12 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.options import checked
+from robust_sparse_tf.sparsity.checks import with_counts
 from robust_sparse_tf.tensors import as_array, check_shape
 from robust_sparse_tf.training import batches
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.stored import refuse_hdf5
 from robust_sparse_tf.values import one_line
-
-# Least values of whole numbers that tf_keras' methods take.
-_COUNTS = {
-    "epochs": 1,
-    "initial_epoch": 0,
-    "batch_size": 1,
-    "validation_batch_size": 1,
-    "steps": 1,
-    "steps_per_epoch": 1,
-    "validation_steps": 1,
-}
 
 
 class Called(keras.Model):
@@ -113,15 +102,8 @@ class Called(keras.Model):
 
     def _arguments(self, method: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Arguments of a method by name: numbers checked, lists of numbers as arrays."""
-        given = dict(inspect.signature(method).bind(self, *args, **kwargs).arguments)
+        given = with_counts(inspect.signature(method).bind(self, *args, **kwargs).arguments)
         del given["self"]
-        for name, least in _COUNTS.items():
-            if (value := given.get(name)) is not None:
-                whole = isinstance(value, float) and value.is_integer()  # as np.ceil gives it
-                given[name] = checked(name, int(value) if whole else value, int, minimum=least)
-        if given.get("validation_split") is not None:
-            rate = checked("validation_split", given["validation_split"], float, minimum=0)
-            given["validation_split"] = checked("validation_split", rate, float, maximum=0.99)
         if given["x"] is None:
             raise InputError("x=None: must be images, a Split or a data set")
         rank = len(self.network.input_shape)

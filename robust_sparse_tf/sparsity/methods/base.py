@@ -33,7 +33,7 @@ def check_batches(data: Batches | None) -> None:
     several = isinstance(data, Iterable) and isinstance(spec, tuple)
     if isinstance(data, tuple | list):
         several = all(isinstance(batch, tuple | list) and len(batch) in (2, 3) for batch in data)
-    elif isinstance(data, str | bytes | Mapping | set) or hasattr(data, "__array__"):
+    elif isinstance(data, str | bytes | range | Mapping | set) or hasattr(data, "__array__"):
         several = False
     if data is not None and not several:
         raise InputError(f"data of type {type(data).__name__}: must be batches (images, labels)")

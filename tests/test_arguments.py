@@ -71,7 +71,7 @@ def fitted(**given):
 
 
 def written(**given):
-    return rst.sparsify(model()).save(**given)
+    return rst.sparsify(model()).save(**dict(filepath="model") | given)
 
 
 def weights_written(**given):

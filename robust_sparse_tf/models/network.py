@@ -32,6 +32,6 @@ def require_model(model: Any) -> None:
 def require_single(network: keras.Model) -> None:
     """Raises InputError for a built network of several inputs or outputs."""
     for kind, shape in (("inputs", network.input_shape), ("outputs", network.output_shape)):
-        if not isinstance(shape, tuple):
+        if not isinstance(shape, tuple) or any(isinstance(size, tuple) for size in shape):
             several = f"{len(shape)} {kind}" if len(shape) > 1 else f"its {kind} in a dictionary"
             raise InputError(f"model {network.name}: has {several}; must have one")

@@ -112,6 +112,7 @@ OTHERS = {
     "one probability": (lambda: ending(layers.Dense(1, "sigmoid")), ".*BinaryLogits makes"),
     "a sequence": (lambda: ending(layers.Reshape((3, 1))), r"returns shape \(None, 3, 1\); must"),
     "two outputs": (lambda: functional(lambda z: [z, z]), "has 2 outputs; must have one"),
+    "outputs in a tuple": (lambda: functional(lambda z: (z, z)), "has 2 outputs; must have one"),
     "a dictionary": (
         lambda: keras.Model({"x": (x := layers.Input((4,)))}, layers.Dense(3)(x), name="mine"),
         "has its inputs in a dictionary; must have one",

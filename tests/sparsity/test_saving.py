@@ -21,7 +21,14 @@ from networks import (
 )
 
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.sparsity import SET, Magnitude, RigL, SparseModel, sparsify
+from robust_sparse_tf.sparsity import (
+    SET,
+    GradualMagnitude,
+    Magnitude,
+    RigL,
+    SparseModel,
+    sparsify,
+)
 from robust_sparse_tf.sparsity.methods.flying_bird_plus import FlyingBirdPlus
 
 
@@ -86,6 +93,43 @@ def test_a_run_goes_on_from_a_file(form, make, tmp_path):
     for ours, theirs in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
         if form != "tf":
             np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::robust_sparse_tf.errors.RunWarning")
+@pytest.mark.parametrize(
+    "method",
+    [
+        Magnitude(0.2),
+        RigL(0.2, update_interval=1),
+        GradualMagnitude(0.2, stop_step=4, update_interval=1),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_a_large_network_goes_on_from_its_files(method, tmp_path):
+    """Of many layers, depthwise ones among them, which stay dense."""
+    network = keras.applications.MobileNetV2(
+        (32, 32, 3), 0.35, weights=None, classes=10, classifier_activation=None
+    )
+    model = compiled(sparsify(network, method), keras.optimizers.SGD(0.01), metrics=None)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((16, 32, 32, 3), np.float32), rng.integers(0, 10, 16)
+
+    def train(trained):
+        trained.run_eagerly = True  # to trace so many layers takes a minute
+        trained.fit(x, y, batch_size=8, shuffle=False, verbose=0)
+        return trained.get_weights()
+
+    train(model)
+    names = ["model.keras", "model.h5", "model"]
+    for name in names:
+        model.save(tmp_path / name)
+    before, after = model.get_weights(), train(model)
+    for name in names:
+        loaded = keras.models.load_model(tmp_path / name)
+        np.testing.assert_equal(loaded.get_weights(), before)
+        np.testing.assert_equal(train(loaded), after)
+        np.testing.assert_equal(masks_of(loaded), masks_of(model))
 
 
 @pytest.mark.parametrize("form", ["keras", "h5"])

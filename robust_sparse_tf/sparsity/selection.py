@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from etils import epy
 
 with epy.lazy_imports():
@@ -21,8 +24,21 @@ def keep_largest(scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
         scores: float32 of any shape and sign, without NaN.
         count: between 0 and the number of scores.
     """
-    keys = _ordered(tf.reshape(scores, [-1]))
-    count = tf.cast(count, tf.int32)
+    scores = tf.convert_to_tensor(scores)
+    found = _traced()(tf.reshape(scores, [-1]), tf.cast(count, tf.int32))
+    return tf.reshape(found, tf.shape(scores))
+
+
+@functools.cache
+def _traced() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """`_largest` as one graph; to trace it for each layer takes most of the time of tracing."""
+    signature = [tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)]
+    return tf.function(_largest, input_signature=signature, autograph=False)
+
+
+def _largest(scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """`keep_largest` of scores [n]."""
+    keys = _ordered(scores)
     threshold, missing = _threshold(keys, count)
     at_least = keys >= threshold
 
@@ -32,7 +48,7 @@ def keep_largest(scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
         return at_least & (first | ~equal)
 
     exact = tf.equal(tf.math.count_nonzero(at_least, dtype=tf.int32), count)
-    return tf.reshape(tf.cond(exact, lambda: at_least, break_ties), tf.shape(scores))
+    return tf.cond(exact, lambda: at_least, break_ties)
 
 
 def _ordered(scores: tf.Tensor) -> tf.Tensor:

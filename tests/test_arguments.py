@@ -12,6 +12,7 @@ import robust_sparse_tf as rst
 from robust_sparse_tf import attacks, callbacks, evaluation, procedures, sparsity
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation import interval_bounds
 
 IMAGES, LABELS = np.zeros([4, 2, 2, 1], np.float32), np.array([0, 1, 0, 1])
 SPLIT = Split(IMAGES, LABELS, num_classes=2, batch_size=2)
@@ -221,6 +222,10 @@ def silent(**given):
     return evaluation.activation_sparsity(**dict(model=model(), data=SPLIT) | given)
 
 
+def margins(**given):
+    return interval_bounds.margin_bounds(model(), IMAGES, ball=rst.Ball("linf", 0.1), **given)
+
+
 def masked(**given):
     asked = dict(model=model(), x=IMAGES, ball=rst.Ball("l2", 0.1), pruned=0.5, draws=2)
     return evaluation.masked_lipschitz(**asked | given)
@@ -372,6 +377,7 @@ TABLE = [
     (useful, "data", [*BATCHES[:5], (IMAGES[:, :1], LABELS), (IMAGES, LABELS + 1)]),
     (silent, "model", [*MODELS, *SEVERAL]),
     (silent, "data", [*BATCHES[:5], (IMAGES[:, :1], LABELS)]),
+    (margins, "y", [None, "x", [], LABELS[:2], LABELS + 1, LABELS - 0.5, IMAGES]),
     (masked, "model", [*MODELS, *SEVERAL]),
     (masked, "x", [None, "x", IMAGES[:, :1], IMAGES + 2, IMAGES * math.nan]),
     (masked, "pruned", FRACTIONS[2:]),

@@ -19,7 +19,7 @@ from robust_sparse_tf.evaluation.propagation import (
     propagate,
 )
 from robust_sparse_tf.options import require
-from robust_sparse_tf.tensors import as_labels
+from robust_sparse_tf.tensors import as_labels, check_types
 from robust_sparse_tf.values import check_labels
 
 _BATCH = 100  # images; each needs a matrix of features by classes at the last layer
@@ -53,8 +53,9 @@ def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tens
     Returns:
         float32 [batch, classes], infinity at the label.
     """
-    steps = propagate(unwrapped(model), input_box(x, ball))
-    y = as_labels("labels", y)
+    box, y = input_box(x, ball), as_labels("labels", y)
+    check_types(box.low, y)
+    steps = propagate(unwrapped(model), box)
     if tf.executing_eagerly():
         check_labels(y.numpy(), steps[-1].output.low.shape[-1])
     if end := linear_end(steps):

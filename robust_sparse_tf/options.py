@@ -178,8 +178,8 @@ def require(name: str, value: Any, *classes: type) -> None:
 
 
 def takes(value: Any, count: int) -> bool:
-    """Whether a value is a function, no class or model, of so many arguments, if that shows."""
-    if not callable(value) or isinstance(value, type) or hasattr(value, "layers"):
+    """Whether a value is a function of so many arguments, if that shows; no class or layer is."""
+    if not callable(value) or isinstance(value, type) or hasattr(value, "add_weight"):
         return False
     try:
         inspect.signature(value).bind(*[None] * count)

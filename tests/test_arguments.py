@@ -29,6 +29,7 @@ PAIRS = [None, 1, "0", 0.5, (), (0,), (0, 1, 2), (0, 0.5), (True, False), np.zer
 PATHS = ["", None, 1, b"folder", ["folder"]]
 BATCHES = ["x", b"x", 1, {"x": 1}, {1}, [0.1], [[1]], (IMAGES, LABELS), IMAGES, object()]
 MODELS = [None, "m", 1, object(), len, attacks.FGSM(), rst.AdversarialModel]
+LAYER = keras.layers.Dense(2)
 TEXTS = [1, b"x", ["fgsm"], object(), np.zeros(0)]
 
 
@@ -284,11 +285,11 @@ TABLE = [
     (adversarial, "seed", SEEDS),
     (adversarial, "branches", COUNTS),
     (compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
-    (compiled, "metrics", [1, b"x", [0.1], keras3.metrics.Mean(), keras.metrics.Mean]),
+    (compiled, "metrics", [1, b"x", [0.1], keras3.metrics.Mean(), keras.metrics.Mean, LAYER]),
     (compiled, "jit_compile", GIVEN_FLAGS),
     (compiled, "run_eagerly", GIVEN_FLAGS),
     (compiled, "steps_per_execution", GIVEN_COUNTS),
-    (compiled, "weighted_metrics", [1, b"x", [0.1], keras.metrics.Mean]),
+    (compiled, "weighted_metrics", [1, b"x", [0.1], keras.metrics.Mean, LAYER]),
     (compiled, "jit_update", GIVEN_FLAGS),
     (sparse_compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
     (
@@ -327,6 +328,7 @@ TABLE = [
     ),
     (projected, "adversarial", [None, "x", 1, IMAGES[:, :1], object(), IMAGES + math.inf]),
     (gather, "images", [None, "x", 1, LABELS, object(), IMAGES * math.nan]),
+    (gather(), "numbers", [None, "x", 1.5, -1, [0, 4], [0.0], {1}, object(), IMAGES]),
     (gather, "labels", [None, "x", 1, LABELS + 0.5, LABELS[:1], object()]),
     (cross_entropy, "labels", [None, "x", 1, LABELS + 0.5, LABELS + 1, LABELS[:1], IMAGES]),
     (cross_entropy, "logits", [None, "x", 1, LABELS, IMAGES, object()]),
@@ -338,7 +340,7 @@ TABLE = [
     (sparsify, "method", OTHERS),
     (rst.sparsify, "model", MODELS),
     (sparsify, "data", BATCHES),
-    (sparsify, "loss", ["mean", 1, [], len, keras.losses.MeanSquaredError]),
+    (sparsify, "loss", ["mean", 1, [], len, keras.losses.MeanSquaredError, LAYER]),
     (sparsify, "layers", [1, [1], attacks.PGD, lambda layer: layer.filters > 1, "*_9"]),
     (saliency, "data", [None, *BATCHES]),
     (watch, "every", COUNTS),
@@ -428,7 +430,7 @@ TABLE = [
 
 @pytest.mark.parametrize(
     ("call", "name", "values"),
-    [pytest.param(*row, id=f"{row[0].__name__}-{row[1]}") for row in TABLE],
+    [pytest.param(*row, id=f"{getattr(row[0], '__name__', row[1])}-{row[1]}") for row in TABLE],
 )
 def test_wrong_arguments_are_refused(call, name, values):
     for value in values:

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked
-from robust_sparse_tf.tensors import as_array, check_types
+from robust_sparse_tf.tensors import as_array, as_tensor, check_types
 from robust_sparse_tf.values import check_images
 
 
@@ -137,6 +137,12 @@ class Gather:
         self._scale = 255.0 if images.dtype == np.uint8 else 1.0
 
     def __call__(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        numbers = as_tensor("numbers", numbers)
+        if not numbers.dtype.is_integer:
+            raise InputError(f"numbers of type {numbers.dtype.name}: must be integers")
+        known, size = tf.get_static_value(numbers), self._labels.shape[0]
+        if known is not None and known.size and (known.min() < 0 or known.max() >= size):
+            raise InputError(f"numbers from {known.min()} to {known.max()}: must be in [0, {size})")
         images = tf.cast(tf.gather(self._images, numbers), tf.float32)
         if self._scale != 1.0:
             images /= self._scale

@@ -30,10 +30,11 @@ def to_saved_model(model: keras.Model, path: str) -> None:
     """Writes the stripped model as a SavedModel; `path` appears when it is complete.
 
     Raises:
-        InputError: for what is no Sequential or functional tf_keras model.
+        InputError: for what is no built Sequential or functional tf_keras model.
     """
     path = checked_path("path", path)
     network, partial = strip(model), path + ".partial"
+    _require_built(network)
     shutil.rmtree(partial, ignore_errors=True)
     with files.naming(path), files.discarding(partial):
         network.save(partial, save_format="tf", include_optimizer=False)
@@ -79,10 +80,14 @@ def to_tflite(model: keras.Model, path: str) -> int:
     return len(content)
 
 
-def _refuse(network: keras.Model) -> None:
-    """Raises InputError for what is not converted."""
+def _require_built(network: keras.Model) -> None:
     if not network.inputs:
         raise InputError(f"model {network.name}: must be built; begin it with an Input layer")
+
+
+def _refuse(network: keras.Model) -> None:
+    """Raises InputError for what is not converted."""
+    _require_built(network)
     inputs, outputs = len(network.inputs), len(network.outputs)
     reason = ""
     if not network.inputs[0].dtype.is_floating and not network.inputs[0].dtype.is_integer:

@@ -133,6 +133,7 @@ def test_wrong_arguments_are_refused(tmp_path):
         (lambda: export.to_tflite(model, None), "path=None: must be a string"),
         (lambda: export.to_tflite(None, path), "model of type builtins.NoneType: must be a tf_"),
         (lambda: export.to_tflite(keras.Sequential([layers.Dense(3)]), path), ".* must be built"),
+        (lambda: export.to_saved_model(keras.Sequential([layers.Dense(3)]), path), ".* be built"),
         (lambda: export.to_saved_model(lambda x: x, path), "model of type builtins.function: must"),
         (lambda: export.load(None), "path=None: must be the path of a file"),
         (lambda: export.load_model(path, trust="no"), "trust='no': must be True or False"),

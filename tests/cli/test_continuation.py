@@ -115,9 +115,9 @@ def test_a_continued_run_is_the_longer_one(kind, continue_run):
 
 @kinds
 def test_it_goes_on_where_the_finished_one_ended(kind, continue_run):
-    place = {"rounds": "round 1 iteration 6", "uneven": "round 0 iteration 4"}
+    place = {"rounds": "round 1 iteration 6", "iterations": "iteration 6", "uneven": "iteration 4"}
     _, out, _ = continue_run(kind)["continued"]
-    assert f"continuing after {place.get(kind, 'iteration 6')}\n" in out
+    assert f"continuing after {place[kind]}\n" in out
 
 
 @pytest.mark.parametrize("name", REFUSED)

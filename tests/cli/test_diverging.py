@@ -77,4 +77,4 @@ def test_loss_that_is_not_finite_again(outcomes):
     """The same command continues from what was kept, and ends alike."""
     first, again = outcomes["after an evaluation"], outcomes["again"]
     assert (again.code, again.err) == (first.code, first.err)
-    assert "continuing after round 0 iteration 10" in again.out
+    assert "continuing after iteration 10\n" in again.out

@@ -51,7 +51,7 @@ def test_warns_at_once(outcomes):
     (record,) = [record for record in warn.records if record["iteration"] == step]
     found = record["overfitting"]
     assert f"{100 * found['own']:.1f} % are robust to FGSM" in line
-    assert f"{100 * found['pgd']:.1f} % PGD" in line
+    assert f"{100 * found['pgd']:.1f} % to PGD" in line
     assert found["pgd"] < 0.1 < 0.5 < found["own"]
 
 

@@ -27,6 +27,7 @@ ROOMS = {"robust_sparse_tf": LIBRARY, "experiments": [*EXPERIMENTS, *COMMANDS]}
 EVERYWHERE = {
     "robust_sparse_tf": {
         "drawing",
+        "durations",
         "errors",
         "files",
         "method_table",

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from experiments.cli.durations import TimeLeft
+from robust_sparse_tf.durations import TimeLeft
 
 _SILENCE = 30  # seconds after which a line is printed, where there is no terminal
 

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from experiments.cli.durations import TimeLeft
+from robust_sparse_tf.durations import TimeLeft
 from robust_sparse_tf.procedures import Record, Rounds
 
 _SILENCE = 60  # seconds after which a line is printed, where there is no terminal

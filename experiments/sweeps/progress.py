@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from experiments.cli.durations import in_words
 from experiments.sweeps.process import last_line
 from experiments.sweeps.scheduler import Event, Job
+from robust_sparse_tf.durations import in_words
 
 
 class SweepProgress:

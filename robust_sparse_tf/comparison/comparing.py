@@ -13,6 +13,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Ascent, Attack, Ball, RandomIntensity
 from robust_sparse_tf.comparison.comparison import Comparison, Trial
 from robust_sparse_tf.data import Split
+from robust_sparse_tf.durations import in_words
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.evaluation.inputs import Data
 from robust_sparse_tf.evaluation.robustness import evaluate, plan
@@ -165,7 +166,7 @@ class _Progress:
         self._done += 1
         seconds = time.monotonic() - self._started
         left = seconds / self._done * (self._total - self._done)
-        ending = f", about {_duration(left)} left" if left else f" in {_duration(seconds)}"
+        ending = f", about {in_words(left)} left" if left else f" in {in_words(seconds)}"
         if self._verbose:
             print(f"{words}; {self._done} of {self._total} done{ending}", flush=True)
 
@@ -175,14 +176,7 @@ def _line(trial: Trial) -> str:
     rows = Comparison(trials=[trial]).main_rows()
     accuracies = [f"{row['title']} {100 * row['mean']:.2f} %" for row in rows]
     words = ", ".join([f"density {100 * trial.density:.1f} %", *accuracies])
-    return f"{trial.method}, seed {trial.seed}: {words}, trained for {_duration(trial.seconds)}"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{trial.method}, seed {trial.seed}: {words}, trained for {in_words(trial.seconds)}"
 
 
 def _methods(methods: Mapping[str, Method | None]) -> dict[str, Method | None]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.cli import durations
+from robust_sparse_tf import durations
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ COMMANDS = ["run", "evaluate", "measure", "report", "check", "chain", "sweep"]
 ROOMS = {"robust_sparse_tf": LIBRARY, "experiments": [*EXPERIMENTS, *COMMANDS]}
 EVERYWHERE = {
     "robust_sparse_tf": {
+        "docstrings",
         "drawing",
         "durations",
         "errors",

@@ -17,6 +17,7 @@ from robust_sparse_tf.attacks.spsa import SPSA
 from robust_sparse_tf.attacks.square import Square
 from robust_sparse_tf.attacks.transfer import Transfer
 from robust_sparse_tf.attacks.zoo import ZOO
+from robust_sparse_tf.docstrings import document
 
 BY_NAME: dict[str, type[Attack]] = {
     "fgsm": FGSM,
@@ -34,6 +35,8 @@ BY_NAME: dict[str, type[Attack]] = {
     "uniform_noise": UniformNoise,
     "gaussian_noise": GaussianNoise,
 }
+
+document([Ball, RandomIntensity, Transfer, *BY_NAME.values()])
 
 __all__ = [
     "APGD",

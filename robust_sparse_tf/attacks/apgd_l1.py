@@ -85,7 +85,6 @@ class Sparse:
         self.every = max(math.ceil(0.04 * steps), 1)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """See the function of this name."""
         return project(x, adversarial, self.ball)
 
     def begin(self, x: tf.Tensor) -> Pace:

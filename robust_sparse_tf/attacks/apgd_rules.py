@@ -73,7 +73,6 @@ class Halving:
             self.since[point] = point - before
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """See `Ball.nearest`."""
         return self.ball.nearest(x, adversarial)
 
     def begin(self, x: tf.Tensor) -> Pace:

@@ -162,7 +162,7 @@ class Bounded(Attack):
         return dataclasses.replace(self, epsilon=epsilon)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """See `Ball.nearest`."""
+        """The nearest point of the ball, then of the range; shapes and dtypes of `Ball.nearest`."""
         return self.ball.nearest(x, adversarial)
 
 
@@ -174,7 +174,6 @@ class Ascent(Bounded):
     allowed_norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`."""
         return self.ascend(model, x, labels, self.noise(tf.shape(x), seed))
 
     def drawn(self, seed: Seed) -> Ascent:

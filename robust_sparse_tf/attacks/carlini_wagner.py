@@ -88,7 +88,6 @@ class CarliniWagner(MinimumNorm):
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`."""
         del seed
         fooled = self.fools(model(x), labels)
         batch = tf.shape(x)[0]

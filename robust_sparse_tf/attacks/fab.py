@@ -68,7 +68,6 @@ class FAB(MinimumNorm):
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`."""
         inner = x.shape[1:]
 
         def flat_model(flat: tf.Tensor) -> tf.Tensor:

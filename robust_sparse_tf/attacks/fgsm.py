@@ -28,7 +28,6 @@ class FGSM(Ascent):
         noise: tf.Tensor | None = None,
         gradient_at_x: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """See `Ascent.ascend`."""
         if gradient_at_x is not None:
             return self.step_along(x, gradient_at_x, self.epsilon)
         return self.step(model, x, labels, self.epsilon)

@@ -56,7 +56,6 @@ class UniformNoise(Noise):
     allowed_norms = ("linf", "l2")
 
     def draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """See `Noise.draw`."""
         return norms.uniform(shape, self.norm, self.epsilon, seed)
 
 
@@ -69,5 +68,4 @@ class GaussianNoise(Noise):
     std: float = option(0.1, "standard deviation", unit="input units", above=0)
 
     def draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """See `Noise.draw`."""
         return tf.random.stateless_normal(shape, seed, stddev=self.std, alg="philox")

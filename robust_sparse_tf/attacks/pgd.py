@@ -41,7 +41,6 @@ class PGD(Stepwise):
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`."""
         return restarted(self, super().perturb, model, x, labels, seed, self.restarts)
 
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
@@ -58,7 +57,6 @@ class PGD(Stepwise):
         noise: tf.Tensor | None = None,
         gradient_at_x: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """See `Ascent.ascend`."""
         start, done = x, 0
         if noise is not None:
             start = self.project(x, x + noise)

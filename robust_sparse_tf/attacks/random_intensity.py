@@ -53,7 +53,6 @@ class RandomIntensity(Bounded):
         super().__post_init__()
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`."""
         return self.drawn(seed).perturb(model, x, labels, seed)
 
     def drawn(self, seed: Seed) -> Ascent:

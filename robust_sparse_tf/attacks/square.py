@@ -45,7 +45,6 @@ class Square(Bounded):
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`."""
         return restarted(self, self._attempt, model, x, labels, seed, self.restarts)
 
     def _attempt(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:

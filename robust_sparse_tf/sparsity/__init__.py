@@ -2,6 +2,7 @@
 
 from etils import epy
 
+from robust_sparse_tf.docstrings import document
 from robust_sparse_tf.sparsity.methods.base import (
     Change,
     LayerState,
@@ -61,6 +62,8 @@ BY_NAME: dict[str, type[Method]] = {
     "flying_bird": FlyingBird,
     "flying_bird_plus": FlyingBirdPlus,
 }
+
+document([LayerRates, *BY_NAME.values()])
 
 __all__ = [
     "BY_NAME",

@@ -110,7 +110,6 @@ class Weights(Structure):
     """Each weight by itself."""
 
     def unit(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """See `Structure.unit`."""
         return 1, 1
 
     # A weight is its own unit: nothing to cut, and millions of them to do nothing with.
@@ -139,7 +138,6 @@ class Blocks(Structure):
     outputs: int
 
     def unit(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """See `Structure.unit`."""
         return self.inputs, self.outputs
 
     def __str__(self) -> str:
@@ -154,7 +152,6 @@ class Channels(Structure):
     """
 
     def unit(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """See `Structure.unit`."""
         return shape[0], 1
 
     def pool(self, scores: tf.Tensor) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 from etils import epy
 
+from robust_sparse_tf.docstrings import document
 from robust_sparse_tf.training import objectives
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.optimizers import OptimizerOptions
@@ -9,6 +10,8 @@ from robust_sparse_tf.training.optimizers import OptimizerOptions
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.training import callbacks
     from robust_sparse_tf.training.adversarial_model import AdversarialModel
+
+document([Mixed, OptimizerOptions])
 
 __all__ = ["AdversarialModel", "Mixed", "OptimizerOptions", "callbacks", "objectives"]
 

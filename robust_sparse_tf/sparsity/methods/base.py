@@ -317,7 +317,6 @@ class Pruner(Method, abc.ABC):
         set_masks(model, [mask & layer.active for mask, layer in pairs])
 
     def start(self, model: keras.Model, data: Batches | None = None) -> None:
-        """See `Method.start`."""
         self.prune(model)
 
 

@@ -76,11 +76,9 @@ class Dynamic(Targeted, Scheduled):
             set_masks(model, random_masks(self, layers))
 
     def is_unfinished(self, step: int) -> bool:
-        """See `Method.is_unfinished`."""
         return not self.stop_step or step < self.stop_step
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
-        """See `Scheduled.is_due`."""
         return schedule.is_due(
             step, start=self.start_step, stop=self.stop_step, interval=self.update_interval
         )
@@ -88,7 +86,6 @@ class Dynamic(Targeted, Scheduled):
     def change(
         self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
     ) -> list[Change]:
-        """See `Scheduled.change`."""
         numbers = self.numbers(layers, self.drops(layers, step), feedback)
         changes = []
         for layer, structure, number in zip(layers, self.structures(layers), numbers, strict=True):
@@ -124,7 +121,6 @@ class Dynamic(Targeted, Scheduled):
         return numbers
 
     def initial(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor | None:
-        """See `Scheduled.initial`."""
         if not self.grow_std:
             return None
         seeds = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(step, tf.int64) * 2**20])

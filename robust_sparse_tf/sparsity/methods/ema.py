@@ -28,14 +28,11 @@ class EMAGrowth(Dynamic):
 
     @property
     def remembers(self) -> bool:
-        """See `Method.remembers`."""
         return True
 
     def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """See `Scheduled.remember`."""
         del step
         return self.gradient_decay * memory + (1 - self.gradient_decay) * gradient
 
     def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
-        """See `Dynamic.grow_scores`."""
         return tf.abs(layer.gradient)

@@ -76,11 +76,9 @@ class GradualMagnitude(Targeted, Scheduled):
         self.keep(layers, magnitudes(layers))
 
     def is_unfinished(self, step: int) -> bool:
-        """See `Method.is_unfinished`."""
         return step < self.stop_step
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
-        """See `Scheduled.is_due`."""
         due = self.schedule(step)[0]
         # tfmot's schedule misses its own end where the interval does not divide the way to it.
         return due if self.constant_density else due | tf.equal(step, self.stop_step)
@@ -88,7 +86,6 @@ class GradualMagnitude(Targeted, Scheduled):
     def change(
         self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
     ) -> list[Change]:
-        """See `Scheduled.change`."""
         final = 1 - self.density
         progress = self.schedule(step)[1] / final if final else tf.constant(1.0)
         masks = self.keep(layers, magnitudes(layers), progress)

@@ -25,5 +25,4 @@ class Magnitude(Targeted, Pruner):
     """
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
-        """See `Pruner.masks`."""
         return self.keep(layers, magnitudes(layers))

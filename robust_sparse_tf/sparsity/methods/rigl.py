@@ -37,7 +37,6 @@ class RigL(Dynamic):
 
     @property
     def remembers(self) -> bool:
-        """See `Method.remembers`."""
         return self.gradient_batches > 1
 
     def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -47,5 +46,4 @@ class RigL(Dynamic):
         return tf.where(first, gradient, memory + gradient)
 
     def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
-        """See `Dynamic.grow_scores`."""
         return tf.abs(layer.gradient)

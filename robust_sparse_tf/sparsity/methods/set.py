@@ -22,5 +22,4 @@ class SET(Dynamic):
     """
 
     def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
-        """See `Dynamic.grow_scores`."""
         return uniform(self.seed, layer, step)

@@ -37,7 +37,6 @@ class SNFS(EMAGrowth):
     def numbers(
         self, layers: list[LayerState], drops: list[tf.Tensor], feedback: tf.Tensor | None
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """See `Dynamic.numbers`."""
         del feedback
         size = math.prod(parse(self.structure).unit((1, 1)))
         dropped, rooms, shares = [], [], []

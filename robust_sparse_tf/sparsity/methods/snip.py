@@ -26,7 +26,6 @@ class SNIP(LossSaliency):
     def batch_scores(
         self, model: keras.Model, batches: list[tuple[tf.Tensor, tf.Tensor]]
     ) -> list[tf.Tensor]:
-        """See `LossSaliency.batch_scores`."""
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
         mean_loss = task_loss(model)
         with tf.GradientTape() as tape:

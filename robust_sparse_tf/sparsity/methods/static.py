@@ -32,5 +32,4 @@ class Static(Targeted, Pruner):
     """
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
-        """See `Pruner.masks`."""
         return random_masks(self, layers)

@@ -30,13 +30,11 @@ class SynFlow(Saliency):
     prune_steps: int = option(100, "steps of pruning before training", unit="steps", minimum=1)
 
     def start(self, model: keras.Model, data: Batches | None = None) -> None:
-        """See `Method.start`."""
         for iteration in range(1, self.prune_steps + 1):
             removed = 1 - self.density ** (iteration / self.prune_steps)
             self.prune(model, progress=removed / (1 - self.density) if removed else 1.0)
 
     def scores(self, model: keras.Model, data: Batches | None = None) -> list[tf.Tensor]:
-        """See `Saliency.scores`."""
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
         ones = tf.ones([1, *model.input_shape[1:]])
         with unchanged(model), tf.GradientTape() as tape:

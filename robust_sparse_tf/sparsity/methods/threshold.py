@@ -48,6 +48,5 @@ class Threshold(Pruner):
         return tf.reduce_min(tf.where(kept, whole, float("inf")))
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
-        """See `Pruner.masks`."""
         gamma = self.solved_gamma(layers)
         return [scores >= gamma for scores in magnitudes(layers)]

@@ -153,7 +153,7 @@ SITUATIONS = {
     "`MirroredStrategy`": mirrored,
     "frozen layers": lambda k, _: fit(model(k, frozen())),
     "several outputs": lambda k, _: fit(model(k, two_outputs(), loss=[LOGITS] * 2), y=[Y, Y]),
-    "a single logit of two classes": lambda k, _: fit(
+    "a single logit": lambda k, _: fit(
         model(k, network(outputs=1), loss=BINARY(from_logits=True)), y=Y % 2
     ),
     "custom layers": lambda k, _: fit(model(k, network(L.Flatten(), Custom()))),
@@ -169,7 +169,7 @@ REFUSED = {
             "one-hot labels",
             "images in [0, 255], undeclared",
             "several outputs",
-            "a single logit of two classes",
+            "a single logit",
         )
     ],
 }

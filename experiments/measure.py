@@ -45,32 +45,41 @@ def _measure(argv: list[str]) -> int:
     found = measure_options.paths(options.model, options)
     if not found:
         raise InputError(f"model={options.model}: holds no network of a round (rounds/N)")
-    words = ", ".join(options.measures)
-    print(f"measuring {words} of {options.model} (networks: {len(found)})", flush=True)
-    load_tensorflow()
-    test = loading.images(options.model, None, options.data_dir, options.examples)
-    with Bar("measures") as shown:
-        for path in found:
-            if not stored.is_of(path, os.path.dirname(path)):
-                _measure_round(path, found, test, options, shown)
-            command.raise_if_interrupted()
+    left = [path for path in found if not stored.is_of(path, os.path.dirname(path))]
+    for path in left:
+        forms.form_of(os.path.join(os.path.dirname(path), "model.keras"))  # raises if there is none
+    if left:
+        _measure_rounds(left, options)
+    else:
+        print(f"{options.model} was measured before: stored results")
     _show(found)
     return 0
 
 
+def _measure_rounds(left: list[str], options: MeasureOptions) -> None:
+    """Writes the files of the rounds that are left to measure."""
+    words = ", ".join(options.measures)
+    print(f"measuring {words} of {options.model} (networks: {len(left)})", flush=True)
+    load_tensorflow()
+    test = loading.images(options.model, None, options.data_dir, options.examples)
+    with Bar("measures") as shown:
+        for path in left:
+            _measure_round(path, left, test, options, shown)
+            command.raise_if_interrupted()
+
+
 def _measure_round(
-    path: str, found: list[str], test: data.Split, options: MeasureOptions, shown: Bar
+    path: str, left: list[str], test: data.Split, options: MeasureOptions, shown: Bar
 ) -> None:
-    """Writes the file of a round, which is one of those found."""
+    """Writes the file of a round, which is one of those that are left to measure."""
     folder = os.path.dirname(path)
-    forms.form_of(os.path.join(folder, "model.keras"))  # raises where there is none
     if os.path.exists(path):
         quiet.say(f"warning: {path} is of another network, or damaged: measured again")
     count, now = len(options.measures), f"of round {os.path.basename(folder)}"
 
     def show(name: str, number: int) -> None:
-        done = found.index(path) * count + number
-        shown.show("measuring", done, len(found) * count, f"{name} {now}")
+        done = left.index(path) * count + number
+        shown.show("measuring", done, len(left) * count, f"{name} {now}")
 
     with alone(folder):
         stored.write_measures(path, measuring.of_round(folder, test, options, show))

@@ -37,9 +37,10 @@ UNMASKED = "--check_masking=false"  # whose checks take longer than the attacks
 def call(capfd, tmp_path):
     """Runs the command line in this process: (exit code, stdout, stderr)."""
 
-    def run(*argv: str) -> tuple[int, str, str]:
+    def run(*argv: str, apart: bool = True) -> tuple[int, str, str]:
         capfd.readouterr()
-        code = evaluate.main(["evaluate", *FEW, f"--output={tmp_path / 'reports'}", *argv])
+        place = [f"--output={tmp_path / 'reports'}"] if apart else []
+        code = evaluate.main(["evaluate", *FEW, *place, *argv])
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
@@ -179,8 +180,8 @@ def test_refuses(name, places, call):
 def test_rounds_of_a_run(places, call, tmp_path):
     """Each report is in its round, and of its network."""
     run = Path(shutil.copytree(places["run"], tmp_path / "run"))
-    options = ("--output=", "--examples=0", "--attacks=fgsm", UNMASKED)
-    code, out, err = call(f"--model={run}", "--at_rounds=0,1", *options)
+    options = ("--examples=0", "--attacks=fgsm", UNMASKED)
+    code, out, err = call(f"--model={run}", "--at_rounds=0,1", *options, apart=False)
     assert code == 0, err
     reports = [Path(line) for line in out.splitlines() if line.startswith(str(run))]
     assert [report.parents[1] for report in reports] == [run / "rounds" / n for n in "01"]
@@ -189,7 +190,7 @@ def test_rounds_of_a_run(places, call, tmp_path):
     for report, entry in zip(reports, rounds, strict=False):
         clean = json.loads((report / "report.json").read_text())["rows"][0]["accuracy"]
         assert clean == pytest.approx(entry["test"]["clean_accuracy"], abs=1.5 / size)
-    alone = call(f"--model={run / 'rounds' / '1'}", *options)
+    alone = call(f"--model={run / 'rounds' / '1'}", *options, apart=False)
     assert alone[1].splitlines()[-1] == str(reports[1])
 
 
@@ -254,8 +255,8 @@ def test_help(capfd):
 
 def test_images_are_of_the_runs_classes(tmp_path):
     (tmp_path / "config.json").write_text('{"flags": {"dataset": "digits", "classes": ["1", "7"]}}')
-    own = loading.images(str(tmp_path), "", "", 30)
+    own = loading.images(str(tmp_path), None, None, 30)
     test = data.load("digits", classes=(1, 7))[2]
     assert (own.size, own.num_classes) == (30, 2)
     np.testing.assert_array_equal(own.images, test.images[:30])
-    assert loading.images(str(tmp_path), "digits", "", 0).num_classes == 10
+    assert loading.images(str(tmp_path), "digits", None, 0).num_classes == 10

@@ -81,7 +81,10 @@ def test_each_round_is_measured_once(tmp_path, call):
     assert first["measures"] != second["measures"]
     paths[0].write_text(json.dumps(first | {"seconds": -1}))
     paths[1].unlink()
-    assert call(*asked)[:2] == (0, out)
+    code, again, _ = call(*asked)
+    assert code == 0 and again.splitlines()[1:] == out.splitlines()[1:]
+    assert "(networks: 1)" in again.splitlines()[0]
+    assert call(*asked)[1].startswith(f"{run} was measured before: stored results\n")
     assert json.loads(paths[0].read_text())["seconds"] == -1
     assert json.loads(paths[1].read_text())["measures"] == second["measures"]
 

@@ -1,4 +1,4 @@
-"""Reports of studies on cells whose settings are not the study's, or not all of them."""
+"""Reports of studies on cells whose settings are not the paper's, or not all of them."""
 
 import importlib
 import json
@@ -83,7 +83,7 @@ def test_other_settings_have_no_published_numbers(study, given, no_figures, tmp_
     text, content = told(tmp_path, study, [make(tmp_path, **given)])
     name, value = list(given.items())[-1]
     head = text[: text.index("\n## ")]
-    assert "**Not the study's settings:**" in head and f"{name}=" in head.replace("\n", " ")
+    assert "**Not the paper's settings:**" in head and f"{name}=" in head.replace("\n", " ")
     assert f"{name}=" in content["settings"][0] and str(value)[:3].strip("[{'") in head
     assert shown not in text and '"mean": ' not in json.dumps(published_of(content))
     assert "(published" not in text and "σ" not in text and "No published number of" not in text
@@ -104,12 +104,12 @@ def test_those_of_the_study_have(study, no_figures, tmp_path):
     make, shown = STUDIES[study]
     text, content = told(tmp_path, study, [make(tmp_path)])
     assert shown in text and "(published" in text and published_of(content)
-    assert "**Not the study's settings:**" not in text
+    assert "**Not the paper's settings:**" not in text
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_both_kinds_of_cells_are_apart(study, no_figures, tmp_path):
-    """Ours of the study have the published numbers, and only they are their trials."""
+    """Ours of the paper have the published numbers, and only they are their trials."""
     make, shown = STUDIES[study]
     cells = [make(tmp_path, **{"batch_size": 7, "clean_weight": 0.25}), make(tmp_path, seed=1)]
     text, content = told(tmp_path, study, cells)
@@ -135,7 +135,7 @@ def test_budgets_are_told_and_are_no_trials_of_each_other(study, no_figures, tmp
     make, shown = STUDIES[study]
     cells = [make(tmp_path, iterations=count) for count in (10, 20)]
     text, content = told(tmp_path, study, cells)
-    assert "**Not the study's budget:** iterations=10 (the study: " in text
+    assert "**Not the paper's budget:** iterations=10 (the paper: " in text
     assert "iterations=20" in content["settings"][0]
     assert max(entry["trials"] for entry in compared(content)) == 1
     assert text.count(shown) == 2
@@ -149,7 +149,7 @@ def test_parts_have_figures_of_their_own(tmp_path):
     for place in places:
         assert (tmp_path / place / "figure_2.png").exists()
         assert f"({place}/figure_2.png)" in text
-    assert "# Part 1: settings of the study" in text and "# Part 2: l2=0.1" in text
+    assert "# Part 1: settings of the paper" in text and "# Part 2: l2=0.1" in text
     assert row(text, "LeNet-300-100 ", "# Part 2")[0] == "LeNet-300-100"
 
 

@@ -182,7 +182,7 @@ def test_interrupt(killed):
 
 def test_second_process_is_refused(killed, base):
     code, out, err = killed["second"]
-    assert (code, out) == (command.BUSY, "")
+    assert code == command.BUSY and out.startswith("directory: ") and out.count("\n") == 2
     assert err.startswith("error: ") and err.count("\n") == 1
     assert base.path.name in err and "another process" in err
 

@@ -49,19 +49,19 @@ def _measure(argv: list[str]) -> int:
     for path in left:
         forms.form_of(os.path.join(os.path.dirname(path), "model.keras"))  # raises if there is none
     if left:
-        _measure_rounds(left, options)
+        _measure_rounds(options.model, left, options)
     else:
         print(f"{options.model} was measured before: stored results")
     _show(found)
     return 0
 
 
-def _measure_rounds(left: list[str], options: MeasureOptions) -> None:
+def _measure_rounds(model: str, left: list[str], options: MeasureOptions) -> None:
     """Writes the files of the rounds that are left to measure."""
     words = ", ".join(options.measures)
-    print(f"measuring {words} of {options.model} (networks: {len(left)})", flush=True)
+    print(f"measuring {words} of {model} (networks: {len(left)})", flush=True)
     load_tensorflow()
-    test = loading.images(options.model, None, options.data_dir, options.examples)
+    test = loading.images(model, None, options.data_dir, options.examples)
     with Bar("measures") as shown:
         for path in left:
             _measure_round(path, left, test, options, shown)

@@ -53,7 +53,9 @@ def test_a_run_that_goes_on_has_the_settings_it_began_with(place, now, cores, tm
 def test_other_devices_are_refused(tmp_path):
     begun = resolved.check("run", resolved.settings(RunOptions(), []), 2)
     assert resolved.check("run", begun, 2) == begun
-    with pytest.raises(InputError, match="run: was begun on 2 x .PU, and would not end with"):
+    with pytest.raises(
+        InputError, match="run: was begun on 2 x .PU, and would not be bit-identical"
+    ):
         resolved.check("run", begun, 3)
     with pytest.raises(InputError, match="before: was begun .* run the whole without --continue"):
         resolved.check("run", begun, 3, "before")

@@ -28,6 +28,7 @@ with epy.lazy_imports(error_callback=_refuse):
 
 # Those of Okabe and Ito ("Color Universal Design", 2008), which the colour-blind tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "os^Dv<>PX"
 DPI = 150
 
 

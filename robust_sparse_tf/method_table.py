@@ -2,7 +2,8 @@
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from robust_sparse_tf.texts import percent
 
@@ -37,6 +38,12 @@ class MethodRow:
     def as_json(self) -> dict[str, object]:
         """Its entry of report.json."""
         return dataclasses.asdict(self) | {"settings": list(self.settings)}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "MethodRow":
+        """The inverse of `as_json`."""
+        measures = {name: Spread(**measure) for name, measure in entry["measures"].items()}
+        return cls(**{**entry, "settings": tuple(entry["settings"]), "measures": measures})
 
     @property
     def name(self) -> str:

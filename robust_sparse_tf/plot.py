@@ -17,6 +17,7 @@ from etils import epy
 from robust_sparse_tf import files
 from robust_sparse_tf.drawing import (
     COLORS,
+    MARKERS,
     is_figure,
     legend_beside,
     panels,
@@ -24,7 +25,7 @@ from robust_sparse_tf.drawing import (
     whole_ticks,
 )
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.method_table import MethodRow, Spread, measures_of
+from robust_sparse_tf.method_table import MethodRow, measures_of
 from robust_sparse_tf.options import checked_path, require, shown
 
 with epy.lazy_imports():
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["comparison", "history", "report", "save", "sweep"]
 
 _DENSE = ("black", "gray", "saddlebrown", "navy", "darkgreen", "purple")
-_MARKERS = "osD^vP"
 _ROWS = {
     "rows": [
         {
@@ -106,7 +106,7 @@ def comparison(comparison: compared.Comparison) -> Figure:
     axis = axes[0, 0]
     for number, title in enumerate(titles):
         shift = 0.5 * (number - (len(titles) - 1) / 2) / len(titles)
-        color, marker = COLORS[number % len(COLORS)], _MARKERS[number % len(_MARKERS)]
+        color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
         own = [row for row in rows if row["title"] == title]
         places = [methods.index(row["method"]) + shift for row in own]
         for place, row in zip(places, own, strict=True):
@@ -150,7 +150,7 @@ def sweep(folder: str) -> Figure:
         if isinstance(error, InputError):
             raise
         raise InputError(f"folder={folder}: holds no report of a sweep ({error})") from error
-    return by_density([_row(**row) for row in content["rows"]])
+    return by_density([MethodRow.from_json(row) for row in content["rows"]])
 
 
 def by_density(rows: Sequence[MethodRow]) -> Figure:
@@ -227,12 +227,6 @@ def _draw_measure(axis: Axes, name: str, rows: Sequence[MethodRow]) -> None:
             axis.errorbar(densities, means, bars, marker="o", label=name_of, capsize=3)
     axis.set_xscale("log")
     axis.invert_xaxis()
-
-
-def _row(**stored: Any) -> MethodRow:
-    measures = {name: Spread(**measure) for name, measure in stored.pop("measures").items()}
-    settings = tuple(stored.pop("settings"))
-    return MethodRow(**stored, settings=settings, measures=measures)
 
 
 def __dir__() -> list[str]:

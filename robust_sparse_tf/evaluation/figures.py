@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robust_sparse_tf import files
-from robust_sparse_tf.drawing import COLORS, legend_beside, panels, percent_ticks
+from robust_sparse_tf.drawing import COLORS, MARKERS, legend_beside, panels, percent_ticks
 from robust_sparse_tf.evaluation.report import RESERVED, Report, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_MARKERS = "os^Dv<>PX"
 
 
 def accuracy_figure(report: Report) -> Figure:
@@ -46,7 +44,7 @@ def _lines(axis: Axes, clean: Row, attacked: Sequence[Row], several: bool) -> No
         points = sorted((row["epsilon"] or 0.0, row["accuracy"], row) for row in own)
         radii = [0.0, *(radius for radius, _, _ in points)]
         found = [clean, *(row for _, _, row in points)]
-        color, marker = COLORS[number % (len(COLORS) - 1)], _MARKERS[number % len(_MARKERS)]
+        color, marker = COLORS[number % (len(COLORS) - 1)], MARKERS[number % len(MARKERS)]
         line = "-"
         if name == "worst":  # dashed, as it often lies on the line of an attack
             color, marker, line = COLORS[-1], "", "--"

@@ -10,13 +10,12 @@ import numpy as np
 from experiments.reports.robustness import AttackedNetwork
 from experiments.studies.search_sparse_robust.protocol import ATTACKS
 from experiments.studies.search_sparse_robust.tables import Row, Table
+from experiments.studies.stronger_attacks import STRONG
 from robust_sparse_tf.drawing import panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-STRONG = "standard"
 
 Left = Mapping[str, Mapping[float, float]]
 """By attack of training and percent of weights, what a strong attack leaves (percent)."""

@@ -13,7 +13,7 @@ from stopped_sweep import first_report, shortened
 from experiments import studies
 from experiments.runs import options, unused
 from experiments.sweep import Sweep
-from experiments.sweeps.sweep import check_of
+from experiments.sweeps.sweep import checks
 from tools import store_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,8 +52,8 @@ def test_commands_are_sweeps_whose_cells_can_be_run(command, monkeypatch):
     assert command[:3] == ["python", "-m", "experiments.sweep"]
     sweep = Sweep(command[2:], studies.BY_NAME, str)
     assert sweep.cells
-    for values in sweep.cells:  # what looks at its network before the first cell is refused nothing
-        unused.check(options.parse(check_of(values)))
+    for words in checks(sweep.cells):  # of what is checked before the first cell nothing is refused
+        unused.check(options.parse(words))
 
 
 @pytest.mark.slow

@@ -155,10 +155,10 @@ class Sweep:
 
         A process does so, as it needs TensorFlow.
         """
-        found = {shlex.join(words): words for words in map(check_of, cells)}
+        found = checks(cells)
         if not found:
             return
-        command = [sys.executable, "-m", "experiments.chain", *chaining.join(found.values())]
+        command = [sys.executable, "-m", "experiments.chain", *chaining.join(found)]
         code, said = scheduler.process.run(
             command, self.log("check"), environment=scheduler.environment(), folder=os.getcwd()
         )
@@ -215,12 +215,16 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
-def check_of(values: Values) -> list[str]:
-    """The command line of `chain` that checks a cell's data and network.
+def checks(cells: Iterable[Values]) -> list[list[str]]:
+    """The command lines of `chain` that check the data and networks of cells, each once.
 
     Left out are flags that make no difference to them, and those that have no effect without.
     """
-    asked = {name: own for name, own in flags.given(values).items() if name not in _UNSEEN}
-    words = {name: as_flag(name, value) for name, value in asked.items()}
-    idle = reasons(flags.parse(["check", *words.values()]))
-    return ["check", *(word for name, word in words.items() if name not in idle)]
+    given = (flags.given(values).items() for values in cells)
+    seen = ({name: as_flag(name, v) for name, v in own if name not in _UNSEEN} for own in given)
+    alike = {tuple(own.values()): own for own in seen}
+    found = []
+    for words, own in alike.items():
+        idle = reasons(flags.parse(["check", *words]))
+        found.append(("check", *(word for name, word in own.items() if name not in idle)))
+    return [list(words) for words in dict.fromkeys(found)]

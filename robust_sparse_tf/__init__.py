@@ -14,6 +14,7 @@ from robust_sparse_tf.version import __version__
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf import (
         attacks,
+        callbacks,
         comparison,
         data,
         evaluation,
@@ -28,7 +29,7 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.comparison import compare
     from robust_sparse_tf.evaluation import evaluate
     from robust_sparse_tf.sparsity import sparsify, strip
-    from robust_sparse_tf.training import AdversarialModel, callbacks, objectives
+    from robust_sparse_tf.training import AdversarialModel, objectives
 
 if not os.environ.get("RST_LIGHT_IMPORT"):
     from robust_sparse_tf import keras_classes as keras_classes

@@ -15,7 +15,7 @@ PACKAGES = [
         for name in rst.__all__
         if hasattr(getattr(rst, name), "__path__") and name != "callbacks"
     ),
-    "robust_sparse_tf.training.callbacks",
+    "robust_sparse_tf.callbacks",
 ]
 
 

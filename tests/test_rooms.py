@@ -15,6 +15,8 @@ LIBRARY = [
     "sparsity",
     "training",
     "evaluation",
+    "summaries",
+    "callbacks",
     "procedures",
     "comparison",
     "plot",

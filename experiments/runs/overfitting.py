@@ -12,7 +12,7 @@ from robust_sparse_tf.errors import RunWarning, TrainingError
 from robust_sparse_tf.procedures.records import Measured, Record
 
 with epy.lazy_imports():
-    from robust_sparse_tf.training.callbacks import catastrophic_overfitting
+    from robust_sparse_tf.callbacks import catastrophic_overfitting
 
 if TYPE_CHECKING:
     from robust_sparse_tf.data import Split

@@ -71,11 +71,11 @@ def draw_accuracy(report: Report, path: str) -> None:
 
 
 def draw_images(report: Report, path: str) -> None:
-    """For each attack a few images: clean, attacked, and the difference magnified.
+    """For each attack a few images at its last epsilon: clean, attacked, the difference magnified.
 
     Labels are above the clean, predictions above the attacked ones.
     """
-    pictures = {name: kept for name, kept in report.pictures.items() if kept}
+    pictures = {name: kept for (name, _), kept in report.pictures.items() if kept}
     columns = max((len(kept) for kept in pictures.values()), default=1)
     rows = 3 * max(1, len(pictures))
     figure, axes = panels(rows, 1, (1.1 * columns + 1, 1.2 * rows))

@@ -7,7 +7,7 @@ After "Obfuscated Gradients Give a False Sense of Security" (Athalye et al., 201
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,7 @@ from robust_sparse_tf.attacks import (
     norms,
 )
 from robust_sparse_tf.attacks.base import Logits
+from robust_sparse_tf.evaluation.checks import Check, not_run, outcome
 from robust_sparse_tf.evaluation.inputs import graph
 from robust_sparse_tf.evaluation.report import Outcome
 from robust_sparse_tf.texts import percent
@@ -33,8 +34,24 @@ _EXAMPLES = 200
 _LEAKING_EXAMPLES = 1000
 _SIGMAS = 3.0  # a difference that chance makes once in a thousand times is not reported
 _LEAST = 0.02  # nor one that is smaller than this fraction of the examples
+_MUCH = 0.1  # of accuracy that restarts take
 # Fewer examples than this say nothing.
 _FEWEST = 10
+
+
+_OF_GRADIENTS = ("NaN or infinite gradients", "zero gradients")
+_OF_ATTACKS = (
+    "one step stronger than many",
+    "black box stronger than white box",
+    "noise as strong as an attack",
+    "restarts gain much",
+    "unbounded attacks fail",
+)
+_TRANSFER = "transfer stronger than white box"
+_LEAKING = "label leaking"
+_MONOTONE = "not monotone in epsilon"
+_BLACK_BOX = "black box stronger than white box"
+_NOISE = "noise at inference"
 
 
 def find(
@@ -45,7 +62,7 @@ def find(
     ball: Ball,
     seed: int,
     sources: Sequence[Logits] = (),
-) -> list[str]:
+) -> list[Check]:
     """Probes a model on some of the examples, most of the probes on those that it has right.
 
     Args:
@@ -58,40 +75,61 @@ def find(
         sources: other models, callables as `logits`, whose adversarial examples are tried, too.
 
     Returns:
-        A line for each sign of masked gradients, with its evidence.
+        A check for each sign of masked gradients, with its evidence.
     """
     chosen = np.random.default_rng(seed).permutation(np.flatnonzero(right))[:_EXAMPLES]
     x, y = tf.constant(images[chosen]), tf.constant(labels[chosen])
-    found = [*_of_gradients(logits, x, y)]
+    found = _of_gradients(logits, x, y)
+    compared = (*_OF_ATTACKS, _TRANSFER)
     if ball.norm not in ("linf", "l2") or ball.epsilon == 0:
-        return found
+        why = f"attacks are compared in linf and l2, epsilon above 0; not in {ball.norm}"
+        why += f", epsilon {ball.epsilon:g}"
+        return found + [not_run(name, why) for name in (*compared, _LEAKING)]
     if len(chosen) >= _FEWEST:
         found += _of_attacks(logits, x, y, ball, seed, sources)
+    else:
+        why = f"{len(chosen)} images are right; needs {_FEWEST}"
+        found += [not_run(name, why) for name in compared]
     sample = np.random.default_rng(seed).permutation(len(images))[:_LEAKING_EXAMPLES]
     x, y = tf.constant(images[sample]), tf.constant(labels[sample])
     one_step = FGSM(**dataclasses.asdict(ball))
-    return [*found, *_of_labels(logits, one_step, x, y, right[sample])]
+    return [*found, _of_labels(logits, one_step, x, y, right[sample])]
 
 
-def of_noise(attacks: Mapping[str, Attack]) -> list[str]:
-    """A line for a model with noise at inference, if gradients of single draws were followed."""
+def probes_left_out(why: str) -> list[Check]:
+    """The checks of `find`, none of them run."""
+    return [not_run(name, why) for name in (*_OF_GRADIENTS, *_OF_ATTACKS, _TRANSFER, _LEAKING)]
+
+
+def left_out(why: str) -> list[Check]:
+    """All checks of this module, none of them run."""
+    rest = [not_run(name, why) for name in (_MONOTONE, _BLACK_BOX)]
+    return [not_run(_NOISE, why), *probes_left_out(why), *rest]
+
+
+def of_noise(attacks: Mapping[str, Attack], noisy: bool) -> Check:
+    """Whether the gradients of single draws were followed in a model with noise at inference."""
+    if not noisy:
+        return outcome(_NOISE, False, "the same images give the same logits each time")
     single = [
         name
         for name, attack in attacks.items()
         if attack.uses_gradients and getattr(attack, "draws", 1) == 1
     ]
     if not single:
-        return []
-    return [
-        "noise at inference: the same images give other logits each time, and "
-        f"{', '.join(single)} followed gradients of single draws; average them (the ensemble rand)"
-    ]
+        return outcome(_NOISE, False, "all attacks by gradients average them over draws")
+    return outcome(
+        _NOISE,
+        True,
+        "the same images give other logits each time, and "
+        f"{', '.join(single)} followed gradients of single draws; average them (the ensemble rand)",
+    )
 
 
 def in_outcomes(
     outcomes: list[Outcome], right: np.ndarray, attacks: Mapping[str, Attack]
-) -> list[str]:
-    """Signs in the figures themselves.
+) -> list[Check]:
+    """Checks of the figures themselves.
 
     Args:
         outcomes: of attacks that were run one by one, or that took turns, in their order.
@@ -99,33 +137,46 @@ def in_outcomes(
         attacks: by the names of the outcomes.
 
     Returns:
-        A line for each accuracy that rises with epsilon, and for each ball in which scores alone
-        gave a better attack than gradients, with its evidence.
+        Whether an accuracy rises with epsilon, and whether in a ball scores alone gave a better
+        attack than gradients, with the evidence of each.
     """
-    found = list(_not_monotone(outcomes, right))
+    signs: list[str] = []
+    compared: list[str] = []
     balls = dict.fromkeys((o.norm, o.epsilon) for o in outcomes if o.epsilon is not None)
     for ball in balls:
         own = [o for o in outcomes if (o.norm, o.epsilon) == ball]
         black = [o for o in own if not attacks[o.attack].uses_gradients]
         white = [o for o in own if _is_iterative(attacks[o.attack])]
         if black and white:
-            found += _of_black_boxes(black, white, right)
-    return found
+            signs += _of_black_boxes(black, white, right)
+            compared.append(f"{ball[1]:g} ({ball[0]})")
+    if compared:
+        fine = f"attacks by scores find no more than attacks by gradients at {', '.join(compared)}"
+        black_box = outcome(_BLACK_BOX, bool(signs), *(signs or [fine]))
+    else:
+        black_box = not_run(_BLACK_BOX, "needs an attack by scores and one by gradients")
+    return [_not_monotone(outcomes, right), black_box]
 
 
-def _not_monotone(outcomes: list[Outcome], right: np.ndarray) -> Iterator[str]:
+def _not_monotone(outcomes: list[Outcome], right: np.ndarray) -> Check:
     by_name: dict[str, list[tuple[float, Outcome]]] = {}
-    for outcome in outcomes:
-        if outcome.epsilon is not None and np.array_equal(outcome.tried, right):
-            by_name.setdefault(outcome.attack, []).append((outcome.epsilon, outcome))
+    for each in outcomes:
+        if each.epsilon is not None and np.array_equal(each.tried, right):
+            by_name.setdefault(each.attack, []).append((each.epsilon, each))
+    signs, compared = [], []
     for name, group in by_name.items():
         ordered = sorted(group, key=lambda pair: pair[0])
         for (near, small), (far, large) in itertools.pairwise(ordered):
+            compared.append(name)
             if _more(large.stands, small.stands):
-                yield (
-                    f"not monotone in epsilon: {name} leaves {_percent(small.stands)} at "
-                    f"{near:g} and {_percent(large.stands)} at {far:g}"
+                signs.append(
+                    f"{name} leaves {_percent(small.stands)} at {near:g} and "
+                    f"{_percent(large.stands)} at {far:g}"
                 )
+    if not compared:
+        return not_run(_MONOTONE, "needs an attack at two epsilons")
+    fine = f"accuracy falls as epsilon grows under {', '.join(dict.fromkeys(compared))}"
+    return outcome(_MONOTONE, bool(signs), *(signs or [fine]))
 
 
 def _is_iterative(attack: Attack) -> bool:
@@ -134,35 +185,36 @@ def _is_iterative(attack: Attack) -> bool:
     return attack.uses_gradients and not one_step
 
 
-def _of_black_boxes(black: list[Outcome], white: list[Outcome], right: np.ndarray) -> Iterator[str]:
+def _of_black_boxes(black: list[Outcome], white: list[Outcome], right: np.ndarray) -> list[str]:
     """In one ball: run on the same examples, and on what gradients have left."""
+    found = []
     same = [[o for o in group if np.array_equal(o.tried, right)] for group in (black, white)]
     if all(same):
         ours, theirs = (min(group, key=lambda outcome: outcome.stands.sum()) for group in same)
         if _more(theirs.stands, ours.stands):
-            yield (
-                f"black box stronger than white box: {ours.attack} leaves {_percent(ours.stands)} "
-                f"at {ours.epsilon:g}, {theirs.attack}, the best with gradients, "
-                f"{_percent(theirs.stands)}"
+            found.append(
+                f"{ours.attack} leaves {_percent(ours.stands)} at {ours.epsilon:g}, "
+                f"{theirs.attack}, the best with gradients, {_percent(theirs.stands)}"
             )
     for later in black:
         before = [o.attack for o in white if np.array_equal(o.stands & later.tried, later.tried)]
         if not np.array_equal(later.tried, right) and before and _more(later.tried, later.stands):
-            yield (
-                f"black box stronger than white box: of {_percent(later.tried)} left at "
-                f"{later.epsilon:g} by {', '.join(before)}, {later.attack} leaves "
-                f"{_percent(later.stands)}"
+            found.append(
+                f"of {_percent(later.tried)} left at {later.epsilon:g} by {', '.join(before)}, "
+                f"{later.attack} leaves {_percent(later.stands)}"
             )
+    return found
 
 
-def _of_gradients(logits: Logits, x: tf.Tensor, y: tf.Tensor) -> Iterator[str]:
+def _of_gradients(logits: Logits, x: tf.Tensor, y: tf.Tensor) -> list[Check]:
     _, _, gradient = losses.value_and_gradient(losses.cross_entropy, logits, x, y)
     flat = norms.flat(gradient)
     broken = int(tf.math.count_nonzero(~tf.reduce_all(tf.math.is_finite(flat), axis=1)))
     zero = int(tf.math.count_nonzero(tf.reduce_all(flat == 0, axis=1)))
-    for number, kind in ((broken, "NaN or infinite"), (zero, "zero")):
-        if number > _LEAST * len(x):
-            yield f"{kind} gradients: on {number} of {len(x)} images"
+    return [
+        outcome(name, number > _LEAST * len(x), f"on {number} of {len(x)} images")
+        for name, number in zip(_OF_GRADIENTS, (broken, zero), strict=True)
+    ]
 
 
 def _of_attacks(
@@ -172,7 +224,7 @@ def _of_attacks(
     ball: Ball,
     seed: int,
     sources: Sequence[Logits],
-) -> Iterator[str]:
+) -> list[Check]:
     same = dataclasses.asdict(ball)
     steps = dict(steps=20, random_start=True, **same)
     longest = math.prod(x.shape[1:]) ** 0.5 if ball.norm == "l2" else 1.0
@@ -194,47 +246,75 @@ def _of_attacks(
         }.items()
     }
     share = {name: _percent(values) for name, values in stands.items()}
-    pgd = stands["pgd"]
-    if _more(pgd, stands["fgsm"]):
-        yield f"one step stronger than many: FGSM leaves {share['fgsm']}, PGD {share['pgd']}"
-    if _more(pgd, stands["square, 200 queries"]):
-        yield (
-            f"black box stronger than white box: Square with 200 queries leaves "
-            f"{share['square, 200 queries']}, PGD {share['pgd']}"
-        )
-    if (~stands["noise"]).sum() > _LEAST * len(x) and not _more(stands["noise"], pgd):
-        yield f"noise as strong as an attack: it leaves {share['noise']}, PGD {share['pgd']}"
-    if np.mean(pgd) - np.mean(stands["pgd, 5 restarts"]) > 0.1:
-        yield (
-            f"restarts gain much: one attempt of PGD leaves {share['pgd']}, five leave "
-            f"{share['pgd, 5 restarts']}"
-        )
-    if np.mean(stands["widest"]) > _LEAST:
-        yield f"unbounded attacks fail: PGD with epsilon {widest:g} leaves {share['widest']}"
+    pgd, noise, square = stands["pgd"], stands["noise"], stands["square, 200 queries"]
+    noisy = (~noise).sum() > _LEAST * len(x) and not _more(noise, pgd)
+    gain = np.mean(pgd) - np.mean(stands["pgd, 5 restarts"])
+    found = {
+        "one step stronger than many": (
+            _more(pgd, stands["fgsm"]),
+            f"FGSM leaves {share['fgsm']}, PGD {share['pgd']}",
+        ),
+        "black box stronger than white box": (
+            _more(pgd, square),
+            f"Square with 200 queries leaves {share['square, 200 queries']}, PGD {share['pgd']}",
+        ),
+        "noise as strong as an attack": (
+            noisy,
+            f"it leaves {share['noise']}, PGD {share['pgd']}",
+        ),
+        "restarts gain much": (
+            gain > _MUCH,
+            f"one attempt of PGD leaves {share['pgd']}, five leave {share['pgd, 5 restarts']}",
+        ),
+        "unbounded attacks fail": (
+            np.mean(stands["widest"]) > _LEAST,
+            f"PGD with epsilon {widest:g} leaves {share['widest']}",
+        ),
+    }
+    checks = [outcome(name, bool(failed), line) for name, (failed, line) in found.items()]
+    return [*checks, _of_transfer(logits, PGD(**steps), pgd, x, y, seed, sources)]
+
+
+def _of_transfer(
+    logits: Logits,
+    attack: PGD,
+    stands: np.ndarray,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    seed: int,
+    sources: Sequence[Logits],
+) -> Check:
+    """Compares with the adversarial examples of other models; `stands` is under the model's own."""
+    if not sources:
+        return not_run(_TRANSFER, "no other models were given (sources)")
+    lines, signs = [], []
     for number, source in enumerate(sources, 1):
-        transfer = Transfer(attack=PGD(**steps), sources=(source,))
+        transfer = Transfer(attack=attack, sources=(source,))
         transferred = _stands(logits, transfer, x, y, seed)
-        if _more(pgd, transferred):
-            yield (
-                f"transfer stronger than white box: PGD on source {number} leaves "
-                f"{_percent(transferred)}, PGD on the model itself {share['pgd']}"
-            )
+        line = (
+            f"PGD on source {number} leaves {_percent(transferred)}, PGD on the model itself "
+            f"{_percent(stands)}"
+        )
+        lines.append(line)
+        signs += [line] if _more(stands, transferred) else []
+    return outcome(_TRANSFER, bool(signs), *(signs or lines))
 
 
 def _of_labels(
     logits: Logits, one_step: Attack, x: tf.Tensor, y: tf.Tensor, right: np.ndarray
-) -> Iterator[str]:
-    """Of a model that has learnt to read the label from the perturbation.
+) -> Check:
+    """Whether a model has learnt to read the label from the perturbation.
 
     "Adversarial Machine Learning at Scale" (Kurakin et al., 2017), section 4. What shows it are
     images that the model has wrong, and right under attack.
     """
     stands = _stands(logits, one_step, x, y, 0)
-    if _more(stands, right, least=0.0):
-        yield (
-            f"label leaking: {_percent(right)} of {len(right)} images are right, and "
-            f"{_percent(stands)} under FGSM, which is given the labels"
-        )
+    return outcome(
+        _LEAKING,
+        _more(stands, right, least=0.0),
+        f"{_percent(right)} of {len(right)} images are right, and {_percent(stands)} under FGSM, "
+        "which is given the labels",
+    )
 
 
 def _stands(logits: Logits, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: int) -> np.ndarray:

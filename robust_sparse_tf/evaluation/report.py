@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.checks import Check
 from robust_sparse_tf.evaluation.intervals import wilson
 from robust_sparse_tf.options import checked
 from robust_sparse_tf.texts import csv_table, markdown_table, percent
@@ -108,7 +109,8 @@ class Report:
         judged: bool [n, draws], by which draws each clean example is right.
         outcomes: one an attack and epsilon, in the order in which they were run.
         warnings: why the figures may say too much.
-        pictures: a few by attack.
+        checks: of gradient masking and the like; those that failed are among the warnings.
+        pictures: a few by attack and epsilon.
         level: of the intervals.
         model: the name of the model's content, see `evaluate`.
     """
@@ -118,9 +120,10 @@ class Report:
     judged: np.ndarray
     outcomes: list[Outcome]
     warnings: list[str]
-    pictures: dict[str, list[Picture]]
+    pictures: dict[tuple[str, float | None], list[Picture]]
     level: float = 0.95
     model: str = ""
+    checks: list[Check] = dataclasses.field(default_factory=list)
 
     @property
     def right(self) -> np.ndarray:
@@ -225,6 +228,7 @@ class Report:
             "model": self.model,
             "rows": self.rows(),
             "warnings": self.warnings,
+            "checks": [check.as_json() for check in self.checks],
             "labels": self.labels.tolist(),
             "predictions": self.predictions.tolist(),
             "examples": examples,

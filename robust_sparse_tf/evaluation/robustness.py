@@ -12,6 +12,7 @@ from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
 from robust_sparse_tf.evaluation import identity as identities
+from robust_sparse_tf.evaluation.checks import Check, not_run, outcome
 from robust_sparse_tf.evaluation.inputs import Data
 from robust_sparse_tf.evaluation.report import RESERVED, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
@@ -20,6 +21,10 @@ from robust_sparse_tf.options import checked, checked_path, require, require_fun
 from robust_sparse_tf.texts import percent
 
 _KNOWN_BY = 100  # images
+_GRADIENTS = {
+    True: "the logits have a gradient by the images",
+    False: "the model has none; only score-based attacks count",
+}
 
 
 def evaluate(
@@ -105,34 +110,51 @@ def evaluate(
         saved = State(state, _asked(turns, seed, draws, inputs.digest(images, labels)), whole)
         outcomes = list(runner.run_all(turns, clean, epsilons, saved))
         warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
-        if not differentiable:
-            warnings.append("no gradient: the model has none; only score-based attacks count")
-        if not noisy and inputs.mixes(logits, images):
-            warnings.append(
-                "mixed examples: the logits of an image depend on the others of its batch (batch "
-                "normalization as in training?), and so does its accuracy"
-            )
-        if check_masking:
-            named = {name: attack for _, members in turns for name, attack in members.items()}
+        checks = [
+            outcome("no gradient", not differentiable, _GRADIENTS[differentiable]),
+            _of_batches(logits, images, noisy),
+        ]
+        if not check_masking:
+            checks += masking.left_out("check_masking=False")
+        else:
             right = mostly(clean)
-            warnings += masking.of_noise(named) if noisy else []
+            named = {name: attack for _, members in turns for name, attack in members.items()}
             probed = next(
                 (Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None
             )
+            checks.append(masking.of_noise(named, noisy))
             if probed and right.any():
                 if verbose:
                     print("looking for gradient masking", flush=True)
-                warnings += masking.find(logits, images, labels, right, probed, seed, others)
-            warnings += masking.in_outcomes(outcomes, right, named)
+                checks += masking.find(logits, images, labels, right, probed, seed, others)
+            else:
+                checks += masking.probes_left_out("needs an epsilon above 0, and right images")
+            checks += masking.in_outcomes(outcomes, right, named)
+        warnings += [line for check in checks for line in check.warnings]
         return Report(
             labels=labels,
             predictions=stats.mode(drawn, axis=1).mode,
             judged=clean,
             outcomes=outcomes,
             warnings=warnings,
+            checks=checks,
             pictures=runner.pictures,
             model=known,
         )
+
+
+def _of_batches(logits: Logits, images: np.ndarray, noisy: bool) -> Check:
+    """Whether the logits of an image depend on the others of its batch."""
+    if noisy:
+        return not_run("mixed examples", "the logits are other ones each time")
+    if not inputs.mixes(logits, images):
+        return outcome("mixed examples", False, "an image's logits are the same in any batch")
+    return outcome(
+        "mixed examples",
+        True,
+        "the logits of an image depend on the others of its batch (batch normalization as in "
+        "training?), and so does its accuracy",
+    )
 
 
 class Plan(NamedTuple):

@@ -38,7 +38,7 @@ class Runner:
         verbose: whether to print a line as an attack ends.
 
     Attributes:
-        pictures: a few by attack.
+        pictures: a few by attack and epsilon.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Runner:
         self._seed, self._on_batch = seed, on_batch
         self._verbose = verbose
         self._queries = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.pictures: dict[str, list[Picture]] = {}
+        self.pictures: dict[tuple[str, float | None], list[Picture]] = {}
 
         def counted(x: tf.Tensor) -> tf.Tensor:
             self._queries.assign_add(tf.shape(x, tf.int64)[0])
@@ -116,7 +116,7 @@ class Runner:
             saved: what is done already, and where progress goes.
         """
         key = f"{name}@{epsilon}"
-        self.pictures[name] = []  # those of the last epsilon are shown
+        self.pictures[name, epsilon] = []
         done, distance, after, seconds, queries = saved.get(key, judged)
         stands = mostly(judged)
         parts = self._parts(np.flatnonzero(stands & ~done))
@@ -136,7 +136,7 @@ class Runner:
             done[part] = True
             seconds[part] = (time.perf_counter() - start) / len(part)
             queries[part] = int(self._queries.numpy()) / len(part)
-            self._keep(name, y, found[:, 0], x, adversarial)
+            self._keep((name, epsilon), y, found[:, 0], x, adversarial)
             saved.put(key, done, distance, after, seconds, queries)
             self._on_batch(name, int(done.sum()), int(stands.sum()))
         outcome = Outcome(
@@ -209,13 +209,13 @@ class Runner:
 
     def _keep(
         self,
-        name: str,
+        key: tuple[str, float | None],
         y: np.ndarray,
         found: np.ndarray,
         clean: np.ndarray,
         adversarial: np.ndarray,
     ) -> None:
-        kept = self.pictures[name]
+        kept = self.pictures[key]
         for row in range(min(len(y), _PICTURES - len(kept))):
             kept.append(Picture(int(y[row]), int(found[row]), clean[row], adversarial[row]))
 

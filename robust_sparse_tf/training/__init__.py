@@ -1,4 +1,4 @@
-"""Training: the adversarial train step, objectives, optimizers, devices and callbacks."""
+"""Training: the adversarial train step, objectives, optimizers and devices."""
 
 from etils import epy
 
@@ -8,12 +8,11 @@ from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.optimizers import OptimizerOptions
 
 with epy.lazy_api_imports(globals()):
-    from robust_sparse_tf.training import callbacks
     from robust_sparse_tf.training.adversarial_model import AdversarialModel
 
 document([Mixed, OptimizerOptions])
 
-__all__ = ["AdversarialModel", "Mixed", "OptimizerOptions", "callbacks", "objectives"]
+__all__ = ["AdversarialModel", "Mixed", "OptimizerOptions", "objectives"]
 
 
 def __dir__() -> list[str]:

@@ -24,7 +24,10 @@ def report_of(pictures):
 def test_images_are_where_they_belong(shape, tmp_path):
     """One attack with three images, one with two, one with none; each with clean and difference."""
     path = str(tmp_path / "images.png")
-    figures.draw_images(report_of({"a": kept(3, shape), "none": [], "b": kept(2, shape)}), path)
+    figures.draw_images(
+        report_of({("a", 0.1): kept(3, shape), ("none", 0.1): [], ("b", None): kept(2, shape)}),
+        path,
+    )
     drawn = matplotlib.image.imread(path)[..., :3]
     height, width = drawn.shape[:2]
     for number, row in enumerate(np.array_split(drawn, 6)):
@@ -36,11 +39,11 @@ def test_images_are_where_they_belong(shape, tmp_path):
     assert height > width
 
 
-@pytest.mark.parametrize("pictures", [{}, {"a": []}, {"a": kept(2, (7,))}])
+@pytest.mark.parametrize("pictures", [{}, {("a", 0.1): []}, {("a", 0.1): kept(2, (7,))}])
 def test_without_images(pictures, tmp_path):
     """Nothing, or the titles alone."""
     path = str(tmp_path / "images.png")
     figures.draw_images(report_of(pictures), path)
     drawn = matplotlib.image.imread(path)[..., :3]
     assert 0.95 < drawn.mean() <= 1
-    assert (drawn.min() < 0.5) == bool(pictures.get("a"))
+    assert (drawn.min() < 0.5) == bool(pictures.get(("a", 0.1)))

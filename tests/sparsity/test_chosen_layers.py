@@ -6,6 +6,7 @@ import tf_keras as keras
 from networks import compiled, masks_of, slow, weights_of
 
 from robust_sparse_tf import sparsify
+from robust_sparse_tf.callbacks import Regrow
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.sparsity import (
     SET,
@@ -20,7 +21,6 @@ from robust_sparse_tf.sparsity import (
     densities,
     statistics,
 )
-from robust_sparse_tf.training.callbacks import Regrow
 
 layers = keras.layers
 NAMES = ["conv_1", "conv_2", "hidden", "logits"]

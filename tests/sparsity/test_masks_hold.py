@@ -10,6 +10,7 @@ from networks import compiled, masks_of, slow, weights_of
 
 from robust_sparse_tf import sparsify, strip
 from robust_sparse_tf.attacks import FGSM
+from robust_sparse_tf.callbacks import Rewind
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.sparsity import (
     GradualMagnitude,
@@ -23,7 +24,6 @@ from robust_sparse_tf.sparsity import (
     wrap,
 )
 from robust_sparse_tf.training import AdversarialModel, devices
-from robust_sparse_tf.training.callbacks import Rewind
 
 layers = keras.layers
 optimizers = keras.optimizers

@@ -9,6 +9,7 @@ import tf_keras as keras
 from tensorflow_model_optimization.sparsity import keras as tfmot
 
 from robust_sparse_tf import sparsify
+from robust_sparse_tf.callbacks import Regrow
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import (
@@ -23,7 +24,6 @@ from robust_sparse_tf.sparsity import (
     masked_weights,
 )
 from robust_sparse_tf.sparsity.slots import slots_of
-from robust_sparse_tf.training.callbacks import Regrow
 
 layers = keras.layers
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
+from robust_sparse_tf.callbacks.keeper import MaskKeeper
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.sparsity import LayerRates, Pruner, store_masked
 from robust_sparse_tf.sparsity.wrapper import strip
-from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
 
 class Rewind(MaskKeeper):

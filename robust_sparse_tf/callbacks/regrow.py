@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from robust_sparse_tf.callbacks.keeper import MaskKeeper
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import shown
 from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states, prunable_weights
 from robust_sparse_tf.sparsity.checks import is_measure
 from robust_sparse_tf.sparsity.methods.base import Batches, check_batches
-from robust_sparse_tf.training.callbacks.keeper import MaskKeeper
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 

@@ -5,9 +5,9 @@ import tf_keras as keras
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from robust_sparse_tf import models, sparsify
+from robust_sparse_tf.callbacks import SparsityLog
 from robust_sparse_tf.sparsity import Magnitude, RigL, statistics
 from robust_sparse_tf.training import AdversarialModel
-from robust_sparse_tf.training.callbacks import SparsityLog
 
 
 def scalars(folder) -> dict[str, list[tuple[int, float]]]:

@@ -10,10 +10,10 @@ import tf_keras as keras
 
 from robust_sparse_tf import data, models
 from robust_sparse_tf.attacks import FGSM, MIM, PGD, RandomIntensity
+from robust_sparse_tf.callbacks import CatastrophicOverfitting
+from robust_sparse_tf.callbacks.catastrophic_overfitting import Check, signs
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.training import AdversarialModel, Mixed
-from robust_sparse_tf.training.callbacks import CatastrophicOverfitting
-from robust_sparse_tf.training.callbacks.catastrophic_overfitting import Check, signs
 
 WIDE = 0.5  # a ball in which digits can be read from what one step does to them
 

@@ -9,13 +9,13 @@ import tf_keras as keras
 from tensorflow_model_optimization.sparsity import keras as tfmot
 
 from robust_sparse_tf import sparsify
+from robust_sparse_tf.callbacks import Rewind
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import lenet_300_100
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.procedures import LotteryTicket
 from robust_sparse_tf.sparsity import LayerRates, Magnitude, densities, masked_weights
 from robust_sparse_tf.training import AdversarialModel
-from robust_sparse_tf.training.callbacks import Rewind
 
 layers = keras.layers
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -6,11 +6,11 @@ import tf_keras as keras
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.attacks import FGSM
+from robust_sparse_tf.callbacks import FlyingBirdFeedback
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import lenet_300_100
 from robust_sparse_tf.sparsity import FlyingBird, FlyingBirdPlus, densities
 from robust_sparse_tf.training import AdversarialModel
-from robust_sparse_tf.training.callbacks import FlyingBirdFeedback
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -1,0 +1,35 @@
+"""What is logged for TensorBoard: the format of the plugin's data, and the writing of it."""
+
+from etils import epy
+
+with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.summaries.accuracy import write_accuracy
+    from robust_sparse_tf.summaries.examples import write_examples
+    from robust_sparse_tf.summaries.export import write_export
+    from robust_sparse_tf.summaries.reports import write_measures, write_report
+    from robust_sparse_tf.summaries.run import RunInfo, write_run
+    from robust_sparse_tf.summaries.topology import (
+        MaskWriter,
+        write_histograms,
+        write_statistics,
+    )
+    from robust_sparse_tf.summaries.writing import writer_of
+
+__all__ = [
+    "MaskWriter",
+    "RunInfo",
+    "write_accuracy",
+    "write_examples",
+    "write_export",
+    "write_histograms",
+    "write_measures",
+    "write_report",
+    "write_run",
+    "write_statistics",
+    "writer_of",
+]
+
+
+def __dir__() -> list[str]:
+    """The public names, which are those that TAB offers."""
+    return __all__

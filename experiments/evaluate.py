@@ -15,7 +15,7 @@ from robust_sparse_tf import attacks, evaluation
 from robust_sparse_tf.errors import InputError
 
 with epy.lazy_imports():
-    from experiments.evaluations import loading
+    from experiments.evaluations import loading, run_log
 
 
 def main(argv: list[str]) -> int:
@@ -74,6 +74,7 @@ def _evaluate(argv: list[str]) -> int:
                 on_batch=functools.partial(_show, shown),
             )
             evaluation.save(report, where)
+            run_log.add_report(place, os.path.basename(where), report)
         print(report.to_markdown())
         print(where)
     return 0

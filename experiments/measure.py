@@ -20,7 +20,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export import forms
 
 with epy.lazy_imports():
-    from experiments.evaluations import loading, measuring
+    from experiments.evaluations import loading, measuring, run_log
 
 
 def main(argv: list[str]) -> int:
@@ -82,7 +82,9 @@ def _measure_round(
         shown.show("measuring", done, len(left) * count, f"{name} {now}")
 
     with alone(folder):
-        stored.write_measures(path, measuring.of_round(folder, test, options, show))
+        found = measuring.of_round(folder, test, options, show)
+        stored.write_measures(path, found)
+        run_log.add_measures(folder, "measures", found)
 
 
 def _show(found: list[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from etils import epy
 
@@ -16,10 +17,29 @@ from robust_sparse_tf.procedures import Rounds
 from robust_sparse_tf.procedures.records import Record
 
 if TYPE_CHECKING:
-    from robust_sparse_tf.evaluation import Figures
+    import tf_keras as keras
+
+    from robust_sparse_tf.attacks import Attack
+    from robust_sparse_tf.evaluation.checks import Check
 
 with epy.lazy_imports():
-    import tensorflow as tf
+    from robust_sparse_tf import export, summaries
+    from robust_sparse_tf.summaries import event_files, log_format
+
+FOLDER = "tensorboard"
+_PICTURES = 50  # of each mask in a round, at most
+
+
+def folder_of(run: str, number: int, rounds: int) -> str:
+    """Where the events of a round lie: each of several rounds is a run of TensorBoard.
+
+    Args:
+        run: its directory.
+        number: of the round, from 0.
+        rounds: how many there are.
+    """
+    events = os.path.join(run, FOLDER)
+    return os.path.join(events, f"round_{number:02}") if rounds > 1 else events
 
 
 class RunLog:
@@ -27,51 +47,128 @@ class RunLog:
 
     Args:
         directory: the run's directory.
-        procedure: whose steps are TensorBoard's single axis.
+        procedure: of its rounds.
+        model: whose masks and weights are logged.
+        attacks: of the records, by name.
+        examples: how many the validation and the test split have.
+        about: what the run is; see `summaries.RunInfo`.
     """
 
-    def __init__(self, directory: RunDirectory, procedure: Rounds) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        procedure: Rounds,
+        model: keras.Model,
+        attacks: Mapping[str, Attack],
+        examples: Mapping[str, int],
+        about: Mapping[str, Any],
+    ) -> None:
         self._directory = directory
-        self._events = directory.file("tensorboard")
         self._procedure = procedure
+        self._model, self._attacks = model, attacks
+        self._examples, self._about = examples, about
+        self._round = -1
 
     def start(self, records: list[Record]) -> None:
         """Brings both files to the state of the checkpoint."""
-        if os.path.exists(self._events) and not os.path.isdir(self._events):
-            raise InputError(f"{self._events}: is a file, where a folder belongs; move it away")
+        events = self._directory.file(FOLDER)
+        if os.path.exists(events) and not os.path.isdir(events):
+            raise InputError(f"{events}: is a file, where a folder belongs; move it away")
         metrics.write(self._directory.path, records)
-        shutil.rmtree(self._events, ignore_errors=True)
-        self._writer = tf.summary.create_file_writer(self._events)
-        self._summarise(records)
+        numbers = {record["round"] for record in records}
+        keeps = {self._folder(number) for number in numbers}
+        for name in os.listdir(events) if os.path.isdir(events) else ():
+            path = os.path.join(events, name)
+            if os.path.isdir(path) and path not in keeps:
+                shutil.rmtree(path, ignore_errors=True)
+        if not records:
+            shutil.rmtree(events, ignore_errors=True)
+        for number in sorted(numbers):
+            self._continue(number, [each for each in records if each["round"] == number])
 
     def add(self, record: Record) -> None:
         """Appends a record."""
         metrics.append(self._directory.path, record)
-        self._summarise([record])
-
-    def _summarise(self, records: list[Record]) -> None:
-        with files.naming(self._events):
-            for record in records:
-                self._scalars(record)
+        self._open(record["round"])
+        with files.naming(self._folder(record["round"])):
+            self._write(record)
+            self._write_masks(record)
             self._writer.flush()
 
-    def _scalars(self, record: Record) -> None:
-        step = self._procedure.steps_before(record["round"]) + record["iteration"]
-        with self._writer.as_default(step=step):
-            tf.summary.scalar("density", record["density"])
-            for name in ("active", "changed", "exploration", "no_input", "no_output", "bytes"):
-                tf.summary.scalar(f"sparsity/{name}", record["sparsity"][name])
-            for name, density in record["layers"].items():
-                tf.summary.scalar(f"density/{name}", density)
-            for name, value in record["train"].items():
-                tf.summary.scalar(f"train/{name}", value)
-            for split, figures in (("validation", record["validation"]), ("test", record["test"])):
-                self._of_split(split, figures)
+    def add_export(self, path: str, size: int) -> None:
+        """Writes the size of the last round's TFLite file, and the time that it takes.
 
-    def _of_split(self, split: str, figures: Figures) -> None:
-        of_attacks = figures["robust_loss"], figures["robust_accuracy"]
-        clean = figures["clean_loss"], figures["clean_accuracy"]
-        for name, own, robust in zip(("loss", "accuracy"), clean, of_attacks, strict=True):
-            tf.summary.scalar(f"{split}/clean_{name}", own)
-            for attack, value in robust.items():
-                tf.summary.scalar(f"{split}/{attack}_{name}", value)
+        Args:
+            path: of the file.
+            size: of the file in bytes.
+        """
+        with files.naming(self._folder(self._round)), self._writer.as_default():
+            summaries.write_export(size, export.latency(path), self._procedure.length(self._round))
+            self._writer.flush()
+
+    def add_check(self, found: Check, record: Record) -> None:
+        """Writes a check that was made in training, as a report of that name."""
+        self._open(record["round"])
+        with self._writer.as_default():
+            summaries.write_checks("training", [found], record["iteration"])
+
+    def _continue(self, number: int, records: list[Record]) -> None:
+        """Keeps a round's events up to the first record that they lack, and writes the others."""
+        folder = self._folder(number)
+        logged = event_files.steps_of(folder, log_format.ACCURACY)
+        lacking = [record for record in records if record["iteration"] not in logged]
+        last = lacking[0]["iteration"] - 1 if lacking else records[-1]["iteration"]
+        event_files.keep(folder, last)
+        self._open(number)
+        with files.naming(folder):
+            for record in records:
+                if record["iteration"] > last:
+                    self._write(record)
+            self._writer.flush()
+
+    def _open(self, number: int) -> None:
+        """Makes the writer of a round, if it is not that of the round before."""
+        if number == self._round:
+            return
+        folder = self._folder(number)
+        fresh = not event_files.is_logged(folder)
+        self._round, self._writer = number, summaries.writer_of(folder)
+        self._masks, self._next = summaries.MaskWriter(), 0.0
+        if fresh:
+            several = self._procedure.rounds > 1
+            info = summaries.RunInfo(
+                name=os.path.basename(self._directory.path),
+                round=number if several else None,
+                first_step=self._procedure.steps_before(number),
+                **self._about,
+            )
+            with files.naming(folder), self._writer.as_default():
+                summaries.write_run(info)
+
+    def _folder(self, number: int) -> str:
+        return folder_of(self._directory.path, number, self._procedure.rounds)
+
+    def _write(self, record: Record) -> None:
+        splits = {
+            "validation": (record["validation"], self._examples["validation"]),
+            "test": (record["test"], self._examples["test"]),
+        }
+        with self._writer.as_default():
+            summaries.write_statistics(record["sparsity"], record["iteration"])
+            summaries.write_accuracy(
+                splits,
+                self._attacks,
+                record["iteration"],
+                train=record["train"],
+                round=record["round"] if self._procedure.rounds > 1 else None,
+                first_step=self._procedure.steps_before(record["round"]),
+            )
+
+    def _write_masks(self, record: Record) -> None:
+        """Masks and histograms, at most `_PICTURES` times a round."""
+        if record["iteration"] < self._next:
+            return
+        self._next = record["iteration"] + self._procedure.length(record["round"]) / _PICTURES
+        with self._writer.as_default():
+            self._masks.write(self._model.network, record["iteration"])
+            summaries.write_histograms(self._model.network, record["iteration"])

@@ -9,7 +9,9 @@ from etils import epy
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.errors import RunWarning, TrainingError
+from robust_sparse_tf.evaluation.checks import Check, not_run, outcome
 from robust_sparse_tf.procedures.records import Measured, Record
+from robust_sparse_tf.texts import percent
 
 with epy.lazy_imports():
     from robust_sparse_tf.callbacks import catastrophic_overfitting
@@ -53,6 +55,21 @@ class OverfittingWatch:
         check = self._watch.check()
         return {"overfitting": {"pgd": check.accuracy, "own": check.own_accuracy}}
 
+    def check(self, record: Record) -> Check:
+        """What a new record shows, beside those that were added; to be asked before `add`."""
+        name = "catastrophic overfitting"
+        if self._watch is None or "overfitting" not in record:
+            return not_run(name, "needs training under a one-step attack, and overfitting not off")
+        history = [*self._seen(record), self._of(record)]
+        failed = self._watch.is_sign(history)
+        last = history[-1]
+        fine = (
+            f"{percent(last.own_accuracy)} % of training images are robust to the attack of "
+            f"training, and {percent(last.accuracy)} % to PGD"
+        )
+        told = self._watch.evidence(history).removeprefix(f"{name} ") if failed else fine
+        return outcome(name, failed, told)
+
     def start(self, records: list[Record]) -> None:
         """Looks at the records of an earlier process, of which it has warned.
 
@@ -74,18 +91,22 @@ class OverfittingWatch:
     def _look(self, record: Record) -> bool:
         if self._watch is None or "overfitting" not in record:
             return False
-        if record["round"] != self._round:
-            self._round, self._history = record["round"], []
-        found = record["overfitting"]
-        self._history.append(
-            catastrophic_overfitting.Check(record["iteration"], found["pgd"], found["own"])
-        )
+        self._history = [*self._seen(record), self._of(record)]
+        self._round = record["round"]
         if not self._watch.is_sign(self._history):
             return False
         self.warnings.append(f"round {self._round}: {self._watch.evidence(self._history)}")
         if self._stop:
             raise TrainingError(f"{self.warnings[-1]}; stopped, as overfitting=stop asks for")
         return True
+
+    def _seen(self, record: Record) -> list[catastrophic_overfitting.Check]:
+        """The checks of the record's round so far."""
+        return self._history if record["round"] == self._round else []
+
+    def _of(self, record: Record) -> catastrophic_overfitting.Check:
+        found = record["overfitting"]
+        return catastrophic_overfitting.Check(record["iteration"], found["pgd"], found["own"])
 
 
 def _takes_one_step(attack: Ascent | RandomIntensity | None) -> bool:

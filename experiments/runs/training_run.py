@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etils import epy
 
@@ -36,6 +36,9 @@ with epy.lazy_imports():
 
     from experiments.runs import progress, workers
     from robust_sparse_tf.evaluation import feature_usefulness
+
+
+_TFLITE = "model.tflite"
 
 
 class TrainingRun:
@@ -135,10 +138,15 @@ class TrainingRun:
             return directory.path, None
         if continuation:
             continuation.copy(directory)
-        records, resumed = self._train(model, splits, directory, watch, store)
-        return directory.path, self._finish(
+        examples = {"validation": splits[1].size, "test": splits[2].size}
+        about = self._about()
+        log = RunLog(directory, self.procedure, model, self.eval_attacks, examples, about)
+        records, resumed = self._train(model, splits, directory, watch, store, log)
+        found = self._finish(
             model, splits[2], directory, records, warnings=watch.warnings, resumed=resumed
         )
+        log.add_export(directory.file(_TFLITE), found["export"]["tflite_bytes"])
+        return directory.path, found
 
     @functools.cached_property
     def _settings(self) -> config.Resolved:
@@ -197,6 +205,7 @@ class TrainingRun:
         directory: RunDirectory,
         watch: OverfittingWatch,
         store: CheckpointStore,
+        log: RunLog,
     ) -> tuple[list[Record], bool]:
         """The records of the whole run, and whether some are of an earlier process."""
         train, validation, test = splits
@@ -207,7 +216,6 @@ class TrainingRun:
             seed=self.options.seed,
             branches=self.branches,
         )
-        log = RunLog(directory, self.procedure)
         seen: list[Record] = []
         resumed = False
         with progress.RunProgress(self.procedure) as shown:
@@ -226,6 +234,7 @@ class TrainingRun:
                 log.add(record)
                 shown.on_record(record)
                 self._tell(model, seen)
+                log.add_check(watch.check(record), record)
                 watch.add(record)
                 command.raise_if_interrupted()
 
@@ -243,6 +252,17 @@ class TrainingRun:
                 on_round_end=lambda number: _save_round(directory, number, model),
             )
         return records, resumed
+
+    def _about(self) -> dict[str, Any]:
+        """What the log says of the run; see `summaries.RunInfo`."""
+        given = flags.different(self.values)
+        return {
+            "method": self.values["method"],
+            "density": self.values["density"],
+            "attack": self.options.attack,
+            "seed": self.options.seed,
+            "hparams": {name: _plain(value) for name, value in given.items()},
+        }
 
     def _tell(self, model: AdversarialModel, records: list[Record]) -> None:
         """Tells the method of the evaluations so far."""
@@ -289,6 +309,13 @@ class TrainingRun:
         return found
 
 
+def _plain(value: Any) -> bool | float | str:
+    """The value of a flag as TensorBoard's hyperparameters have it."""
+    if isinstance(value, bool | int | float | str):
+        return value
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:
     """A round's masks, and its network as an ordinary model, for `experiments.evaluate`."""
     folder = directory.file("rounds", str(number))
@@ -305,7 +332,7 @@ def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -
 
 
 def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) -> Export:
-    path = directory.file("model.tflite")
+    path = directory.file(_TFLITE)
     with quiet_stderr():
         export.to_saved_model(model, directory.file("saved_model"))
         size = export.to_tflite(model, path)

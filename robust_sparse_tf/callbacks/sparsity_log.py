@@ -1,52 +1,49 @@
 """Sparsity for TensorBoard."""
 
-import tensorflow as tf
-import tf_keras as keras
-
-from robust_sparse_tf import files
-from robust_sparse_tf.options import checked_path, require
+from robust_sparse_tf import summaries
+from robust_sparse_tf.callbacks.step_log import StepLog
+from robust_sparse_tf.options import checked
 from robust_sparse_tf.sparsity import statistics
-
-_OF_LAYERS = ("density", "active", "changed", "exploration")
-_OF_ALL = (*_OF_LAYERS, "no_input", "no_output", "flops", "bytes")
+from robust_sparse_tf.summaries.writing import write_scalars
 
 
-class SparsityLog(keras.callbacks.Callback):
-    """Writes how sparse each layer and the model are, and the epoch's metrics, for TensorBoard.
+class SparsityLog(StepLog):
+    """Logs how sparse each layer and the model are, masks, weights and metrics, for TensorBoard.
 
-    The scalars are those of `sparsity.statistics`, read from the masks once an epoch: `density`,
-    `active` (weights), `changed` (weights), `exploration`, `no_input` and `no_output` (units),
-    `flops` (fraction of the dense network's, where it is known) and `bytes` of the whole, and
-    `density/<layer>`, `active/<layer>`, `changed/<layer>` and `exploration/<layer>`. The density of
-    the whole is among the logs of the epoch, too: the history and what `fit` prints have it.
+    The measures are those of `sparsity.statistics`, for the tab "Sparsity & Robustness" and as
+    plain scalars `network/<measure>` and `<measure>/<layer>`. Masks are pictures, and the weights
+    that are kept histograms, each time that `masks_every` points are written. Metrics of training
+    are `train/<metric>`, those of validation `validation/<metric>`. The density of the whole is
+    among the logs of the epoch, too: the history and what `fit` prints have it.
 
     Args:
         log_dir: folder of the event files.
+        every: steps between two points; None for one each epoch.
+        masks_every: points for each picture of the masks, 0 for none.
 
     Raises:
-        InputError: for a folder that is no path.
+        InputError: for a folder that is no path, and numbers that are out of range.
     """
 
-    def __init__(self, log_dir: str) -> None:
-        super().__init__()
-        log_dir = checked_path("log_dir", log_dir)
-        with files.naming(log_dir):
-            self._writer = tf.summary.create_file_writer(log_dir)
+    def __init__(self, log_dir: str, every: int | None = None, *, masks_every: int = 1) -> None:
+        super().__init__(log_dir, every)
+        self._masks_every = checked("masks_every", masks_every, int, minimum=0)
+        self._points = 0
+        self._masks = summaries.MaskWriter()
 
-    def set_model(self, model: keras.Model) -> None:
-        """Called by `fit`; raises `InputError` for what is no tf_keras model."""
-        require("model", model, keras.Model)
-        super().set_model(model)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Writes one point of each scalar."""
+    def write(self, step: int, logs: dict[str, float]) -> None:
+        """Writes one point."""
         found = statistics(self.model)
-        if logs is not None:  # which Keras hands on to the callbacks after this one
-            logs["density"] = found["density"]
-        scalars = {k: v for k, v in found.items() if k in _OF_ALL and v is not None}
-        for name, layer in found["layers"].items():
-            scalars |= {f"{k}/{name}": v for k, v in layer.items() if k in _OF_LAYERS}
-        with self._writer.as_default(step=epoch):
-            for name, value in (scalars | (logs or {})).items():
-                tf.summary.scalar(name, value)
-        self._writer.flush()
+        write_scalars(dict(map(_tag, logs.items())), step)
+        summaries.write_statistics(found, step)
+        if self._masks_every and self._points % self._masks_every == 0:
+            self._masks.write(self.model, step)
+            summaries.write_histograms(self.model, step)
+        self._points += 1
+        logs["density"] = found["density"]
+
+
+def _tag(metric: tuple[str, float]) -> tuple[str, float]:
+    name, value = metric
+    is_of_validation = name.startswith("val_")
+    return (f"validation/{name[4:]}" if is_of_validation else f"train/{name}"), value

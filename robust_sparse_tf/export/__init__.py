@@ -3,6 +3,7 @@
 from etils import epy
 
 with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.export.latency import latency
     from robust_sparse_tf.export.loading import load, load_model
     from robust_sparse_tf.export.tflite import (
         agreement,
@@ -15,6 +16,7 @@ with epy.lazy_api_imports(globals()):
 
 __all__ = [
     "agreement",
+    "latency",
     "load",
     "load_model",
     "tflite_function",

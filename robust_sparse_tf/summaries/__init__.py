@@ -6,7 +6,7 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.summaries.accuracy import write_accuracy
     from robust_sparse_tf.summaries.examples import write_examples
     from robust_sparse_tf.summaries.export import write_export
-    from robust_sparse_tf.summaries.reports import write_measures, write_report
+    from robust_sparse_tf.summaries.reports import write_checks, write_measures, write_report
     from robust_sparse_tf.summaries.run import RunInfo, write_run
     from robust_sparse_tf.summaries.topology import (
         MaskWriter,
@@ -19,6 +19,7 @@ __all__ = [
     "MaskWriter",
     "RunInfo",
     "write_accuracy",
+    "write_checks",
     "write_examples",
     "write_export",
     "write_histograms",

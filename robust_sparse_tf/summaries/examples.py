@@ -14,7 +14,7 @@ def write_examples(report: Report, step: int) -> None:
 
     Of an image there are the clean one, the adversarial one and their difference, gray where
     nothing changed. Only images [height, width, 1 or 3] are written. They are in the tab "Images"
-    as `examples/<attack>/<epsilon>`, too.
+    as `example_pictures/<attack>/<epsilon>`, too.
 
     Args:
         report: whose pictures are written.
@@ -35,7 +35,8 @@ def write_examples(report: Report, step: int) -> None:
         }
         tag = log_format.examples_tag(attack, epsilon)
         strips = [np.concatenate(images, axis=1) for images in parts]
-        tf.summary.image(tag, np.stack(strips), step=step, max_outputs=len(strips))
+        pictured = f"example_pictures/{tag.removeprefix(log_format.EXAMPLES)}"
+        tf.summary.image(pictured, np.stack(strips), step=step, max_outputs=len(strips))
         encoded = [tf.io.encode_png(image) for images in parts for image in images]
         write_tensor(tag, tf.stack([log_format.to_json(about), *encoded]), step)
 

@@ -62,7 +62,7 @@ class MaskWriter:
     """Writes masks as pictures, each only where it has changed since it was last written.
 
     For the plugin as `masks/<layer>` and, of the first layer, `inputs/<layer>`; the pictures are
-    in the tab "Images" as `masks/<layer>`, too.
+    in the tab "Images" as `mask_pictures/<layer>`, too.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class MaskWriter:
 
 def _write_mask(entry: MaskedWeight, matrix: np.ndarray, step: int) -> None:
     image, block = picture(matrix)
-    tf.summary.image(f"masks/{entry.name}", image[None, :, :, None], step=step)
+    tf.summary.image(f"mask_pictures/{entry.name}", image[None, :, :, None], step=step)
     write_tensor(
         log_format.MASKS + entry.name,
         tf.io.encode_png(image[:, :, None]),

@@ -15,7 +15,7 @@ _writers: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary(
 
 
 def writer_of(folder: str) -> Any:
-    """The writer of a folder: one per process, as TensorBoard reads one file after the other.
+    """The writer of a folder: the same for all who hold it, as TensorBoard reads file by file.
 
     Raises:
         WriteError: for a folder that cannot be written.

@@ -123,7 +123,17 @@ def test_figures(base):
 
 
 def test_tensorboard(base):
-    (events,) = (base.path / "tensorboard").iterdir()
+    """A run of TensorBoard for each round, whose steps are the round's."""
+    folders = sorted((base.path / "tensorboard").iterdir())
+    numbers = sorted({record["round"] for record in base.records})
+    assert [folder.name for folder in folders] == [f"round_{number:02}" for number in numbers]
+    for number, folder in zip(numbers, folders, strict=True):
+        records = [record for record in base.records if record["round"] == number]
+        _check_round(folder, number, records)
+
+
+def _check_round(folder, number, records):
+    (events,) = folder.iterdir()
     reader = EventAccumulator(str(events), size_guidance={"tensors": 0})
     reader.Reload()
 
@@ -131,9 +141,12 @@ def test_tensorboard(base):
         return [(p.step, float(tf.make_ndarray(p.tensor_proto))) for p in reader.Tensors(tag)]
 
     def expected(value) -> list[tuple[int, float]]:
-        return [(r["round"] * 40 + r["iteration"], pytest.approx(value(r))) for r in base.records]
+        return [(record["iteration"], pytest.approx(value(record))) for record in records]
 
-    assert points("density") == expected(lambda r: r["density"])
+    def texts(tag: str) -> list:
+        return [json.loads(tf.make_ndarray(p.tensor_proto).item()) for p in reader.Tensors(tag)]
+
+    assert points("network/density") == expected(lambda r: r["density"])
     for name in ("loss", "accuracy", "robust_accuracy"):
         assert points(f"train/{name}") == expected(lambda r, n=name: r["train"][n])
     for split in ("validation", "test"):
@@ -143,6 +156,12 @@ def test_tensorboard(base):
             for attack in ("fgsm", "pgd"):
                 robust = expected(lambda r, s=split, n=name, a=attack: r[s][f"robust_{n}"][a])
                 assert points(f"{split}/{attack}_{name}") == robust
+    (run,) = texts("run")
+    assert (run["round"], run["first_step"]) == (number, 40 * number)
+    assert run["hparams"]["dataset"] == "digits"
+    steps = [record["step"] for record in texts("accuracy")]
+    assert steps == [40 * number + record["iteration"] for record in records]
+    assert len(reader.Tensors("topology")) == len(records)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -129,10 +129,10 @@ def test_tensorboard(base):
     assert [folder.name for folder in folders] == [f"round_{number:02}" for number in numbers]
     for number, folder in zip(numbers, folders, strict=True):
         records = [record for record in base.records if record["round"] == number]
-        _check_round(folder, number, records)
+        _check_round(folder, number, records, base.results["flags"])
 
 
-def _check_round(folder, number, records):
+def _check_round(folder, number, records, flags):
     (events,) = folder.iterdir()
     reader = EventAccumulator(str(events), size_guidance={"tensors": 0})
     reader.Reload()
@@ -158,7 +158,7 @@ def _check_round(folder, number, records):
                 assert points(f"{split}/{attack}_{name}") == robust
     (run,) = texts("run")
     assert (run["round"], run["first_step"]) == (number, 40 * number)
-    assert run["hparams"]["dataset"] == "digits"
+    assert set(run["hparams"]) == set(flags)
     steps = [record["step"] for record in texts("accuracy")]
     assert steps == [40 * number + record["iteration"] for record in records]
     assert len(reader.Tensors("topology")) == len(records)

@@ -22,7 +22,7 @@ def writer_of(folder: str) -> Any:
     """
     path = os.path.abspath(folder)
     found = _writers.get(path)
-    if found is None:
+    if found is None or not os.path.isdir(path):  # it may have been removed
         with files.naming(folder):
             found = tf.summary.create_file_writer(folder)
         _writers[path] = found

@@ -87,6 +87,7 @@ def _no_products() -> Iterator[None]:
     with (
         mock.patch.object(training_run, "_export", lambda *_: export),
         mock.patch.object(training_run.figures, "draw", lambda *_: []),
+        mock.patch.object(training_run.RunLog, "add_export", lambda *_: None),
     ):
         yield
 

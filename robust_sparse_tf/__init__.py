@@ -1,10 +1,12 @@
 """Sparse, adversarially robust networks in tf_keras.
 
 The names are imported at their first use where `RST_LIGHT_IMPORT` is set, as commands do to start
-quickly; else Keras must know at once the classes that stored models name.
+quickly, and in processes that show logs; else Keras must know at once the classes that stored
+models name.
 """
 
 import os
+import sys
 
 from etils import epy
 
@@ -31,7 +33,15 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.sparsity import sparsify, strip
     from robust_sparse_tf.training import AdversarialModel, objectives
 
-if not os.environ.get("RST_LIGHT_IMPORT"):
+
+def _is_board() -> bool:
+    """Whether this process is TensorBoard, or our page alone: neither loads a model."""
+    if sys.argv[0] == "-m":  # while the packages of the module are imported
+        return "robust_sparse_tf.tensorboard" in sys.orig_argv
+    return os.path.basename(sys.argv[0]) == "tensorboard"
+
+
+if not (os.environ.get("RST_LIGHT_IMPORT") or _is_board()):
     from robust_sparse_tf import keras_classes as keras_classes
 
 __all__ = [

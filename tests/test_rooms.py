@@ -21,6 +21,7 @@ LIBRARY = [
     "comparison",
     "plot",
     "export",
+    "tensorboard",
     "keras_classes",
 ]
 EXPERIMENTS = ["cli", "runs", "evaluations", "sweeps", "reports", "studies"]

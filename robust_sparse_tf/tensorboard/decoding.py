@@ -1,0 +1,125 @@
+"""Makes values of the log's tensors, and says of those that it cannot read why."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from robust_sparse_tf.tensorboard import names, shapes
+from robust_sparse_tf.tensorboard.shapes import NUMBER, TEXT, WHOLE, Damage
+
+LARGEST = 10**6
+"""Numbers of an array that is sent."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+_CONTENT = {
+    names.TOPOLOGY: {"layers": [TEXT], "sizes": [NUMBER], "measures": [TEXT]},
+    names.MASKS: {"shape": [WHOLE], "kernel": [WHOLE], "block": [WHOLE]},
+}
+
+
+class Examples(NamedTuple):
+    """Images before and after an attack."""
+
+    about: dict[str, Any]
+    images: list[bytes]  # PNG: clean, adversarial, difference of each image
+
+
+def kind_of(tag: str) -> str:
+    """The kind of a tag: itself, or what stands before its first slash, with the slash."""
+    head, slash, _ = tag.partition("/")
+    return head + slash
+
+
+@functools.lru_cache(maxsize=4096)
+def content(kind: str, data: bytes) -> Mapping[str, Any]:
+    """The plugin data of a tag.
+
+    Raises:
+        Damage: for data that are not ours, or of another version of the format.
+    """
+    version = shapes.parsed(data, {"version": WHOLE})["version"]
+    if version != names.VERSION:
+        raise Damage(f"version {version} of the log's format, only {names.VERSION} can be read")
+    return shapes.parsed(data, _CONTENT.get(kind, {}))
+
+
+def decoded(tag: str, data: bytes, array: np.ndarray) -> Any:
+    """The value of a point.
+
+    Args:
+        tag: of the point.
+        data: the plugin's data of the tag.
+        array: what was logged.
+
+    Raises:
+        Damage: for one that cannot be read.
+    """
+    kind = kind_of(tag)
+    if kind not in _DECODERS:
+        raise Damage("a tag that is not known")
+    return _DECODERS[kind](content(kind, data), array)
+
+
+def _object(shape: Any) -> Callable[[Mapping[str, Any], np.ndarray], Any]:
+    def decode(about: Mapping[str, Any], array: np.ndarray) -> Any:
+        return shapes.parsed(_strings(array, 0)[0], shape)
+
+    return decode
+
+
+def _strings(array: np.ndarray, rank: int) -> list[bytes]:
+    """The strings of an array of a rank."""
+    values = array.ravel().tolist()
+    if array.ndim != rank or not all(isinstance(value, bytes) for value in values):
+        raise Damage(f"{array.dtype} of shape {array.shape} instead of strings of rank {rank}")
+    return values
+
+
+def _table(about: Mapping[str, Any], array: np.ndarray) -> np.ndarray:
+    layers, sizes, measures = (about[name] for name in ("layers", "sizes", "measures"))
+    if len(layers) != len(sizes):
+        raise Damage(f"{len(sizes)} sizes of {len(layers)} layers")
+    shape = len(layers) + 1, len(measures)
+    if array.dtype.kind not in "fiu" or array.shape != shape:
+        raise Damage(f"{array.dtype} of shape {array.shape} instead of numbers of {shape}")
+    return array.astype(np.float64)
+
+
+def _numbers(about: Mapping[str, Any], array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "fiu" or array.size > LARGEST:
+        raise Damage(f"{array.dtype} of shape {array.shape} instead of up to {LARGEST} numbers")
+    return array.astype(np.float64)
+
+
+def _picture(about: Mapping[str, Any], array: np.ndarray) -> bytes:
+    return _png(_strings(array, 0)[0])
+
+
+def _examples(about: Mapping[str, Any], array: np.ndarray) -> Examples:
+    first, *images = _strings(array, 1) or [b""]
+    known = shapes.parsed(first, shapes.EXAMPLES)
+    if len(images) != 3 * len(known["items"]):
+        raise Damage(f"{len(images)} images instead of 3 of each of {len(known['items'])} items")
+    return Examples(known, [_png(image) for image in images])
+
+
+def _png(data: bytes) -> bytes:
+    if not data.startswith(_PNG):
+        raise Damage("no PNG")
+    return data
+
+
+_DECODERS: dict[str, Callable[[Mapping[str, Any], np.ndarray], Any]] = {
+    names.RUN: _object(shapes.RUN),
+    names.TOPOLOGY: _table,
+    names.MASKS: _picture,
+    names.INPUTS: _numbers,
+    names.ACCURACY: _object(shapes.ACCURACY),
+    names.REPORT: _object(shapes.REPORT),
+    names.MEASURES: _object(shapes.MEASURES),
+    names.EXAMPLES: _examples,
+    names.EXPORT: _object(shapes.EXPORT),
+}

@@ -1,0 +1,160 @@
+"""What is known of each run: how it was trained, what came of it, and what cannot be read."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from robust_sparse_tf.tensorboard import names
+from robust_sparse_tf.tensorboard.answers import named
+from robust_sparse_tf.tensorboard.decoding import content, kind_of
+from robust_sparse_tf.tensorboard.naming import group_of, labels
+from robust_sparse_tf.tensorboard.questions import Question
+from robust_sparse_tf.tensorboard.reading import Log, Series, Tags, Values
+
+DEFAULT_LIMIT = 200
+LIMIT = 500
+"""Runs of an answer."""
+
+NOTHING = (
+    "No run here was logged for this page. Train with the callbacks rst.callbacks.SparsityLog and "
+    "rst.callbacks.RobustnessLog, or with the commands of experiments."
+)
+
+_READ = (
+    names.RUN,
+    names.TOPOLOGY,
+    names.ACCURACY,
+    names.REPORT,
+    names.MEASURES,
+    names.EXPORT,
+)
+_HAS = (
+    names.TOPOLOGY,
+    names.MASKS,
+    names.INPUTS,
+    names.ACCURACY,
+    names.REPORT,
+    names.EXAMPLES,
+)
+_OF_NETWORK = ("density", "active", "multiply_accumulates", "flops", "bytes")
+
+
+def answer(log: Log, question: Question) -> dict[str, Any]:
+    """A page of runs."""
+    offset = question.whole("offset", 0, 10**9, 0)
+    limit = question.whole("limit", 1, LIMIT, DEFAULT_LIMIT)
+    runs = log.runs()
+    return {
+        "version": names.VERSION,
+        "total": len(runs),
+        "message": "" if runs else NOTHING,
+        "runs": described(log, runs, sorted(runs)[offset : offset + limit]),
+    }
+
+
+def described(log: Log, runs: Mapping[str, Tags], shown: Sequence[str]) -> list[dict[str, Any]]:
+    """Some of the runs of a log."""
+    wanted = {
+        run: {tag: series for tag, series in runs[run].items() if kind_of(tag) in _READ}
+        for run in shown
+    }
+    last = log.last(wanted)
+    short = labels(runs)
+    return [
+        {"run": run, "group": group_of(run), "label": short[run]} | _described(runs[run], last[run])
+        for run in shown
+    ]
+
+
+def _described(tags: Tags, last: Mapping[str, Values]) -> dict[str, Any]:
+    found = {tag: values.points[0].value for tag, values in last.items() if values.points}
+    return {
+        **_identity(found.get(names.RUN)),
+        "step": max(series.step for series in tags.values()),
+        "time": max(series.time for series in tags.values()),
+        **_network(tags.get(names.TOPOLOGY), found.get(names.TOPOLOGY)),
+        **_export(found.get(names.EXPORT)),
+        **_accuracy(found.get(names.ACCURACY)),
+        "reports": [_report(report) for report in _of_kind(found, names.REPORT)],
+        "numbers": _numbers(_of_kind(found, names.MEASURES)),
+        "checks": _checks(_of_kind(found, names.REPORT)),
+        "has": [kind.rstrip("/") for kind in _HAS if kind in map(kind_of, tags)],
+        "notes": [note for values in last.values() for note in values.notes],
+    }
+
+
+def _of_kind(found: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [found[tag] for tag in sorted(found) if kind_of(tag) == kind]
+
+
+def _identity(info: dict[str, Any] | None) -> dict[str, Any]:
+    known = info or {"first_step": 0, "hparams": {}, "classes": []}
+    return {
+        "name": known.get("name"),
+        "round": known.get("round"),
+        "first_step": known["first_step"],
+        "method": known.get("method"),
+        "asked_density": known.get("density"),
+        "attack": known.get("attack"),
+        "seed": known.get("seed"),
+        "hparams": known["hparams"],
+        "classes": known["classes"],
+    }
+
+
+def _network(series: Series | None, table: Any) -> dict[str, Any]:
+    values: dict[str, float] = {}
+    if series is not None and table is not None:
+        measures = content(names.TOPOLOGY, series.content)["measures"]
+        values = dict(zip(measures, table[-1].tolist(), strict=True))
+    # NaN stands for what is not known of a network
+    return {
+        name: named(value) if (value := values.get(name)) == value and value is not None else None
+        for name in _OF_NETWORK
+    }
+
+
+def _export(export: dict[str, Any] | None) -> dict[str, Any]:
+    known = export or {}
+    return {name: known.get(name) for name in ("tflite_bytes", "latency_ms")}
+
+
+def _accuracy(record: dict[str, Any] | None) -> dict[str, Any]:
+    splits = record["splits"] if record else {}
+    for split in ("test", "validation"):
+        if figures := splits.get(split):
+            robust = figures["robust_accuracy"]
+            return {"clean": figures["clean_accuracy"], "robust": robust, "split": split}
+    return {"clean": None, "robust": {}, "split": None}
+
+
+def _report(report: dict[str, Any]) -> dict[str, Any]:
+    rows = [(row["attack"], _short(row)) for row in report["rows"]]
+    attacks: dict[str, list[dict[str, Any]]] = {}
+    for attack, row in rows:
+        if attack not in ("clean", "worst"):
+            attacks.setdefault(attack, []).append(row)
+    return {
+        "name": report["name"],
+        "clean": next((row["accuracy"] for attack, row in rows if attack == "clean"), None),
+        "worst": [row for attack, row in rows if attack == "worst"],
+        "attacks": attacks,
+    }
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row.get(name) for name in ("norm", "epsilon", "accuracy", "low", "high")}
+
+
+def _numbers(measures: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return dict(itertools.chain.from_iterable(each["numbers"].items() for each in measures))
+
+
+def _checks(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    checks = [check for report in reports for check in report["checks"]]
+    status = [check["status"] for check in checks]
+    return {
+        "failed": [check["name"] for check in checks if check["status"] == "failed"],
+        "passed": status.count("passed"),
+        "not_run": status.count("not run"),
+    }

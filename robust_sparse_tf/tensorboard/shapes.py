@@ -1,0 +1,173 @@
+"""What JSON of the log has to look like; a log may hold anything."""
+
+import json
+from typing import Any
+
+DEEPEST = 20
+LONGEST = 2**22  # characters
+
+
+class Damage(ValueError):
+    """Content of a log that cannot be read: one line that says where and why."""
+
+
+class Maybe:
+    """A shape, or null, or nothing at all."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+class Each:
+    """An object with any keys and values of one shape."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+TEXT = "a text"
+NUMBER = "a number"
+WHOLE = "a whole number"
+PLAIN = "a text, a number or true or false"
+_UNFINITE = ("NaN", "Infinity", "-Infinity")
+
+
+def parsed(text: bytes | str, shape: Any) -> Any:
+    """The value of JSON of a shape, with NaN and infinities as strings.
+
+    A shape is one of the names above, a list of one shape, or a dict of keys that have to be there,
+    beside which others may be.
+
+    Raises:
+        Damage: for text that is no JSON, or of another shape.
+    """
+    if len(text) > LONGEST:
+        raise Damage(f"JSON of {len(text)} characters, at most {LONGEST} are read")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Damage(f"no JSON ({type(error).__name__})") from None
+    value = _finite(value, DEEPEST)
+    _check(value, shape, "")
+    return value
+
+
+def _finite(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise Damage(f"JSON with more than {DEEPEST} levels")
+    if isinstance(value, float) and value - value != 0:
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item, depth - 1) for item in value]
+    return value
+
+
+def _check(value: Any, shape: Any, place: str) -> None:
+    if isinstance(shape, Maybe):
+        if value is not None:
+            _check(value, shape.shape, place)
+    elif isinstance(shape, str):
+        if not _FITS[shape](value):
+            raise Damage(f"{place or 'JSON'} is {repr(value)[:60]}, not {shape}")
+    elif isinstance(shape, list):
+        _of_type(value, list, "a list", place)
+        for number, item in enumerate(value):
+            _check(item, shape[0], f"{place}[{number}]")
+    else:
+        _of_type(value, dict, "an object", place)
+        keys = dict.fromkeys(value, shape.shape) if isinstance(shape, Each) else shape
+        for key, inner in keys.items():
+            _check(value.get(key), inner, f"{place}.{key}" if place else key[:60])
+
+
+def _of_type(value: Any, kind: type, name: str, place: str) -> None:
+    if not isinstance(value, kind):
+        raise Damage(f"{place or 'JSON'} is {repr(value)[:60]}, not {name}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) or value in _UNFINITE
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_FITS = {
+    TEXT: lambda value: isinstance(value, str),
+    NUMBER: _is_number,
+    WHOLE: _is_whole,
+    PLAIN: lambda value: isinstance(value, str | int | float),
+}
+
+RUN = {
+    "name": TEXT,
+    "round": Maybe(WHOLE),
+    "first_step": WHOLE,
+    "method": TEXT,
+    "density": Maybe(NUMBER),
+    "attack": TEXT,
+    "seed": Maybe(WHOLE),
+    "hparams": Each(PLAIN),
+    "classes": [TEXT],
+}
+
+_FIGURES = {
+    "examples": WHOLE,
+    "clean_accuracy": NUMBER,
+    "clean_loss": NUMBER,
+    "robust_accuracy": Each(NUMBER),
+    "robust_loss": Each(NUMBER),
+}
+
+ACCURACY = {
+    "round": Maybe(WHOLE),
+    "step": WHOLE,
+    "phase": TEXT,
+    "attacks": Each({"norm": Maybe(TEXT), "epsilon": Maybe(NUMBER)}),
+    "splits": {
+        "train": Maybe(Each(NUMBER)),
+        "validation": Maybe(_FIGURES),
+        "test": Maybe(_FIGURES),
+    },
+}
+
+_ROW = {
+    "attack": TEXT,
+    "norm": Maybe(TEXT),
+    "epsilon": Maybe(NUMBER),
+    "accuracy": NUMBER,
+    "low": NUMBER,
+    "high": NUMBER,
+    "expected": Maybe(NUMBER),
+    "standard_error": Maybe(NUMBER),
+    "distance": Maybe(NUMBER),
+    "queries": Maybe(NUMBER),
+    "seconds": Maybe(NUMBER),
+}
+
+REPORT = {
+    "name": TEXT,
+    "split": TEXT,
+    "examples": WHOLE,
+    "level": Maybe(NUMBER),
+    "rows": [_ROW],
+    "warnings": [TEXT],
+    "checks": [{"name": TEXT, "status": TEXT, "evidence": TEXT, "meaning": TEXT, "advice": TEXT}],
+    "model": TEXT,
+}
+
+MEASURES = {"name": TEXT, "images": WHOLE, "numbers": Each(NUMBER), "warnings": [TEXT]}
+
+EXAMPLES = {
+    "attack": TEXT,
+    "norm": TEXT,
+    "epsilon": Maybe(NUMBER),
+    "items": [
+        {"label": WHOLE, "before": WHOLE, "after": WHOLE, "distance": NUMBER, "scale": NUMBER}
+    ],
+}
+
+EXPORT = {"tflite_bytes": WHOLE, "latency_ms": Maybe(NUMBER)}

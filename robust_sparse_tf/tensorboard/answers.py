@@ -22,8 +22,9 @@ def as_json(request: wrappers.Request, value: Any, code: int = 200) -> wrappers.
     return http_util.Respond(request, text, "application/json", code=code)
 
 
-def as_csv(request: wrappers.Request, name: str, text: str) -> wrappers.Response:
-    """A table that a browser saves under a name."""
+def as_csv(request: wrappers.Request, table: tuple[str, str]) -> wrappers.Response:
+    """A table: the name under which a browser saves it, and its text."""
+    name, text = table
     headers = [("Content-Disposition", f'attachment; filename="{name}.csv"')]
     return http_util.Respond(request, text, "text/csv", headers=headers)
 

@@ -20,6 +20,17 @@ _CONTENT = {
 }
 
 
+class Table(NamedTuple):
+    """Measures of the layers of a network, and of the whole as the last row."""
+
+    about: Mapping[str, Any]
+    numbers: np.ndarray  # float64 [layers + 1, measures]
+
+    def of_network(self) -> dict[str, float]:
+        """The measures of the whole network by name."""
+        return dict(zip(self.about["measures"], self.numbers[-1].tolist(), strict=True))
+
+
 class Examples(NamedTuple):
     """Images before and after an attack."""
 
@@ -78,14 +89,14 @@ def _strings(array: np.ndarray, rank: int) -> list[bytes]:
     return values
 
 
-def _table(about: Mapping[str, Any], array: np.ndarray) -> np.ndarray:
+def _table(about: Mapping[str, Any], array: np.ndarray) -> Table:
     layers, sizes, measures = (about[name] for name in ("layers", "sizes", "measures"))
     if len(layers) != len(sizes):
         raise Damage(f"{len(sizes)} sizes of {len(layers)} layers")
     shape = len(layers) + 1, len(measures)
     if array.dtype.kind not in "fiu" or array.shape != shape:
         raise Damage(f"{array.dtype} of shape {array.shape} instead of numbers of {shape}")
-    return array.astype(np.float64)
+    return Table(about, array.astype(np.float64))
 
 
 def _numbers(about: Mapping[str, Any], array: np.ndarray) -> np.ndarray:

@@ -2,13 +2,23 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from robust_sparse_tf.tensorboard import accuracy, files, names, runs, topology
-from robust_sparse_tf.tensorboard.answers import App, app, as_json
+from robust_sparse_tf.tensorboard import (
+    accuracy,
+    examples,
+    files,
+    masks,
+    names,
+    reports,
+    runs,
+    tables,
+    topology,
+)
+from robust_sparse_tf.tensorboard.answers import App, app, as_csv, as_json, as_png
 from robust_sparse_tf.tensorboard.cache import Cache
 from robust_sparse_tf.tensorboard.questions import Question
 from robust_sparse_tf.tensorboard.reading import MOST_POINTS, Log
@@ -18,12 +28,26 @@ ROOM = 128 * 2**20
 
 _INDEX = "/index.js"
 
-Answer = Callable[[Log, Question], dict[str, Any]]
 
-_ANSWERS: dict[str, tuple[Answer, tuple[str, ...]]] = {
-    "runs": (runs.answer, ("offset", "limit")),
-    "topology": (topology.answer, ("run", "points")),
-    "accuracy": (accuracy.answer, ("run",)),
+class Route(NamedTuple):
+    """How an address is answered."""
+
+    answer: Callable[[Log, Question], Any]
+    send: Callable[[wrappers.Request, Any], wrappers.Response]
+    asked: tuple[str, ...]  # the parameters that it knows
+
+
+_ROUTES = {
+    "runs": Route(runs.answer, as_json, ("offset", "limit")),
+    "topology": Route(topology.answer, as_json, ("run", "points")),
+    "masks": Route(masks.layers, as_json, ("run",)),
+    "mask": Route(masks.image, as_png, ("run", "layer", "step")),
+    "inputs": Route(masks.inputs, as_json, ("run", "layer", "step")),
+    "accuracy": Route(accuracy.answer, as_json, ("run",)),
+    "reports": Route(reports.answer, as_json, ("run",)),
+    "examples": Route(examples.sets, as_json, ("run",)),
+    "example": Route(examples.image, as_png, ("run", "tag", "step", "image", "part")),
+    "csv": Route(tables.answer, as_csv, ("kind", "measure")),
 }
 
 
@@ -62,12 +86,12 @@ class BoardPlugin(base_plugin.TBPlugin):
         served = {f"/static/{name}": files.page_file(path) for name, path in pages.items()}
         served |= {f"/static/{files.PLOTLY}": files.plotly}
         served |= {_INDEX: files.page_file(pages["index.js"])} if "index.js" in pages else {}
-        served |= {f"/{name}": self._json(*given) for name, given in _ANSWERS.items()}
+        served |= {f"/{name}": self._app(route) for name, route in _ROUTES.items()}
         return {path: app(answer) for path, answer in served.items()}
 
-    def _json(self, answer: Answer, known: tuple[str, ...]) -> App:
+    def _app(self, route: Route) -> App:
         def respond(request: wrappers.Request) -> wrappers.Response:
-            question = Question(request, known)
-            return as_json(request, answer(Log(self._source, self._cache, request), question))
+            log = Log(self._source, self._cache, request)
+            return route.send(request, route.answer(log, Question(request, route.asked)))
 
         return respond

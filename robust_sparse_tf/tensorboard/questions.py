@@ -6,6 +6,9 @@ from werkzeug import wrappers
 
 from robust_sparse_tf.errors import InputError
 
+LAST_STEP = 2**63 - 1
+"""The largest that a log can have."""
+
 
 class NotFound(InputError):
     """A run, tag, layer, step or other name that the log does not have."""
@@ -73,7 +76,7 @@ def chosen(kind: str, name: str, known: Sequence[str]) -> str:
     return name
 
 
-def absent(kind: str, name: str, known: Sequence[str]) -> NotFound:
+def absent(kind: str, name: object, known: Sequence[object]) -> NotFound:
     """The error that says that there is none of this name, and a few of those there are."""
     few = ", ".join(map(shown, known[:10])) + (", ..." if len(known) > 10 else "")
     return NotFound(f"there is no {kind} {shown(name)}, there are: {few or 'none'}")

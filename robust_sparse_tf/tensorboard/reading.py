@@ -10,8 +10,8 @@ from werkzeug import wrappers
 
 from robust_sparse_tf.tensorboard import names
 from robust_sparse_tf.tensorboard.cache import Cache
-from robust_sparse_tf.tensorboard.decoding import decoded
-from robust_sparse_tf.tensorboard.questions import absent
+from robust_sparse_tf.tensorboard.decoding import decoded, kind_of
+from robust_sparse_tf.tensorboard.questions import NotFound, absent, shown
 from robust_sparse_tf.tensorboard.shapes import Damage
 
 MOST_POINTS = 2000
@@ -86,6 +86,34 @@ class Log:
     def all(self, wanted: Mapping[str, Tags]) -> dict[str, dict[str, Values]]:
         """All points of tags of runs; of several at a step the last."""
         return self._values(wanted, MOST_POINTS)
+
+    def points(self, run: str, tag: str) -> Values:
+        """All points of a tag; there is at least one.
+
+        Raises:
+            NotFound: where there is none that can be read.
+        """
+        tags = self.tags(run)
+        if tag not in tags:
+            of_kind = [other for other in sorted(tags) if kind_of(other) == kind_of(tag)]
+            raise absent("tag", tag, of_kind)
+        values = self.all({run: {tag: tags[tag]}})[run][tag]
+        if not values.points:
+            raise NotFound(f"run {shown(run)}: {'; '.join(values.notes)}")
+        return values
+
+    def at(self, run: str, tag: str, step: int) -> Point:
+        """The point of a tag at a step.
+
+        Raises:
+            NotFound: where there is none that can be read.
+        """
+        points = self.points(run, tag).points
+        for point in points:
+            if point.step == step:
+                return point
+        steps = [point.step for point in points]
+        raise absent(f"{shown(tag)} at step", step, steps)
 
     def _list(self, runs: provider.RunTagFilter | None) -> dict[str, Tags]:
         listed = self._source.list_tensors(**self._given, run_tag_filter=runs)

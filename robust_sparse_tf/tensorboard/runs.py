@@ -1,15 +1,16 @@
 """What is known of each run: how it was trained, what came of it, and what cannot be read."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from robust_sparse_tf.tensorboard import names
 from robust_sparse_tf.tensorboard.answers import named
-from robust_sparse_tf.tensorboard.decoding import content, kind_of
+from robust_sparse_tf.tensorboard.decoding import Table, kind_of
 from robust_sparse_tf.tensorboard.naming import group_of, labels
 from robust_sparse_tf.tensorboard.questions import Question
-from robust_sparse_tf.tensorboard.reading import Log, Series, Tags, Values
+from robust_sparse_tf.tensorboard.reading import Log, Tags, Values
 
 DEFAULT_LIMIT = 200
 LIMIT = 500
@@ -72,7 +73,7 @@ def _described(tags: Tags, last: Mapping[str, Values]) -> dict[str, Any]:
         **_identity(found.get(names.RUN)),
         "step": max(series.step for series in tags.values()),
         "time": max(series.time for series in tags.values()),
-        **_network(tags.get(names.TOPOLOGY), found.get(names.TOPOLOGY)),
+        **_network(found.get(names.TOPOLOGY)),
         **_export(found.get(names.EXPORT)),
         **_accuracy(found.get(names.ACCURACY)),
         "reports": [_report(report) for report in _of_kind(found, names.REPORT)],
@@ -102,16 +103,11 @@ def _identity(info: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _network(series: Series | None, table: Any) -> dict[str, Any]:
-    values: dict[str, float] = {}
-    if series is not None and table is not None:
-        measures = content(names.TOPOLOGY, series.content)["measures"]
-        values = dict(zip(measures, table[-1].tolist(), strict=True))
-    # NaN stands for what is not known of a network
-    return {
-        name: named(value) if (value := values.get(name)) == value and value is not None else None
-        for name in _OF_NETWORK
-    }
+def _network(table: Table | None) -> dict[str, Any]:
+    """What is known of the whole network; NaN stands in the log for what is not."""
+    found = table.of_network() if table else {}
+    known = {name: value for name, value in found.items() if not math.isnan(value)}
+    return {name: named(known[name]) if name in known else None for name in _OF_NETWORK}
 
 
 def _export(export: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""Masks of layers as images, and what of a network's input they keep."""
+
+from typing import Any
+
+from robust_sparse_tf.tensorboard import names
+from robust_sparse_tf.tensorboard.answers import finite
+from robust_sparse_tf.tensorboard.decoding import content, kind_of
+from robust_sparse_tf.tensorboard.questions import LAST_STEP, Question
+from robust_sparse_tf.tensorboard.reading import Log, Point, Tags
+
+
+def layers(log: Log, question: Question) -> dict[str, Any]:
+    """The layers of a run that have masks, and at which steps."""
+    run = question.text("run")
+    tags = log.tags(run)
+    found = log.all({run: {tag: tags[tag] for tag in tags if kind_of(tag) == names.MASKS}})[run]
+    described = []
+    notes = []
+    for tag, values in found.items():
+        notes += values.notes
+        if values.points:
+            described.append(_layer(tag, tags, values.points))
+    return {"layers": described, "notes": notes}
+
+
+def image(log: Log, question: Question) -> bytes:
+    """A layer's mask at a step: PNG."""
+    return _at_step(log, question, names.MASKS).value
+
+
+def inputs(log: Log, question: Question) -> dict[str, Any]:
+    """What a first layer's mask at a step keeps of each place of the input."""
+    values = _at_step(log, question, names.INPUTS).value
+    return {"shape": list(values.shape), "values": finite(values.ravel())}
+
+
+def _layer(tag: str, tags: Tags, points: list[Point]) -> dict[str, Any]:
+    layer = tag.removeprefix(names.MASKS)
+    about = content(names.MASKS, tags[tag].content)
+    return {
+        "layer": layer,
+        **{name: about[name] for name in ("shape", "kernel", "block")},
+        "steps": [point.step for point in points],
+        "has_inputs": names.INPUTS + layer in tags,
+    }
+
+
+def _at_step(log: Log, question: Question, kind: str) -> Point:
+    run, layer = question.text("run"), question.text("layer")
+    return log.at(run, kind + layer, question.whole("step", 0, LAST_STEP))

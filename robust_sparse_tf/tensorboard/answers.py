@@ -2,7 +2,6 @@
 
 import functools
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from tensorboard.backend import http_util
 from werkzeug import wrappers
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.questions import NotFound
 
 App = Callable[[wrappers.Request], wrappers.Response]
@@ -26,7 +26,9 @@ def as_csv(request: wrappers.Request, table: tuple[str, str]) -> wrappers.Respon
     """A table: the name under which a browser saves it, and its text."""
     name, text = table
     headers = [("Content-Disposition", f'attachment; filename="{name}.csv"')]
-    return http_util.Respond(request, text, "text/csv", headers=headers)
+    # a name may have half a surrogate pair, which UTF-8 has not
+    encoded = text.encode("utf-8", "replace")
+    return http_util.Respond(request, encoded, "text/csv", headers=headers)
 
 
 def as_png(request: wrappers.Request, image: bytes) -> wrappers.Response:
@@ -41,15 +43,8 @@ def finite(array: np.ndarray) -> list[Any]:
         whole = array == np.round(array)
         return array.astype(np.int64).tolist() if whole.all() else array.tolist()
     mixed = array.astype(object)
-    mixed[~good] = [named(float(value)) for value in array[~good]]
+    mixed[~good] = log_format.finite(array[~good].tolist())
     return mixed.tolist()
-
-
-def named(value: float) -> float | str:
-    """A number as JSON can have it: those that are not finite by their names."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def app(answer: App) -> Callable[[Any, Any], Any]:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robust_sparse_tf.tensorboard import names, shapes
+from robust_sparse_tf.summaries import log_format
+from robust_sparse_tf.tensorboard import shapes
 from robust_sparse_tf.tensorboard.shapes import NUMBER, TEXT, WHOLE, Damage
 
 LARGEST = 10**6
@@ -15,8 +16,8 @@ LARGEST = 10**6
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 _CONTENT = {
-    names.TOPOLOGY: {"layers": [TEXT], "sizes": [NUMBER], "measures": [TEXT]},
-    names.MASKS: {"shape": [WHOLE], "kernel": [WHOLE], "block": [WHOLE]},
+    log_format.TOPOLOGY: {"layers": [TEXT], "sizes": [NUMBER], "measures": [TEXT]},
+    log_format.MASKS: {"shape": [WHOLE], "kernel": [WHOLE], "block": [WHOLE]},
 }
 
 
@@ -52,8 +53,10 @@ def content(kind: str, data: bytes) -> Mapping[str, Any]:
         Damage: for data that are not ours, or of another version of the format.
     """
     version = shapes.parsed(data, {"version": WHOLE})["version"]
-    if version != names.VERSION:
-        raise Damage(f"version {version} of the log's format, only {names.VERSION} can be read")
+    if version != log_format.VERSION:
+        raise Damage(
+            f"version {version} of the log's format, only {log_format.VERSION} can be read"
+        )
     return shapes.parsed(data, _CONTENT.get(kind, {}))
 
 
@@ -124,13 +127,13 @@ def _png(data: bytes) -> bytes:
 
 
 _DECODERS: dict[str, Callable[[Mapping[str, Any], np.ndarray], Any]] = {
-    names.RUN: _object(shapes.RUN),
-    names.TOPOLOGY: _table,
-    names.MASKS: _picture,
-    names.INPUTS: _numbers,
-    names.ACCURACY: _object(shapes.ACCURACY),
-    names.REPORT: _object(shapes.REPORT),
-    names.MEASURES: _object(shapes.MEASURES),
-    names.EXAMPLES: _examples,
-    names.EXPORT: _object(shapes.EXPORT),
+    log_format.RUN: _object(shapes.RUN),
+    log_format.TOPOLOGY: _table,
+    log_format.MASKS: _picture,
+    log_format.INPUTS: _numbers,
+    log_format.ACCURACY: _object(shapes.ACCURACY),
+    log_format.REPORT: _object(shapes.REPORT),
+    log_format.MEASURES: _object(shapes.MEASURES),
+    log_format.EXAMPLES: _examples,
+    log_format.EXPORT: _object(shapes.EXPORT),
 }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from robust_sparse_tf.tensorboard import names
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.decoding import kind_of
 from robust_sparse_tf.tensorboard.questions import (
     LAST_STEP,
@@ -21,7 +21,7 @@ def sets(log: Log, question: Question) -> dict[str, Any]:
     """What is known of the images of a run, by attack, epsilon and step."""
     run = question.text("run")
     tags = log.tags(run)
-    wanted = {tag: tags[tag] for tag in sorted(tags) if kind_of(tag) == names.EXAMPLES}
+    wanted = {tag: tags[tag] for tag in sorted(tags) if kind_of(tag) == log_format.EXAMPLES}
     found = log.all({run: wanted})[run]
     return {
         "sets": [
@@ -36,7 +36,7 @@ def sets(log: Log, question: Question) -> dict[str, Any]:
 def image(log: Log, question: Question) -> bytes:
     """One image of a set: PNG."""
     run, tag, part = (question.text(name) for name in ("run", "tag", "part"))
-    if kind_of(tag) != names.EXAMPLES:
+    if kind_of(tag) != log_format.EXAMPLES:
         raise NotFound(f"tag {shown(tag)} has no examples")
     number = question.whole("image", 0, 10**6)
     place = PARTS.index(chosen("part", part, PARTS))

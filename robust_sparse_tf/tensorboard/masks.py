@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from robust_sparse_tf.tensorboard import names
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.answers import finite
 from robust_sparse_tf.tensorboard.decoding import content, kind_of
 from robust_sparse_tf.tensorboard.questions import LAST_STEP, Question
@@ -13,7 +13,8 @@ def layers(log: Log, question: Question) -> dict[str, Any]:
     """The layers of a run that have masks, and at which steps."""
     run = question.text("run")
     tags = log.tags(run)
-    found = log.all({run: {tag: tags[tag] for tag in tags if kind_of(tag) == names.MASKS}})[run]
+    wanted = {tag: tags[tag] for tag in tags if kind_of(tag) == log_format.MASKS}
+    found = log.all({run: wanted})[run]
     described = []
     notes = []
     for tag, values in found.items():
@@ -25,23 +26,23 @@ def layers(log: Log, question: Question) -> dict[str, Any]:
 
 def image(log: Log, question: Question) -> bytes:
     """A layer's mask at a step: PNG."""
-    return _at_step(log, question, names.MASKS).value
+    return _at_step(log, question, log_format.MASKS).value
 
 
 def inputs(log: Log, question: Question) -> dict[str, Any]:
     """What a first layer's mask at a step keeps of each place of the input."""
-    values = _at_step(log, question, names.INPUTS).value
+    values = _at_step(log, question, log_format.INPUTS).value
     return {"shape": list(values.shape), "values": finite(values.ravel())}
 
 
 def _layer(tag: str, tags: Tags, points: list[Point]) -> dict[str, Any]:
-    layer = tag.removeprefix(names.MASKS)
-    about = content(names.MASKS, tags[tag].content)
+    layer = tag.removeprefix(log_format.MASKS)
+    about = content(log_format.MASKS, tags[tag].content)
     return {
         "layer": layer,
         **{name: about[name] for name in ("shape", "kernel", "block")},
         "steps": [point.step for point in points],
-        "has_inputs": names.INPUTS + layer in tags,
+        "has_inputs": log_format.INPUTS + layer in tags,
     }
 
 

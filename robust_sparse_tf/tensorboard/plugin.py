@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard import (
     accuracy,
     examples,
     files,
     masks,
-    names,
     reports,
     runs,
     tables,
@@ -56,7 +56,7 @@ class BoardLoader(base_plugin.TBLoader):
 
     def fix_flags(self, flags: argparse.Namespace) -> None:
         """Asks for as many points as a run of 2,000 steps logs; a user's own number stays."""
-        flags.samples_per_plugin.setdefault(names.PLUGIN, MOST_POINTS)
+        flags.samples_per_plugin.setdefault(log_format.PLUGIN, MOST_POINTS)
 
     def load(self, context: base_plugin.TBContext) -> base_plugin.TBPlugin:
         """The plugin."""
@@ -66,7 +66,7 @@ class BoardLoader(base_plugin.TBLoader):
 class BoardPlugin(base_plugin.TBPlugin):
     """Sparsity and robustness of networks while they train."""
 
-    plugin_name = names.PLUGIN
+    plugin_name = log_format.PLUGIN
 
     def __init__(self, context: base_plugin.TBContext) -> None:
         self._source = context.data_provider

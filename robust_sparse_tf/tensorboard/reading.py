@@ -8,7 +8,7 @@ from tensorboard import plugin_util
 from tensorboard.data import provider
 from werkzeug import wrappers
 
-from robust_sparse_tf.tensorboard import names
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.cache import Cache
 from robust_sparse_tf.tensorboard.decoding import decoded, kind_of
 from robust_sparse_tf.tensorboard.questions import NotFound, absent, shown
@@ -61,7 +61,7 @@ class Log:
         self._given = {
             "ctx": plugin_util.context(request.environ),
             "experiment_id": plugin_util.experiment_id(request.environ),
-            "plugin_name": names.PLUGIN,
+            "plugin_name": log_format.PLUGIN,
         }
 
     def runs(self) -> dict[str, Tags]:

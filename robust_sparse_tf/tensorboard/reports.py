@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from robust_sparse_tf.tensorboard import names
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.decoding import kind_of
 from robust_sparse_tf.tensorboard.questions import Question
 from robust_sparse_tf.tensorboard.reading import Log
@@ -11,7 +11,7 @@ from robust_sparse_tf.tensorboard.reading import Log
 def answer(log: Log, question: Question) -> dict[str, Any]:
     """The reports and measures of a run, by step."""
     run = question.text("run")
-    kinds = {names.REPORT: "reports", names.MEASURES: "measures"}
+    kinds = {log_format.REPORT: "reports", log_format.MEASURES: "measures"}
     tags = log.tags(run)
     found = log.all({run: {tag: tags[tag] for tag in sorted(tags) if kind_of(tag) in kinds}})[run]
     told: dict[str, list[Any]] = {"reports": [], "measures": [], "notes": []}

@@ -5,8 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from robust_sparse_tf.tensorboard import names
-from robust_sparse_tf.tensorboard.answers import named
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.decoding import Table, kind_of
 from robust_sparse_tf.tensorboard.naming import group_of, labels
 from robust_sparse_tf.tensorboard.questions import Question
@@ -22,20 +21,20 @@ NOTHING = (
 )
 
 _READ = (
-    names.RUN,
-    names.TOPOLOGY,
-    names.ACCURACY,
-    names.REPORT,
-    names.MEASURES,
-    names.EXPORT,
+    log_format.RUN,
+    log_format.TOPOLOGY,
+    log_format.ACCURACY,
+    log_format.REPORT,
+    log_format.MEASURES,
+    log_format.EXPORT,
 )
 _HAS = (
-    names.TOPOLOGY,
-    names.MASKS,
-    names.INPUTS,
-    names.ACCURACY,
-    names.REPORT,
-    names.EXAMPLES,
+    log_format.TOPOLOGY,
+    log_format.MASKS,
+    log_format.INPUTS,
+    log_format.ACCURACY,
+    log_format.REPORT,
+    log_format.EXAMPLES,
 )
 _OF_NETWORK = ("density", "active", "multiply_accumulates", "flops", "bytes")
 
@@ -46,7 +45,7 @@ def answer(log: Log, question: Question) -> dict[str, Any]:
     limit = question.whole("limit", 1, LIMIT, DEFAULT_LIMIT)
     runs = log.runs()
     return {
-        "version": names.VERSION,
+        "version": log_format.VERSION,
         "total": len(runs),
         "message": "" if runs else NOTHING,
         "runs": described(log, runs, sorted(runs)[offset : offset + limit]),
@@ -70,15 +69,15 @@ def described(log: Log, runs: Mapping[str, Tags], shown: Sequence[str]) -> list[
 def _described(tags: Tags, last: Mapping[str, Values]) -> dict[str, Any]:
     found = {tag: values.points[0].value for tag, values in last.items() if values.points}
     return {
-        **_identity(found.get(names.RUN)),
+        **_identity(found.get(log_format.RUN)),
         "step": max(series.step for series in tags.values()),
-        "time": max(series.time for series in tags.values()),
-        **_network(found.get(names.TOPOLOGY)),
-        **_export(found.get(names.EXPORT)),
-        **_accuracy(found.get(names.ACCURACY)),
-        "reports": [_report(report) for report in _of_kind(found, names.REPORT)],
-        "numbers": _numbers(_of_kind(found, names.MEASURES)),
-        "checks": _checks(_of_kind(found, names.REPORT)),
+        "time": log_format.finite(max(series.time for series in tags.values())),
+        **_network(found.get(log_format.TOPOLOGY)),
+        **_export(found.get(log_format.EXPORT)),
+        **_accuracy(found.get(log_format.ACCURACY)),
+        "reports": [_report(report) for report in _of_kind(found, log_format.REPORT)],
+        "numbers": _numbers(_of_kind(found, log_format.MEASURES)),
+        "checks": _checks(_of_kind(found, log_format.REPORT)),
         "has": [kind.rstrip("/") for kind in _HAS if kind in map(kind_of, tags)],
         "notes": [note for values in last.values() for note in values.notes],
     }
@@ -107,7 +106,7 @@ def _network(table: Table | None) -> dict[str, Any]:
     """What is known of the whole network; NaN stands in the log for what is not."""
     found = table.of_network() if table else {}
     known = {name: value for name, value in found.items() if not math.isnan(value)}
-    return {name: named(known[name]) if name in known else None for name in _OF_NETWORK}
+    return {name: log_format.finite(known[name]) if name in known else None for name in _OF_NETWORK}
 
 
 def _export(export: dict[str, Any] | None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from robust_sparse_tf.summaries import log_format
+
 DEEPEST = 20
 LONGEST = 2**22  # characters
 
@@ -47,21 +49,18 @@ def parsed(text: bytes | str, shape: Any) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Damage(f"no JSON ({type(error).__name__})") from None
-    value = _finite(value, DEEPEST)
+    _check_depth(value, DEEPEST)
+    value = log_format.finite(value)
     _check(value, shape, "")
     return value
 
 
-def _finite(value: Any, depth: int) -> Any:
-    if depth == 0:
+def _check_depth(value: Any, levels: int) -> None:
+    if levels == 0:
         raise Damage(f"JSON with more than {DEEPEST} levels")
-    if isinstance(value, float) and value - value != 0:
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _finite(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item, depth - 1) for item in value]
-    return value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        _check_depth(item, levels - 1)
 
 
 def _check(value: Any, shape: Any, place: str) -> None:

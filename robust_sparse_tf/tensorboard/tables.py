@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from robust_sparse_tf.tensorboard import names
-from robust_sparse_tf.tensorboard.answers import named
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.decoding import Table
 from robust_sparse_tf.tensorboard.questions import Question, absent, chosen
 from robust_sparse_tf.tensorboard.reading import Log, Point, Tags
@@ -89,7 +88,7 @@ def _title(report: str, attack: str, row: Row) -> str:
 def _figures(log: Log) -> Iterator[Row]:
     """A line for each number of each record of accuracies."""
     for run, tags in sorted(log.runs().items()):
-        for step, _, record in _points(log, run, tags, names.ACCURACY):
+        for step, _, record in _points(log, run, tags, log_format.ACCURACY):
             about = {name: record[name] for name in ("round", "step", "phase")}
             for split, values in record["splits"].items():
                 for row in _of_split(split, values or {}, record["attacks"]):
@@ -110,11 +109,11 @@ def _of_split(split: str, values: Mapping[str, Any], attacks: Mapping[str, Any])
 
 def _layers(log: Log, measure: str) -> list[Row]:
     """A line for each layer of each run at each step, and one for the whole network."""
-    runs = {run: tags for run, tags in sorted(log.runs().items()) if names.TOPOLOGY in tags}
+    runs = {run: tags for run, tags in sorted(log.runs().items()) if log_format.TOPOLOGY in tags}
     rows: list[Row] = []
     known: set[str] = set()
     for run, tags in runs.items():
-        points = _points(log, run, tags, names.TOPOLOGY)
+        points = _points(log, run, tags, log_format.TOPOLOGY)
         for point in thinned(points, _fitting(points, len(runs))):
             known.update(point.value.about["measures"])
             rows += [{"run": run, "step": point.step} | row for row in _rows(point.value, measure)]
@@ -137,7 +136,7 @@ def _rows(table: Table, measure: str) -> Iterator[Row]:
     layers = [*table.about["layers"], WHOLE]
     sizes = [*table.about["sizes"], None]
     for layer, size, value in zip(layers, sizes, numbers, strict=True):
-        yield {"layer": layer, "size": size, "value": named(value)}
+        yield {"layer": layer, "size": size, "value": log_format.finite(value)}
 
 
 def _points(log: Log, run: str, tags: Tags, tag: str) -> list[Point]:

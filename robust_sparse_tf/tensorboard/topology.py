@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from robust_sparse_tf.tensorboard import names
+from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.answers import finite
 from robust_sparse_tf.tensorboard.questions import Question
 from robust_sparse_tf.tensorboard.reading import MOST_POINTS, Log, Point
@@ -16,7 +16,7 @@ def answer(log: Log, question: Question) -> dict[str, Any]:
     """The measures of a run's layers and of its whole network, at up to so many steps."""
     run = question.text("run")
     most = question.whole("points", 2, MOST_POINTS, DEFAULT_POINTS)
-    values = log.points(run, names.TOPOLOGY)
+    values = log.points(run, log_format.TOPOLOGY)
     points = thinned(values.points, most)
     about = points[-1].value.about
     measures = about["measures"]

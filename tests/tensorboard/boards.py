@@ -27,7 +27,11 @@ class Board:
 
     def get(self, path: str, **asked: Any) -> Any:
         """The answer to a request."""
-        return self._client.get(f"{PREFIX}/{path}", query_string=asked)
+        return self.send("GET", path, **asked)
+
+    def send(self, method: str, path: str, **asked: Any) -> Any:
+        """The answer to a request of a method."""
+        return self._client.open(f"{PREFIX}/{path}", method=method, query_string=asked)
 
     def json(self, path: str, code: int = 200, **asked: Any) -> Any:
         """The JSON of an answer."""

@@ -2,17 +2,9 @@
 
 import pytest
 from boards import serving
-from handmade_logs import write_run
+from handmade_logs import HandmadeLog, accuracy
 
-
-@pytest.fixture(scope="module")
-def board(mode, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("logs")
-    write_run(folder / "lottery" / "round_00")
-    write_run(folder / "rigl" / "seed_0")
-    write_run(folder / "set" / "seed_0")
-    with serving(folder, mode, runs=3) as board:
-        yield board
+from robust_sparse_tf.tensorboard.naming import group_of, labels
 
 
 def test_what_is_told_of_a_run(board):
@@ -39,3 +31,47 @@ def test_labels_are_short_and_unique(board):
 def test_pages(board):
     page = board.json("runs", offset=1, limit=1)
     assert (page["total"], [run["run"] for run in page["runs"]]) == (3, ["rigl/seed_0"])
+
+
+def test_without_runs_the_answer_says_how_to_write_some(mode, tmp_path):
+    with serving(tmp_path, mode, runs=0) as board:
+        answer = board.json("runs")
+        assert (answer["total"], answer["runs"]) == (0, [])
+        assert "rst.callbacks.SparsityLog" in answer["message"]
+        assert not board.listing()["sparsity_robustness"]["enabled"]
+
+
+def test_the_tab_is_there_with_data(board):
+    known = board.listing()["sparsity_robustness"]
+    assert (known["enabled"], known["tab_name"]) == (True, "Sparsity & Robustness")
+    assert known["loading_mechanism"]["module_path"].endswith("/sparsity_robustness/index.js")
+
+
+def test_test_images_count_before_validation(mode, tmp_path):
+    log = HandmadeLog(tmp_path / "one")
+    record = accuracy(1)
+    test = {**record["splits"]["validation"], "clean_accuracy": 0.7}
+    log.json("accuracy", record | {"splits": {**record["splits"], "test": test}}, 1)
+    log.close()
+    with serving(tmp_path, mode) as board:
+        run = board.json("runs")["runs"][0]
+        assert (run["split"], run["clean"], run["density"], run["name"]) == (
+            "test",
+            0.7,
+            None,
+            None,
+        )
+
+
+@pytest.mark.parametrize(
+    ("run", "group"),
+    [("a/round_03", "a"), ("round_00", "."), ("a/round_0b", "a/round_0b"), (".", ".")],
+)
+def test_rounds_of_a_run_are_one_group(run, group):
+    assert group_of(run) == group
+
+
+def test_labels_of_runs_whose_folders_are_alike():
+    runs = ["a/x/logs", "b/x/logs", "b/y", ".", "c/round_00", "d/round_00"]
+    assert list(labels(runs).values()) == ["a/x/logs", "b/x/logs", "y", ".", *runs[-2:]]
+    assert labels(["x", "a/x"]) == {"x": "x", "a/x": "a/x"}

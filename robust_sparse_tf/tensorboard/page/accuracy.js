@@ -1,7 +1,7 @@
 // Accuracy against the step, against epsilon, and in training against validation.
 
 import * as api from "./api.js";
-import { chart, grid, line } from "./charts.js";
+import { accuracies, chart, grid, line } from "./charts.js";
 import { choice, select } from "./controls.js";
 import { el, finite, number, panel, percent, section, unique } from "./dom.js";
 import { missing } from "./empty.js";
@@ -77,7 +77,7 @@ function stepChart(context, series, title, note, isAll, shapes, value) {
   const shown = ends.length > 6 ? [...ends.slice(0, 6), `and ${ends.length - 6} more`] : ends;
   return chart({
     title, note, traces, height: 280,
-    layout: { xaxis: { title: "step" }, yaxis: { tickformat: ".0%", range: [0, 1.02] }, shapes: shapes.shapes, annotations: shapes.annotations },
+    layout: { xaxis: { title: "step" }, yaxis: accuracies(), shapes: shapes.shapes, annotations: shapes.annotations },
     summary: ends.length ? `At the last step: ${shown.join("; ")}.` : "No accuracy is known.",
     all: api.address("csv", { kind: "accuracy" }), onpick: (name) => context.set({ run: name }),
     data: { columns: ["run", "round", "step", "phase", "accuracy"], rows },
@@ -128,7 +128,7 @@ function epsilonChart(context, all, attack, norm, title) {
   const level = all[0][1].level ?? 0.95;
   return chart({
     title: `${title}, ${norm}`, note: `Bars: ${percent(level, 0)} intervals. Epsilon 0: clean.`, traces, height: 340,
-    layout: { xaxis: { title: "epsilon", rangemode: "tozero" }, yaxis: { tickformat: ".0%", range: [0, 1.02] } },
+    layout: { xaxis: { title: "epsilon", rangemode: "tozero" }, yaxis: accuracies() },
     summary: `At the largest epsilon: ${ends.slice(0, 6).join("; ")}${ends.length > 6 ? `; and ${ends.length - 6} more` : ""}.`,
     onpick: (name) => context.set({ run: name }),
     data: { columns: ["run", "report", "attack", "norm", "epsilon", "accuracy", "low", "high"], rows },

@@ -38,6 +38,14 @@ function axis(own = {}) {
   };
 }
 
+/** An axis of accuracies: all of them, or what is around the values. */
+export function accuracies(values) {
+  if (!values) return { tickformat: ".0%", range: [0, 1.02] };
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const room = Math.max(0.02, 0.1 * (high - low));
+  return { tickformat: ".3~p", range: [Math.max(-0.02, low - room), Math.min(1.02, high + room)] };
+}
+
 function styled({ xaxis, yaxis, legend, ...layout }, height) {
   return {
     height, autosize: true, margin: { l: 48, r: 16, t: 12, b: 44 },
@@ -70,12 +78,13 @@ export function chart({ title, note, summary, traces, layout = {}, height = 300,
   const button = (text, help, call) => el("button", { type: "button", class: "quiet", "aria-label": `${help}: ${title}`, title: help, onclick: call }, text);
   const figure = el("figure", { class: "chart" },
     el("div", { class: "chart-head" },
-      el("figcaption", {}, el("h3", {}, title), note ? el("p", {}, note) : null),
+      el("figcaption", {}, el("h3", {}, title)),
       el("div", { class: "tools" },
         button("PNG", "Save as PNG", () => image("png")),
         button("SVG", "Save as SVG", () => image("svg")),
         button("CSV", "Save what is shown as CSV", () => downloadText(`${name}.csv`, csv(data.columns, data.rows), "text/csv")),
         all ? el("a", { class: "quiet", href: all, download: `${name}-all-runs.csv`, title: "Save the data of all runs as CSV", "aria-label": `Save the data of all runs as CSV: ${title}` }, "All runs") : null)),
+    note ? el("p", { class: "note" }, note) : null,
     plot,
     alternative(summary, data));
   drawWhenSeen(plot, traces, layout, height, onpick);

@@ -49,7 +49,7 @@ function card(check) {
   const line = (term, text) => (text ? [el("dt", {}, term), el("dd", {}, text)] : []);
   return el("li", { class: `check ${kind}` },
     el("div", { class: "row" }, el("h3", {}, words(check.name)), badge(check.status)),
-    el("dl", {}, line(check.status === "not run" ? "Why not" : "Found", check.evidence), line(hasFailed ? "Means" : "Failing means", check.meaning), line(hasFailed ? "To do" : "Then", check.advice)));
+    el("dl", {}, line(check.status === "not run" ? "Why not" : "Found", check.evidence), line(hasFailed ? "Means" : "If failed", check.meaning), line(hasFailed ? "To do" : "Then", check.advice)));
 }
 
 function rows(report) {

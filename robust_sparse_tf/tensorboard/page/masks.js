@@ -12,7 +12,7 @@ const FRAME = 400; // milliseconds that a step is shown while it plays
 export async function view(context) {
   const { run, state, set } = context;
   const title = `Masks of ${run.label}`;
-  const { layers } = run.has.includes("masks") ? await api.masks(run.run) : { layers: [] };
+  const layers = run.has.includes("masks") ? await inOrder(run) : [];
   if (!layers.length) return section(title, null, missing("masks", run.label));
   const layer = layers.find((each) => each.layer === state.layer) ?? layers[0];
   const step = nearest(layer.steps, state.step);
@@ -48,6 +48,12 @@ export async function view(context) {
       select("Compare with", [["", "nothing"], ["step", "another step"], ...others.map((each) => [`run:${each.run}`, each.label])], state.compare, (compare) => { stop(); set({ compare }); }, "mask-compare"),
       state.compare === "step" ? slider("The other step", layer.steps, nearest(layer.steps, state.other ?? layer.steps[0]), number, (other) => { state.other = other; set({ other }, { quiet: true }); draw(); }, "mask-other").node : null),
     el("div", { class: layer.has_inputs ? "beside" : "" }, picture, layer.has_inputs ? inputs(maps) : null));
+}
+
+/** The layers with masks, in the network's order where it is known. */
+async function inOrder(run) {
+  const [{ layers }, { layers: names }] = await Promise.all([api.masks(run.run), run.has.includes("topology") ? api.topology(run.run) : { layers: [] }]);
+  return layers.toSorted((a, b) => names.indexOf(a.layer) - names.indexOf(b.layer));
 }
 
 function inputs(maps) {

@@ -1,6 +1,6 @@
 // Training against validation: does robustness that was there get lost again?
 
-import { chart, grid, line } from "./charts.js";
+import { accuracies, chart, grid, line } from "./charts.js";
 import { finite, number, percent } from "./dom.js";
 import { missing } from "./empty.js";
 import { color, look } from "./theme.js";
@@ -54,7 +54,7 @@ function both(context, points, held, title, training, heldOut) {
   }
   return chart({
     title: `${title} accuracy`, note, traces, height: 300, summary,
-    layout: { xaxis: { title: "step" }, yaxis: { tickformat: ".0%", range: [0, 1.02] }, legend: { y: 1 }, ...extra },
+    layout: { xaxis: { title: "step" }, yaxis: accuracies(), legend: { y: 1 }, ...extra },
     data: {
       columns: ["run", "step", "examples", "accuracy"],
       rows: steps.flatMap((step, at) => series.map(([name, own]) => [context.run.run, step, name, own[at]])),

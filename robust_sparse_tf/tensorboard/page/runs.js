@@ -23,13 +23,16 @@ export function view(context) {
         rowClass: (run) => (context.run?.run === run.run ? "focus" : ""),
       })
       : el("p", { class: "muted" }, "No run matches the filter."),
-    el("p", { class: "muted foot" }, "Accuracies are those of the last step on the test examples, or on the validation examples where it says so. A group shows means."));
+    el("p", { class: "muted foot" }, `Accuracies are those of the last step, on the ${splits(context.runs).join(" or ") || "test"} examples. A group shows means.`));
 }
+
+const splits = (runs) => unique(runs.map((run) => run.split).filter(Boolean));
 
 function columns(context, shown) {
   const attacks = unique(shown.flatMap((run) => Object.keys(run.robust ?? {})));
   const id = (run) => context.runs.indexOf(run);
   const num = (key, title, help, value, format, ofGroup = true) => ({ key, title, help, kind: "num", value, cell: (_, v) => format(v), ofGroup });
+  const isMixed = splits(context.runs).length > 1;
   const some = (value) => shown.some((run) => value(run) !== null && value(run) !== undefined);
   const measured = (key, title, help, value, format) => (some(value) ? [num(key, title, help, value, format)] : []);
   return [
@@ -38,7 +41,7 @@ function columns(context, shown) {
       groupCell: (unit) => box(context, unit.rows, `Draw the group ${unit.name}`, `pick-group-${id(unit.rows[0])}`),
     },
     {
-      key: "label", title: "Run", kind: "text name", value: (run) => run.label, cell: (run) => name(context, run, id(run)),
+      key: "label", title: "Run", kind: "text name", value: (run) => run.label, cell: (run) => name(context, run, id(run), isMixed),
       groupCell: (unit, isClosed) => expander(context, unit, isClosed, `group-${id(unit.rows[0])}`),
     },
     { key: "method", title: "Method", kind: "text", value: (run) => run.method, cell: (_, v) => v || "–" },
@@ -68,11 +71,11 @@ export function worst(run) {
   return rows.length ? rows.reduce((a, b) => (b.epsilon >= a.epsilon ? b : a)).accuracy : null;
 }
 
-function name(context, run, id) {
+function name(context, run, id, isMixed) {
   return el("span", { class: "named" },
     swatch(context, run, `color-${id}`),
     el("button", { type: "button", class: "name", id: `name-${id}`, title: `Look at ${run.run}`, onclick: () => context.set({ run: run.run, view: "topology" }) }, run.label || "(no name)"),
-    run.split === "validation" ? el("span", { class: "badge" }, "validation") : null);
+    isMixed && run.split ? el("span", { class: "badge" }, run.split) : null);
 }
 
 function badges(context, run) {

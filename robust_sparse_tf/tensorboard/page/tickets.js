@@ -1,7 +1,7 @@
 // Lottery tickets by strategy: means and deviations over trials, which differ in their seed only.
 
 import { address } from "./api.js";
-import { chart, grid, line } from "./charts.js";
+import { accuracies, chart, grid, line } from "./charts.js";
 import { density, finite, percent, section, unique } from "./dom.js";
 import { mean } from "./table.js";
 import { look } from "./theme.js";
@@ -69,7 +69,7 @@ function ofStrategies(context, all, title, value) {
   if (!traces.length) return null;
   return chart({
     title, traces, height: 320, summary: `Last tickets: ${ends.slice(0, 5).join("; ")}${ends.length > 5 ? `; and ${ends.length - 5} more` : ""}.`,
-    layout: { xaxis: { title: "density", type: "log", autorange: "reversed", tickformat: ".3~p", dtick: "D2" }, yaxis: { tickformat: ".0%" }, legend: {} },
+    layout: { xaxis: { title: "density", type: "log", autorange: "reversed", tickformat: ".3~p", dtick: "D2" }, yaxis: accuracies(rows.flatMap(([, , , center, spread]) => [center - spread, center + spread])), legend: {} },
     all: address("csv", { kind: "runs" }), data: { columns: ["strategy", "round", "density", "mean", "deviation", "trials"], rows },
   });
 }

@@ -1,7 +1,7 @@
 // What robustness costs: accuracies against density, size and latency, over all runs.
 
 import { address } from "./api.js";
-import { chart, grid, plain } from "./charts.js";
+import { accuracies, chart, grid, plain } from "./charts.js";
 import { choice, select } from "./controls.js";
 import { bytes, compact, count, density, el, finite, number, panel, percent, section, unique } from "./dom.js";
 import { color } from "./theme.js";
@@ -87,7 +87,7 @@ function against(context, [key, title, unit, cost, text, axis], value, of) {
   const listed = best.map((point) => `${point.run.label} (${text(point.cost)}, ${percent(point.accuracy)})`);
   return chart({
     title: `${title}`, note: of, traces, height: 300,
-    layout: { xaxis: { title: unit, ...scaled(context.state.scale, points.map((point) => point.cost)), ...axis }, yaxis: { tickformat: ".0%" } },
+    layout: { xaxis: { title: unit, ...scaled(context.state.scale, points.map((point) => point.cost)), ...axis }, yaxis: accuracies(points.map((point) => point.accuracy)) },
     summary: `On the Pareto front, of ${count(points.length, "run")}: ${listed.slice(0, 5).join("; ")}${listed.length > 5 ? `; and ${listed.length - 5} more` : ""}.`,
     all: address("csv", { kind: "runs" }), onpick: (run) => context.set({ run }),
     data: { columns: ["run", key, "accuracy", "on the front"], rows: points.map((point) => [point.run.run, point.cost, point.accuracy, names.has(point.run) ? "yes" : "no"]) },

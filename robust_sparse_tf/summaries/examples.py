@@ -6,7 +6,7 @@ import tensorflow as tf
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.evaluation.report import Picture, Report
 from robust_sparse_tf.summaries import log_format
-from robust_sparse_tf.summaries.writing import write_tensor
+from robust_sparse_tf.summaries.writing import write_images, write_tensor
 
 
 def write_examples(report: Report, step: int) -> None:
@@ -36,7 +36,8 @@ def write_examples(report: Report, step: int) -> None:
         tag = log_format.examples_tag(attack, epsilon)
         strips = [np.concatenate(images, axis=1) for images in parts]
         pictured = f"example_pictures/{tag.removeprefix(log_format.EXAMPLES)}"
-        tf.summary.image(pictured, np.stack(strips), step=step, max_outputs=len(strips))
+        pngs = [tf.io.encode_png(strip).numpy() for strip in strips]
+        write_images({pictured: pngs}, strips[0].shape, step)
         encoded = [tf.io.encode_png(image) for images in parts for image in images]
         write_tensor(tag, tf.stack([log_format.to_json(about), *encoded]), step)
 

@@ -10,9 +10,10 @@ import tf_keras as keras
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.sparsity import MaskedWeight, masked_weights
 from robust_sparse_tf.sparsity.counting import Statistics
-from robust_sparse_tf.summaries import log_format
-from robust_sparse_tf.summaries.writing import write_scalars, write_tensor
+from robust_sparse_tf.summaries import log_format, writing
+from robust_sparse_tf.summaries.writing import write_images, write_scalars, write_tensor
 
+_COMPRESSION = 3  # of PNG: a higher one takes several times as long and saves a tenth
 LARGEST = 512
 """Pixels along a side of a mask's picture; a larger mask is shown by blocks of weights."""
 
@@ -53,9 +54,11 @@ def _with_churn(measures: dict[str, Any]) -> dict[str, Any]:
 
 def write_histograms(model: keras.Model, step: int) -> None:
     """Writes a histogram of the kept weights of each masked layer, as `weights/<layer>`."""
-    for entry in masked_weights(network_of(model)):
-        kept = tf.boolean_mask(entry.weight, entry.mask != 0)
-        tf.summary.histogram(f"weights/{entry.name}", kept, step=step)
+    kept = {
+        f"weights/{entry.name}": entry.weight.numpy()[entry.mask.numpy() != 0]
+        for entry in masked_weights(network_of(model))
+    }
+    writing.write_histograms(kept, step)
 
 
 class MaskWriter:
@@ -95,10 +98,11 @@ class MaskWriter:
 
 def _write_mask(entry: MaskedWeight, matrix: np.ndarray, step: int) -> None:
     image, block = picture(matrix)
-    tf.summary.image(f"mask_pictures/{entry.name}", image[None, :, :, None], step=step)
+    png = tf.io.encode_png(image[:, :, None], compression=_COMPRESSION).numpy()
+    write_images({f"mask_pictures/{entry.name}": [png]}, image.shape, step)
     write_tensor(
         log_format.MASKS + entry.name,
-        tf.io.encode_png(image[:, :, None]),
+        tf.constant(png),
         step,
         layer=entry.name,
         shape=matrix.shape,
@@ -117,6 +121,8 @@ def picture(matrix: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
         uint8 [rows, columns], neither above `LARGEST`, and the weights along each side of a pixel.
     """
     rows, columns = (math.ceil(size / LARGEST) for size in matrix.shape)
+    if rows == columns == 1:
+        return np.where(matrix, np.uint8(255), np.uint8(0)), (1, 1)
     kept, all_of = (_sums(values, rows, columns) for values in (matrix, np.ones_like(matrix)))
     image = np.clip(np.round(255 * kept / all_of), 1, 254)
     image = np.where(kept == 0, 0, np.where(kept == all_of, 255, image))

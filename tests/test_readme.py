@@ -14,6 +14,9 @@ import pytest
 import test_experiments_readme
 from pages import PAGES, ROOT, TEXT
 from stopped_sweep import first_report, shortened
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from robust_sparse_tf.summaries import log_format
 
 # The commands are run as they stand, except for less of the same work.
 SHORT = ["--rounds=2", "--iterations=20", "--evaluate_every=10"]
@@ -34,7 +37,14 @@ EXAMPLES = {name: code for name, text in PAGES.items() if (code := pages.example
 FAST_EXAMPLES = ("README.md", "docs/methods.md")
 SLOW_EXAMPLES = tuple(
     f"docs/{name}.md"
-    for name in ("adversarial-training", "compare", "evaluate", "export", "own-model")
+    for name in (
+        "adversarial-training",
+        "compare",
+        "evaluate",
+        "export",
+        "own-model",
+        "tensorboard",
+    )
 )
 
 
@@ -103,18 +113,24 @@ def test_make(command):
     assert "python -m" in done.stdout
 
 
-def test_tensorboard(tmp_path):
-    (command,) = OTHERS
-    assert command == ["tensorboard", "--logdir=runs"]
+@pytest.mark.parametrize("command", OTHERS, ids=" ".join)
+def test_tensorboard(command, tmp_path):
+    """TensorBoard with its tab, and the page alone, which wants a folder that is there."""
+    (tmp_path / "runs").mkdir()
+    assert command in (
+        ["tensorboard", "--logdir=runs"],
+        ["python", "-m", "robust_sparse_tf.tensorboard", "runs"],
+    )
     program = os.path.join(os.path.dirname(sys.executable), command[0])
     server = subprocess.Popen(
         [program, *command[1:], "--port=0"],
         cwd=tmp_path,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        assert any("http://" in line for line in server.stderr)
+        assert any("http://" in line for line in server.stdout)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=600)
@@ -201,6 +217,17 @@ def test_compare_example(run_example, tmp_path):
     ]
     for name in ("comparison.png", "comparison.pdf", "comparison.tex"):
         assert os.path.getsize(tmp_path / name) > 0
+
+
+@pytest.mark.slow
+def test_tensorboard_example(run_example, tmp_path):
+    """One run, which all views have something of."""
+    run_example("docs/tensorboard.md")
+    events = EventAccumulator(str(tmp_path / "runs" / "rigl"))
+    events.Reload()
+    tags = events.PluginTagToContent(log_format.PLUGIN)
+    firsts = {tag.split("/")[0] for tag in tags}
+    assert firsts == {"run", "topology", "masks", "inputs", "accuracy", "report", "examples"}
 
 
 @pytest.mark.slow

@@ -14,6 +14,12 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def mode_fast() -> str:
+    """The way that is taken by default, where the other would show the same."""
+    return MODES["fast"]
+
+
+@pytest.fixture(scope="session")
 def board(mode: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """A board of three runs that have all there is."""
     folder = tmp_path_factory.mktemp("logs")

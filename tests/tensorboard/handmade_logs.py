@@ -69,6 +69,10 @@ class HandmadeLog:
         """Writes accuracies of training and validation."""
         self.json("accuracy", accuracy(step, clean, robust), step)
 
+    def flush(self) -> None:
+        """Writes what there is, and keeps the file open."""
+        self._writer.flush()
+
     def close(self) -> None:
         """Writes what is left."""
         self._writer.close()

@@ -3,23 +3,18 @@
 from typing import Any
 
 from robust_sparse_tf.summaries import log_format
-from robust_sparse_tf.tensorboard.questions import Question, chosen
+from robust_sparse_tf.tensorboard.questions import MOST_RUNS, Question
 from robust_sparse_tf.tensorboard.reading import Log
-
-MOST_RUNS = 200
 
 
 def answer(log: Log, question: Question) -> dict[str, Any]:
     """The records of some runs."""
-    asked = question.texts("run", MOST_RUNS)
-    runs = log.runs()
-    for run in asked:
-        chosen("run", run, sorted(runs))
-    wanted = {run: _wanted(runs[run]) for run in asked if log_format.ACCURACY in runs[run]}
+    picked = log.picked(question.texts("run", MOST_RUNS))
+    wanted = {run: _wanted(tags) for run, tags in picked.items() if log_format.ACCURACY in tags}
     found = log.all(wanted)
     return {
         "runs": {run: _records(values) for run, values in found.items()},
-        "missing": [run for run in asked if run not in wanted],
+        "missing": [run for run in picked if run not in wanted],
     }
 
 

@@ -20,7 +20,7 @@ PARTS = ("clean", "adversarial", "difference")
 def sets(log: Log, question: Question) -> dict[str, Any]:
     """What is known of the images of a run, by attack, epsilon and step."""
     run = question.text("run")
-    tags = log.tags(run)
+    tags = log.picked([run])[run]
     wanted = {tag: tags[tag] for tag in sorted(tags) if kind_of(tag) == log_format.EXAMPLES}
     found = log.all({run: wanted})[run]
     return {

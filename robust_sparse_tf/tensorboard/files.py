@@ -14,6 +14,7 @@ from robust_sparse_tf.tensorboard.questions import NotFound
 PAGE = Path(__file__).parent / "page"
 PLOTLY = "plotly.min.js"
 DAY = 24 * 60 * 60  # seconds
+TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 NO_PLOTLY = (
     "the charts need the package plotly, which is not installed: "

@@ -12,7 +12,7 @@ from robust_sparse_tf.tensorboard.reading import Log, Point, Tags
 def layers(log: Log, question: Question) -> dict[str, Any]:
     """The layers of a run that have masks, and at which steps."""
     run = question.text("run")
-    tags = log.tags(run)
+    tags = log.picked([run])[run]
     wanted = {tag: tags[tag] for tag in tags if kind_of(tag) == log_format.MASKS}
     found = log.all({run: wanted})[run]
     described = []

@@ -40,6 +40,7 @@ class Route(NamedTuple):
 _ROUTES = {
     "runs": Route(runs.answer, as_json, ("offset", "limit")),
     "topology": Route(topology.answer, as_json, ("run", "points")),
+    "network": Route(topology.network, as_json, ("run", "points")),
     "masks": Route(masks.layers, as_json, ("run",)),
     "mask": Route(masks.image, as_png, ("run", "layer", "step")),
     "inputs": Route(masks.inputs, as_json, ("run", "layer", "step")),

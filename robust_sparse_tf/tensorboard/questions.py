@@ -6,6 +6,9 @@ from werkzeug import wrappers
 
 from robust_sparse_tf.errors import InputError
 
+MOST_RUNS = 200
+"""Runs that may be asked for at once."""
+
 LAST_STEP = 2**63 - 1
 """The largest that a log can have."""
 

@@ -68,16 +68,17 @@ class Log:
         """The tags of all runs."""
         return self._list(None)
 
-    def tags(self, run: str) -> Tags:
-        """The tags of a run.
+    def picked(self, runs: Sequence[str]) -> dict[str, Tags]:
+        """The tags of some runs.
 
         Raises:
             NotFound: for one that there is not.
         """
-        found = self._list(provider.RunTagFilter(runs=[run])).get(run)
-        if not found:
-            raise absent("run", run, sorted(self.runs()))
-        return found
+        found = self._list(provider.RunTagFilter(runs=runs))
+        for run in runs:
+            if run not in found:
+                raise absent("run", run, sorted(self.runs()))
+        return {run: found[run] for run in runs}
 
     def last(self, wanted: Mapping[str, Tags]) -> dict[str, dict[str, Values]]:
         """The last points of tags of runs."""
@@ -87,13 +88,17 @@ class Log:
         """All points of tags of runs; of several at a step the last."""
         return self._values(wanted, MOST_POINTS)
 
+    def some(self, wanted: Mapping[str, Tags], most: int) -> dict[str, dict[str, Values]]:
+        """Up to so many points of tags of runs, drawn by TensorBoard, the last one among them."""
+        return self._values(wanted, most)
+
     def points(self, run: str, tag: str) -> Values:
         """All points of a tag; there is at least one.
 
         Raises:
             NotFound: where there is none that can be read.
         """
-        tags = self.tags(run)
+        tags = self.picked([run])[run]
         if tag not in tags:
             of_kind = [other for other in sorted(tags) if kind_of(other) == kind_of(tag)]
             raise absent("tag", tag, of_kind)

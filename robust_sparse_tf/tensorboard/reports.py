@@ -12,7 +12,7 @@ def answer(log: Log, question: Question) -> dict[str, Any]:
     """The reports and measures of a run, by step."""
     run = question.text("run")
     kinds = {log_format.REPORT: "reports", log_format.MEASURES: "measures"}
-    tags = log.tags(run)
+    tags = log.picked([run])[run]
     found = log.all({run: {tag: tags[tag] for tag in sorted(tags) if kind_of(tag) in kinds}})[run]
     told: dict[str, list[Any]] = {"reports": [], "measures": [], "notes": []}
     for tag, values in found.items():

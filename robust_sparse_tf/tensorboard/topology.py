@@ -6,10 +6,11 @@ import numpy as np
 
 from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.answers import finite
-from robust_sparse_tf.tensorboard.questions import Question
-from robust_sparse_tf.tensorboard.reading import MOST_POINTS, Log, Point
+from robust_sparse_tf.tensorboard.questions import MOST_RUNS, Question
+from robust_sparse_tf.tensorboard.reading import MOST_POINTS, Log, Point, Values
 
 DEFAULT_POINTS = 500
+DEFAULT_POINTS_OF_MANY = 200
 
 
 def answer(log: Log, question: Question) -> dict[str, Any]:
@@ -27,6 +28,30 @@ def answer(log: Log, question: Question) -> dict[str, Any]:
         "sizes": about["sizes"],
         "measures": {name: finite(tables[:, :-1, at]) for at, name in enumerate(measures)},
         "network": {name: finite(tables[:, -1, at]) for at, name in enumerate(measures)},
+        "notes": values.notes,
+    }
+
+
+def network(log: Log, question: Question) -> dict[str, Any]:
+    """The measures of the whole networks of some runs, at up to so many of their steps."""
+    most = question.whole("points", 2, MOST_POINTS, DEFAULT_POINTS_OF_MANY)
+    picked = log.picked(question.texts("run", MOST_RUNS))
+    tag = log_format.TOPOLOGY
+    wanted = {run: {tag: tags[tag]} for run, tags in picked.items() if tag in tags}
+    found = {run: values[tag] for run, values in log.some(wanted, most).items()}
+    return {
+        "runs": {run: _of_network(values) for run, values in found.items()},
+        "missing": [run for run in picked if run not in wanted],
+    }
+
+
+def _of_network(values: Values) -> dict[str, Any]:
+    tables = [point.value for point in values.points]
+    measures = tables[-1].about["measures"] if tables else []
+    rows = np.stack([table.numbers[-1] for table in tables]) if tables else np.zeros((0, 0))
+    return {
+        "steps": [point.step for point in values.points],
+        "network": {name: finite(rows[:, at]) for at, name in enumerate(measures)},
         "notes": values.notes,
     }
 

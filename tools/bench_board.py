@@ -233,7 +233,8 @@ def measure(server: Server, runs: int) -> dict[str, Any]:
     """Seconds of the first view, and of later ones: each new to the server, and once more."""
     first = server.seconds(("runs", {"offset": 0, "limit": 200}))
     names = [run["run"] for run in server.json("runs")["runs"]]
-    layer = server.json("masks", run=names[-1])["layers"][0]
+    layers = server.json("masks", run=names[-1])["layers"]
+    layer = next(layer for layer in layers if layer["has_inputs"])
     example = server.json("examples", run=names[-1])["sets"][0]
     known = {
         "mask": {"layer": layer["layer"], "step": layer["steps"][-1]},

@@ -10,8 +10,10 @@ from tensorboard.backend import http_util
 from werkzeug import wrappers
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.tensorboard.questions import NotFound
+
+EXACT = 2.0**53
+"""Whole numbers below it are exact as floats."""
 
 App = Callable[[wrappers.Request], wrappers.Response]
 
@@ -38,12 +40,13 @@ def as_png(request: wrappers.Request, image: bytes) -> wrappers.Response:
 
 def finite(array: np.ndarray) -> list[Any]:
     """Nested lists of an array's numbers, NaN and infinities as strings, whole ones as integers."""
-    good = np.isfinite(array)
-    if good.all():
-        whole = array == np.round(array)
+    if np.isfinite(array).all():
+        whole = (array == np.round(array)) & (np.abs(array) < EXACT)
         return array.astype(np.int64).tolist() if whole.all() else array.tolist()
     mixed = array.astype(object)
-    mixed[~good] = log_format.finite(array[~good].tolist())
+    mixed[np.isnan(array)] = "NaN"
+    mixed[np.isposinf(array)] = "Infinity"
+    mixed[np.isneginf(array)] = "-Infinity"
     return mixed.tolist()
 
 

@@ -93,7 +93,7 @@ def _strings(array: np.ndarray, rank: int) -> list[bytes]:
 
 
 def _table(about: Mapping[str, Any], array: np.ndarray) -> Table:
-    layers, sizes, measures = (about[name] for name in ("layers", "sizes", "measures"))
+    layers, sizes, measures = about["layers"], about["sizes"], about["measures"]
     if len(layers) != len(sizes):
         raise Damage(f"{len(sizes)} sizes of {len(layers)} layers")
     shape = len(layers) + 1, len(measures)

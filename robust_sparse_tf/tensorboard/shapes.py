@@ -46,58 +46,63 @@ def parsed(text: bytes | str, shape: Any) -> Any:
     if len(text) > LONGEST:
         raise Damage(f"JSON of {len(text)} characters, at most {LONGEST} are read")
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_named, parse_constant=str)
+        _check_depth(value, DEEPEST)
     except (ValueError, RecursionError) as error:
         raise Damage(f"no JSON ({type(error).__name__})") from None
-    _check_depth(value, DEEPEST)
-    value = log_format.finite(value)
-    _check(value, shape, "")
+    _check(value, shape, ())
     return value
 
 
+def _named(text: str) -> float | str:
+    """A number, or the name of what is too large for one."""
+    return log_format.finite(float(text))
+
+
 def _check_depth(value: Any, levels: int) -> None:
-    if levels == 0:
-        raise Damage(f"JSON with more than {DEEPEST} levels")
+    if not levels:
+        raise RecursionError
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for item in inner:
-        _check_depth(item, levels - 1)
+        if isinstance(item, dict | list):
+            _check_depth(item, levels - 1)
 
 
-def _check(value: Any, shape: Any, place: str) -> None:
-    if isinstance(shape, Maybe):
+def _check(value: Any, shape: Any, place: tuple[Any, ...]) -> None:
+    """Raises `Damage` where the value has another shape; the place is (place around it, key)."""
+    if isinstance(shape, str):
+        if not _FITS[shape](value):
+            raise _misfit(value, shape, place)
+    elif isinstance(shape, Maybe):
         if value is not None:
             _check(value, shape.shape, place)
-    elif isinstance(shape, str):
-        if not _FITS[shape](value):
-            raise Damage(f"{place or 'JSON'} is {repr(value)[:60]}, not {shape}")
     elif isinstance(shape, list):
-        _of_type(value, list, "a list", place)
+        if not isinstance(value, list):
+            raise _misfit(value, "a list", place)
         for number, item in enumerate(value):
-            _check(item, shape[0], f"{place}[{number}]")
+            _check(item, shape[0], (place, number))
+    elif not isinstance(value, dict):
+        raise _misfit(value, "an object", place)
+    elif isinstance(shape, Each):
+        for key, item in value.items():
+            _check(item, shape.shape, (place, key))
     else:
-        _of_type(value, dict, "an object", place)
-        keys = dict.fromkeys(value, shape.shape) if isinstance(shape, Each) else shape
-        for key, inner in keys.items():
-            _check(value.get(key), inner, f"{place}.{key}" if place else key[:60])
+        for key, inner in shape.items():
+            _check(value.get(key), inner, (place, key))
 
 
-def _of_type(value: Any, kind: type, name: str, place: str) -> None:
-    if not isinstance(value, kind):
-        raise Damage(f"{place or 'JSON'} is {repr(value)[:60]}, not {name}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) or value in _UNFINITE
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _misfit(value: Any, shape: str, place: tuple[Any, ...]) -> Damage:
+    keys: list[str] = []
+    while place:
+        place, key = place
+        keys.append(str(key)[:60])
+    return Damage(f"{'.'.join(reversed(keys)) or 'JSON'} is {repr(value)[:60]}, not {shape}")
 
 
 _FITS = {
     TEXT: lambda value: isinstance(value, str),
-    NUMBER: _is_number,
-    WHOLE: _is_whole,
+    NUMBER: lambda value: type(value) in (float, int) or value in _UNFINITE,
+    WHOLE: lambda value: type(value) is int,
     PLAIN: lambda value: isinstance(value, str | int | float),
 }
 

@@ -125,6 +125,7 @@ def test_tensorboard(command, tmp_path):
     server = subprocess.Popen(
         [program, *command[1:], "--port=0"],
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -258,7 +258,7 @@ class TrainingRun:
         given = flags.different(self.values)
         return {
             "method": self.values["method"],
-            "density": self.values["density"],
+            "density": getattr(self.method, "density", None),
             "attack": self.options.attack,
             "seed": self.options.seed,
             "hparams": {name: _plain(value) for name, value in given.items()},

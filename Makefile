@@ -2,10 +2,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 FLAGS := experiments/flagfiles/quickstart.flags
 
-.PHONY: quickstart test test-slow docs format clean
+.PHONY: quickstart demo-board board-screenshots test test-slow docs format clean
 
 quickstart: .venv/installed
 	$(BIN)/python -m experiments.run --flagfile=$(FLAGS)
+
+# Trains three short runs with attacks, and opens TensorBoard's plugin on them.
+demo-board: .venv/installed
+	$(BIN)/python -m tools.demo_board
+
+# The pictures of the plugin in docs/images, from the same runs; needs the program chromium.
+board-screenshots: .venv/installed-test
+	$(BIN)/python -m tools.demo_board --train_only
+	$(BIN)/python -m tools.board_screenshots
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

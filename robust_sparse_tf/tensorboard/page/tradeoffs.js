@@ -44,7 +44,7 @@ export function view(context) {
 function absent({ runs }) {
   const missing = COSTS.slice(2).filter(([, , , value]) => !runs.some((run) => finite(value(run) ?? null) !== null)).map(([, title]) => title);
   if (!missing.length) return null;
-  return el("p", { class: "muted foot" }, `Not known for any run: ${missing.join(", ")}. Sizes of files and latencies are logged by a run with --export.`);
+  return el("p", { class: "muted foot" }, `Not known for any run: ${missing.join(", ")}. Sizes of files and latencies are logged at the end of a run of experiments.`);
 }
 
 /** The points that no other point beats, from the cheapest on. */

@@ -4,6 +4,9 @@ import collections
 import re
 from collections.abc import Iterable
 
+_EVENTS = "tensorboard"
+"""The folder of events in a run's directory, which says nothing of the run."""
+
 _ROUND = re.compile(r"(?:(.*)/)?round_\d+")
 
 
@@ -16,13 +19,16 @@ def group_of(run: str) -> str:
 def labels(runs: Iterable[str]) -> dict[str, str]:
     """Of each run as many of its last folders as tell it from all others.
 
-    The folder of a round comes with the one that it is in.
+    The folder of a round comes with the one that it is in. Folders of events are left out.
     """
-    parts = {run: run.split("/") for run in runs}
+    parts = {run: [word for word in run.split("/") if word != _EVENTS] or [run] for run in runs}
     counts = collections.Counter(
         tuple(words[-length:]) for words in parts.values() for length in range(1, len(words) + 1)
     )
-    return {run: "/".join(_shortest(words, counts)) for run, words in parts.items()}
+    return {
+        run: "/".join(_shortest(words, counts)) if counts[tuple(words)] == 1 else run
+        for run, words in parts.items()
+    }
 
 
 def _shortest(words: list[str], counts: collections.Counter[tuple[str, ...]]) -> list[str]:

@@ -75,3 +75,9 @@ def test_labels_of_runs_whose_folders_are_alike():
     runs = ["a/x/logs", "b/x/logs", "b/y", ".", "c/round_00", "d/round_00"]
     assert list(labels(runs).values()) == ["a/x/logs", "b/x/logs", "y", ".", *runs[-2:]]
     assert labels(["x", "a/x"]) == {"x": "x", "a/x": "a/x"}
+
+
+def test_labels_leave_out_the_folder_of_events():
+    runs = ["a/tensorboard", "b/tensorboard/round_00", "c", "c/tensorboard", "tensorboard"]
+    short = ["a", "b/round_00", "c", "c/tensorboard", "tensorboard"]
+    assert list(labels(runs).values()) == short

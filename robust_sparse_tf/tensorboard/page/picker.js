@@ -62,12 +62,17 @@ export function filterBox(context, id) {
   });
 }
 
+/** Of a group what its runs' short names have in common. */
+export function groupName(unit) {
+  return unit.rows[0].label.replace(/\/?round_\d+$/, "") || unit.name || "(no name)";
+}
+
 export function expander(context, unit, isClosed, id) {
   const { closed } = context.state;
   const next = isClosed ? closed.filter((name) => name !== unit.name) : [...closed, unit.name];
   return el("button", {
     type: "button", class: "expander", id, "aria-expanded": String(!isClosed), onclick: () => context.set({ closed: next }),
-  }, el("span", { class: "chevron", "aria-hidden": "true" }), el("span", { class: "name", title: unit.name }, unit.name || "(no name)"), el("span", { class: "muted" }, String(unit.rows.length)));
+  }, el("span", { class: "chevron", "aria-hidden": "true" }), el("span", { class: "name", title: unit.name }, groupName(unit)), el("span", { class: "muted" }, String(unit.rows.length)));
 }
 
 function entry(context, run, isInside) {
@@ -88,7 +93,7 @@ export function picker(context) {
     if (rows.length === 1) return [entry(context, rows[0], false)];
     const isClosed = context.state.closed.includes(name);
     const id = `group-${index}`;
-    const head = el("li", { class: "group" }, box(context, rows, `Draw the group ${name}`, `${id}-box`), expander(context, { name, rows }, isClosed, id));
+    const head = el("li", { class: "group" }, box(context, rows, `Draw the group ${groupName({ name, rows })}`, `${id}-box`), expander(context, { name, rows }, isClosed, id));
     return [head, ...(isClosed ? [] : rows.map((run) => entry(context, run, true)))];
   });
   return el("details", { class: "picker", open: !window.matchMedia("(max-width: 760px)").matches },

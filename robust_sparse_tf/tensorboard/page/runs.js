@@ -1,8 +1,8 @@
 // All runs as a table.
 
 import { address } from "./api.js";
-import { bytes, compact, count, density, el, number, percent, section, unique } from "./dom.js";
-import { box, expander, filterBox, matching, swatch } from "./picker.js";
+import { bytes, compact, count, density, el, finite, number, percent, section, unique } from "./dom.js";
+import { box, expander, filterBox, groupName, matching, swatch } from "./picker.js";
 import { table } from "./table.js";
 
 export function view(context) {
@@ -38,7 +38,7 @@ function columns(context, shown) {
   return [
     {
       key: "pick", title: "Drawn in the charts", class: "pick", cell: (run) => box(context, [run], `Draw ${run.label}`, `pick-${id(run)}`),
-      groupCell: (unit) => box(context, unit.rows, `Draw the group ${unit.name}`, `pick-group-${id(unit.rows[0])}`),
+      groupCell: (unit) => box(context, unit.rows, `Draw the group ${groupName(unit)}`, `pick-group-${id(unit.rows[0])}`),
     },
     {
       key: "label", title: "Run", kind: "text name", value: (run) => run.label, cell: (run) => name(context, run, id(run), isMixed),
@@ -52,7 +52,7 @@ function columns(context, shown) {
     accuracy("clean", "Clean", "Accuracy without attack", (run) => run.clean),
     ...attacks.map((attack) => accuracy(`robust:${attack}`, attack, `Accuracy under ${attack}`, (run) => run.robust?.[attack])),
     ...(shown.some((run) => worst(run) !== null) ? [accuracy("worst", "Worst case", "Accuracy under all attacks of the last report, at its largest epsilon", worst)] : []),
-    ...measured("r_2", "r₂", "Mean distance to the decision boundary in l2", (run) => run.numbers?.r_2, number),
+    ...measured("r_2", "r₂", "Mean distance to the decision boundary in l2", margin, number),
     { key: "warnings", title: "Checks", help: "Checks that the robustness is real", kind: "text badges", value: (run) => run.checks?.failed?.length ?? null, cell: (run) => badges(context, run) },
     num("step", "Step", "The last step", (run) => run.step, number, false),
   ];
@@ -63,6 +63,13 @@ function accuracy(key, title, help, value) {
     key, title, help, kind: "num", value, ofGroup: true,
     cell: (_, v) => (typeof v === "number" ? el("span", { class: "bar", style: { "--part": `${100 * Math.min(1, Math.max(0, v))}%` } }, percent(v)) : number(v)),
   };
+}
+
+/** r_2, by the strongest of the attacks that measured it. */
+function margin(run) {
+  const values = Object.entries(run.numbers ?? {}).filter(([name]) => /^r_2(_|$)/.test(name)).map(([, value]) => value);
+  const known = values.filter((value) => finite(value) !== null);
+  return known.length ? Math.min(...known) : values[0] ?? null;
 }
 
 /** Accuracy in the worst case of the last report, at its largest epsilon; or null. */

@@ -69,5 +69,12 @@ export async function accuracy(names) {
 export const topology = (run) => ask("topology", { run });
 export const masks = (run) => ask("masks", { run });
 export const inputs = (run, layer, step) => ask("inputs", { run, layer, step });
-export const reports = (run) => ask("reports", { run });
+
+/** Reports, the last of each name, those with a table last; and measures, the last of each name. */
+export async function reports(run) {
+  const { reports: all, measures } = await ask("reports", { run });
+  const last = (found) => [...new Map(found.toSorted((a, b) => a.step - b.step).map((each) => [each.name, each])).values()];
+  return { reports: last(all).sort((a, b) => Boolean(a.rows.length) - Boolean(b.rows.length) || a.step - b.step), measures: last(measures) };
+}
+
 export const examples = (run) => ask("examples", { run });

@@ -10,9 +10,9 @@ import { tickets } from "./tickets.js";
 
 const COSTS = [
   ["density", "Density", "density", (run) => run.density, density, { tickformat: ".3~p" }],
-  ["multiply_accumulates", "Multiply-adds", "multiply-adds of one example", (run) => run.multiply_accumulates, compact, {}],
-  ["bytes", "Weights", "bytes", (run) => run.bytes, bytes, {}],
-  ["tflite_bytes", "TFLite file", "bytes", (run) => run.tflite_bytes, bytes, {}],
+  ["multiply_accumulates", "Multiply-adds", "multiply-adds of one example", (run) => run.multiply_accumulates, compact, { tickformat: ".2~s" }],
+  ["bytes", "Weights", "bytes", (run) => run.bytes, bytes, { tickformat: ".2~s" }],
+  ["tflite_bytes", "TFLite file", "bytes", (run) => run.tflite_bytes, bytes, { tickformat: ".2~s" }],
   ["latency_ms", "Latency", "milliseconds an example, one thread", (run) => run.latency_ms, (value) => `${number(value)} ms`, {}],
 ];
 

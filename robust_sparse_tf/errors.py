@@ -28,7 +28,7 @@ def reason(error: BaseException) -> str:
     """
     lines = [line.strip() for line in told(error).splitlines() if line.strip()]
     if lines and lines[0] == "in user code:":
-        kinds = [number for number, line in enumerate(lines) if re.match(r"\w+: ", line)]
+        kinds = [number for number, line in enumerate(lines) if re.match(r"[A-Z]\w*: ", line)]
         lines = lines[kinds[0] :] if kinds else lines[-1:]
         lines[0] = re.sub(r"^\w+: ", "", lines[0])
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):

@@ -29,7 +29,7 @@ def as_tensor(name: str, value: Any, dtype: tf.DType | None = None) -> tf.Tensor
         if kind.is_floating or kind.is_integer or kind.is_bool:
             return tf.cast(tensor, dtype)
         error = None
-    except (ValueError, TypeError) as failed:
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError) as failed:
         error = failed
     given = value.dtype if hasattr(value, "dtype") else type(value).__name__
     wanted = dtype.name if dtype else "integers [batch]"

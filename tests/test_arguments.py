@@ -51,8 +51,16 @@ def gather(**given):
     return Gather(**dict(images=IMAGES, labels=LABELS) | given)
 
 
+def clipped(**given):
+    return rst.Ball("linf", 0.1).clip(**given)
+
+
 def attacked(**given):
     return attacks.FGSM()(model(), IMAGES, LABELS, **given)
+
+
+def targeted(**given):
+    return attacks.FGSM(targeted=True)(model(), IMAGES, **dict(y=None, targets=LABELS) | given)
 
 
 def certified(**given):
@@ -152,6 +160,9 @@ TABLE = [
     (evaluate, "sources", [None, "m", 1, {}, {model}]),
     (evaluate, "on_batch", [None, 1, "print", len]),
     (attacked, "seed", PAIRS),
+    (targeted, "y", ["x", 1, object(), [], IMAGES, LABELS[:1], LABELS - 0.5]),
+    (targeted, "targets", [None, "x", 1, object(), [], IMAGES, LABELS[:1], LABELS + 1]),
+    (clipped, "x", [None, "x", object(), [[1], [1, 2]], ["a"], 1j]),
     (SPLIT.index_batches, "first_step", [n for n in COUNTS if n != 0]),
     (attacks.PGD(step_size=0.1).at, "epsilon", RADII),
     (

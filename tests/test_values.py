@@ -55,7 +55,7 @@ def test_errors_of_training_are_one_line(eager):
         (np.zeros([4, 3]), "logits"),
         (y[:2], "^Data cardinality is ambiguous: x sizes: 4 y sizes: 2"),
         (np.array(["a"] * 4), "^Cast string to int64 is not supported"),
-        ("labels", "^Failed to find data adapter"),
+        (object(), "^Failed to find data adapter"),
     ]:
         with pytest.raises(InputError, match=words) as caught:
             model.fit(x, labels, verbose=0)

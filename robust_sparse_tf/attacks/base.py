@@ -82,7 +82,7 @@ class Attack(Ranged, abc.ABC):
             model: any callable from inputs to logits [batch, classes]. Pass the same object each
                 time: CleverHans traces a graph for each callable it sees.
             x: [batch, ...] from low to high, cast to float32.
-            y: class numbers [batch] or [batch, 1] of any type; not looked at when
+            y: class numbers [batch] or [batch, 1] of any type, or None; not used when
                 `attack_labels="predicted"`, nor by a targeted attack.
             seed: two integers for everything random.
             targets: likewise, the classes that a targeted attack moves to.
@@ -102,6 +102,8 @@ class Attack(Ranged, abc.ABC):
         x = as_tensor("x", x, tf.float32)
         name = "targets" if self.targeted else "labels"
         predicted = not self.targeted and self.attack_labels == "predicted"
+        if y is not None:  # not used either, perhaps
+            checks.check_types(x, as_labels("labels", y))
         labels = None if predicted else as_labels(name, targets if self.targeted else y)
         model = checks.check_call(model, x, labels, name, self.limits, self.uses_gradients)
         labels = tf.argmax(model(x), axis=1) if predicted else labels

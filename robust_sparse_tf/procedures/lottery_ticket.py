@@ -13,7 +13,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked, option, require
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.procedures.records import Measured, Record
-from robust_sparse_tf.procedures.rounds import BetweenRounds, Rounds
+from robust_sparse_tf.procedures.rounds import BetweenRounds, Rounds, check_model
 from robust_sparse_tf.sparsity import LayerRates, Pruner
 
 with epy.lazy_imports():
@@ -87,8 +87,10 @@ class LotteryTicket(Rounds):
             One record an evaluation.
 
         Raises:
+            InputError: for a model that is not compiled, and arguments of other kinds.
             TrainingError: at the first loss that is not finite.
         """
+        check_model(model)
         if pruner is not None:
             require("pruner", pruner, Pruner, FeaturePruning)
         seed = checked("seed", seed, int, minimum=0)

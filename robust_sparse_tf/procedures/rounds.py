@@ -157,9 +157,7 @@ class Rounds:
             InputError: for a model that is not compiled, and arguments of other kinds.
             TrainingError: at the first loss that is not finite.
         """
-        require("model", model, training.AdversarialModel)
-        if model.optimizer is None:
-            raise InputError(f"model {model.name}: must be compiled")
+        check_model(model)
         require("train", train, split.Split)
         require_function("evaluate", evaluate, 0)
         require_function("on_start", on_start, 1)
@@ -169,6 +167,8 @@ class Rounds:
             require("between", between, BetweenRounds)
         if store is not None:
             require("store", store, CheckpointStore)
+        if callbacks is not None:
+            require("callbacks", callbacks, list)
         run = _Run(self, model, between or BetweenRounds(), store)
         run.restore()
         on_start(list(run.records))
@@ -210,6 +210,13 @@ class Rounds:
                 f"evaluate_at={given}: must be whole numbers from 1 to iterations={self.iterations}"
             )
         return stops
+
+
+def check_model(model: AdversarialModel) -> None:
+    """Raises InputError for a model that is not adversarial, or not compiled."""
+    require("model", model, training.AdversarialModel)
+    if model.optimizer is None:
+        raise InputError(f"model {model.name}: must be compiled")
 
 
 class _Run:

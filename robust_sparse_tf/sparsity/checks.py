@@ -50,7 +50,13 @@ def check_compiled(network: keras.Model, given: Mapping[str, Any]) -> None:
     steps = given.get("steps_per_execution")
     if steps is not None and not (isinstance(steps, str) and steps == "auto"):
         checked("steps_per_execution", steps, int, minimum=1)
-    for weight in tf.nest.flatten(given.get("loss_weights")):
+    weights = tf.nest.flatten(given.get("loss_weights"))
+    if len(weights) > len(network.output_names):  # tf_keras takes the first ones
+        raise InputError(
+            f"loss_weights={shown(given['loss_weights'])}: must be one for each of "
+            f"{len(network.output_names)} outputs"
+        )
+    for weight in weights:
         if weight is not None:
             checked("loss_weights", weight, float)
     for name in ("loss", "metrics", "weighted_metrics"):
@@ -119,12 +125,19 @@ def with_counts(given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of tf_keras' methods that take data, by name, whole numbers among them as Python's.
 
     Raises:
-        InputError: for those that are none, or too small.
+        InputError: for those that are none, or too small, and for what are no callbacks.
     """
     found = dict(given)
+    callbacks = given.get("callbacks")
+    for each in [] if callbacks is None else tf.nest.flatten(callbacks):
+        if isinstance(each, type) or not hasattr(each, "on_train_begin"):  # Keras 3's work, too
+            raise InputError(f"callbacks={shown(each)}: must be a list of callbacks")
     for name, least in _COUNTS.items():
         value = given.get(name)
-        if value is None or (name == "validation_freq" and isinstance(value, list)):  # of epochs
+        if value is None:
+            continue
+        if name == "validation_freq" and isinstance(value, list) and value:  # epochs
+            found[name] = [checked(name, each, int, minimum=least) for each in value]
             continue
         whole = isinstance(value, float) and value.is_integer()  # as np.ceil gives it
         found[name] = checked(name, int(value) if whole else value, int, minimum=least)
@@ -139,23 +152,29 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
 
     Args:
         model: compiled, Sequential or functional.
-        given: arguments of `fit`, by name; values of data sets are checked batch by batch.
+        given: arguments of `fit` and the like, by name; values of data sets are checked batch by
+            batch.
 
     Raises:
-        InputError: for arrays of inputs, labels or weights that are not finite numbers, weights
-            that are not one an output, class numbers that are not whole, and empty arguments.
+        InputError: for missing labels, weights that are not one an output, class numbers that are
+            not whole, validation data that are not finite numbers, and empty arguments.
     """
     for name in ("validation_data", "class_weight", "sample_weight"):
         value = given.get(name)
         if isinstance(value, str | bytes | float | int | tuple | list | Mapping) and not value:
             raise InputError(f"{name}={value!r}: is empty; must be left out or given")
-    for name in ("x", "y", "sample_weight"):
-        for each in tf.nest.flatten(given.get(name)):
-            if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.size:
-                check_images(each, None, _NAMES[name])
+    validation = given.get("validation_data")
+    if isinstance(validation, tuple | list) and len(validation) <= len(_NAMES):
+        parts = dict(zip(_NAMES, validation, strict=False))
+        check_arrays(parts)
+        check_fitted(model, parts)
+    loss = getattr(model, "loss", None)
     labels: Any = given.get("y")
+    inputs = tf.nest.flatten(given.get("x"))
+    if loss and not tf.nest.flatten(labels if labels is not None else []) and _are_arrays(inputs):
+        raise InputError(f"y={labels}: must be labels, as the model has a loss")
     broken = isinstance(labels, np.ndarray) and labels.dtype.kind == "f" and np.mod(labels, 1).any()
-    if broken and _takes_classes(model.loss):
+    if broken and _takes_classes(loss):
         raise InputError(f"labels of type {labels.dtype}: must be whole, as the loss wants")
     weights = given.get("class_weight")
     numbers = isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu"
@@ -171,6 +190,34 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
             f"sample_weight of shape {weights.shape}: must be one number for each of the outputs "
             f"{shape}"
         )
+
+
+def check_arrays(given: Mapping[str, Any]) -> None:
+    """Checks inputs, labels and weights that are not data sets.
+
+    Raises:
+        InputError: for missing inputs, single values, and arrays that are not finite numbers.
+    """
+    for name, word in _NAMES.items():
+        value = given.get(name)
+        is_single = isinstance(value, str | bytes | float | int)
+        if is_single or (name == "x" and not (tf.nest.flatten(value) and value is not None)):
+            raise InputError(f"{name}={shown(value)}: must be arrays or a data set")
+        for each in tf.nest.flatten(value):
+            if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.size:
+                check_images(each, None, word)
+
+
+def check_batch(given: Mapping[str, Any]) -> None:
+    """Raises InputError for a batch's inputs, labels and weights that are not arrays [n, ...]."""
+    for name in _NAMES:
+        for each in tf.nest.flatten(given.get(name)):
+            if each is not None and len(getattr(each, "shape", ())) == 0:
+                raise InputError(f"{name}={shown(given[name])}: must be arrays [n, ...]")
+
+
+def _are_arrays(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(each, np.ndarray | tf.Tensor) for each in values)
 
 
 def _takes_probabilities(loss: Any) -> bool:

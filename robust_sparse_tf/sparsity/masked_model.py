@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -12,7 +12,7 @@ from tf_keras.src.saving import saving_api
 
 from robust_sparse_tf.errors import InputError, RunWarning, reason
 from robust_sparse_tf.models.network import network_of
-from robust_sparse_tf.options import checked_path, require
+from robust_sparse_tf.options import checked_path, require, shown
 from robust_sparse_tf.sparsity import slots, wrapper
 from robust_sparse_tf.sparsity.checks import check_compiled
 from robust_sparse_tf.sparsity.methods.base import Method, Targeted
@@ -114,7 +114,8 @@ class MaskedModel(_Model):
         form = saved_format(filepath, *args, **kwargs)
         if form == "tf" and kwargs.get("include_optimizer", True):
             _tell_forgotten(self)
-        super().save(filepath, *args, **kwargs)
+        with one_line():
+            super().save(filepath, *args, **kwargs)
 
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As of any model."""
@@ -130,7 +131,14 @@ class MaskedModel(_Model):
         filepath = checked_path("filepath", filepath)
         store_masked(network_of(self))
         tell_unfinished(self, "is exported at")
-        super().export(filepath, *args, **kwargs)
+        with one_line():
+            super().export(filepath, *args, **kwargs)
+
+
+def check_config(config: Any, *names: str) -> None:
+    """Raises InputError for what `get_config`, with these names in it, did not return."""
+    if not isinstance(config, Mapping) or not set(names).issubset(config):
+        raise InputError(f"config={shown(config)}: must hold {', '.join(names)}, as of get_config")
 
 
 def saved_format(

@@ -15,11 +15,18 @@ import tf_keras as keras
 from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.options import require, restored, shown, stored
-from robust_sparse_tf.sparsity.checks import check_fitted, is_measure, with_counts
+from robust_sparse_tf.options import checked, require, restored, shown, stored
+from robust_sparse_tf.sparsity.checks import (
+    check_arrays,
+    check_batch,
+    check_fitted,
+    is_measure,
+    with_counts,
+)
 from robust_sparse_tf.sparsity.constraint import hold
 from robust_sparse_tf.sparsity.masked_model import (
     MaskedModel,
+    check_config,
     tell_density,
     tell_unfinished,
     tell_unstarted,
@@ -28,6 +35,7 @@ from robust_sparse_tf.sparsity.methods.base import Batches, Method, check_batche
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, store_masked, tell_dense, wrap
+from robust_sparse_tf.tensors import as_array
 from robust_sparse_tf.values import after, assert_images, one_line
 
 
@@ -62,7 +70,9 @@ class SparseModel(MaskedModel, keras.Model):
     ) -> None:
         if method is not None:
             require("method", method, Method)
-        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        name = None if name is None else checked("name", name, str)
+        with one_line():
+            super().__init__(inputs=inputs, outputs=outputs, name=name)
         if beside:
             self._insert_layers([node.layer for node in beside], list(beside))
         self.method = method or Dense()
@@ -100,7 +110,13 @@ class SparseModel(MaskedModel, keras.Model):
         Args:
             losses: see `Method.feedback_from`.
             gaps: likewise.
+
+        Raises:
+            InputError: for what are no lists of numbers.
         """
+        for argument, values in (("losses", losses), ("gaps", gaps)):
+            if as_array(argument, values).ndim != 1:
+                raise InputError(f"{argument}={shown(values)}: must be a list of numbers")
         if self.feedback is not None:
             self.feedback.assign(self.method.feedback_from(losses, gaps))
 
@@ -147,38 +163,51 @@ class SparseModel(MaskedModel, keras.Model):
                 other data at the batch that holds them; and for other arguments that do not fit.
         """
         with one_line():
-            bound = inspect.signature(keras.Model.fit).bind(self, x, *args, **kwargs)
-            given = with_counts(bound.arguments)
-            del given["self"]
-            check_fitted(self, given)
-            return super().fit(**given)
+            return super().fit(**self._arguments(keras.Model.fit, x, *args, **kwargs))
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
         with one_line():
-            return super().train_on_batch(*args, **kwargs)
+            given = self._arguments(keras.Model.train_on_batch, *args, **kwargs)
+            check_batch(given)
+            return super().train_on_batch(**given)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.test_on_batch`; raises `InputError` as `fit` does."""
+        with one_line():
+            given = self._arguments(keras.Model.test_on_batch, *args, **kwargs)
+            check_batch(given)
+            return super().test_on_batch(**given)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As `tf_keras.Model.evaluate`; raises `InputError` as `fit` does."""
-        with one_line():
+        if kwargs.get("_use_cached_eval_dataset"):  # `fit` calls it, and has checked it
             return super().evaluate(*args, **kwargs)
+        with one_line():
+            return super().evaluate(**self._arguments(keras.Model.evaluate, *args, **kwargs))
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.predict`; raises `InputError` as `fit` does."""
+        """As `tf_keras.Model.predict`; raises `InputError` for inputs as `fit` does."""
         with one_line():
-            return super().predict(*args, **kwargs)
+            return super().predict(**self._arguments(keras.Model.predict, *args, **kwargs))
+
+    def _arguments(self, method: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Arguments of one of tf_keras' methods by name, checked."""
+        signature = inspect.signature(method)
+        given = with_counts(signature.bind(self, *args, **kwargs).arguments)
+        del given["self"]
+        check_arrays(given)
+        if "y" in signature.parameters:
+            check_fitted(self, given)
+        return given
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """tf_keras' train step, its optimizer's part left to `Stepper`."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        asserted = [
-            assert_images(tf.cast(each, tf.float32), None)
-            for each in tf.nest.flatten(x)
-            if isinstance(each, tf.Tensor) and each.dtype.is_floating
-        ]
-        with after(asserted):  # so that what is refused has changed nothing
-            x = tf.nest.map_structure(tf.identity, x)
-        return self.after_checks(self._train)(x, y, sample_weight)
+        return self.after_checks(self._train)(*_finite(data))
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """tf_keras' test step; inputs must be finite."""
+        return dict(super().test_step(_finite(data)))
 
     def _train(self, x: Any, y: Any, sample_weight: Any) -> dict[str, tf.Tensor]:
         scales = hasattr(self.optimizer, "get_scaled_loss")
@@ -204,6 +233,7 @@ class SparseModel(MaskedModel, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
         """The inverse of `get_config`; the masks come with the weights."""
+        check_config(config, "network", "method")
         network = keras.Model.from_config(config["network"], custom_objects)
         sparse = _made_of(network, restored(Method, config["method"]))
         sparse._trainable = config["network"].get("trainable", True)
@@ -309,6 +339,18 @@ def with_own_trainable(metadata: str) -> str:
     Keras sets `trainable` of all layers to the model's; each layer has its own stored.
     """
     return json.dumps({**json.loads(metadata), "trainable": None})
+
+
+def _finite(data: Any) -> tuple[Any, Any, Any]:
+    """The inputs, labels and weights of a batch, once its inputs are known to be finite."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    asserted = [
+        assert_images(tf.cast(each, tf.float32), None)
+        for each in tf.nest.flatten(x)
+        if isinstance(each, tf.Tensor) and each.dtype.is_floating
+    ]
+    with after(asserted):  # so that what is refused has changed nothing
+        return tf.nest.map_structure(tf.identity, x), y, sample_weight
 
 
 def _made_of(network: keras.Model, method: Method | None) -> SparseModel:

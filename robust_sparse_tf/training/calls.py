@@ -12,11 +12,11 @@ from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity.checks import with_counts
-from robust_sparse_tf.tensors import as_array, check_shape
+from robust_sparse_tf.tensors import as_array, check_shape, check_types
 from robust_sparse_tf.training import batches
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.stored import refuse_hdf5
-from robust_sparse_tf.values import one_line
+from robust_sparse_tf.values import check_images, one_line
 
 
 class Called(keras.Model):
@@ -81,7 +81,10 @@ class Called(keras.Model):
         """As `tf_keras.Model.predict`; raises `InputError` for images that do not fit."""
         given = self._arguments(keras.Model.predict, x, *args, **kwargs)
         if isinstance(given["x"], np.ndarray | tf.Tensor):
-            check_shape(as_array("images", given["x"]), self.network.input_shape)
+            images = as_array("images", given["x"])
+            check_types(images, None)
+            check_shape(images, self.network.input_shape)
+            check_images(images, None)
         with one_line():
             return super().predict(**given)
 

@@ -8,7 +8,7 @@ from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.attacks.base import Attack
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import restored, stored
-from robust_sparse_tf.sparsity.masked_model import saved_format
+from robust_sparse_tf.sparsity.masked_model import check_config, saved_format
 from robust_sparse_tf.sparsity.sparse_model import with_own_trainable
 from robust_sparse_tf.training.objectives import Mixed
 
@@ -36,6 +36,7 @@ class Stored(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Stored":
         """The inverse of `get_config`; the weights come on their own."""
+        check_config(config, "network", "attack", "objective", "seed", "branches")
         network = keras.layers.deserialize(config["network"], custom_objects)
         attack, objective = config["attack"], restored(Mixed, config["objective"])
         attack = attack and restored(Attack, attack)

@@ -92,7 +92,8 @@ class Method:
             model: all of whose masks are one, or those of a model that was sparse already.
             data: batches (images, labels), for methods that look at gradients.
         """
-        del model, data
+        check_batches(data)
+        del model
 
     def feedback_from(self, losses: list[float], gaps: list[float]) -> tuple[float, ...]:
         """What the model's `feedback` becomes after an evaluation: `feedbacks` numbers.
@@ -310,7 +311,7 @@ class Pruner(Method, abc.ABC):
         Raises:
             InputError: where all layers that can be pruned are frozen (trainable=False).
         """
-        del data
+        check_batches(data)
         tell_frozen(model, self)
         layers = layer_states(model)
         pairs = zip(self.masks(layers), layers, strict=True)
@@ -378,7 +379,10 @@ def tell_frozen(model: keras.Model, method: Method) -> None:
 def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
     """Assigns masks, bool [inputs, outputs] for each of `layer_states`; stores weights masked."""
     entries = wrapper.prunable_weights(model)
-    masks = list(masks) if isinstance(masks, Iterable) else []
+    try:
+        masks = list(masks)
+    except TypeError:  # of a tensor without axes, too
+        masks = []
     if len(masks) != len(entries):
         raise InputError(f"masks: are {len(masks)}; must be {len(entries)}, one a weight")
     masks = [as_tensor("masks", mask, tf.float32) for mask in masks]

@@ -13,11 +13,12 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError, TrainingError, reason
-from robust_sparse_tf.options import option
+from robust_sparse_tf.options import checked, option
 from robust_sparse_tf.sparsity import distribution
 from robust_sparse_tf.sparsity.methods.base import (
     Batches,
     Targeted,
+    check_batches,
     layer_states,
     set_masks,
     tell_frozen,
@@ -51,7 +52,15 @@ class Saliency(Targeted, abc.ABC):
         self.prune(model, data)
 
     def prune(self, model: keras.Model, data: Batches | None = None, progress: float = 1.0) -> None:
-        """Scores the weights of a wrapped model and takes a share of those to take away."""
+        """Scores the weights of a wrapped model and takes a share of those to take away.
+
+        Args:
+            model: from `wrap`.
+            data: batches (images, labels), for methods that look at gradients.
+            progress: the share, in [0, 1].
+        """
+        check_batches(data)
+        progress = checked("progress", progress, float, minimum=0, maximum=1)
         tell_frozen(model, self)
         layers = layer_states(model)
         entries, scores = list(wrapper.masked_weights(model)), []
@@ -94,6 +103,8 @@ class LossSaliency(Saliency):
         Raises:
             InputError: without data, or where there are fewer batches than asked for.
         """
+        wrapper.require_masks(model)
+        check_batches(data)
         name = type(self).__name__
         if data is None:
             raise InputError(

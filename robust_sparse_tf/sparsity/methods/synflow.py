@@ -7,7 +7,7 @@ import dataclasses
 from etils import epy
 
 from robust_sparse_tf.options import option
-from robust_sparse_tf.sparsity.methods.base import Batches
+from robust_sparse_tf.sparsity.methods.base import Batches, check_batches
 from robust_sparse_tf.sparsity.methods.saliency import Saliency, unchanged
 
 with epy.lazy_imports():
@@ -35,7 +35,8 @@ class SynFlow(Saliency):
             self.prune(model, progress=removed / (1 - self.density) if removed else 1.0)
 
     def scores(self, model: keras.Model, data: Batches | None = None) -> list[tf.Tensor]:
-        weights = [entry.weight for entry in wrapper.masked_weights(model)]
+        check_batches(data)
+        weights = [entry.weight for entry in wrapper.require_masks(model)]
         ones = tf.ones([1, *model.input_shape[1:]])
         with unchanged(model), tf.GradientTape() as tape:
             for variable in model.variables:

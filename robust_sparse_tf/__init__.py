@@ -1,8 +1,7 @@
 """Sparse, adversarially robust networks in tf_keras.
 
-The names are imported at their first use where `RST_LIGHT_IMPORT` is set, as commands do to start
-quickly, and in processes that show logs; else Keras must know at once the classes that stored
-models name.
+With `RST_LIGHT_IMPORT` set, names are imported at their first use; the commands set it to start
+quickly. Otherwise everything is imported at once, so that Keras can load stored models.
 """
 
 import os
@@ -70,5 +69,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

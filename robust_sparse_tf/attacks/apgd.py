@@ -1,4 +1,4 @@
-"""Auto-PGD, whose step sizes follow from the progress it makes."""
+"""Auto-PGD: PGD that adapts its step sizes to its progress."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class APGD(Bounded):
-    """PGD with momentum, with step sizes and restarts from the best iterate found by itself.
+    """PGD with momentum that sets its step sizes and returns to its best iterate by itself.
 
     "Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free
     Attacks" (Croce and Hein, 2020), algorithm 1; the losses of its section 4. In l1 "Mind the Box:
     l1-APGD for Sparse Adversarial Attacks on Image Classifiers" (Croce and Hein, 2021), with a
-    single epsilon. It starts at a random point of the ball, and leaves examples once they are
-    fooled: of each the iterate that fools, otherwise that of the largest loss.
+    single epsilon. It starts at a random point of the ball, and stops for an example once it is
+    fooled. The result is the iterate that fools, or otherwise the one with the largest loss.
     """
 
     can_target = True
@@ -39,20 +39,21 @@ class APGD(Bounded):
 
     loss: str = option(
         "ce",
-        "what to climb: cross-entropy, difference-of-logits ratio, or its targeted form for one "
-        "likely class after the other",
+        "loss to increase: cross-entropy, difference-of-logits ratio, or its targeted form, which "
+        "tries the likeliest classes one after the other",
         choices=("ce", "dlr", "targeted_dlr"),
     )
     steps: int = option(100, "steps of the attack", unit="steps", minimum=1)
     restarts: int = option(
-        1, "attempts, of which each example's best counts", unit="attempts", minimum=1
+        1, "number of attempts; the best result counts for each example", unit="attempts", minimum=1
     )
     target_classes: int = option(
-        9, "most likely other classes that targeted_dlr tries", unit="classes", minimum=1
+        9, "number of most likely other classes that targeted_dlr tries", unit="classes", minimum=1
     )
     draws: int = option(
         1,
-        "gradients averaged a step, one forward pass each, for models with noise at inference",
+        "gradients averaged per step, with one forward pass each, for models with noise at "
+        "inference",
         minimum=1,
     )
 
@@ -64,7 +65,7 @@ class APGD(Bounded):
             )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`; examples fooled as they are stay so."""
+        """See `Attack.perturb`; examples that are already misclassified stay as they are."""
         labels = tf.convert_to_tensor(labels)
         _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
         if self.loss != "ce":
@@ -79,7 +80,7 @@ class APGD(Bounded):
         return self._climb(model, x, labels, labels, seed)[0].x
 
     def _each_target(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """One attempt for each target, the most likely first."""
+        """One attempt per target class, the most likely first."""
         _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
         tried = min(self.target_classes, logits.shape[-1] - 1)
         targets = likeliest_others(logits, labels, tried)
@@ -98,7 +99,7 @@ class APGD(Bounded):
     ) -> tuple[Best, tf.Tensor]:
         """One attempt: the best iterates, and whether they fool, bool [batch].
 
-        `targets` matter to `targeted_dlr` only.
+        Only `targeted_dlr` uses `targets`.
         """
         rule: Rule[Any] = (Sparse if self.norm == "l1" else Halving)(self, self.steps)
         start = rule.project(x, x + norms.uniform(tf.shape(x), self.norm, self.epsilon, seed))
@@ -131,13 +132,13 @@ class APGD(Bounded):
         state = _State(
             x, labels, targets, start, start, Best.start(start), nothing, unfooled, rule.begin(x)
         )
-        # The last step only looks at where the one before it led.
+        # The last step only evaluates the result of the step before.
         ended = while_standing(step, state, self.steps + 1)
         return ended.best, ended.fooled
 
 
 class _State(NamedTuple):
-    """One attempt's state; the examples' axis is first in all."""
+    """State of one attempt; the first axis is that of the examples."""
 
     x: tf.Tensor
     labels: tf.Tensor
@@ -145,6 +146,6 @@ class _State(NamedTuple):
     now: tf.Tensor
     before: tf.Tensor
     best: Best
-    uphill: tf.Tensor  # gradient at best
+    uphill: tf.Tensor  # gradient at the best iterate
     fooled: tf.Tensor
-    pace: Any  # the rule's own
+    pace: Any  # state of the rule

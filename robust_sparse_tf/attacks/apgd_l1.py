@@ -1,4 +1,4 @@
-"""What Auto-PGD does in l1: sparse steps, and a projection onto the ball and the clip range.
+"""Auto-PGD in l1: sparse steps, and the projection onto the intersection of ball and clip range.
 
 "Mind the Box: l1-APGD for Sparse Adversarial Attacks on Image Classifiers" (Croce and Hein, 2021).
 """
@@ -18,18 +18,18 @@ from robust_sparse_tf.attacks.base import Bounded
 with epy.lazy_imports():
     import tensorflow as tf
 
-HALVINGS = 30  # of an interval, after which its ends are equal to float32's precision
+HALVINGS = 30  # bisection steps to float32's precision
 
 
 def project(x: tf.Tensor, adversarial: tf.Tensor, ball: Ball) -> tf.Tensor:
-    """The nearest point within l1 distance epsilon of x and with entries from low to high.
+    """Returns the nearest point that is within l1 distance epsilon of x and in the clip range.
 
-    `Ball.project` clips after it has projected, which is not the nearest point in l1. Here each
-    entry moves by its difference less a common threshold, at most to the end of the range. The
-    threshold is found by halving an interval, to float32's precision.
+    `Ball.project` projects and then clips, which in l1 does not give the nearest point. Here the
+    difference of each entry is reduced by a common threshold and cut off at the end of the range.
+    Bisection finds the threshold to float32's precision.
 
     Args:
-        x: the ball's middle: float32 [batch, ...] from low to high.
+        x: centre of the ball: float32 [batch, ...] from low to high.
         adversarial: any points, shaped as x.
         ball: of l1.
 
@@ -53,7 +53,7 @@ def project(x: tf.Tensor, adversarial: tf.Tensor, ball: Ball) -> tf.Tensor:
         return tf.where(enough, least, middle), tf.where(enough, middle, most)
 
     none = tf.zeros([tf.shape(x)[0], 1])
-    # From 0, where that is enough, the upper end is 0 throughout.
+    # If a threshold of 0 is enough, the upper end stays 0.
     largest = tf.where(fits(none), 0.0, tf.reduce_max(size, axis=1, keepdims=True))
     _, threshold = tf.while_loop(
         lambda *_: True, halve, (none, largest), maximum_iterations=HALVINGS
@@ -64,20 +64,20 @@ def project(x: tf.Tensor, adversarial: tf.Tensor, ball: Ball) -> tf.Tensor:
 
 
 class Pace(NamedTuple):
-    """What an example's next step depends on; float32 [batch] each."""
+    """State of the step size per example; float32 [batch] each."""
 
     size: tf.Tensor  # l1 length of the step
-    entries: tf.Tensor  # how many entries it changes
+    entries: tf.Tensor  # number of entries it changes
 
 
 class Sparse:
-    """Steps along the largest entries of the gradient, as many as the best iterate suggests.
+    """Steps along the largest entries of the gradient; the best iterate decides how many.
 
-    The paper's form with a single epsilon; without momentum. An `apgd_rules.Rule`.
+    The variant of the paper with a single epsilon, without momentum. An `apgd_rules.Rule`.
 
     Args:
-        attack: the attack, of which the ball matters.
-        steps: how many there will be.
+        attack: the attack, for its ball.
+        steps: number of steps.
     """
 
     def __init__(self, attack: Bounded, steps: int) -> None:
@@ -88,13 +88,13 @@ class Sparse:
         return project(x, adversarial, self.ball)
 
     def begin(self, x: tf.Tensor) -> Pace:
-        """A fifth of the entries."""
+        """The first pace: a fifth of the entries."""
         one = tf.ones(tf.shape(x)[:1])
         entries = tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float32)
         return Pace(one * self.ball.epsilon, one * tf.maximum(tf.floor(entries / 5), 1.0))
 
     def adapt(self, pace: Pace, climb: Climb) -> tuple[Pace, tf.Tensor]:
-        """Fewer entries: back to the best iterate and long steps; otherwise shorter ones."""
+        """Fewer entries: back to the best iterate, with long steps. Otherwise shorter steps."""
         due = (climb.number > 0) & (climb.number % self.every == 0)
         change = climb.best.x - climb.x
         changed = tf.math.count_nonzero(norms.flat(change), axis=1)
@@ -106,7 +106,7 @@ class Sparse:
         return new, sparser
 
     def move(self, pace: Pace, climb: Climb, gradient: tf.Tensor) -> tf.Tensor:
-        """A step of equal size in the signs of the largest entries."""
+        """A step of equal size along the signs of the largest entries."""
         x = climb.x
         flat = norms.flat(gradient)
         ordered = tf.sort(tf.abs(flat), axis=1, direction="DESCENDING")

@@ -1,4 +1,4 @@
-"""How Auto-PGD steps: what its rules are told and give, and the one of linf and l2."""
+"""Step rules of Auto-PGD: their interface, and the rule for linf and l2."""
 
 from __future__ import annotations
 
@@ -13,51 +13,51 @@ from robust_sparse_tf.attacks.loop import Best
 with epy.lazy_imports():
     import tensorflow as tf
 
-MOMENTUM = 0.75  # share of the step itself in where an iterate goes
-RHO = 0.75  # share of steps that must raise the loss for the step size to stay
+MOMENTUM = 0.75  # weight of the gradient step; momentum has the rest
+RHO = 0.75  # fraction of steps that must increase the loss for the step size to stay
 
 P = TypeVar("P")
 
 
 class Climb(NamedTuple):
-    """An attempt at one of its steps; the examples' axis is first in all but the number."""
+    """State of an attempt at one step; the first axis of tensors is that of the examples."""
 
-    number: tf.Tensor  # of the step: int32
+    number: tf.Tensor  # number of the step: int32
     x: tf.Tensor  # clean inputs
     now: tf.Tensor  # iterate
     before: tf.Tensor  # the iterate before it
     worth: tf.Tensor  # loss at `now`: float32 [batch]
-    best: Best  # iterate of the largest loss so far, `now` included
+    best: Best  # iterate with the largest loss so far, `now` included
 
 
 class Rule(Protocol[P]):
-    """Where the next iterate lies; a pace, [batch] in each entry, is what it remembers."""
+    """Computes the next iterate; its state is a "pace", whose entries are [batch]."""
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """The nearest point of the ball around x and of the range; shaped as x."""
+        """Projects onto the ball around x and the clip range; shaped as x."""
 
     def begin(self, x: tf.Tensor) -> P:
-        """The pace of the first step from x."""
+        """Returns the pace of the first step from x."""
 
     def adapt(self, pace: P, climb: Climb) -> tuple[P, tf.Tensor]:
-        """The next pace, and which examples go back to their best iterates: bool [batch]."""
+        """Returns the next pace, and bool [batch], which examples return to their best iterates."""
 
     def move(self, pace: P, climb: Climb, gradient: tf.Tensor) -> tf.Tensor:
-        """The next iterate from the gradient of the loss at `climb.now`; shaped as x."""
+        """Returns the next iterate, from the gradient of the loss at `climb.now`; shaped as x."""
 
 
 class Pace(NamedTuple):
-    """What an example's next step depends on; [batch] each."""
+    """State of the step size per example; [batch] each."""
 
-    size: tf.Tensor  # length of the step
-    halved: tf.Tensor  # bool, at the last checkpoint
+    size: tf.Tensor  # step size
+    halved: tf.Tensor  # bool: whether the last checkpoint reduced the step size
     most: tf.Tensor  # largest worth at the last checkpoint
     last: tf.Tensor  # worth of the last iterate
     rises: tf.Tensor  # steps since the last checkpoint that raised the worth
 
 
 class Halving:
-    """Steps with momentum in linf and l2, of half the size where they do not help.
+    """Steps with momentum in linf and l2; the step size is halved when progress stalls.
 
     Args:
         attack: the attack, of which the ball matters.
@@ -66,7 +66,7 @@ class Halving:
 
     def __init__(self, attack: Bounded, steps: int) -> None:
         self.ball = attack.ball
-        # At each checkpoint the steps since the one before it, elsewhere 0.
+        # At each checkpoint, the number of steps since the previous one; elsewhere 0.
         self.since = [0] * (steps + 1)
         points = checkpoints(steps)
         for before, point in zip(points, points[1:], strict=False):
@@ -76,19 +76,19 @@ class Halving:
         return self.ball.nearest(x, adversarial)
 
     def begin(self, x: tf.Tensor) -> Pace:
-        """Twice epsilon: the whole ball."""
+        """The first pace: twice epsilon, the diameter of the ball."""
         zeros = tf.zeros(tf.shape(x)[:1])
         least = tf.fill(tf.shape(x)[:1], tf.float32.min)
         size = zeros + 2 * self.ball.epsilon
         return Pace(size, tf.zeros_like(zeros, tf.bool), least, least, zeros)
 
     def adapt(self, pace: Pace, climb: Climb) -> tuple[Pace, tf.Tensor]:
-        """At a checkpoint the paper's conditions 1 and 2, and where to go back to best."""
+        """Applies conditions 1 and 2 of the paper at checkpoints."""
         most = climb.best.score
         since = tf.gather(tf.constant(self.since, tf.float32), climb.number)
         due = since > 0
         start = climb.number == 0
-        # The first iterate is no rise.
+        # The first iterate does not count as an increase.
         risen = tf.cast(climb.worth > pace.last, tf.float32)
         rises = tf.where(start, 0.0, pace.rises + risen)
         stuck = ~pace.halved & (most == pace.most)
@@ -103,10 +103,10 @@ class Halving:
         return new, halve
 
     def move(self, pace: Pace, climb: Climb, gradient: tf.Tensor) -> tf.Tensor:
-        """Algorithm 1; the first step is without momentum."""
+        """The step of algorithm 1; the first one has no momentum."""
         x, now = climb.x, climb.now
         if self.ball.norm == "l2":
-            # Gradients of a saturated loss are too small to be squared.
+            # The squares of the gradients of a saturated loss would underflow.
             largest = norms.spread(tf.maximum(norms.distance(gradient, "linf"), 1e-37), gradient)
             gradient = gradient / largest
         stepped = norms.steepest(gradient, self.ball.norm, norms.spread(pace.size, x))
@@ -117,8 +117,8 @@ class Halving:
 
 
 def checkpoints(steps: int) -> list[int]:
-    """The steps, from 0 on, at which step sizes may change: `w` of the paper."""
-    # In hundredths of all steps, which unlike fractions add up exactly.
+    """The steps, from 0, at which step sizes may change: `w` in the paper."""
+    # In hundredths of all steps: whole numbers add up exactly.
     shares = [0, 22]
     while shares[-1] <= 100:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 3, 6))

@@ -1,4 +1,4 @@
-"""The threat model of attacks: a ball around each input, within what inputs can be."""
+"""The threat model of attacks: a ball around each input, within the range of inputs."""
 
 from __future__ import annotations
 
@@ -17,23 +17,19 @@ with epy.lazy_imports():
 
 
 class Ranged:
-    """What keeps to the range of inputs: `low`, their minimum value, to `high`, their largest."""
+    """Base of classes that keep inputs in a range, from `low` to `high`."""
 
     low: float
     high: float
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Minimum and maximum value of an input."""
+        """The minimum and maximum value of an input."""
         return self.low, self.high
 
     def clip(self, x: tf.Tensor) -> tf.Tensor:
-        """Inputs, float32 of any shape, with entries from low to high; NaN stays.
-
-        Raises:
-            InputError: for what are no numbers.
-        """
-        return tf.clip_by_value(as_tensor("x", x, tf.float32), self.low, self.high)
+        """Clips inputs, float32 of any shape, to the range."""
+        return tf.clip_by_value(x, self.low, self.high)
 
     def check_range(self) -> None:
         """Raises `InputError` for an empty range."""
@@ -43,19 +39,20 @@ class Ranged:
 
 @dataclasses.dataclass(frozen=True)
 class Ball(Ranged):
-    """All inputs within distance epsilon of x in a norm, and with entries from low to high.
+    """All inputs within distance epsilon of x in a norm, with entries from low to high.
 
     "Towards Deep Learning Models Resistant to Adversarial Attacks" (Madry et al., 2018), section 2.
-    A value: it never changes, `at` makes another one.
+    Immutable; `at` returns a ball of another radius.
 
     Args:
         norm: "linf", "l2" or "l1".
-        epsilon: radius of the ball, in input units; inside a graph it may be a float32 scalar.
+        epsilon: radius of the ball, in input units; inside a graph it may be a float32 scalar
+            tensor.
         low: minimum value of an input.
-        high: largest value of an input.
+        high: maximum value of an input.
 
     Raises:
-        InputError: for another norm, an epsilon below 0, and an empty range.
+        InputError: for any other norm, a negative epsilon, or an empty range.
     """
 
     norm: str = option(dataclasses.MISSING, "norm of the ball", kind=str, choices=norms.NAMES)
@@ -63,28 +60,28 @@ class Ball(Ranged):
         dataclasses.MISSING, "radius of the ball", unit="input units", kind=float, minimum=0
     )
     low: float = option(0.0, "minimum value of an input", unit="input units")
-    high: float = option(1.0, "largest value of an input", unit="input units")
+    high: float = option(1.0, "maximum value of an input", unit="input units")
 
     def __post_init__(self) -> None:
         check(self)
         self.check_range()
 
     def at(self, epsilon: float | tf.Tensor) -> Ball:
-        """The same with another radius."""
+        """Returns the same ball with another radius."""
         return dataclasses.replace(self, epsilon=epsilon)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """The nearest point of the ball, then of the range, which lies in the ball, too.
+        """Projects onto the ball and then onto the range; the result lies in both.
 
         Args:
-            x: the ball's middle: float32 [batch, ...] from low to high.
+            x: centre of the ball: float32 [batch, ...] from low to high.
             adversarial: any points, shaped as x.
 
         Returns:
             float32, shaped as x.
 
         Raises:
-            InputError: for other shapes, and what are no finite numbers.
+            InputError: for other shapes, or values that are not finite.
         """
         found = self.nearest(x, adversarial)
         if tf.executing_eagerly() and tf.size(found):
@@ -93,10 +90,10 @@ class Ball(Ranged):
         return found
 
     def nearest(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """As `project`, with points that may be NaN, which they stay; attacks pass over these.
+        """Like `project`, but lets NaN through; attacks ignore such points.
 
         Raises:
-            InputError: for other shapes, and what are no numbers.
+            InputError: for other shapes and types.
         """
         x = as_tensor("x", x, tf.float32)
         adversarial = as_tensor("adversarial", adversarial, tf.float32)
@@ -104,6 +101,6 @@ class Ball(Ranged):
         if flat or not x.shape.is_compatible_with(adversarial.shape):
             raise InputError(
                 f"x of shape {x.shape} and adversarial of shape {adversarial.shape}: must be "
-                "[batch, ...], both alike"
+                "[batch, ...], and equal"
             )
         return self.clip(x + norms.project(adversarial - x, self.norm, self.epsilon))

@@ -1,4 +1,4 @@
-"""What all attacks share: threat model, labels, targets."""
+"""Base classes of attacks: threat model, labels, targets."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attack(Ranged, abc.ABC):
-    """An attack as a value: `x_adv = attack(model, x, y)`.
+    """An attack, as an immutable object: `x_adv = attack(model, x, y)`.
 
-    Subclasses implement `perturb`, which branches by TensorFlow's operations (`tf.cond`, not `if`):
-    everything runs inside `tf.function`, without AutoGraph, as well as eagerly.
+    Subclasses implement `perturb`, with `tf.cond` instead of `if`: it runs eagerly, and inside
+    `tf.function` without AutoGraph.
     """
 
     can_target: ClassVar[bool] = False
@@ -53,10 +53,10 @@ class Attack(Ranged, abc.ABC):
             raise InputError(f"targeted=True: {type(self).__name__} has no targeted form")
 
     def _take_from(self, attack: Attack, *names: str) -> None:
-        """Takes fields over from another attack, which this one runs.
+        """Takes fields over from the attack that this one runs.
 
         Raises:
-            InputError: for one that is given and is not the other's.
+            InputError: for a field that is given and differs from that attack's.
         """
         check(self)
         for field in dataclasses.fields(self):
@@ -76,24 +76,24 @@ class Attack(Ranged, abc.ABC):
         seed: Seed = (0, 0),
         targets: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Adversarial examples for a batch.
+        """Returns the adversarial examples of a batch.
 
         Args:
             model: any callable from inputs to logits [batch, classes]. Pass the same object each
-                time: CleverHans traces a graph for each callable it sees.
+                time, because CleverHans traces a graph for each new callable.
             x: [batch, ...] from low to high, cast to float32.
-            y: class numbers [batch] or [batch, 1] of any type, or None; not used when
-                `attack_labels="predicted"`, nor by a targeted attack.
+            y: class numbers [batch] or [batch, 1] of any type; ignored with
+                `attack_labels="predicted"` and by targeted attacks.
             seed: two integers for everything random.
-            targets: likewise, the classes that a targeted attack moves to.
+            targets: class numbers, likewise, that a targeted attack moves to.
 
         Returns:
             float32, shaped as x, within the threat model; no gradient flows through it.
 
         Raises:
-            InputError: for targets of an attack that is not targeted, and the reverse; for inputs,
-                labels or a model that do not fit, see `checks.check_call`. Inside `tf.function`
-                values out of range end in `tf.errors.InvalidArgumentError` instead.
+            InputError: if targets are given to an untargeted attack, or missing for a targeted one;
+                if inputs, labels or model do not fit, see `checks.check_call`. Inside
+                `tf.function`, values out of range raise `tf.errors.InvalidArgumentError` instead.
         """
         if self.targeted != (targets is not None):
             given = "without targets" if targets is None else "with targets"
@@ -108,7 +108,7 @@ class Attack(Ranged, abc.ABC):
         model = checks.check_call(model, x, labels, name, self.limits, self.uses_gradients)
         labels = tf.argmax(model(x), axis=1) if predicted else labels
         found = self.perturb(model, x, labels, seed)
-        # Gradients that are not numbers lead nowhere.
+        # Gradients of NaN give no direction.
         return tf.stop_gradient(tf.where(tf.math.is_nan(found), x, found))
 
     @abc.abstractmethod
@@ -125,10 +125,10 @@ class Attack(Ranged, abc.ABC):
     @property
     @abc.abstractmethod
     def norm(self) -> str:
-        """The norm in which its changes are measured; "linf", "l2" or "l1"."""
+        """The norm in which the perturbation is measured: "linf", "l2" or "l1"."""
 
     def fools(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Where the attack has what it wants: bool [batch], from logits [batch, classes]."""
+        """Where the attack succeeded, bool [batch], from logits [batch, classes]."""
         hit = tf.equal(tf.argmax(logits, axis=1), tf.cast(labels, tf.int64))
         return hit if self.targeted else ~hit
 
@@ -160,17 +160,17 @@ class Bounded(Attack):
         return Ball(norm=self.norm, epsilon=self.epsilon, low=self.low, high=self.high)
 
     def at(self, epsilon: float) -> Self:
-        """The same attack in another ball, its steps in proportion."""
+        """Returns the same attack with another radius, and its steps scaled in proportion."""
         return dataclasses.replace(self, epsilon=epsilon)
 
     def project(self, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-        """The nearest point of the ball, then of the range; shapes and dtypes of `Ball.nearest`."""
+        """Projects onto the ball and the range; see `Ball.nearest` for shapes and dtypes."""
         return self.ball.nearest(x, adversarial)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ascent(Bounded):
-    """An attack that follows the gradient of the loss; training can run it, too."""
+    """An attack that follows the gradient of the loss; it can be trained against."""
 
     can_target = True
     allowed_norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
@@ -179,12 +179,12 @@ class Ascent(Bounded):
         return self.ascend(model, x, labels, self.noise(tf.shape(x), seed))
 
     def drawn(self, seed: Seed) -> Ascent:
-        """The attack of one batch: this one, unless a subclass draws something of it."""
+        """The attack to use for one batch; subclasses may draw its settings at random."""
         del seed
         return self
 
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
-        """The perturbation to start from, of a given shape, or None to start at x."""
+        """The initial perturbation, of a given shape, or None to start at x."""
         del shape, seed
         return None
 
@@ -197,20 +197,20 @@ class Ascent(Bounded):
         noise: tf.Tensor | None,
         gradient_at_x: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Runs the attack from a given start.
+        """Runs the attack from a given initial perturbation.
 
         Args:
             model: as in `__call__`.
             x: clean inputs.
             labels: integers [batch] to move away from, or to if the attack is targeted.
-            noise: start of the perturbation, or None for x itself.
-            gradient_at_x: gradient of the cross-entropy of `labels` with respect to x, where the
-                caller has it already; used only when the attack starts at x.
+            noise: initial perturbation, or None to start at x.
+            gradient_at_x: gradient of the cross-entropy of `labels` with respect to x, if the
+                caller has it already; used only if the attack starts at x.
         """
 
     def step(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, size: float) -> tf.Tensor:
-        """CleverHans' fast gradient step of a given size, within the clip range."""
-        if self.norm == "l2":  # in which CleverHans' own is too short where gradients are small
+        """Takes CleverHans' fast gradient step of a given size, within the clip range."""
+        if self.norm == "l2":  # CleverHans' own is too short for small gradients
             _, _, gradient = value_and_gradient(cross_entropy, model, x, labels)
             return self.step_along(x, gradient, size)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits
@@ -218,22 +218,22 @@ class Ascent(Bounded):
         return self.clip(x + norms.steepest(gradient, self.norm, size))
 
     def step_along(self, x: tf.Tensor, gradient: tf.Tensor, size: float) -> tf.Tensor:
-        """The same step from the gradient of the loss, where it is already known."""
+        """Takes the same step from a gradient of the loss that is already known."""
         uphill = -gradient if self.targeted else gradient
         return self.clip(x + norms.steepest(uphill, self.norm, size))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stepwise(Ascent):
-    """An attack that makes several steps of one length.
+    """An attack that takes several steps of one size.
 
-    Its default is the rule of "Towards Deep Learning Models Resistant to Adversarial Attacks"
-    (Madry et al., 2018): the steps together could go 2.5 times as far as the ball's surface.
+    The default step size is the rule of "Towards Deep Learning Models Resistant to Adversarial
+    Attacks" (Madry et al., 2018): all steps together are 2.5 times as long as the radius.
     """
 
     step_size: float | None = option(
         None,
-        "length of one step",
+        "step size",
         unit="input units",
         above=0,
         kind=float,
@@ -253,7 +253,7 @@ class Stepwise(Ascent):
             )
 
     def at(self, epsilon: float) -> Self:
-        """See `Bounded.at`; where there is no room, the step is that of the rule: 0."""
+        """See `Bounded.at`; at epsilon 0 the step size is 0."""
         size, epsilon = self.step_size, checked("epsilon", epsilon, float, minimum=0)
         if size is not None and self.epsilon > 0:
             size = size * epsilon / self.epsilon or None
@@ -261,7 +261,7 @@ class Stepwise(Ascent):
 
     @property
     def step_length(self) -> float:
-        """The length of one step, in input units."""
+        """The step size, in input units."""
         if self.step_size is not None:
             return self.step_size
         return 2.5 * self.epsilon / self.steps
@@ -269,9 +269,9 @@ class Stepwise(Ascent):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MinimumNorm(Attack):
-    """An attack that looks for the nearest adversarial example.
+    """An attack that searches for the nearest adversarial example.
 
-    Where it finds none it returns the input itself.
+    If it finds none, it returns the input itself.
     """
 
     allowed_norms: ClassVar[tuple[str, ...]] = ("l2",)
@@ -285,10 +285,10 @@ class MinimumNorm(Attack):
 
 @functools.lru_cache(maxsize=8)
 def _gradient(model: Logits) -> tf.types.experimental.PolymorphicFunction:
-    """CleverHans' gradient, in a graph of its own for each of the last few models.
+    """CleverHans' gradient, with a cached graph for each of the last few models.
 
-    Its `fast_gradient_method` is this, `steepest` and a clip, but keeps the graphs of all callables
-    that it has ever seen.
+    CleverHans' `fast_gradient_method` is this, `steepest` and a clip, but it never frees the graphs
+    of the callables it has seen.
     """
     del model
     return tf.function(cleverhans.compute_gradient.python_function)

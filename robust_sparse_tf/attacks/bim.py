@@ -9,7 +9,7 @@ from robust_sparse_tf.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BIM(PGD):
-    """PGD that starts at the input itself.
+    """PGD without a random start.
 
     "Adversarial Examples in the Physical World" (Kurakin et al., 2017), section 2.2.
     """
@@ -19,4 +19,4 @@ class BIM(PGD):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.random_start:
-            raise InputError("random_start=True: must be False for BIM; with it, it is PGD")
+            raise InputError("random_start=True: must be False for BIM; use PGD for a random start")

@@ -16,27 +16,27 @@ from robust_sparse_tf.options import option
 with epy.lazy_imports():
     import tensorflow as tf
 
-# How far out of its range's middle a search begins. Nearer to 1 the tanh is so flat that inputs at
-# an end of the range stay there for most of the steps, and longer distances are found.
+# The largest tanh at which a search begins. Nearer to 1 the tanh is so flat that inputs at an end
+# of the range hardly move, and the distances found are larger.
 _INNER = 0.99
 
 
 class Search(NamedTuple):
-    """What an example's search for its constant knows: float32 [batch] each, but `found`."""
+    """State of the search for each example's constant; float32 [batch] except for `found`."""
 
     constant: tf.Tensor
-    failed: tf.Tensor  # the largest constant that found nothing
-    worked: tf.Tensor  # the least constant that found something
-    found: tf.Tensor  # whether the present one has: bool [batch]
+    failed: tf.Tensor  # the largest constant that failed
+    worked: tf.Tensor  # the smallest constant that succeeded
+    found: tf.Tensor  # whether the current constant has succeeded: bool [batch]
 
     @classmethod
     def begin(cls, constant: float, batch: tf.Tensor) -> Search:
-        """The search of a batch from a given constant."""
+        """The state at the start, from a given constant."""
         whole = tf.fill([batch], constant)
         return cls(whole, tf.zeros_like(whole), tf.fill([batch], tf.float32.max), whole < 0)
 
     def next(self) -> Search:
-        """Half way between what failed and what worked, or ten times more if nothing worked."""
+        """Bisects between failure and success; multiplies by ten if nothing has succeeded yet."""
         failed = tf.where(self.found, self.failed, self.constant)
         worked = tf.where(self.found, self.constant, self.worked)
         between = worked < tf.float32.max
@@ -50,41 +50,40 @@ class _State(NamedTuple):
     w: tf.Tensor
     mean: tf.Tensor  # Adam's, of the gradient
     square: tf.Tensor  # and of its square
-    steps: tf.Tensor  # in the present search: float32 [batch]
-    searches: tf.Tensor  # before the present one: int32 [batch]
+    steps: tf.Tensor  # of Adam, in the current search: float32 [batch]
+    searches: tf.Tensor  # searches before the current one: int32 [batch]
     search: Search
-    least: tf.Tensor  # loss of the present search
-    before: tf.Tensor  # what `least` was at the last look
-    best: Best  # of squared distances
+    least: tf.Tensor  # loss in the current search
+    before: tf.Tensor  # value of `least` at the last check
+    best: Best  # by squared distance
 
 
 def hinge(attack: Attack, logits: tf.Tensor, labels: tf.Tensor, confidence: float) -> tf.Tensor:
-    """How far logits are from what the attack wants: float32 [batch], 0 where they have it."""
+    """How far the logits are from the goal of the attack: float32 [batch], 0 if it is reached."""
     lead = margin(logits, labels)
     return tf.maximum((-lead if attack.targeted else lead) + confidence, 0.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CarliniWagner(MinimumNorm):
-    """Least squared distance plus c times the margin, by Adam over w where x is a tanh of w.
+    """Minimises the squared distance plus c times the margin, by Adam over w, where x is tanh(w).
 
-    "Towards Evaluating the Robustness of Neural Networks" (Carlini and Wagner, 2017), section
-    VI.A. Each example has a constant c of its own, ten times larger until one works, then
-    bisected. The first is that of the authors' program, 0.001; distances are measured in clip
-    ranges, so that it means the same for every range. All examples take their steps together but
-    each begins its next search by itself: when its steps are used up, or its loss has stopped
-    falling.
+    "Towards Evaluating the Robustness of Neural Networks" (Carlini and Wagner, 2017), section VI.A.
+    Each example has its own constant c, which is multiplied by ten until the attack succeeds, and
+    then bisected. It starts at 0.001, as in the authors' program; distances are in units of the
+    clip range, so that this means the same for every range. Examples take their steps together, but
+    each begins its next search when its steps are used up or its loss has stopped falling.
     """
 
     can_target = True
 
-    confidence: float = option(0.0, "margin of logits to reach", unit="logits", minimum=0)
+    confidence: float = option(0.0, "margin of the logits to reach", unit="logits", minimum=0)
     learning_rate: float = option(0.01, "learning rate of Adam", above=0)
-    steps: int = option(1000, "steps of a search, at most", unit="steps", minimum=1)
+    steps: int = option(1000, "maximum number of steps per search", unit="steps", minimum=1)
     binary_searches: int = option(9, "constants tried", unit="searches", minimum=1)
     initial_constant: float = option(0.001, "first constant", above=0)
     patience: int = option(
-        50, "end a search where so many steps lower its loss by less than 1 %; 0: never", minimum=0
+        50, "end a search when this many steps lower its loss by less than 1 %; 0: never", minimum=0
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -105,7 +104,7 @@ class CarliniWagner(MinimumNorm):
             before=most,
             best=Best.clean(x, fooled),
         )
-        # The last step of a search only looks at where the one before it led.
+        # The last step of a search only evaluates the result of the step before.
         most_steps = self.binary_searches * (self.steps + 1)
         return while_standing(lambda _, now: self._step(model, now), state, most_steps).best.x
 
@@ -153,7 +152,7 @@ class CarliniWagner(MinimumNorm):
         return new, (new.searches == self.binary_searches) | (new.best.score == 0)
 
     def _restart(self, now: _State, ended: tf.Tensor) -> _State:
-        """Begins the next search of the examples whose present one has ended."""
+        """Begins the next search of the examples whose current one has ended."""
         most = tf.fill(tf.shape(ended), tf.float32.max)
         begun = now._replace(
             w=self._to_tanh(now.x),

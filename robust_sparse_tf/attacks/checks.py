@@ -1,4 +1,4 @@
-"""What attacks and evaluations are given, checked before it leads to figures that mean nothing."""
+"""Checks of the inputs of attacks and evaluations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ with epy.lazy_imports():
 
     from robust_sparse_tf.models import heads, network
 
-_PROBED = 32  # examples that tell how many logits a model returns
+_PROBED = 32  # examples shown to a model to find its number of logits
 _CAST: weakref.WeakKeyDictionary[Any, Logits] = weakref.WeakKeyDictionary()
 
 Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
@@ -33,22 +33,22 @@ def check_call(
     limits: tuple[float, float],
     gradients: bool = True,
 ) -> Logits:
-    """Checks what an attack is called with.
+    """Checks the arguments of an attack.
 
-    Inside `tf.function`, where values are unknown, shapes and types, and an assertion of the
-    range; otherwise all values, and a few examples are shown to the model.
+    Eagerly it checks all values, and shows a few examples to the model. Inside `tf.function`, where
+    values are unknown, it checks shapes and types, and asserts the range.
 
     Args:
         model: from inputs to logits.
         x: float32 [batch, ...].
-        labels: int64 [batch]; None where the attack takes the model's own prediction.
+        labels: int64 [batch]; None if the attack uses the model's own prediction.
         name: what to call the labels.
         limits: minimum and maximum value allowed.
-        gradients: whether the attack follows them; eagerly, functions that compute with NumPy, and
+        gradients: whether the attack needs them; eagerly, functions that compute with NumPy, and so
             have none, are then refused.
 
     Returns:
-        The model, its logits cast to float32 where they are not.
+        The model, with its logits cast to float32 if needed.
 
     Raises:
         InputError: naming what is wrong.
@@ -69,10 +69,10 @@ def check_call(
 
 
 def in_float32(model: Logits) -> Logits:
-    """A model whose logits are float32, whatever it computes in; see `precision.Float32`.
+    """Returns a model with float32 logits, whatever it computes in; see `precision.Float32`.
 
-    The same tf_keras model gives the same function, as CleverHans traces a graph for each that it
-    sees.
+    The same tf_keras model gives the same function, because CleverHans traces a graph for each new
+    one.
     """
     if isinstance(model, Float32):
         return model
@@ -83,14 +83,14 @@ def in_float32(model: Logits) -> Logits:
     if output.dtype == tf.float32 and not half:
         return model
     if model not in _CAST:
-        # Else the table would keep the model for ever.
+        # Otherwise the table would keep the model alive for ever.
         known: Callable[[], Any] = weakref.ref(model)
         _CAST[model] = Float32(lambda x: known()(x), half)
     return _CAST[model]
 
 
 def check_model(model: Logits, images: Any) -> int:
-    """The number of classes, from what a model returns for a few of the images [n, ...].
+    """Returns the number of classes, from the model's outputs for a few of the images [n, ...].
 
     Raises:
         InputError: for outputs that are not logits.
@@ -99,7 +99,7 @@ def check_model(model: Logits, images: Any) -> int:
 
 
 def _outputs(model: Logits, images: Any) -> Any:
-    """What the model returns, checked: tensor or array [few, classes]."""
+    """Returns the checked outputs of the model: tensor or array [few, classes]."""
     few = tf.convert_to_tensor(images[:_PROBED])
     try:
         returned = model(few)
@@ -107,7 +107,7 @@ def _outputs(model: Logits, images: Any) -> Any:
         outputs = np.asarray(returned)
     except InputError:
         raise
-    except Exception as error:  # of any kind, as the model may be a user's function
+    except Exception as error:  # any exception, as the model may be a user's function
         raise InputError(
             f"images of shape {images.shape}: do not fit the model ({reason(error)})"
         ) from error
@@ -118,7 +118,7 @@ def _outputs(model: Logits, images: Any) -> Any:
             f"model: returns shape {outputs.shape} for {len(few)} images; must be logits [batch, "
             f"classes] of at least 2 classes{cure}"
         )
-    numbers = outputs.astype(np.float32)  # of bfloat16 NumPy knows less
+    numbers = outputs.astype(np.float32)  # NumPy has no bfloat16
     if np.isnan(numbers).any() or np.isposinf(numbers).any():
         kind = "NaN" if np.isnan(numbers).any() else "infinity"
         raise InputError(f"model: returns {kind} for clean images; must return logits")

@@ -1,4 +1,4 @@
-"""DeepFool, and the linear view of a classifier it shares with FAB."""
+"""DeepFool, and the linearized classifier that it shares with FAB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robust_sparse_tf.options import option
 with epy.lazy_imports():
     import tensorflow as tf
 
-# A share of the largest logit above what rounding does to logits.
+# As a fraction of the largest logit; more than rounding changes logits.
 ROUNDING = 1e-5
 
 
@@ -23,17 +23,17 @@ class DeepFool(MinimumNorm):
     """Steps onto the nearest boundary of the linearized classifier, until the class changes.
 
     "DeepFool: a simple and accurate method to fool deep neural networks" (Moosavi-Dezfooli et al.,
-    2016), algorithm 2, and for linf section 3.3. Two things differ: the overshoot is part of each
-    step, so that no further step is made for a boundary that one has only just not crossed, and
-    iterates stay in the clip range.
+    2016), algorithm 2, and for linf section 3.3. Two things differ from the paper: each step
+    includes the overshoot, which saves a further step when the boundary is only just not crossed;
+    and iterates stay in the clip range.
     """
 
     allowed_norms = ("l2", "linf")
 
-    steps: int = option(50, "most steps of an example", unit="steps", minimum=1)
-    overshoot: float = option(0.02, "share by which each step goes further", minimum=0)
+    steps: int = option(50, "maximum number of steps per example", unit="steps", minimum=1)
+    overshoot: float = option(0.02, "fraction by which each step is lengthened", minimum=0)
     candidates: int = option(
-        10, "likeliest classes looked at, the label included", unit="classes", minimum=2
+        10, "number of likeliest classes considered, the label included", unit="classes", minimum=2
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -49,7 +49,7 @@ class DeepFool(MinimumNorm):
             moved = self.clip(adversarial + self._along(gradient, size, length))
             adversarial = norms.select(fooled, adversarial, moved)
             fooled = self.fools(model(adversarial), labels)
-            # Where there is no gradient there will never be one.
+            # Without a gradient, further steps will not find one.
             return (adversarial, labels, fooled), fooled | (size == 0)
 
         first = (x, labels, self.fools(model(x), labels))
@@ -65,19 +65,19 @@ class DeepFool(MinimumNorm):
 def nearest_boundary(
     model: Logits, x: tf.Tensor, labels: tf.Tensor, candidates: int, norm: str
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The boundary nearest to each example if the classifier were linear.
+    """Finds the boundary nearest to each example of the linearized classifier.
 
     Args:
         model: any callable from inputs to logits [batch, classes].
         x: float32 [batch, ...].
         labels: integers [batch].
-        candidates: how many of the likeliest classes are looked at, the label included.
+        candidates: how many of the likeliest classes are considered, the label included.
         norm: norm of the distance.
 
     Returns:
-        By how much the label's logit is above that of the boundary's other class, and a little
-        more than rounding can hide: [batch]; the gradient along which the other class gains:
-        shaped as x; that gradient's dual norm, 0 if no class has a gradient: [batch].
+        By how much the label's logit exceeds that of the other class, plus a little more than the
+        rounding error: [batch]; the gradient along which the other class gains: shaped as x; its
+        dual norm, 0 if no class has a gradient: [batch].
     """
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(x)
@@ -87,12 +87,12 @@ def nearest_boundary(
     own = tf.gather(logits, labels, batch_dims=1)
     tiny = ROUNDING * tf.reduce_max(tf.abs(logits), axis=1)
     leads = (own + tiny)[:, None] - tf.gather(logits, others, batch_dims=1)
-    # What lowers each lead; given to the tape, which is faster than to have it differentiate leads.
+    # Weights of the logits in each lead; faster than to differentiate the leads themselves.
     uphill = tf.one_hot(others, classes) - tf.one_hot(labels, classes)[:, None]
     nearest, gap = tf.fill(tf.shape(own), tf.float32.max), tf.zeros_like(own)
     chosen, size = tf.zeros_like(x), tf.zeros_like(own)
-    # One backward pass a class: as fast as `batch_jacobian` on dense networks, faster on others,
-    # and without its limits on what the model may be.
+    # One backward pass per class: as fast as `batch_jacobian` on dense networks, faster on others,
+    # and it works on any model.
     for lead, weights in zip(tf.unstack(leads, axis=1), tf.unstack(uphill, axis=1), strict=True):
         gradient = tape.gradient(logits, x, output_gradients=weights, unconnected_gradients="zero")
         dual = norms.distance(gradient, norms.DUAL[norm])
@@ -106,6 +106,6 @@ def nearest_boundary(
 
 
 def likeliest_others(logits: tf.Tensor, labels: tf.Tensor, count: int) -> tf.Tensor:
-    """The likeliest classes but the label, the likeliest first: int32 [batch, count]."""
+    """The likeliest classes except the label, the likeliest first: int32 [batch, count]."""
     own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
     return tf.math.top_k(tf.where(own, logits.dtype.min, logits), count).indices

@@ -1,4 +1,4 @@
-"""Losses that do not change when all logits are scaled: functions of logits [batch, classes].
+"""Losses that are invariant to the scale of the logits [batch, classes].
 
 "Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks"
 (Croce and Hein, 2020), section 4.
@@ -18,7 +18,7 @@ LEAST_CLASSES = {"dlr": 3, "targeted_dlr": 4}
 
 
 def dlr(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """The difference-of-logits ratio: float32 [batch]; above 0 where it fools.
+    """The difference-of-logits ratio: float32 [batch]; above 0 for misclassified examples.
 
     Args:
         logits: float32 [batch, classes].
@@ -34,7 +34,7 @@ def dlr(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def targeted_dlr(logits: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Its targeted form: float32 [batch]; above 0 where the target beats the label.
+    """The targeted form: float32 [batch]; above 0 where the target's logit is above the label's.
 
     Args:
         logits: float32 [batch, classes].
@@ -53,10 +53,10 @@ def targeted_dlr(logits: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tf
 
 
 def check_classes(loss: str, logits: tf.Tensor) -> None:
-    """Whether a loss of this module is defined for logits [batch, classes].
+    """Checks that a loss of this module is defined for logits [batch, classes].
 
     Raises:
-        InputError: naming the loss, the classes it needs and those there are.
+        InputError: naming the loss, and the numbers of classes it needs and has.
     """
     classes, least = logits.shape[-1], LEAST_CLASSES[loss]
     if classes < least:
@@ -64,5 +64,5 @@ def check_classes(loss: str, logits: tf.Tensor) -> None:
 
 
 def _ratio(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    # The scale is 0 only where the largest logits are equal; then so is the difference, or nearly.
+    # The scale is 0 only where the largest logits are equal; the difference is then about 0, too.
     return difference / tf.maximum(scale, 1e-12)

@@ -21,48 +21,51 @@ from robust_sparse_tf.options import option
 with epy.lazy_imports():
     import tensorflow as tf
 
-# Halvings of the way from the input to its adversarial example: to a thousandth of it.
+# Bisection steps between the input and its adversarial example: to a thousandth of the way.
 SEARCHES = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FAB(MinimumNorm):
-    """Steps to the linearized boundary that are drawn to its point nearest to the input.
+    """Steps to the linearized boundary, biased towards its point nearest to the input.
 
     "Minimally distorted Adversarial Examples with a Fast Adaptive Boundary Attack" (Croce and Hein,
     2020), algorithm 1, with a binary search in place of its final search by secants. With
     `target_classes` it is FAB-T of "Reliable Evaluation of Adversarial Robustness with an Ensemble
-    of Diverse Parameter-free Attacks" (Croce and Hein, 2020): one backward pass a step, not one for
-    each class.
+    of Diverse Parameter-free Attacks" (Croce and Hein, 2020): one backward pass per step instead of
+    one per class.
     """
 
     allowed_norms = ("linf", "l2", "l1")
 
     norm: str = option("linf", "norm of the distance", choices=norms.NAMES)
-    steps: int = option(100, "steps of an attempt", unit="steps", minimum=1)
-    restarts: int = option(1, "attempts, at each target class if there are any", minimum=1)
+    steps: int = option(100, "steps per attempt", unit="steps", minimum=1)
+    restarts: int = option(1, "number of attempts, per target class if there are any", minimum=1)
     epsilon: float = option(
         0.3,
-        "attempts after the first start at random within half of it, or of the distance found",
+        "attempts after the first start at random within half of min(epsilon, smallest distance "
+        "found)",
         unit="input units",
         minimum=0,
     )
     target_classes: int = option(
-        0, "likeliest other classes aimed at one by one; 0: always the nearest", minimum=0
+        0,
+        "number of likeliest other classes to target in turn; 0: always the nearest class",
+        minimum=0,
     )
     candidates: int = option(
-        10, "likeliest classes of which to find the nearest, the label included", minimum=2
+        10, "number of likeliest classes searched for the nearest, the label included", minimum=2
     )
     alpha_max: float = option(
-        0.1, "largest share of the input's own projection in a step", minimum=0, maximum=1
+        0.1, "maximum weight of the input's own projection in a step", minimum=0, maximum=1
     )
-    eta: float = option(1.05, "factor by which projections are gone beyond", minimum=1)
+    eta: float = option(1.05, "factor by which steps overshoot projections", minimum=1)
     beta: float = option(
-        0.9, "share of the way to the input that remains after a step back", above=0, maximum=1
+        0.9, "fraction of the distance that remains after a step back", above=0, maximum=1
     )
     stop_within: float = option(
         0.0,
-        "distance that is near enough: no search for a nearer one",
+        "distance that is small enough to stop the search",
         unit="input units",
         minimum=0,
     )
@@ -92,7 +95,7 @@ class FAB(MinimumNorm):
     def _start(
         self, x: tf.Tensor, least: tf.Tensor, attempt: tf.Tensor, number: tf.Tensor, seed: Seed
     ) -> tf.Tensor:
-        """The input itself at first, later a random point near it."""
+        """The start of an attempt: first the input itself, later a random point near it."""
         seed = fold(seed, number)
         noise = norms.uniform(tf.shape(x), self.norm, 1.0, seed)
         radius = tf.where(attempt == 0, 0.0, tf.minimum(least, self.epsilon) / 2)
@@ -128,7 +131,7 @@ class FAB(MinimumNorm):
         targets: tf.Tensor,
         now: tf.Tensor,
     ) -> tf.Tensor:
-        """One step of the algorithm, without the step back."""
+        """One step of the algorithm, without the backward step."""
         gap, gradient = self._boundary(model, now, labels, targets)
         gap_of_x = gap + tf.reduce_sum(gradient * (now - x), axis=1)
         from_now = to_plane(now, gradient, gap, self.norm, self.limits)
@@ -144,7 +147,7 @@ class FAB(MinimumNorm):
     def _boundary(
         self, model: Logits, x: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """By how much the label's logit is above the other class's, and the gradient against it."""
+        """By how much the label's logit exceeds the other class's, and the gradient against it."""
         if not self.target_classes:
             gap, gradient, _ = nearest_boundary(model, x, labels, self.candidates, self.norm)
             return gap, gradient
@@ -159,9 +162,9 @@ class FAB(MinimumNorm):
     def _nearer(
         self, model: Logits, x: tf.Tensor, labels: tf.Tensor, found: tf.Tensor
     ) -> tf.Tensor:
-        """The point where the class changes on the way from the input to what was found.
+        """The point where the class changes, between the input and the adversarial example.
 
-        By more than rounding: what fools here still does so in another batch.
+        The margin is larger than rounding errors, so that the example fools in any batch.
         """
 
         def step(_: tf.Tensor, state: State) -> tuple[State, None]:
@@ -180,17 +183,17 @@ class FAB(MinimumNorm):
 def to_plane(
     x: tf.Tensor, gradient: tf.Tensor, gap: tf.Tensor, norm: str, limits: tuple[float, float]
 ) -> tf.Tensor:
-    """The smallest change that makes a linear function rise by a given gap within the limits.
+    """The smallest change that raises a linear function by a given gap, within the limits.
 
-    Where the range is too small for that, the change is to its farthest corner. Exact, not
-    iterated to a tolerance: in linf and l2 by Newton's method, of which each step takes up at least
-    one more of the coordinates that are stopped by the range (a few steps, where sorting all
-    coordinates takes four times as long); in l1 by sorting.
+    If the range is too small for that, the change goes to its farthest corner. The result is exact,
+    not iterated to a tolerance: in linf and l2 by Newton's method, where each step fixes at least
+    one more coordinate at the end of its range (a few steps; sorting all coordinates takes four
+    times as long); in l1 by sorting.
 
     Args:
         x: float32 [batch, entries] within the limits.
         gradient: of the linear functions: float32 [batch, entries].
-        gap: by how much they shall rise, or fall if below 0: float32 [batch].
+        gap: by how much to raise them, or to lower them if negative: float32 [batch].
         norm: norm of the change.
         limits: minimum and maximum value of an entry.
 
@@ -208,9 +211,9 @@ def to_plane(
 
 
 def _time(slopes: tf.Tensor, rates: tf.Tensor, room: tf.Tensor, gap: tf.Tensor) -> tf.Tensor:
-    """When the sum of slopes * min(time * rates, room) reaches the gap: [batch, 1].
+    """The time at which the sum of slopes * min(time * rates, room) reaches the gap: [batch, 1].
 
-    The sum is concave in the time: from 0 on, Newton's steps never go too far.
+    The sum is concave in the time, so that Newton's steps from 0 never overshoot.
     """
 
     def step(time: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

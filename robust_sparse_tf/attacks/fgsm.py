@@ -14,9 +14,9 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FGSM(Ascent):
-    """One step of size epsilon along the sign of the gradient, by CleverHans ("FGS").
+    """One step of size epsilon along the sign of the gradient ("FGS"), by CleverHans.
 
-    "Explaining and Harnessing Adversarial Examples" (Goodfellow et al., 2015), section 4; in l2
+    "Explaining and Harnessing Adversarial Examples" (Goodfellow et al., 2015), section 4; in l2,
     along the gradient itself.
     """
 

@@ -1,4 +1,4 @@
-"""The loops of attacks, from which examples can leave before the end."""
+"""Loops of attacks, in which examples can finish early."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ with epy.lazy_imports():
 
 
 class Best(NamedTuple):
-    """Of each example the best input so far: that of the largest loss, or the nearest that fools.
+    """The best input so far per example: that with the largest loss, or the nearest that fools.
 
-    In all methods `fooled` says, bool [batch], where inputs [batch, ...] fool the model.
+    In all methods `fooled`, bool [batch], is where inputs [batch, ...] fool the model.
     """
 
     x: tf.Tensor  # [batch, ...]
@@ -27,31 +27,31 @@ class Best(NamedTuple):
 
     @classmethod
     def start(cls, x: tf.Tensor) -> Best:
-        """Inputs to begin with, which any loss beats."""
+        """Starts with inputs that any loss improves on."""
         return cls(x, tf.fill(tf.shape(x)[:1], tf.float32.min))
 
     @classmethod
     def clean(cls, x: tf.Tensor, fooled: tf.Tensor) -> Best:
-        """Clean inputs to begin with: at distance 0 where they fool, elsewhere any is nearer."""
+        """Starts with clean inputs: at distance 0 where they fool, otherwise at infinity."""
         return cls(x, tf.where(fooled, 0.0, tf.float32.max))
 
     def update(self, x: tf.Tensor, loss: tf.Tensor, fooled: tf.Tensor) -> Best:
-        """With the candidates that fool, or else have a larger loss."""
+        """Takes the candidates that fool, or that have a larger loss."""
         return self.keep(fooled | (loss > self.score), x, loss)
 
     def nearer(self, x: tf.Tensor, distance: tf.Tensor, fooled: tf.Tensor) -> Best:
-        """With the candidates that fool at a smaller distance."""
+        """Takes the candidates that fool at a smaller distance."""
         return self.keep(fooled & (distance < self.score), x, distance)
 
     def keep(self, better: tf.Tensor, x: tf.Tensor, score: tf.Tensor) -> Best:
-        """With the candidates that are better, bool [batch]."""
+        """Takes the candidates that are better, bool [batch]."""
         return Best(norms.select(better, x, self.x), tf.where(better, score, self.score))
 
 
 Tensors: TypeAlias = "list[tf.Tensor]"
 
-# Steps in the body of a loop. With one, convolutions run at one of two speeds, a fifth apart, by
-# the chance of a process; with five always at the higher.
+# Steps in the body of a loop. With one, the speed of convolutions varies by a fifth between
+# processes; with five it is always the higher one.
 _UNROLLED = 5
 
 Step: TypeAlias = "Callable[[tf.Tensor, Any], tuple[Any, tf.Tensor]]"
@@ -60,17 +60,18 @@ State: TypeAlias = tuple[Any, ...]
 
 
 def while_standing(step: Step, state: Any, steps: int, *, skip: bool = True) -> Any:
-    """Repeats a step on a batch; what is done is taken out, and costs nothing any more.
+    """Repeats a step on a batch, and drops examples as soon as they are done.
 
     Args:
-        step: from (int32 number of the step, state) to (new state, done): bool [n], which examples
-            need no further step. Must treat examples one by one.
+        step: from (int32 number of the step, state) to (new state, done), where done, bool [n],
+            says which examples need no further step. Must treat examples independently.
         state: tensors [batch, ...] in any structure; their dtypes and inner shapes stay.
-        steps: how many at most.
-        skip: whether done examples leave; without it all take all steps, and shapes stay static.
+        steps: maximum number of steps.
+        skip: whether to drop examples that are done; if not, all take all steps, and shapes stay
+            static.
 
     Returns:
-        The state in which each example ended, shaped as the one given.
+        The final state of each example, shaped as the one given.
     """
     if not skip:
         return _repeated(step, state, steps)
@@ -124,7 +125,7 @@ def _repeated(step: Step, state: Any, steps: int) -> Any:
 
     whole = steps // _UNROLLED
     reached = (tf.constant(0), state)
-    if whole:  # TensorFlow would trace a loop that is never entered, too
+    if whole:  # TensorFlow would trace the loop even if it is never entered
         reached = tf.while_loop(
             lambda number, _: number < whole * _UNROLLED,
             several(_UNROLLED),
@@ -143,9 +144,9 @@ def restarted(
     seed: Seed,
     restarts: int,
 ) -> tf.Tensor:
-    """The best of some attempts for each example: one that fools, else by its loss.
+    """The best of several attempts for each example: one that fools, or else by loss.
 
-    Fooled examples are not tried again. The first attempt has the seed itself.
+    Fooled examples are not attacked again. The first attempt uses the seed itself.
     """
     if restarts == 1:
         return attempt(model, x, labels, seed)

@@ -1,4 +1,4 @@
-"""What attacks climb: functions of logits [batch, classes] and integer labels [batch]."""
+"""Losses that attacks maximise: functions of logits [batch, classes] and integer labels [batch]."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def margin(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """The label's logit less the largest other: float32 [batch]; below 0 where it is not first."""
+    """The label's logit minus the largest other: float32 [batch]; negative if misclassified."""
     chosen = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
     own = tf.reduce_sum(tf.where(chosen, logits, 0.0), axis=1)
     return own - tf.reduce_max(tf.where(chosen, logits.dtype.min, logits), axis=1)
@@ -34,17 +34,16 @@ def value_and_gradient(
     labels: tf.Tensor,
     draws: int = 1,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Each example's loss, its logits, and the gradient of its loss with respect to it.
+    """Returns the loss and logits of each example, and the gradient of the loss at the example.
 
     Args:
         loss: from (logits, labels) to float32 [batch].
         model: from inputs to logits [batch, classes].
         x: float32 [batch, ...].
         labels: integers [batch].
-        draws: forward passes over which all three are averaged, of models with noise at inference:
-            "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1. Each is
-            a pass of its own, in which a layer that draws once a call draws again; time grows with
-            their number, memory does not.
+        draws: forward passes over which all three are averaged, for models with noise at inference:
+            "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1. Layers
+            draw new noise in each pass. Time grows with the number of passes; memory does not.
 
     Raises:
         InputError: see `required`.
@@ -74,9 +73,10 @@ def value_and_gradient(
 
 
 def required(gradient: tf.Tensor | None) -> tf.Tensor:
-    """A gradient, if there is one; raises InputError for a model that has none at its inputs."""
+    """Returns the gradient; raises InputError if the model has none with respect to its inputs."""
     if gradient is None:
         raise InputError(
-            "model: has no gradient for the attack to follow, as where it takes integers or rounds"
+            "model: has no gradient with respect to its inputs (it may cast or round them), which "
+            "the attack needs"
         )
     return gradient

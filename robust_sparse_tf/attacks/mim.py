@@ -18,12 +18,12 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MIM(Stepwise):
-    """Steps along a running sum of gradients, each of l1 norm 1.
+    """Steps along a running sum of gradients that are normalised in l1.
 
     "Boosting Adversarial Attacks with Momentum" (Dong et al., 2018), algorithm 1.
     """
 
-    decay: float = option(1.0, "what stays of the sum of gradients at each step", minimum=0)
+    decay: float = option(1.0, "momentum: decay factor of the sum of gradients", minimum=0)
 
     def ascend(
         self,

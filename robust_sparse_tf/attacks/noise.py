@@ -1,4 +1,4 @@
-"""Random noise, the weakest attack: what no better attack may fall behind."""
+"""Random noise, the weakest attack: a baseline that every real attack must beat."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Noise(Bounded):
-    """Of each example the first draw that fools, otherwise that of the largest loss."""
+    """For each example, the first draw that fools, or otherwise the one with the largest loss."""
 
     can_target = True
     uses_gradients = False
 
-    draws: int = option(10, "draws, of which each example's worst counts", minimum=1)
+    draws: int = option(10, "number of draws; the worst counts for each example", minimum=1)
 
     @abc.abstractmethod
     def draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Noise of a given shape, float32, from a seed of two int64."""
+        """Draws float32 noise of a given shape from a seed of two int64."""
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`."""
@@ -51,7 +51,7 @@ class Noise(Bounded):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UniformNoise(Noise):
-    """Uniform in the ball."""
+    """Uniform noise in the ball."""
 
     allowed_norms = ("linf", "l2")
 
@@ -61,7 +61,7 @@ class UniformNoise(Noise):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GaussianNoise(Noise):
-    """Normal, with what leaves the ball put back on its surface."""
+    """Gaussian noise; points outside the ball are projected onto its surface."""
 
     allowed_norms = ("linf", "l2")
 

@@ -1,4 +1,4 @@
-"""Distances, balls and steps in linf, l2 and l1; over all axes of an example but the first."""
+"""Distances, balls and steps in linf, l2 and l1, over all axes except the first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def distance(difference: tf.Tensor, norm: str) -> tf.Tensor:
 
 
 def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.Tensor:
-    """The nearest point of the ball of radius epsilon, of the same shape.
+    """Projects onto the ball of radius epsilon around 0; the shape stays.
 
     In linf and l2 by CleverHans; in l1 by sorting, "Efficient Projections onto the l1-Ball for
     Learning in High Dimensions" (Duchi et al., 2008), figure 1.
@@ -42,23 +42,23 @@ def project(difference: tf.Tensor, norm: str, epsilon: float | tf.Tensor) -> tf.
 
 
 def steepest(gradient: tf.Tensor, norm: str, size: float | tf.Tensor) -> tf.Tensor:
-    """The step of a given size along which a linear function rises most, by CleverHans."""
+    """The step of a given size that raises a linear function most, by CleverHans."""
     return cleverhans.optimize_linear(
         _near_one(gradient) if norm == "l2" else gradient, size, ORDERS[norm]
     )
 
 
 def _near_one(gradient: tf.Tensor) -> tf.Tensor:
-    """The same directions, of largest entries in [1, 2).
+    """Scales gradients so that their largest entries are in [1, 2); directions stay.
 
-    CleverHans takes a length below 1e-6 for 1e-6, as those of gradients of confident models are,
-    and the step is then as much too short.
+    CleverHans raises lengths below 1e-6 to 1e-6. Gradients of confident models are shorter, so that
+    their steps would be too short.
     """
     return gradient * to_one(gradient)
 
 
 def to_one(gradient: tf.Tensor) -> tf.Tensor:
-    """The power of 2, which rounds nothing, that brings each largest entry into [1, 2)."""
+    """The power of 2 that brings each largest entry into [1, 2), without rounding."""
     axes = list(range(1, gradient.shape.rank))
     largest = tf.reduce_max(tf.abs(gradient), axes, keepdims=True)
     exponent = tf.math.floor(tf.math.log(largest) / tf.math.log(2.0))
@@ -66,9 +66,9 @@ def to_one(gradient: tf.Tensor) -> tf.Tensor:
 
 
 def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: Seed) -> tf.Tensor:
-    """Random points of the ball, uniformly; the same on every device.
+    """Uniform random points of the ball; the same on every device.
 
-    In l2 and l1 a direction, from normal or Laplace numbers, and a radius, "Uniform Sample
+    In l2 and l1: a direction from normal or Laplace numbers, times a radius, "Uniform Sample
     Generation in lp Balls for Probabilistic Robustness Analysis" (Calafiore et al., 1998).
     """
     if norm == "linf":
@@ -90,16 +90,16 @@ def uniform(shape: tf.Tensor, norm: str, epsilon: float, seed: Seed) -> tf.Tenso
 
 
 def spread(numbers: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Numbers of examples, [batch], shaped to be broadcast over [batch, ...]."""
+    """Reshapes one number per example, [batch], to broadcast over [batch, ...]."""
     return tf.reshape(numbers, [-1] + [1] * (like.shape.rank - 1))
 
 
 def select(chosen: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """Of each example the one where it is chosen, bool [batch], else the other; [batch, ...]."""
+    """Selects, for each example, the first or the second by bool [batch]; [batch, ...]."""
     return tf.where(spread(chosen, one), one, other)
 
 
 def flat(value: tf.Tensor) -> tf.Tensor:
-    """Examples as vectors: [batch, entries] from [batch, ...]."""
+    """Flattens examples: [batch, entries] from [batch, ...]."""
     value = tf.convert_to_tensor(value)
     return tf.reshape(value, [-1, value.shape[1:].num_elements()])

@@ -18,25 +18,26 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PGD(Stepwise):
-    """Repeated gradient steps, each projected back into the ball; step, projection by CleverHans.
+    """Repeated gradient steps, each projected back into the ball; both by CleverHans.
 
     "Towards Deep Learning Models Resistant to Adversarial Attacks" (Madry et al., 2018), section 2.
-    The loop is ours: CleverHans' own is unrolled, step by step, into the graph.
+    The loop is a `tf.while_loop`, because CleverHans' own is unrolled into the graph.
     """
 
     random_start: bool = option(False, "start at a random point of the ball instead of at x")
     restarts: int = option(
         1,
-        "attempts, of which each example's best counts; training makes one",
+        "number of attempts; the best result counts for each example (training makes one)",
         unit="attempts",
         minimum=1,
     )
     stop_when_fooled: bool = option(
-        False, "leave examples as they are once they are fooled, which is faster and stronger"
+        False, "stop for an example once it is fooled, which is faster and stronger"
     )
     draws: int = option(
         1,
-        "gradients averaged a step, one forward pass each, for models with noise at inference",
+        "gradients averaged per step, with one forward pass each, for models with noise at "
+        "inference",
         minimum=1,
     )
 
@@ -44,7 +45,7 @@ class PGD(Stepwise):
         return restarted(self, super().perturb, model, x, labels, seed, self.restarts)
 
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
-        """Uniform in the ball, by a generator that is the same on every device."""
+        """Uniform in the ball, from a generator that is the same on every device."""
         if not self.random_start:
             return None
         return norms.uniform(shape, self.norm, self.epsilon, seed)
@@ -79,7 +80,7 @@ class PGD(Stepwise):
     def _ascend_standing(
         self, model: Logits, x: tf.Tensor, labels: tf.Tensor, start: tf.Tensor
     ) -> tf.Tensor:
-        """Of each example the first iterate that fools, otherwise that of the largest loss."""
+        """For each example, the first iterate that fools, or else the one with the largest loss."""
 
         def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, adversarial, best = state
@@ -89,7 +90,7 @@ class PGD(Stepwise):
             stepped = self.project(x, self.step_along(adversarial, gradient, self.step_length))
             return (x, labels, stepped, best), fooled
 
-        # The last step only looks at where the one before it led.
+        # The last step only evaluates the result of the step before.
         state = (x, labels, start, Best.start(start))
         return while_standing(step, state, self.steps + 1)[3].x
 

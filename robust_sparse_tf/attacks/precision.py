@@ -1,4 +1,4 @@
-"""Models that compute in other types than float32, as attacks need them: with float32 logits."""
+"""Models of other precisions than float32, with float32 logits for attacks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
 
 @dataclasses.dataclass(frozen=True)
 class Float32:
-    """A model whose logits are float32, whatever it computes in.
+    """A model with float32 logits, whatever it computes in.
 
     Args:
-        model: from float32 inputs to logits, tensor or array, of any floating type.
-        half: whether it computes in float16, in which the gradients of confident predictions are
-            0: they go back through it enlarged, and are made small again after it.
+        model: from float32 inputs to logits, a tensor or array of any floating type.
+        half: whether it computes in float16, where gradients of confident predictions underflow:
+            the loss is scaled up in the backward pass, and the gradient down again after it.
     """
 
     model: Logits
@@ -58,15 +58,15 @@ class Float32:
 
 
 def require_one(returned: Any) -> None:
-    """Raises InputError for several outputs of a model."""
+    """Raises InputError if a model has several outputs."""
     if isinstance(returned, list | tuple | dict):
         raise InputError(
             f"model: returns a {type(returned).__name__} of {len(returned)} outputs; must return "
-            "logits [batch, classes] alone"
+            "one tensor of logits [batch, classes]"
         )
 
 
 def is_half(model: Any) -> bool:
-    """Whether some layer of a model computes in float16, as far as can be seen from outside."""
+    """Whether some layer of a tf_keras model computes in float16; False for functions."""
     parts = (model, *getattr(model, "submodules", ()))
     return any(getattr(part, "compute_dtype", None) == "float16" for part in parts)

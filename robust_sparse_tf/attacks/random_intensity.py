@@ -19,15 +19,15 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomIntensity(Bounded):
-    """An attack whose epsilon is drawn for each batch; its steps keep their share of epsilon.
+    """An attack with a random epsilon per batch; its steps are scaled in proportion.
 
-    Networks trained at one epsilon learn that one, "Adversarial Machine Learning at Scale" (Kurakin
-    et al., 2017), section 3, where it is drawn from a normal distribution.
+    Networks trained at one epsilon overfit to it: "Adversarial Machine Learning at Scale" (Kurakin
+    et al., 2017), section 3, draws it from a normal distribution instead.
 
     Args:
-        attack: what is run; its own epsilon only sets how long its steps are beside it. Norm, clip
-            range, labels and targets are its.
-        distribution: from a seed (two integers) to a float32 scalar, the radius of a batch; by
+        attack: the attack to run, which sets norm, clip range, labels and targets; its own epsilon
+            only sets the ratio of its step size.
+        distribution: from a seed (two integers) to a float32 scalar, the epsilon of a batch; by
             default |Norm(0, std)|.
     """
 
@@ -35,7 +35,7 @@ class RandomIntensity(Bounded):
     can_target = True
 
     epsilon: float = option(
-        1.0, "largest radius; larger draws become it", unit="input units", minimum=0
+        1.0, "maximum epsilon; larger draws are cut to it", unit="input units", minimum=0
     )
     std: float = option(0.25, "deviation of the normal distribution", unit="input units", above=0)
     attack: Ascent
@@ -56,11 +56,11 @@ class RandomIntensity(Bounded):
         return self.drawn(seed).perturb(model, x, labels, seed)
 
     def drawn(self, seed: Seed) -> Ascent:
-        """The attack of one batch, at the radius of a seed."""
+        """Returns the attack of one batch, with the epsilon drawn from a seed."""
         drawn = (self.distribution or self._half_normal)(seed)
-        radius = as_tensor("radius of the distribution", drawn, tf.float32)
+        radius = as_tensor("epsilon of the distribution", drawn, tf.float32)
         if not radius.shape.is_compatible_with([]):
-            raise InputError(f"radius of the distribution of shape {radius.shape}: must be []")
+            raise InputError(f"epsilon of the distribution of shape {radius.shape}: must be []")
         radius = tf.clip_by_value(radius, 0.0, self.epsilon)
         changed = {"epsilon": radius}
         if isinstance(self.attack, Stepwise) and self.attack.step_size is not None:
@@ -68,7 +68,7 @@ class RandomIntensity(Bounded):
         return dataclasses.replace(self.attack, **changed)
 
     def _half_normal(self, seed: Seed) -> tf.Tensor:
-        # Another stream than the one of the attack's random start.
+        # A different stream from that of the attack's random start.
         return tf.abs(
             tf.random.stateless_normal([], fold(seed, 2**22), stddev=self.std, alg="philox")
         )

@@ -16,7 +16,7 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RFGSM(Ascent):
-    """A random sign step, by default of epsilon / 2, then FGSM with the rest of epsilon ("rFGS").
+    """A random sign step of a fraction of epsilon, then FGSM with the rest ("rFGS").
 
     "Ensemble Adversarial Training: Attacks and Defenses" (Tramèr et al., 2018), section 3.4.
     """
@@ -24,11 +24,11 @@ class RFGSM(Ascent):
     allowed_norms: ClassVar[tuple[str, ...]] = ("linf",)
 
     random_share: float = option(
-        0.5, "share of epsilon that the random step takes", minimum=0, maximum=1
+        0.5, "fraction of epsilon that the random step takes", minimum=0, maximum=1
     )
 
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """Plus or minus alpha, each as likely."""
+        """Plus or minus the size of the random step, with equal probability."""
         numbers = tf.random.stateless_normal(shape, seed, alg="philox")
         return self.random_share * self.epsilon * tf.sign(numbers)
 
@@ -40,7 +40,7 @@ class RFGSM(Ascent):
         noise: tf.Tensor | None = None,
         gradient_at_x: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """See `Ascent.ascend`; the gradient at x itself is of no use."""
+        """See `Ascent.ascend`; the gradient at x itself is not used."""
         start = x if noise is None else self.clip(x + noise)
         stepped = self.step(model, start, labels, (1 - self.random_share) * self.epsilon)
         return self.project(x, stepped)

@@ -1,4 +1,4 @@
-"""Seeds of everything random, and the many that follow from one."""
+"""Seeds, and seeds derived from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Seed: TypeAlias = "tf.Tensor | tuple[int, int]"
 
 
 def check_seed(seed: Any) -> None:
-    """Raises InputError for what is not two integers."""
+    """Raises InputError unless a seed is two integers."""
     if tf.is_tensor(seed):
         fits = seed.dtype.is_integer and seed.shape.is_compatible_with([2])
     else:
@@ -30,15 +30,15 @@ def check_seed(seed: Any) -> None:
 
 
 def as_seed(seed: Seed) -> tf.Tensor:
-    """Two integers as an int64 tensor [2]."""
+    """Converts two integers to an int64 tensor [2]."""
     return tf.cast(seed, tf.int64)
 
 
 def seed_of(seed: int, number: int | tf.Tensor) -> tf.Tensor:
-    """The seed of a batch or a step: int64 [2], the run's seed beside the number."""
+    """The seed of a batch or step: int64 [2], the run's seed and the number."""
     return tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
 
 
 def fold(seed: Seed, number: int | tf.Tensor) -> tf.Tensor:
-    """The seed of a number, such as that of a step: int64 [2], another for each number."""
+    """Derives a seed from a seed and a number, such as that of a step: int64 [2]."""
     return as_seed(tf.random.experimental.stateless_fold_in(as_seed(seed), number))

@@ -1,4 +1,4 @@
-"""SPSA, which follows gradients estimated from scores along random directions."""
+"""SPSA: gradients estimated from scores along random directions."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SPSA(Bounded):
-    """Adam on the margin, its gradient estimated by differences along random signs.
+    """Adam on the margin, with the gradient estimated by finite differences along random signs.
 
     "Adversarial Risk and the Dangers of Evaluating Against Weak Attacks" (Uesato et al., 2018),
-    section 3.3 and appendix A. Forward passes only: two for each sample, one more each step. A
-    sample's signs are the same for all examples of a batch.
+    section 3.3 and appendix A. Needs forward passes only: two per sample, and one more per step.
+    All examples of a batch share the random signs.
     """
 
     can_target = True
     uses_gradients = False
 
     steps: int = option(100, "steps of the attack", unit="steps", minimum=1)
-    samples: int = option(64, "directions averaged in a step", minimum=1)
-    delta: float = option(0.01, "distance to the points compared", unit="input units", above=0)
+    samples: int = option(64, "random directions averaged per step", minimum=1)
+    delta: float = option(0.01, "distance of finite differences", unit="input units", above=0)
     learning_rate: float = option(0.01, "learning rate of Adam", unit="input units", above=0)
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -49,7 +49,7 @@ class SPSA(Bounded):
             return (x, labels, self.project(x, moved), mean, square, best), fooled
 
         zeros = tf.zeros_like(x)
-        # The last step only looks at where the one before it led.
+        # The last step only evaluates the result of the step before.
         state = (x, labels, x, zeros, zeros, Best.start(x))
         return while_standing(step, state, self.steps + 1)[5].x
 
@@ -59,7 +59,7 @@ class SPSA(Bounded):
     def _gradient(
         self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        """The mean of differences along signs; each sign is its own inverse."""
+        """The mean of finite differences along random signs; each sign is its own inverse."""
         twice = tf.concat([labels, labels], axis=0)
 
         def sample(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

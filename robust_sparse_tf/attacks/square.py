@@ -1,4 +1,4 @@
-"""Square, a random search with squares, from scores alone."""
+"""Square: random search with squares, from scores only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robust_sparse_tf.options import option
 with epy.lazy_imports():
     import tensorflow as tf
 
-# Of 10,000 queries: where the share of entries that a square covers is halved.
+# Queries of 10,000 at which the fraction of entries that a square covers is halved.
 _HALVED_AT = (10, 50, 200, 1000, 2000, 4000, 6000, 8000)
 _TILES = 5
 _TINY = 1e-12
@@ -25,23 +25,25 @@ _TINY = 1e-12
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Square(Bounded):
-    """Changes a random square of the perturbation at a time, and keeps what lowers the margin.
+    """Changes one random square of the perturbation at a time, if that lowers the margin.
 
     "Square Attack: a query-efficient black-box adversarial attack via random search"
     (Andriushchenko et al., 2020), algorithms 1, 2 (linf) and 3 (l2), with the paper's schedule,
-    scaled to the queries; a targeted attack lowers the cross-entropy. Forward passes only, as many
-    as `queries` in an attempt, and one more for x itself. Inputs are images [height, width,
-    channels]; any other are taken as columns of one channel.
+    scaled to the queries; a targeted attack lowers the cross-entropy. Needs forward passes only:
+    `queries` per attempt, and one more for x itself. Inputs are images [height, width, channels];
+    others are treated as columns of one channel.
     """
 
     can_target = True
     uses_gradients = False
     allowed_norms = ("linf", "l2")
 
-    queries: int = option(5000, "forward passes of an example, at most", minimum=1)
-    p_init: float = option(0.8, "share of the entries first covered", above=0, maximum=1)
+    queries: int = option(5000, "maximum forward passes per example", minimum=1)
+    p_init: float = option(
+        0.8, "fraction of the entries that a square covers at first", above=0, maximum=1
+    )
     restarts: int = option(
-        1, "attempts, of which each example's best counts", unit="attempts", minimum=1
+        1, "number of attempts; the best result counts for each example", unit="attempts", minimum=1
     )
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -59,7 +61,8 @@ class Square(Bounded):
 
         def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, place, best, fooled = state
-            # Drawn for the whole batch, so that no example's luck depends on which others stand.
+            # Drawn for the whole batch, so that an example's numbers do not depend on which others
+            # are left.
             fresh = fold(seed, number + 1)
             numbers = tf.random.stateless_uniform([batch, 5 + image[2]], fresh, alg="philox")
             new = self._propose(x, best.x, tf.gather(numbers, place), self._side(number, image))
@@ -75,7 +78,7 @@ class Square(Bounded):
         return tf.reshape(while_standing(step, state, self.queries - 1)[3].x, [-1, *inner])
 
     def _side(self, number: tf.Tensor, image: list[int]) -> tf.Tensor:
-        """Side of the square at a step, int32: one at least, odd and 3 at least in l2."""
+        """Side of the square at a step, int32: at least 1; in l2 odd and at least 3."""
         done = tf.cast(number + 1, tf.float32) * (10_000 / self.queries)
         halvings = tf.reduce_sum(tf.cast(done > tf.constant(_HALVED_AT, tf.float32), tf.float32))
         area = self.p_init * 0.5**halvings * image[0] * image[1]
@@ -86,10 +89,10 @@ class Square(Bounded):
         return side + tf.cast(side % 2 == 0, tf.int32)
 
     def _first(self, batch: tf.Tensor, image: list[int], seed: Seed) -> tf.Tensor:
-        """The perturbation to start from: vertical stripes in linf, a grid of bumps in l2."""
+        """The initial perturbation: vertical stripes in linf, a grid of bumps in l2."""
         height, width, channels = image
         if self.norm == "linf":
-            # A column has stripes of one entry: what is random along it is its rows.
+            # In a column, stripes have one entry, so that rows are drawn at random instead.
             stripes = [height, 1] if width == 1 else [1, width]
             signs = _signs([batch, *stripes, channels], seed)
             return self.epsilon * signs * tf.ones([1, height, width, 1])
@@ -130,7 +133,7 @@ class Square(Bounded):
 
 
 class _Window:
-    """A window of each example at a random place; `row`, `column` count from its corner."""
+    """A window at a random place of each example; `row` and `column` count from its corner."""
 
     def __init__(
         self, x: tf.Tensor, down: tf.Tensor, across: tf.Tensor, high: tf.Tensor, wide: tf.Tensor
@@ -149,14 +152,14 @@ class _Window:
 
     @staticmethod
     def pair(along: tf.Tensor, other: tf.Tensor, length: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
-        """A bump on the first half of a window and its reverse on the second: equation 3."""
+        """A bump on the first half of a window, and its negative on the second: equation 3."""
         half = length // 2
         upper = _bump(along, other, half, side)
         return tf.where(along < half, upper, -_bump(along - half, other, length - half, side))
 
 
 def _bump(row: tf.Tensor, column: tf.Tensor, high: tf.Tensor, wide: tf.Tensor) -> tf.Tensor:
-    """Equation 2: sums of 1 / k^2, largest at a rectangle's middle; for any rows and columns."""
+    """Equation 2: sums of 1 / k^2, largest in the middle of a rectangle of any size."""
     most = tf.maximum(high, wide) // 2
     ring = tf.maximum(tf.abs(row - high // 2), tf.abs(column - wide // 2))
     known = 1 + max(_static(row), _static(column))

@@ -1,4 +1,4 @@
-"""Transfer: adversarial examples of other models."""
+"""Transfer attacks: adversarial examples of other models."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Transfer(Attack):
-    """Attacks other models and tries what fools them; of the attacked one only scores are seen.
+    """Attacks source models, and tries the results on the attacked one, of which it sees scores.
 
     "Practical Black-Box Attacks against Machine Learning" (Papernot et al., 2017), section 4.
 
     Args:
-        attack: what is run on each source, untargeted, in its own threat model,
-            whose range is this one's.
+        attack: untargeted attack to run on each source, in its own threat model; sets the range.
         sources: callables from inputs to logits.
     """
 
-    uses_gradients = False  # of the model that is attacked
+    uses_gradients = False  # on the attacked model
 
     attack: Attack
     sources: tuple[Logits, ...]
@@ -51,17 +50,17 @@ class Transfer(Attack):
         return self.attack.norm
 
     def at(self, epsilon: float) -> Transfer:
-        """The same in another ball.
+        """Returns the same attack with another radius.
 
         Raises:
-            InputError: where the attack on the sources is not bounded.
+            InputError: if the attack on the sources has no epsilon.
         """
         if not isinstance(self.attack, Bounded):
             raise InputError(f"attack={self.attack}: has no epsilon to be changed")
         return dataclasses.replace(self, attack=self.attack.at(epsilon))
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`; where no source's example fools, the last source's."""
+        """See `Attack.perturb`; if no source's example fools, the last source's is returned."""
         kept, fooled = x, self.fools(model(x), labels)
         for source in self.sources:
             found = self.attack(source, x, labels, seed=seed)

@@ -1,4 +1,4 @@
-"""ZOO, Carlini-Wagner from scores alone: one coordinate after the other."""
+"""ZOO: Carlini-Wagner from scores only, by random coordinates."""
 
 from __future__ import annotations
 
@@ -20,33 +20,30 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ZOO(MinimumNorm):
-    """Squared distance plus c times the margin, by Adam on random coordinates, from scores alone.
+    """Minimises squared distance plus c times the margin by Adam on random coordinates.
 
-    "ZOO: Zeroth Order Optimization Based Black-box Attacks to Deep Neural Networks without
-    Training Substitute Models" (Chen et al., 2017), equations 5 and 6 and algorithm 2, whose
-    algorithm keeps Adam's averages and its count of steps for each coordinate; inputs are clipped
-    to their range. Differences of log probabilities are those of logits. The constants are
-    searched for as in `CarliniWagner`. The coordinates of a step are the same for all examples.
+    "ZOO: Zeroth Order Optimization Based Black-box Attacks to Deep Neural Networks without Training
+    Substitute Models" (Chen et al., 2017), equations 5 and 6 and algorithm 2, with Adam's averages
+    and step count per coordinate. Needs forward passes only. Inputs are clipped to their range.
+    Constants are searched for as in `CarliniWagner`. All examples share the coordinates of a step.
     """
 
     can_target = True
     uses_gradients = False
 
-    queries: int = option(100_000, "forward passes of an example, at most", minimum=1)
-    coordinates: int = option(128, "coordinates changed in a step, at most", minimum=1)
-    difference: float = option(
-        0.001, "distance to the points compared", unit="clip ranges", above=0
-    )
+    queries: int = option(100_000, "maximum forward passes per example", minimum=1)
+    coordinates: int = option(128, "maximum coordinates changed per step", minimum=1)
+    difference: float = option(0.001, "distance of finite differences", unit="clip ranges", above=0)
     learning_rate: float = option(0.05, "learning rate of Adam", unit="clip ranges", above=0)
     binary_searches: int = option(4, "constants tried", unit="searches", minimum=1)
     initial_constant: float = option(0.1, "first constant", above=0)
-    confidence: float = option(0.0, "margin of logits to reach", unit="logits", minimum=0)
+    confidence: float = option(0.0, "margin of the logits to reach", unit="logits", minimum=0)
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        """See `Attack.perturb`; raises InputError where the queries do not suffice for a step."""
+        """See `Attack.perturb`; raises InputError if the queries are too few for one step."""
         entries = _entries(x)
         changed = min(self.coordinates, entries)
-        # One query looks whether x itself fools, and one at where a search's last step led.
+        # One query checks whether x itself fools, and one evaluates the last step of a search.
         steps = ((self.queries - 1) // self.binary_searches - 1) // (2 * changed + 1)
         if steps < 1:
             least = (2 * changed + 2) * self.binary_searches + 1
@@ -65,7 +62,7 @@ class ZOO(MinimumNorm):
     def _search(
         self, model: Logits, state: State, changed: int, steps: int, seed: tf.Tensor
     ) -> tuple[Search, Best]:
-        """One search: the constants, with what they found, and the nearest examples."""
+        """Runs one search; returns the state of the constants, and the nearest examples."""
         x, labels, constants, best = state
         entries, width = _entries(x), self.high - self.low
         start = (tf.reshape(x, [-1, entries]) - self.low) / width

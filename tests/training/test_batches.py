@@ -176,7 +176,7 @@ def test_networks_without_a_gradient():
     inputs = layers.Input((4, 4, 1), dtype="uint8")
     whole = keras.Model(inputs, network()(layers.Rescaling(1 / 255)(inputs)))
     for attack in (FGSM(epsilon=8.0, high=255.0), FGSM(epsilon=8.0, high=255.0, norm="l2")):
-        with pytest.raises(InputError, match="^model: has no gradient for the attack to follow"):
+        with pytest.raises(InputError, match="^model: has no gradient with respect to its inputs"):
             robust(whole, attack, run_eagerly=True).fit((X * 255).astype(np.uint8), Y, verbose=0)
     robust(whole, None, run_eagerly=True).fit((X * 255).astype(np.uint8), Y, verbose=0)
 

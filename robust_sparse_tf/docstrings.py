@@ -1,4 +1,4 @@
-"""Docstrings of classes of options: each parameter with its meaning, default, unit and range."""
+"""Documents options in docstrings: each parameter with its meaning, default, unit and range."""
 
 import dataclasses
 import inspect
@@ -9,10 +9,10 @@ from robust_sparse_tf.options import allowed, default_of
 
 
 def document(classes: Iterable[type]) -> None:
-    """Adds a section `Args` on their fields to the docstrings of dataclasses of options.
+    """Adds a section `Args` on the fields to the docstrings of dataclasses of options.
 
     Args:
-        classes: whose fields are made by `options.option`, or described in the docstring.
+        classes: dataclasses whose fields are made by `options.option`, or described already.
     """
     for cls in classes:
         lines = [_line(field) for field in dataclasses.fields(cls) if "help" in field.metadata]
@@ -22,7 +22,7 @@ def document(classes: Iterable[type]) -> None:
 
 
 def _line(field: dataclasses.Field[Any]) -> str:
-    """Such as "drop_fraction: fraction of ... (default: 0.3; at least 0 and at most 1)"."""
+    """For example "drop_fraction: fraction of ... (default: 0.3; at least 0 and at most 1)"."""
     unit, rule = field.metadata["unit"], allowed(field)
     default = default_of(field)
     if default is dataclasses.MISSING:

@@ -1,4 +1,4 @@
-"""Figures with panels, drawn without a screen; matplotlib takes a second to load, and waits."""
+"""Figures with panels, drawn without a screen; matplotlib, which is slow, is imported late."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _refuse(error: Exception) -> None:
     raise InputError(
-        "matplotlib is not installed; pip install 'robust_sparse_tf[plot]' brings it"
+        "matplotlib is not installed; pip install 'robust_sparse_tf[plot]' installs it"
     ) from error
 
 
@@ -26,7 +26,7 @@ with epy.lazy_imports(error_callback=_refuse):
     import matplotlib as mpl
     from matplotlib import figure, ticker
 
-# Those of Okabe and Ito ("Color Universal Design", 2008), which the colour-blind tell apart.
+# Colour-blind safe: Okabe and Ito, "Color Universal Design" (2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv<>PX"
 DPI = 150
@@ -35,17 +35,17 @@ DPI = 150
 def panels(
     rows: int, columns: int, size: tuple[float, float], constrained: bool = False
 ) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes, [rows, columns], with colours for the colour-blind.
+    """Makes a figure and its axes, [rows, columns], with colour-blind safe colours.
 
     Args:
         rows: panels from top to bottom.
         columns: panels from left to right.
         size: width and height of the figure in inches.
-        constrained: whether matplotlib lays it out at once, for what lies over several panels;
-            otherwise it is laid out tightly when it is written.
+        constrained: whether to use matplotlib's constrained layout, for artists that span several
+            panels; otherwise the layout is made tight when the figure is saved.
     """
     made = figure.Figure(figsize=size, dpi=DPI, layout="constrained" if constrained else None)
-    # By it notebooks show a figure that is not pyplot's.
+    # Notebooks need this to show a figure that is not made by pyplot.
     setattr(made, "_repr_png_", functools.partial(_png, made))  # noqa: B010
     axes = made.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
@@ -54,7 +54,7 @@ def panels(
 
 
 def legend_below(axis: Axes, columns: int = 3, title: str | None = None) -> None:
-    """A legend below the panel, where it covers no line."""
+    """Puts a legend below the panel, where it covers no line."""
     axis.legend(
         title=title,
         fontsize="small",
@@ -65,22 +65,22 @@ def legend_below(axis: Axes, columns: int = 3, title: str | None = None) -> None
 
 
 def legend_beside(axis: Axes, title: str | None = None) -> None:
-    """A legend to the right of the panel, where it covers no line."""
+    """Puts a legend to the right of the panel, where it covers no line."""
     axis.legend(title=title, fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5))
 
 
 def viridis(share: float) -> tuple[float, float, float, float]:
-    """The color of a share in [0, 1], dark to bright."""
+    """The color of a fraction in [0, 1], from dark to bright."""
     return mpl.colormaps["viridis"](share)
 
 
 def percent_ticks() -> ticker.PercentFormatter:
-    """Ticks that show fractions as percent."""
+    """Shows fractions as percent on an axis."""
     return ticker.PercentFormatter(1)
 
 
 def whole_ticks() -> ticker.MaxNLocator:
-    """Ticks at whole numbers alone."""
+    """Puts ticks at whole numbers only."""
     return ticker.MaxNLocator(integer=True)
 
 

@@ -1,10 +1,10 @@
-"""Durations in words, and how long work still takes."""
+"""Durations in words, and estimates of the time left."""
 
 import time
 
 
 def in_words(seconds: float) -> str:
-    """Such as "45 s", "12 min" and "3 h 20 min"."""
+    """For example "45 s", "12 min" or "3 h 20 min"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -12,17 +12,17 @@ def in_words(seconds: float) -> str:
 
 
 class TimeLeft:
-    """Estimates how long work still takes from its speed since the first call of `at`."""
+    """Estimates the time left from the speed since the first call of `at`."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, float] | None = None  # what was done, and when
+        self._first: tuple[float, float] | None = None  # amount done, and time
 
     def at(self, done: float, total: float) -> str:
-        """Such as "12 min left"; "" while nothing is known, and at the end.
+        """For example "12 min left"; "" while nothing is known, and at the end.
 
         Args:
-            done: how much of the work is done, in any unit.
-            total: of the work.
+            done: amount of work done, in any unit.
+            total: total amount of work.
         """
         now = time.monotonic()
         first, start = self._first = self._first or (done, now)

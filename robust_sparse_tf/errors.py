@@ -1,30 +1,30 @@
-"""What a user may be told: mistakes in the input, runs that cannot continue, and warnings."""
+"""Errors and warnings for users: wrong input, runs that cannot continue, warnings."""
 
 import re
 
 
 class InputError(ValueError):
-    """A wrong argument, flag or data set: one line naming it, its value and what is allowed."""
+    """A wrong argument, flag or data set: one line with its name, its value and what is allowed."""
 
     def __init__(self, text: object = "") -> None:
-        super().__init__(" ".join(str(text).splitlines()))  # what is named may have several
+        super().__init__(" ".join(str(text).splitlines()))  # values may have several lines
 
     ag_pass_through = True
-    """Tells TensorFlow's AutoGraph to leave it as it is, where it wraps others in many lines."""
+    """Stops TensorFlow's AutoGraph from wrapping the error in many lines."""
 
 
 class TrainingError(RuntimeError):
-    """A run that had to stop, for example because the loss is no longer finite."""
+    """A run that had to stop, for example because the loss is not finite."""
 
 
 class RunWarning(UserWarning):
-    """Something that a user should know of, and that does not stop the work."""
+    """A warning to the user; the work continues."""
 
 
 def reason(error: BaseException) -> str:
-    """What an error of TensorFlow or Keras says, in one line and at most 300 characters.
+    """The message of an error of TensorFlow or Keras, in one line of at most 300 characters.
 
-    Left out is what stands before it: the user's code, and the layer that was called.
+    Leaves out the traceback of the user's code, and the layer that was called.
     """
     lines = [line.strip() for line in told(error).splitlines() if line.strip()]
     if lines and lines[0] == "in user code:":
@@ -39,6 +39,6 @@ def reason(error: BaseException) -> str:
 
 
 def told(error: BaseException) -> str:
-    """An error's text without the operation that TensorFlow names where it runs one eagerly."""
+    """An error's text without the operation's name, which TensorFlow adds when it runs eagerly."""
     text = re.sub(r"\{\{\w+ [^{}]*\}\} ?", "", str(error))
     return re.sub(r" ?\[Op:\w+\]( name: ?.*)?$", "", text)

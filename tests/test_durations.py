@@ -1,4 +1,4 @@
-"""Durations in words, and how long work still takes."""
+"""Durations in words, and estimates of the time left."""
 
 import pytest
 

@@ -113,7 +113,7 @@ def test_folders_that_are_refused(tmp_path):
     refused(name, r"has images of shapes \(2, 5, 3\) and \(4, 5, 3\); give image_size")
     assert data.load_test(name, image_size=4).images.shape[1:] == (4, 4, 3)
     (tmp_path / "class_0" / "11.png").write_bytes(b"no image")
-    refused(name, "11.png is no image that can be read", image_size=4)
+    refused(name, "11.png is not an image that can be read", image_size=4)
 
 
 @pytest.mark.parametrize(

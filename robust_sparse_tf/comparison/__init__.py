@@ -1,4 +1,4 @@
-"""Methods trained and evaluated side by side, over several seeds."""
+"""Comparison of methods over several seeds."""
 
 from etils import epy
 
@@ -11,5 +11,5 @@ __all__ = ["Comparison", "Row", "Trial", "compare"]
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

@@ -1,4 +1,4 @@
-"""Several methods, each trained with several seeds and evaluated in the same way."""
+"""Trains several methods with several seeds, and evaluates all in the same way."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ from robust_sparse_tf.tensors import as_array, as_labels
 from robust_sparse_tf.training import AdversarialModel
 from robust_sparse_tf.training.objectives import Mixed
 
-_BATCH_SIZE = 32  # of arrays, as in tf_keras
+_BATCH_SIZE = 32  # the default for arrays, as in tf_keras
 
 
 def compare(
@@ -45,34 +45,33 @@ def compare(
     verbose: bool = True,
     **fit: Any,
 ) -> Comparison:
-    """Trains a network by each method with each seed, and evaluates all under the same attacks.
+    """Trains a network with each method and seed, and evaluates all under the same attacks.
 
-    A seed is that of the first weights and of all else that is random in a training: it is set for
-    Python, NumPy and TensorFlow, and is that of the method, of the attack of training and of the
-    order of a `Split` or of arrays; a `tf.data.Dataset` keeps its own order. Every method is tried
-    on a network before the first training. A training whose loss does not stay finite is left out
-    of the table, and a warning of the result.
+    A seed sets everything that is random in a training: Python, NumPy and TensorFlow, the method,
+    the training attack, and the order of a `Split` or of arrays. A `tf.data.Dataset` keeps its own
+    order. Every method is tried on a network before the first training. A training whose loss does
+    not stay finite is left out of the table, with a warning.
 
     Args:
-        methods: by the names that the table has; None stands for a dense network.
+        methods: methods by their names in the table; None for a dense network.
         build: returns a new network each time, a tf_keras model that `AdversarialModel` takes.
         train: a `Split`, (images, labels), or a `tf.data.Dataset` of batches of such pairs.
-        test: what is evaluated, as `evaluate` takes it.
-        attack: of training; None for training without one.
+        test: test data, as `evaluate` takes it.
+        attack: training attack; None for training without one.
         objective: the loss of training, see `AdversarialModel`.
-        optimizer: its name, or one of tf_keras, of which each training gets a copy.
-        epochs: of each training.
-        seeds: how many, from 0, or a list of them.
-        evaluate_with: the attacks of the evaluation, see `evaluate`.
-        epsilons: their radii, see `evaluate`.
-        ball: their threat model, see `evaluate`.
-        check_masking: whether evaluations look for gradient masking, see `evaluate`.
+        optimizer: a name, or a tf_keras optimizer, of which each training gets a copy.
+        epochs: number of epochs of each training.
+        seeds: a number of seeds, counted from 0, or a list of them.
+        evaluate_with: attacks of the evaluation, see `attacks` of `evaluate`.
+        epsilons: see `evaluate`.
+        ball: see `evaluate`.
+        check_masking: see `evaluate`.
         verbose: whether to print a line for each training, with the time left.
         **fit: other arguments of `AdversarialModel.fit`, such as `batch_size`, `callbacks`.
 
     Raises:
-        InputError: for methods, networks, data and attacks that do not fit, before any training.
-        TrainingError: where no training has a finite loss.
+        InputError: if methods, networks, data or attacks do not fit; raised before any training.
+        TrainingError: if no training has a finite loss.
     """
     named = _methods(methods)
     numbers = _seeds(seeds)
@@ -85,7 +84,7 @@ def compare(
 
     def make(method: Method | None, seed: int) -> AdversarialModel:
         keras.utils.set_random_seed(seed)
-        keras.backend.reset_uids()  # the layers of all networks have the same names
+        keras.backend.reset_uids()  # so that the layers of all networks have the same names
         network = build()
         require_tf_keras(network)
         if method is not None:
@@ -136,7 +135,7 @@ def compare(
 
 @contextlib.contextmanager
 def _without_warnings_of_tracing() -> Iterator[None]:
-    """Each training traces a step of its own, of which TensorFlow warns after the fifth."""
+    """Hides TensorFlow's warning of retracing, as each training traces its own step."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "triggered tf.function retracing" not in record.getMessage()
@@ -150,10 +149,10 @@ def _without_warnings_of_tracing() -> Iterator[None]:
 
 
 class _Progress:
-    """A line for each training that has ended, with the time that is left.
+    """Prints a line as each training ends, with the time left.
 
     Args:
-        total: how many there will be.
+        total: number of trainings.
         verbose: whether anything is printed.
     """
 
@@ -162,7 +161,7 @@ class _Progress:
         self._done, self._started = 0, time.monotonic()
 
     def show(self, words: str) -> None:
-        """Prints what came of a training."""
+        """Prints the result of a training."""
         self._done += 1
         seconds = time.monotonic() - self._started
         left = seconds / self._done * (self._total - self._done)
@@ -172,7 +171,7 @@ class _Progress:
 
 
 def _line(trial: Trial) -> str:
-    """Such as "rigl, seed 0: density 10.0 %, clean 93.61 %, worst at 0.1 60.83 %"."""
+    """For example "rigl, seed 0: density 10.0 %, clean 93.61 %, worst at 0.1 60.83 %"."""
     rows = Comparison(trials=[trial]).main_rows()
     accuracies = [f"{row['title']} {100 * row['mean']:.2f} %" for row in rows]
     words = ", ".join([f"density {100 * trial.density:.1f} %", *accuracies])
@@ -199,7 +198,7 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
         return list(range(checked("seeds", seeds, int, minimum=1)))
     found = [checked("seed", seed, int, minimum=0) for seed in seeds]
     if not found or len(set(found)) < len(found):
-        raise InputError(f"seeds={shown(seeds)}: must be a number of seeds, or a list of others")
+        raise InputError(f"seeds={shown(seeds)}: must be a number of seeds, or a list")
     return found
 
 
@@ -213,8 +212,8 @@ def _optimizer(optimizer: keras.optimizers.Optimizer | str) -> keras.optimizers.
 
 
 def _batches(train: Data, batch_size: int) -> tf.data.Dataset:
-    """The data of training as batches, for methods that look at gradients first."""
-    if isinstance(train, tf.data.Dataset):  # which a `Split` is, too
+    """The training data as batches, for methods that need gradients first."""
+    if isinstance(train, tf.data.Dataset):  # a `Split` is one, too
         return train
     if not isinstance(train, tuple) or len(train) != 2:
         raise InputError(
@@ -229,7 +228,7 @@ def _batches(train: Data, batch_size: int) -> tf.data.Dataset:
 
 
 def _ordered(train: Data, seed: int) -> Data:
-    """The data of training; the order of a `Split` becomes that of the seed."""
+    """The training data; the seed sets the order of a `Split`."""
     if not isinstance(train, Split):
         return train
     return Split(
@@ -243,7 +242,7 @@ def _ordered(train: Data, seed: int) -> Data:
 
 
 def _require_new(one: AdversarialModel, other: AdversarialModel) -> None:
-    """Raises `InputError` for two networks that share weights."""
+    """Raises `InputError` if two networks share weights."""
     known = {id(variable) for variable in one.network.weights}
     if any(id(variable) in known for variable in other.network.weights):
         raise InputError("build: returned a network that shares weights with the one before")

@@ -1,4 +1,4 @@
-"""What a comparison found: accuracies of each method over seeds, with their spread."""
+"""Results of a comparison: accuracies of each method over seeds, with their spread."""
 
 import collections
 import dataclasses
@@ -13,14 +13,14 @@ from robust_sparse_tf.texts import csv_table, latex_table, markdown_table, perce
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One training of a method, and the evaluation of what it gave.
+    """One training of a method, and its evaluation.
 
     Attributes:
-        method: its name.
-        seed: of the weights, the order of the examples, the masks and the attacks of training.
-        density: fraction of the prunable weights that are left; 1 for a dense network.
-        seconds: that the training took, its evaluation not included.
-        report: of the evaluation.
+        method: name of the method.
+        seed: seed of the weights, the order of the examples, the masks and the training attacks.
+        density: fraction of the prunable weights that are kept; 1 for a dense network.
+        seconds: duration of the training, without the evaluation.
+        report: report of the evaluation.
     """
 
     method: str
@@ -31,13 +31,13 @@ class Trial:
 
 
 class Row(TypedDict):
-    """A method and one thing that was measured of it; densities and accuracies are fractions.
+    """One measure of one method; densities and accuracies are fractions.
 
     `attack` is None for the density, "clean", the name of an attack, or "worst" for the worst case
-    over all attacks in a ball; `norm` and `epsilon` are None where there is no ball. `title` says
-    all of it. `values` has one number a seed, in the order of `seeds`. `std` is the standard
-    deviation of the sample (n - 1), `low` and `high` bound the mean over all seeds by Student's t,
-    cut to [0, 1]; None for one seed.
+    over all attacks in a ball; `norm` and `epsilon` are None without a ball. `title` has all three
+    in words. `values` has one number per seed, in the order of `seeds`. `std` is the standard
+    deviation of the sample (n - 1); `low` and `high` are Student's t interval of the mean, cut to
+    [0, 1]. All three are None for one seed.
     """
 
     method: str
@@ -61,9 +61,9 @@ class Comparison:
     """Methods compared over seeds; shown as a table of the worst cases.
 
     Attributes:
-        trials: each training, as they were run.
-        diverged: the trainings whose loss did not stay finite, in words; they are in no table.
-        level: of the intervals.
+        trials: the trainings, in the order of running.
+        diverged: a line for each training whose loss did not stay finite; they are in no table.
+        level: confidence level of the intervals.
     """
 
     trials: Sequence[Trial]
@@ -72,12 +72,12 @@ class Comparison:
 
     @property
     def methods(self) -> list[str]:
-        """The names of the methods, in order."""
+        """Names of the methods, in order."""
         return list(dict.fromkeys(trial.method for trial in self.trials))
 
     @property
     def warnings(self) -> list[str]:
-        """Trainings that diverged, and the warnings of the evaluations, by method and seed."""
+        """Trainings that diverged, and warnings of the evaluations, with method and seed."""
         told = [
             f"{trial.method}, seed {trial.seed}: {warning}"
             for trial in self.trials
@@ -87,25 +87,25 @@ class Comparison:
 
     @property
     def over(self) -> str:
-        """What the numbers are, by how many seeds there are."""
+        """What the numbers are: "one seed", or "mean ± standard deviation over 3 seeds"."""
         counts = sorted({len(self._of(method)) for method in self.methods})
         if counts == [1]:
             return "one seed"
         return f"mean ± standard deviation over {' or '.join(map(str, counts))} seeds"
 
     def rows(self) -> list[Row]:
-        """For each method its density and each accuracy, in the order of `Report.rows`."""
+        """For each method, its density and accuracies, in the order of `Report.rows`."""
         return [row for method in self.methods for row in self._rows(method)]
 
     def main_rows(self) -> list[Row]:
-        """Of `rows` the clean accuracy and, for each ball, the worst case or the only attack."""
+        """The rows of clean accuracies and, for each ball, of the worst case or the only attack."""
         rows = self.rows()
         counts = collections.Counter(map(_ball, rows))
         return [
             row
             for row in rows
             if row["attack"] == "clean"
-            # In each ball there is the worst case, besides the attacks.
+            # Each ball has the worst case besides the attacks.
             or row["epsilon"] is not None
             and (row["attack"] == "worst") == (counts[_ball(row)] > 2)
         ]
@@ -117,11 +117,11 @@ class Comparison:
         return "\n".join(lines) + "\n"
 
     def _repr_markdown_(self) -> str:
-        """What notebooks show."""
+        """The short table, for notebooks."""
         return repr(self)
 
     def to_markdown(self) -> str:
-        """A line for each method and measure, with its interval, and the warnings."""
+        """A table with a line per method and measure, with intervals; then the warnings."""
         head = ["method", "measure", "mean (%)", f"{100 * self.level:g} % interval", "seeds"]
         table = [head]
         for row in self.rows():
@@ -132,12 +132,12 @@ class Comparison:
             table.append([row["method"], row["title"], mean, interval, str(len(row["values"]))])
         lines = [*markdown_table(table, left=2), "", self._note()]
         if len(self.trials) > len(self.methods):
-            lines[-1] += " An interval is of the mean over all seeds (Student's t)."
+            lines[-1] += " Intervals are of the mean over seeds (Student's t)."
         lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
-        """`rows`, fractions, with a column for each seed."""
+        """The `rows`, as fractions, with a column per seed."""
         seeds = list(dict.fromkeys(trial.seed for trial in self.trials))
         lines = []
         for row in self.rows():
@@ -151,7 +151,7 @@ class Comparison:
         return csv_table([*_COLUMNS, *(f"seed {seed}" for seed in seeds)], lines)
 
     def to_latex(self) -> str:
-        """A tabular of all accuracies in percent, a row a method; needs the package booktabs."""
+        """A tabular of all accuracies in percent, a row per method; needs the package booktabs."""
         rows = [row for row in self.rows() if row["attack"] is not None]
         return f"% {self._note()}\n" + latex_table(self._table(rows), left=1)
 
@@ -161,7 +161,7 @@ class Comparison:
         return f"Densities and test accuracies in percent: {self.over}, {images} images."
 
     def _table(self, rows: Sequence[Row]) -> list[list[str]]:
-        """A row a method, with some of the accuracies as columns."""
+        """A table with a row per method and some of the accuracies as columns."""
         found = []
         for method in self.methods:
             own = self._of(method)

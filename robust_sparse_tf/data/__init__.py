@@ -12,5 +12,5 @@ __all__ = ["FORMS", "NAMES", "DataOptions", "Gather", "Split", "load", "load_tes
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

@@ -1,4 +1,4 @@
-"""Data sets by name, each cut into train, validation and test."""
+"""Data sets by name, split into train, validation and test."""
 
 import functools
 import os
@@ -29,22 +29,21 @@ def load(
 ) -> tuple[Split, Split, Split]:
     """Loads a named data set as (train, validation, test).
 
-    The validation split is drawn from train by `seed`, or, as in "The Search for Sparse, Robust
-    Neural Networks" (Cosentino et al., 2019, section 4.3, https://arxiv.org/abs/1912.02386; its
-    program takes the first 10,000 images), with `validation_split="first"` the first images of
-    train, in the order in which they are read. "digits" (8x8, 1,797 images, of which the
-    last 360 are the test set) comes with scikit-learn; the others load through TFDS, which
-    downloads only what it does not find prepared in `data_dir`. "npz:FILE" are arrays, divided by
-    `scale` where they are no uint8, and "folder:FOLDER" images by class (see `data.own`);
-    "tfds:NAME" is any data set of TFDS with images and labels, in [0, 255], and a test split.
-    Images of the latter two are resized to `image_size`. With `classes` only their images
-    are there, and the label of an image is its class's place among them. With `test_size` the test
-    split is its first images.
+    The validation images are drawn from the training images by `seed`. With
+    `validation_split="first"` they are the first ones, in reading order, as in the program of "The
+    Search for Sparse, Robust Neural Networks" (Cosentino et al., 2019, section 4.3,
+    https://arxiv.org/abs/1912.02386), which takes the first 10,000. "digits" (8x8, 1,797 images,
+    the last 360 for test) comes with scikit-learn. The other names load through TFDS, which
+    downloads only what is not prepared in `data_dir`; "tfds:NAME" is any data set of TFDS with
+    images in [0, 255], labels and a test split. "npz:FILE" are arrays, divided by `scale` unless
+    they are uint8. "folder:FOLDER" are images by class (see `data.own`). Images of `tfds:` and
+    `folder:` are resized to `image_size`. `classes` keeps only the images of these classes; labels
+    are then positions in `classes`. `test_size` keeps only the first test images.
 
     Raises:
-        InputError: for an unknown name, a folder that is not there, a data set that is neither
-            prepared nor to be downloaded, classes that it does not have, or a validation split as
-            large as the data.
+        InputError: for an unknown name, a missing folder, a data set that is neither prepared nor
+            can be downloaded, classes that it does not have, or a validation split as large as the
+            data.
     """
     seed = checked("seed", seed, int, minimum=0)
     options = DataOptions(
@@ -93,10 +92,10 @@ def load_test(
     data_dir: str | None = None,
     classes: Sequence[int | str] = (),
 ) -> Split:
-    """The test split of `load` alone, without reading the training images.
+    """Loads only the test split of `load`, without reading the training images.
 
     Raises:
-        InputError: as `load`.
+        InputError: see `load`.
     """
     options = DataOptions(
         dataset=dataset, image_size=image_size, scale=scale, data_dir=data_dir, classes=classes
@@ -106,7 +105,7 @@ def load_test(
 
 
 def _read(options: DataOptions, *parts: str) -> tuple[list[own.Arrays], int]:
-    """Images and labels of some parts of a data set ("train", "test"), and how many classes."""
+    """Images and labels of parts of a data set ("train", "test"), and the number of classes."""
     part_of, num_classes = _reader(options)
     if not options.classes:
         return [part_of(part) for part in parts], num_classes
@@ -126,7 +125,7 @@ def _reader(options: DataOptions) -> own.Read:
 
 
 def _chosen(classes: Sequence[str | int], num_classes: int) -> list[int]:
-    """Classes as numbers, which as flags are words."""
+    """Classes as numbers; flags give them as strings."""
     found = [int(word) if is_count(word) else -1 for word in classes]
     known = set(range(num_classes)) & set(found)
     if len(found) < 2 or len(known) < len(found):
@@ -140,7 +139,7 @@ def _chosen(classes: Sequence[str | int], num_classes: int) -> list[int]:
 def _only(
     classes: list[int], images: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images of some classes, and the places of their classes as labels."""
+    """The images of some classes; labels are positions in `classes`."""
     places, numbers = np.nonzero(labels == np.asarray(classes)[:, None])
     order = np.argsort(numbers)
     return images[numbers[order]], places[order]
@@ -163,11 +162,11 @@ def _tfds(options: DataOptions, name: str) -> own.Read:
         raise InputError(f"data_dir={data_dir}: no such folder")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except Exception as error:  # of many kinds, as names have a grammar of their own
+    except Exception as error:  # several exceptions, as names have a grammar
         raise InputError(f"dataset={options.dataset}: TFDS has no such data set") from error
     try:
         builder.download_and_prepare()
-    except Exception as error:  # TFDS raises many kinds when it cannot download
+    except Exception as error:  # TFDS raises many exceptions if it cannot download
         raise InputError(
             f"dataset={options.dataset}: not prepared in {builder.data_dir}, and the download "
             f"failed ({type(error).__name__}); give the folder of a prepared copy as data_dir"
@@ -191,7 +190,7 @@ def _tfds(options: DataOptions, name: str) -> own.Read:
 
 
 def _check_tfds(options: DataOptions, info: Any) -> None:
-    """Raises InputError for a data set of TFDS without labelled images or a test split."""
+    """Raises InputError if a data set of TFDS has no labelled images or no test split."""
     features = info.features or {}
     missing = [each for each in ("image", "label") if each not in features]
     missing += [part for part in ("train", "test") if part not in info.splits]

@@ -1,4 +1,4 @@
-"""Which images, by name."""
+"""Options of data sets."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ FORMS = {"npz:FILE": "npz:.+", "folder:FOLDER": "folder:.+", "tfds:NAME": "tfds:
 
 
 def data_dir_option() -> Any:
-    """The option of every class that says where data are."""
+    """The option of where data are, for several classes."""
     return option(
         None,
         "folder of prepared TFDS data",
@@ -23,7 +23,7 @@ def data_dir_option() -> Any:
 
 
 def image_size_option() -> Any:
-    """The option of every class that says how large images are made."""
+    """The option of the size of images, for several classes."""
     return option(
         None,
         "height and width to which images of folder: and tfds: are resized",
@@ -35,13 +35,13 @@ def image_size_option() -> Any:
 
 
 def scale_option() -> Any:
-    """The option of every class that says what range pixels have."""
-    return option(1.0, "what images of npz: that are no uint8 are divided by", above=0)
+    """The option of the range of pixels, for several classes."""
+    return option(1.0, "number by which images of npz: are divided, unless they are uint8", above=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which images, and how they are cut and batched."""
+    """Which images, and how they are split and batched."""
 
     dataset: str = option(
         "digits",
@@ -53,24 +53,24 @@ class DataOptions:
     image_size: int | None = image_size_option()
     scale: float = scale_option()
     data_dir: str | None = data_dir_option()
-    batch_size: int = option(60, "size of a global batch", unit="images", minimum=1)
+    batch_size: int = option(60, "global batch size", unit="images", minimum=1)
     validation_size: int | None = option(
         None,
-        "images cut from train for validation",
+        "number of training images kept for validation",
         unit="images",
         minimum=1,
         kind=int,
-        shown="a sixth of train",
+        shown="a sixth of the training images",
     )
     validation_split: str = option(
         "seeded",
-        "which images of train are for validation: drawn by the seed, or the first ones, which are "
+        "which training images are for validation: drawn by the seed, or the first ones, which are "
         "the same in all trials",
         choices=("seeded", "first"),
     )
     test_size: int | None = option(
         None,
-        "first images of test that training's evaluations see",
+        "evaluate on the first N test images only, during training",
         unit="images",
         minimum=1,
         kind=int,
@@ -78,8 +78,8 @@ class DataOptions:
     )
     classes: Sequence[str | int] = option(
         [],
-        "only images of these classes, separated by commas, whose labels become 0, 1 and so on in "
-        "this order",
+        "keep only images of these classes, separated by commas; their labels become 0, 1 and so "
+        "on, in this order",
         shown="all",
     )
 

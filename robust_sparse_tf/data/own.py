@@ -1,4 +1,4 @@
-"""Images of one's own: arrays in a NumPy file, and folders of images, one for each class."""
+"""The user's own images: arrays in a NumPy file, or a folder of images per class."""
 
 import os
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from robust_sparse_tf.errors import InputError
 
 Arrays = tuple[np.ndarray, np.ndarray]
 Read = tuple[Callable[[str], Arrays], int]
-"""What reads the images and labels of "train" or "test", and how many classes there are."""
+"""Reads the images and labels of "train" or "test", and the number of classes."""
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
-_HELD_OUT = 6  # of a folder without a test set each sixth image is of it
+_HELD_OUT = 6  # without a folder of test images, every sixth image is for test
 
 
 def npz(path: str, scale: float) -> Read:
     """Arrays x_train, y_train, x_test and y_test of an `.npz` file.
 
     Args:
-        path: of the file.
-        scale: what images that are floats are divided by.
+        path: path of the file.
+        scale: number by which images are divided unless they are uint8.
 
     Raises:
-        InputError: for a file that is missing, damaged or lacks an array, and for images of other
-            ranks than [n, height, width(, channels)] or values outside [0, 1].
+        InputError: for a file that is missing or damaged, or lacks an array; for images of other
+            shapes than [n, height, width(, channels)], or with values outside [0, 1].
     """
     name = f"dataset=npz:{path}"
     try:
@@ -58,7 +58,7 @@ def _images(name: str, images: np.ndarray, scale: float) -> np.ndarray:
     if images.dtype.kind not in "fiu":
         raise InputError(f"{name} of {images.dtype}: must be numbers")
     scaled = (images / scale).astype(np.float32)
-    if not (scaled.min() >= 0 and scaled.max() <= 1):  # so written that NaN is refused
+    if not (scaled.min() >= 0 and scaled.max() <= 1):  # `not` refuses NaN, too
         raise InputError(
             f"{name} of values {images.min():g} to {images.max():g}: must be uint8, or from 0 to 1 "
             f"when divided by scale={scale:g}; for values to 255 give scale=255"
@@ -75,18 +75,18 @@ def _labels(name: str, labels: np.ndarray) -> np.ndarray:
 
 
 def folder(path: str, image_size: int | None) -> Read:
-    """Images in a folder for each class, which are numbered in the order of their names.
+    """Images in one folder per class; classes are numbered in the order of their names.
 
-    Folders `train` and `test` may hold those of the classes; otherwise each sixth image of a class
-    is of the test set.
+    The folders of the classes may lie in folders `train` and `test`; otherwise every sixth image of
+    a class is for test.
 
     Args:
-        path: of the folder.
-        image_size: the height and width to which images are resized; None for images alike.
+        path: path of the folder.
+        image_size: height and width to which images are resized; None if all have one size.
 
     Raises:
-        InputError: for a folder that is missing or of fewer than two classes, a file that is no
-            image, and images of several sizes without a size.
+        InputError: for a missing folder, fewer than two classes, a file that is not an image, or
+            images of several sizes if `image_size` is None.
     """
     name = f"dataset=folder:{path}"
     if not os.path.isdir(path):
@@ -130,17 +130,17 @@ def _files(path: str) -> list[str]:
 
 
 def _decoded(name: str, path: str, image_size: int | None) -> np.ndarray:
-    """An image as uint8 [height, width, 3]."""
+    """Reads an image as uint8 [height, width, 3]."""
     try:
         with open(path, "rb") as file:
             image = tf.io.decode_image(file.read(), channels=3, expand_animations=False)
     except (OSError, tf.errors.OpError) as error:
-        raise InputError(f"{name}: {path} is no image that can be read") from error
+        raise InputError(f"{name}: {path} is not an image that can be read") from error
     return resized(image, image_size).numpy()
 
 
 def resized(image: tf.Tensor, size: int | None) -> tf.Tensor:
-    """An image uint8 [height, width, channels], resized to [size, size, channels] where asked."""
+    """Resizes an image, uint8 [height, width, channels], to [size, size, channels]."""
     if size is None:
         return image
     found = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)

@@ -10,24 +10,24 @@ from robust_sparse_tf.values import check_images
 
 
 class Split(tf.data.Dataset):
-    """A labelled set of images in memory that is also a `tf.data.Dataset` of batches.
+    """Labelled images in memory; also a `tf.data.Dataset` of batches.
 
     As a data set it yields `(images, labels)`: float32 [batch, height, width, channels] in [0, 1]
-    and int64 [batch]. Each pass over a shuffled split has another order, drawn from `seed`; the
-    last batch of a pass may be smaller. `AdversarialModel.fit` recognises a split and gathers its
-    batches inside the training graph instead, which is faster.
+    and int64 [batch]. A shuffled split has a new order in each pass, drawn from `seed`; the last
+    batch of a pass may be smaller. `AdversarialModel.fit` recognises a split and gathers its
+    batches inside the training graph, which is faster.
 
     Args:
         images: uint8 [n, height, width, channels], or floats in [0, 1].
         labels: integers [n] in [0, num_classes).
         num_classes: number of classes.
-        batch_size: images a batch.
+        batch_size: images per batch.
         shuffle: whether the order is drawn again for each pass.
         seed: seed of the order.
 
     Raises:
-        InputError: for empty, mismatched, non-finite or out-of-range images or labels, and a
-            batch size below 1.
+        InputError: for empty, mismatched, non-finite or out-of-range images or labels, or a batch
+            size below 1.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Split(tf.data.Dataset):
         return len(self.images)
 
     def first(self, count: int) -> "Split":
-        """The first images in order, at most as many as there are.
+        """Returns the first images in order, at most as many as there are.
 
         Raises:
             InputError: for a count below 1.
@@ -87,11 +87,11 @@ class Split(tf.data.Dataset):
         )
 
     def index_batches(self, first_step: int = 0) -> tf.data.Dataset:
-        """Endless batches of image numbers, int64 [batch_size], from a given step on.
+        """Endless batches of image numbers, int64 [batch_size], from a given step.
 
-        The batch of step t is a function of (seed, t) alone, so that a resumed run sees what an
-        uninterrupted one does. Each image comes once in each pass, and every batch is full: the
-        one at the border of two passes takes from both.
+        The batch of step t depends only on (seed, t): a resumed run sees the same batches as an
+        uninterrupted one. Each image appears once per pass. Every batch is full; a batch at the end
+        of a pass continues with the next pass.
         """
         first_step = checked("first_step", first_step, int, minimum=0)
         first_epoch, offset = divmod(first_step * self.batch_size, self.size)
@@ -107,24 +107,24 @@ class Split(tf.data.Dataset):
 
 
 def _without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    # There is nothing to tune, and the end of an iterator waits for the tuner's thread, which on
-    # one core sleeps through the call that is to end it: for seconds, each time `fit` returns.
+    # Autotuning is off: there is nothing to tune, and on one core an iterator would wait seconds
+    # for the tuner's thread each time `fit` returns.
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
 
 
 class Gather:
-    """Looks images up by number, inside any graph: numbers [batch] -> (images, labels).
+    """Gathers images by number, inside any graph: numbers [batch] -> (images, labels).
 
-    Made inside a distribution strategy's scope, each replica holds its own copy.
+    If made inside a distribution strategy's scope, each replica holds its own copy.
 
     Args:
-        images: uint8, which are divided by 255, or finite floats [n, ...].
+        images: [n, ...], uint8, which are divided by 255, or finite floats.
         labels: integers [n].
 
     Raises:
-        InputError: for other shapes, types and values.
+        InputError: for other shapes, types or values.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Accuracy and loss of a model on clean and on attacked images."""
+"""Accuracy and loss of a model on clean and on adversarial images."""
 
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -23,11 +23,11 @@ from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.values import check_labels
 
-_BATCH = 500  # images; bounds the memory, whatever the data set's size
+_BATCH = 500  # images; limits the memory for any size of data set
 
 
 class Figures(TypedDict):
-    """Measures of one split: means over its images; accuracies are fractions."""
+    """Results on one split: means over its images; accuracies are fractions."""
 
     clean_loss: float
     clean_accuracy: float
@@ -36,14 +36,14 @@ class Figures(TypedDict):
 
 
 class Evaluator:
-    """Measures one model on whole data sets; traced once, whatever the number of measurements.
+    """Measures one model on whole data sets; it is traced once for all measurements.
 
     Args:
         model: any model or callable from images to logits.
-        attacks: attacks by name, none for clean figures alone.
-        objective: gives the loss of an example.
-        seed: seed of random starts, the same at every measurement.
-        branches: parts of a split that are measured side by side.
+        attacks: attacks by name; empty for the clean accuracy only.
+        objective: computes the loss of an example.
+        seed: seed of random starts, the same in every measurement.
+        branches: number of parts of a split that are measured in parallel.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Evaluator:
         self._model, self._logits = model, as_logits(model)
         self._attacks = {} if attacks is None else attacks
         require("attacks", self._attacks, dict)
-        self._attacks = dict(self._attacks)  # its own, whatever becomes of the mapping
+        self._attacks = dict(self._attacks)  # a copy, in case the mapping changes
         for name, attack in self._attacks.items():
             checked("name of an attack", name, str)
             require("attack", attack, Attack)
@@ -69,17 +69,17 @@ class Evaluator:
         self._sums = graph(self._measure)
 
     def __call__(self, data: Data | Examples) -> Figures:
-        """Clean and robust figures of a data set.
+        """Measures clean and robust loss and accuracy on a data set.
 
         Args:
             data: see `inputs.images_and_labels`, in the range of all attacks.
 
         Returns:
-            `clean_loss`, `clean_accuracy`, and by attack `robust_loss` and `robust_accuracy`;
-            accuracies are fractions, losses means over all examples.
+            `clean_loss` and `clean_accuracy`, and, by attack, `robust_loss` and `robust_accuracy`;
+            accuracies are fractions, losses are means over all examples.
 
         Raises:
-            InputError: for data that do not fit, and an attack that leaves its threat model.
+            InputError: if the data do not fit, or an attack leaves its threat model.
         """
         split = examples(data, self._limits())
         network = network_of(self._model)
@@ -105,7 +105,7 @@ class Evaluator:
         )
 
     def _measure(self, numbers: tf.Tensor, gather: Any) -> tf.Tensor:
-        """Sums of loss, correct predictions and broken rules: float64 [1 + attacks, 3]."""
+        """Sums of loss, correct predictions and violations of rules: float64 [1 + attacks, 3]."""
         size = tf.shape(numbers)[0]
         cuts = [size * part // self._branches for part in range(self._branches + 1)]
         spans = zip(cuts[:-1], cuts[1:], strict=True)
@@ -134,7 +134,7 @@ class Evaluator:
         return tf.stack([tf.reduce_sum(tf.cast(column, tf.float64)) for column in columns])
 
     def _limits(self) -> tuple[float, float]:
-        """What is in the ranges of all attacks."""
+        """The intersection of the ranges of all attacks."""
         low, high = ANY_RANGE
         for attack in self._attacks.values():
             low, high = max(low, attack.low), min(high, attack.high)
@@ -142,9 +142,9 @@ class Evaluator:
 
 
 def _is_outside(attack: Attack, x: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
-    """Where an attack has left its ball or its range: bool [batch]."""
+    """Where an attack left its ball or its range: bool [batch]."""
     radius = reach(attack.epsilon if isinstance(attack, Bounded) else None)
     near = norms.distance(adversarial - x, attack.norm) <= radius
     within = (adversarial >= attack.low) & (adversarial <= attack.high)
-    # NaN compares false with everything.
+    # NaN compares false with everything, so that it counts as outside.
     return ~(near & tf.reduce_all(norms.flat(within), axis=1))

@@ -1,4 +1,4 @@
-"""How many hidden units are silent."""
+"""Activation sparsity: the fraction of silent hidden units."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ from robust_sparse_tf.evaluation.inputs import Data, batches, examples, unwrappe
 from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.activations import with_activations
 
-_BATCH = 500  # images; bounds the memory, whatever the data set's size
+_BATCH = 500  # images; limits the memory for any size of data set
 
 
 def activation_sparsity(model: Any, data: Data) -> dict[str, float]:
-    """The share of zeros among the outputs of each layer with a ReLU, the mean over all examples.
+    """The fraction of zeros among the outputs of each layer with a ReLU, averaged over examples.
 
     "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), table 1,
-    has it for the last of them, which feeds the last layer.
+    has it for the last of them, the input of the last layer.
 
     Args:
         model: a Sequential or functional tf_keras model, wrapped or not.
         data: labelled images, see `inputs.images_and_labels`.
 
     Returns:
-        Fractions by the layers' names, from the first to the last.
+        Fractions by layer name, from the first layer to the last.
 
     Raises:
-        InputError: for a model that has no such layer, and data that do not fit.
+        InputError: if the model has no such layer, or the data do not fit.
     """
     split, plain = examples(data), unwrapped(model)
     check_shape(split.images, plain.input_shape)

@@ -1,7 +1,7 @@
-"""What the weights of a linear classifier say of its robustness.
+"""Robustness of linear classifiers, computed from their weights.
 
 "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), theorems 3.1
-and 3.2. Both speak of inputs that are not clipped.
+and 3.2. Both are about inputs that are not clipped.
 """
 
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ _BATCH = 500
 
 
 class LinearBounds(NamedTuple):
-    """Of r_2 (input units) and of r_inf (a fraction; a bound above 1 says nothing)."""
+    """Bounds on r_2 (input units) and r_inf (a fraction; a bound above 1 is vacuous)."""
 
     r_2: float
     r_inf: float
@@ -46,13 +46,13 @@ def binary_bounds(
         model: any model or callable whose two logits are linear in the images.
         data: labelled images, see `inputs.images_and_labels`.
         epsilon: linf distance of r_inf.
-        as_stated: the theorem's formulas, which hold where both classes have equally many correct
-            examples; else each class counts by its share and the bias by its value, which always
-            holds.
+        as_stated: whether to use the theorem's formulas, which hold if both classes have equally
+            many correct examples; otherwise each class is weighted by its fraction, and the bias is
+            included, which always holds.
 
     Raises:
-        InputError: for a model that is not linear or has other than two classes, for epsilon not
-            above 0, and for a class without a correct example.
+        InputError: if the model is not linear or does not have two classes, if epsilon is not above
+            0, or if a class has no correct example.
     """
     as_stated = checked("as_stated", as_stated, bool)
     weights, biases, shares, means = _facts(model, data, epsilon)
@@ -82,13 +82,13 @@ def multiclass_bounds(
         model: any model or callable whose logits are linear in the images.
         data: labelled images, see `inputs.images_and_labels`.
         epsilon: linf distance of r_inf.
-        as_stated: the theorem's formulas, which hold where all classes have equally many correct
-            examples and there are no biases; else each class counts by its share, and
-            b_k - bbar is added to its margin, which always holds.
+        as_stated: whether to use the theorem's formulas, which hold if all classes have equally
+            many correct examples and there are no biases; otherwise each class is weighted by its
+            fraction, and b_k - bbar is added to its margin, which always holds.
 
     Raises:
-        InputError: for a model that is not linear, for epsilon not above 0, and for a class
-            without a correct example.
+        InputError: if the model is not linear, if epsilon is not above 0, or if a class has no
+            correct example.
     """
     as_stated = checked("as_stated", as_stated, bool)
     weights, biases, shares, means = _facts(model, data, epsilon)
@@ -104,7 +104,7 @@ def multiclass_bounds(
 
 
 def _facts(model: Any, data: Data, epsilon: float) -> tuple[np.ndarray, ...]:
-    """Weights [c, d], biases [c], shares of correct examples [c] and their means [c, d]."""
+    """Weights [c, d], biases [c], and of the correct examples: fractions [c] and means [c, d]."""
     epsilon = checked("epsilon", epsilon, float, above=0)
     split = examples(data)
     few = split.gather(tf.range(min(32, split.size)))[0].numpy()
@@ -121,12 +121,12 @@ def _facts(model: Any, data: Data, epsilon: float) -> tuple[np.ndarray, ...]:
         np.add.at(counts, labels[correct], 1)
         np.add.at(sums, labels[correct], flat[correct])
     if not counts.all():
-        raise InputError(f"model: gets no example of class {counts.argmin()} right")
+        raise InputError(f"model: classifies no example of class {counts.argmin()} correctly")
     return weights, biases, counts / split.size, sums / counts[:, None]
 
 
 def _linear(logits: Logits, split: Split | Examples) -> tuple[np.ndarray, np.ndarray]:
-    """The weights and biases of logits that are linear, from their Jacobian at 0."""
+    """Weights and biases of linear logits, from their Jacobian at 0."""
     zero = tf.zeros([1, *split.images.shape[1:]])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(zero)

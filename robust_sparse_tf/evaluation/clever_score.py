@@ -1,4 +1,4 @@
-"""CLEVER: a distance without adversarial examples, estimated from gradients near the input.
+"""CLEVER: the distance to the boundary, estimated from gradients near the input.
 
 "Evaluating the Robustness of Neural Networks: An Extreme Value Theory Approach" (Weng, Zhang, Chen,
 Yi, Su, Gao, Hsieh and Daniel, 2018), algorithms 1 and 2.
@@ -20,7 +20,7 @@ from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.tensors import as_array
 
 PAPER_BALL = Ball("l2", 5.0)
-_POINTS = 4096  # at which gradients are taken at once; bounds the memory
+_POINTS = 4096  # gradients computed at once; limits the memory
 
 
 def clever(
@@ -35,27 +35,27 @@ def clever(
 ) -> np.ndarray:
     """The CLEVER score of each example: an estimate of its distance to the boundary, not a bound.
 
-    For each class k the score is min(R, (g_c - g_k) / L), c the predicted class and L the endpoint
-    of a reverse Weibull distribution, fitted to the largest of `samples` dual norms of the gradient
-    of g_c - g_k, each of `batches` times. The defaults are the paper's: batches x samples gradients
-    for each example and class, minutes for an image of a large network.
+    For class k the score is min(R, (g_c - g_k) / L), with c the predicted class and L the endpoint
+    of a reverse Weibull distribution. That is fitted to `batches` numbers, each the maximum of
+    `samples` dual norms of the gradient of g_c - g_k. The defaults are the paper's: batches x
+    samples gradients per example and class, which takes minutes per image with a large network.
 
     Args:
         model: any model or callable from images to logits.
         x: numbers [batch, ...] from ball.low to ball.high.
-        ball: where gradients are taken; its norm is that of the distance, its epsilon R, the
-            largest score. Points are clipped to its range.
-        targets: integers [batch], the class k of each example (algorithm 1); None for the least
-            score of all classes but c (algorithm 2).
-        batches: N_b, maxima to which the distribution is fitted.
-        samples: N_s, gradients of which each maximum is one.
+        ball: where gradients are taken, and the norm of the distance; its epsilon is R, the maximum
+            score. Points are clipped to its range.
+        targets: integers [batch], the class k of each example (algorithm 1); None for the minimum
+            score over all classes except c (algorithm 2).
+        batches: N_b, number of maxima to which the distribution is fitted.
+        samples: N_s, number of gradients per maximum.
         seed: seed of the points.
 
     Returns:
         float64 [batch], in input units.
 
     Raises:
-        InputError: for arguments that are not allowed, and targets that are predicted already.
+        InputError: for arguments that are not allowed, or targets that are already predicted.
     """
     require("ball", ball, Ball)
     checked("epsilon", ball.epsilon, float, above=0)
@@ -66,13 +66,13 @@ def clever(
     few = x[:32].numpy()
     logits, _ = checked_logits(model, few)
     if not connected(logits, few)[1]:
-        raise InputError("model: has no gradient, of which CLEVER is made")
+        raise InputError("model: has no gradient, which CLEVER needs")
     if is_noisy(logits, few):
-        raise InputError("model: returns other logits each time, of which CLEVER says nothing")
+        raise InputError("model: returns other logits each time, which CLEVER does not support")
     found = logits(x).numpy()
     predicted = found.argmax(axis=1)
     if targets is None:
-        # All classes but the predicted one.
+        # All classes except the predicted one.
         rivals = (predicted[:, None] + np.arange(1, found.shape[1])) % found.shape[1]
     else:
         rivals = _checked_targets(targets, predicted, found.shape[1])[:, None]
@@ -91,11 +91,12 @@ def clever(
 
 
 def endpoint(maxima: np.ndarray) -> float:
-    """The upper end of the reverse Weibull distribution that numbers were most likely drawn from.
+    """The upper endpoint of a reverse Weibull distribution, fitted by maximum likelihood.
 
-    By SciPy, with 0.01 shape^2 added to minus the log-likelihood: without it the end of few numbers
-    can go to infinity, along with the shape, as a Gumbel distribution, which has no end, is the
-    limit of Weibull ones. Where the numbers are all the same it is that number.
+    By SciPy, with 0.01 shape^2 added to the negative log-likelihood. Without it, the endpoint of
+    few numbers can go to infinity together with the shape, because the limit of Weibull
+    distributions is a Gumbel distribution, which has no endpoint. If all numbers are equal, the
+    endpoint is that number.
 
     Args:
         maxima: floats [n], at least 0.
@@ -103,7 +104,7 @@ def endpoint(maxima: np.ndarray) -> float:
     top, spread = maxima.max(), maxima.std()
     if spread <= 1e-6 * top:
         return float(top)
-    # Scaled, so that the search takes the same steps whatever the network's slopes.
+    # Scaled, so that the search does not depend on the network's slopes.
     scaled = (maxima - top) / spread
     _, end, _ = stats.weibull_max.fit(
         scaled, 1.0, loc=1 / len(scaled), scale=1.0, optimizer=_penalized
@@ -125,7 +126,7 @@ def _penalized(
 
 @dataclasses.dataclass(frozen=True)
 class _Sampler:
-    """Draws points around examples and keeps the largest gradient norms."""
+    """Draws points around examples and keeps the maximum gradient norms."""
 
     logits: Callable[[tf.Tensor], tf.Tensor]
     ball: Ball
@@ -137,13 +138,13 @@ class _Sampler:
     def __call__(
         self, x: tf.Tensor, predicted: tf.Tensor, rivals: tf.Tensor, first: tf.Tensor
     ) -> tf.Tensor:
-        """The maxima of each example and rival: float32 [batches, batch, rivals].
+        """Returns the maxima per example and rival class: float32 [batches, batch, rivals].
 
         Args:
             x: [batch, ...].
             predicted: [batch].
             rivals: [batch, rivals].
-            first: number of the first example, for the seeds.
+            first: number of the first example, from which seeds are derived.
         """
         return tf.map_fn(
             lambda number: self._maxima(x, predicted, rivals, first, number),
@@ -199,5 +200,5 @@ def _checked_targets(targets: tf.Tensor, predicted: np.ndarray, classes: int) ->
             f"targets reach from {targets.min()} to {targets.max()}: must be in [0, {classes})"
         )
     if np.any(targets == predicted):
-        raise InputError("targets: must not be the classes that are predicted already")
+        raise InputError("targets: must not be the predicted classes")
     return targets

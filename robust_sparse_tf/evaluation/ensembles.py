@@ -1,4 +1,4 @@
-"""Attacks that take turns on what the ones before them have left."""
+"""Ensembles of attacks; each attack runs on the images that the previous ones failed to fool."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ NAMES = ("quick", "standard", "rand")
 
 
 def make(name: str, ball: Ball, classes: int) -> dict[str, Attack]:
-    """The attacks of an ensemble by name, in their order.
+    """The attacks of an ensemble by name, in order.
 
     `standard` is AutoAttack's standard set, `rand` its set for models with noise at inference,
     "Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free
-    Attacks" (Croce and Hein, 2020), section 6. `quick` tells in seconds whether more is worth
-    while. What few classes leave undefined is left out, see `notes`.
+    Attacks" (Croce and Hein, 2020), section 6. `quick` takes seconds, to see whether stronger
+    attacks are worth running. Losses that need more classes are replaced, see `notes`.
 
     Args:
         name: "quick", "standard" or "rand".
         ball: the threat model, in linf, l2 or, except for `quick`, l1.
-        classes: how many logits there are.
+        classes: number of logits.
 
     Raises:
-        InputError: for another name, or a norm that its attacks do not know.
+        InputError: for another name, or a norm that its attacks do not support.
     """
     if name not in NAMES:
         raise InputError(f"attacks={name}: must be one of {', '.join(NAMES)}")
@@ -33,11 +33,11 @@ def make(name: str, ball: Ball, classes: int) -> dict[str, Attack]:
 
 
 def notes(name: str, classes: int) -> list[str]:
-    """What an ensemble leaves out for want of classes."""
+    """A note on the losses that an ensemble replaces because there are too few classes."""
     if name == "quick" or classes >= 4:
         return []
     loss = "targeted DLR needs 4" if classes == 3 else "DLR needs 3 and targeted DLR 4"
-    return [f"{name} with {classes} classes: {loss}; cross-entropy took their place"]
+    return [f"{name} with {classes} classes: {loss}; cross-entropy was used instead"]
 
 
 Named: TypeAlias = Iterator[tuple[str, Attack]]
@@ -49,7 +49,7 @@ def _quick(ball: Ball, classes: int) -> Named:
     pgd = dict(random_start=True, stop_when_fooled=True, **same)
     yield "fgsm", FGSM(**same)
     yield "pgd_10", PGD(steps=10, **pgd)
-    # Without room, at epsilon 0, no step is given.
+    # At epsilon 0 no step size is given.
     yield "pgd_40", PGD(steps=40, step_size=0.1 * ball.epsilon or None, restarts=5, **pgd)
 
 

@@ -1,4 +1,4 @@
-"""How useful each feature before the last layer is to a binary classifier."""
+"""Usefulness of each feature before the last layer of a binary classifier."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,35 +19,35 @@ from robust_sparse_tf.tensors import check_shape
 INFIMUM = PGD(epsilon=0.3, step_size=0.01, steps=3)
 """The paper's search for the minimum value of a feature."""
 
-_ROWS = 1000  # copies of images, one a feature, attacked at a time; bounds the memory
+_ROWS = 1000  # copies of images, one per feature, attacked at a time; limits the memory
 
 
 class Head(NamedTuple):
-    """The end of a binary classifier: z = w.f + b, with class 1 where z is above 0."""
+    """The head of a binary classifier: z = w.f + b, class 1 if z > 0."""
 
     features: keras.Model
-    """From images to f: float32 [batch, features]."""
+    """Function from images to f: float32 [batch, features]."""
     weights: np.ndarray
     """w: float32 [features]."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Usefulness:
-    """What each feature says of the label: float64 [features] in [-1, 1], larger is better.
+    """Usefulness of each feature for the label: float64 [features] in [-1, 1]; larger is better.
 
     "Towards lighter adversarially robust model", part 2, after "Adversarial Examples Are Not Bugs,
-    They Are Features" (Ilyas et al., 2019). With y in {0, 1} and s the sigmoid, a feature's score a
-    has the usefulness E[(2y - 1)(2 s(a) - 1)]; its robust usefulness has, for each image, the
-    infimum over what an attack may do to it.
+    They Are Features" (Ilyas et al., 2019). With y in {0, 1} and s the sigmoid, the usefulness of a
+    feature with score a is E[(2y - 1)(2 s(a) - 1)]; robust usefulness takes, for each image, the
+    infimum over its adversarial examples.
 
     Attributes:
-        weights: w, float64 [features], of any size.
-        raw: of the scores f_i.
+        weights: w, float64 [features], of any range.
+        raw: usefulness of the scores f_i.
         raw_robust: the same under attack.
-        weighted: of the scores w_i f_i.
+        weighted: usefulness of the scores w_i f_i.
         weighted_robust: the same under attack.
-        normalised: of the features less their means, divided by their standard deviations, both
-            over the clean images; 0 for a feature that does not vary.
+        normalised: usefulness of the features minus their means, divided by their standard
+            deviations, both over the clean images; 0 for a constant feature.
         normalised_robust: the same under attack.
     """
 
@@ -64,8 +64,8 @@ def head(model: keras.Model) -> Head:
     """The features before the last layer, and their weights.
 
     Args:
-        model: tf_keras binary classifier, sparse or not, that ends in a linear dense layer
-            of two logits, or of one output and `BinaryLogits`.
+        model: tf_keras binary classifier, sparse or not, that ends in a linear dense layer of two
+            logits, or of one output followed by `BinaryLogits`.
 
     Raises:
         InputError: for any other model.
@@ -88,22 +88,22 @@ def measure(margins: np.ndarray) -> np.ndarray:
     """The usefulness of features: float64 [features].
 
     Args:
-        margins: (2y - 1) a of each image and feature, [n, features]; under attack their infima.
+        margins: (2y - 1) a per image and feature, [n, features]; under attack, their infima.
     """
-    # As (2y - 1)(2 s(a) - 1) = tanh((2y - 1) a / 2).
+    # Because (2y - 1)(2 s(a) - 1) = tanh((2y - 1) a / 2).
     return np.tanh(np.asarray(margins, np.float64) / 2).mean(axis=0)
 
 
 def usefulness(model: keras.Model, data: Data, attack: PGD = INFIMUM) -> Usefulness:
-    """Measures each feature on images of two classes.
+    """Measures the usefulness of each feature on images of two classes.
 
     Args:
         model: see `head`.
         data: images in the attack's range, and labels in {0, 1}; see `inputs.images_and_labels`.
-        attack: the ball, and how the infimum in it is looked for; see `infima`.
+        attack: the ball, and the search for the infimum in it; see `infima`.
 
     Raises:
-        InputError: for a model or labels that are not of two classes.
+        InputError: if model or labels do not have two classes.
     """
     require("attack", attack, PGD)
     features, weights = head(model)
@@ -117,7 +117,7 @@ def usefulness(model: keras.Model, data: Data, attack: PGD = INFIMUM) -> Usefuln
     each = np.eye(len(weights), dtype=np.float32)
     low = infima(scores, images, signs, each, attack)
     weighted, falling = weights * low, weights < 0
-    # The worst that can happen to a score whose weight is negative is that its feature grows.
+    # If a weight is negative, the worst case is that its feature grows.
     weighted[:, falling] = -weights[falling] * infima(scores, images, signs, -each[falling], attack)
     mean, std = clean.mean(axis=0), clean.std(axis=0)
     scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
@@ -139,17 +139,17 @@ def infima(
     directions: np.ndarray,
     attack: PGD = INFIMUM,
 ) -> np.ndarray:
-    """The least (2y - 1) d.f(x') that is found in the ball of each image, for each d by itself.
+    """The minimum (2y - 1) d.f(x') found in the ball of each image, for each d separately.
 
-    It starts at the image, or where `attack.random_start` says, steps down the gradient, and keeps
-    the least of all that it meets, the image itself among them.
+    The search starts at the image, or at random with `attack.random_start`, descends along the
+    gradient, and keeps the minimum over all iterates, the image included.
 
     Args:
         features: from images to f: float32 [batch, features].
         images: float32 [n, ...] in the clip range.
         signs: 2y - 1, float32 [n, 1].
         directions: d, float32 [m, features].
-        attack: its ball, step size, steps and start.
+        attack: sets ball, step size, steps and start.
 
     Returns:
         float32 [n, m].
@@ -160,7 +160,7 @@ def infima(
     size = max(1, _ROWS // count)
     found = []
     for first in range(0, len(images), size):
-        x = tf.repeat(images[first : first + size], count, axis=0)  # a copy for each direction
+        x = tf.repeat(images[first : first + size], count, axis=0)  # one copy per direction
         towards = signs[first : first + size, None] * directions
         towards = tf.reshape(towards, [-1, directions.shape[1]])
         lowest = _lowest(features, x, towards, attack, tf.constant([0, first]))
@@ -175,7 +175,7 @@ def _lowest(
     attack: PGD,
     seed: tf.Tensor,
 ) -> tf.Tensor:
-    """The minimum dot product of features and a row of `towards` that is met: float32 [batch]."""
+    """The minimum, over iterates, of features times a row of `towards`: float32 [batch]."""
 
     def margins(at: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(towards * features(at), axis=1)
@@ -195,7 +195,7 @@ def _lowest(
 
 
 def _last_layer(output: tf.Tensor) -> tuple[keras.layers.Layer, tf.Tensor]:
-    """The layer whose output a symbolic tensor is, and its input."""
-    # A layer that belongs to several models, as after `strip`, has several inputs.
+    """The layer that made a symbolic tensor, and the layer's input."""
+    # After `strip`, for example, a layer belongs to several models and has several inputs.
     layer, node, _ = output._keras_history
     return layer, layer.get_input_at(node)

@@ -1,4 +1,4 @@
-"""The pictures of a report: accuracy against epsilon, and what attacks made of images."""
+"""Figures of a report: accuracy against epsilon, and images before and after attacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def accuracy_figure(report: Report) -> Figure:
-    """Accuracy against epsilon, a line an attack, with its intervals; at one epsilon bars."""
+    """Draws accuracy against epsilon, a line per attack, with intervals; bars for one epsilon."""
     clean, *rows = report.rows()
     attacked = [row for row in rows if row["epsilon"] is not None]
     balls = dict.fromkeys((row["norm"], row["epsilon"]) for row in attacked if row["epsilon"])
@@ -46,7 +46,7 @@ def _lines(axis: Axes, clean: Row, attacked: Sequence[Row], several: bool) -> No
         found = [clean, *(row for _, _, row in points)]
         color, marker = COLORS[number % (len(COLORS) - 1)], MARKERS[number % len(MARKERS)]
         line = "-"
-        if name == "worst":  # dashed, as it often lies on the line of an attack
+        if name == "worst":  # dashed, as it often coincides with an attack's line
             color, marker, line = COLORS[-1], "", "--"
         label = f"{name} ({norm})" if several else name
         values = [row["accuracy"] for row in found]
@@ -73,7 +73,7 @@ def draw_accuracy(report: Report, path: str) -> None:
 def draw_images(report: Report, path: str) -> None:
     """For each attack a few images at its last epsilon: clean, attacked, the difference magnified.
 
-    Labels are above the clean, predictions above the attacked ones.
+    Titles are labels above clean images, and predictions above attacked ones.
     """
     pictures = {name: kept for (name, _), kept in report.pictures.items() if kept}
     columns = max((len(kept) for kept in pictures.values()), default=1)
@@ -95,10 +95,10 @@ def draw_images(report: Report, path: str) -> None:
 
 
 def _show(axis: Axes, images: Sequence[np.ndarray], titles: list[str], columns: int) -> None:
-    """A row of images as one picture, which is drawn many times faster than an axis for each."""
+    """Draws a row of images as one picture, many times faster than one axis per image."""
     shape = images[0].shape
     seen = len(shape) == 3 and shape[-1] in (1, 3)
-    height, width, channels = shape if seen else (1, 1, 1)  # of others there are the titles
+    height, width, channels = shape if seen else (1, 1, 1)  # other pictures have titles only
     pitch = width + max(1, width // 5)
     strip = np.ones((height, pitch * columns, channels))
     for column, (image, title) in enumerate(zip(images, titles, strict=True)):

@@ -1,4 +1,4 @@
-"""Which model an evaluation is of."""
+"""Identifies the model of an evaluation."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ _NAMES = ("name", "inbound_nodes", "input_layers", "output_layers", "shared_obje
 
 
 def of_network(model: Any) -> str:
-    """A name of a tf_keras model's layers and weights; "" for what is no such model.
+    """A digest of a tf_keras model's layers and weights; "" for anything else.
 
-    The names of layers do not count, which Keras numbers again for each model.
+    Ignores the names of layers, because Keras numbers them per process.
     """
     network = network_of(model)
     if not isinstance(network, keras.Model):
@@ -29,20 +29,20 @@ def of_network(model: Any) -> str:
 
 
 def of_logits(logits: np.ndarray) -> str:
-    """A name of a function by what it gives for some images."""
+    """A digest of a function's outputs for some images."""
     return hashlib.sha256(logits.tobytes()).hexdigest()
 
 
 def _described(layer: keras.layers.Layer) -> list[Any]:
     try:
         config = layer.get_config()
-    except NotImplementedError:  # Keras cannot describe it; its weights count all the same
+    except NotImplementedError:  # Keras cannot describe it; only its weights count
         config = {}
     return [type(layer).__qualname__, _plain(config)]
 
 
 def _plain(value: Any) -> Any:
-    """A value without names, as JSON takes it."""
+    """A value without names, as JSON."""
     if isinstance(value, Mapping):
         return {str(key): _plain(own) for key, own in value.items() if key not in _NAMES}
     if isinstance(value, list | tuple):

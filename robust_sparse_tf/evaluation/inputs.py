@@ -1,4 +1,4 @@
-"""What an evaluation is given, checked before hours are spent on it."""
+"""Checks of the inputs of evaluations, before hours are spent on them."""
 
 import contextlib
 import dataclasses
@@ -27,21 +27,20 @@ from robust_sparse_tf.values import assert_images, check_images, check_labels
 Data: TypeAlias = Split | tuple[Any, Any] | tf.data.Dataset
 """Labelled examples, see `images_and_labels`."""
 
-_COLLECTED = 500  # examples that a data set of single ones is read in at a time
+_COLLECTED = 500  # examples read at a time from a data set of single examples
 
 
 def as_logits(model: Any, images: np.ndarray | None = None) -> Logits:
-    """One callable from inputs to float32 logits, at inference.
+    """Returns a callable from inputs to float32 logits, at inference.
 
     Args:
-        model: tf_keras model, or a function from images to logits; also one that computes with
-            NumPy, which has no gradient.
-        images: [n, ...], with which a function is tried in a graph; without them it must be one
-            of TensorFlow's operations.
+        model: tf_keras model, or a function from images to logits; a function that computes with
+            NumPy has no gradient.
+        images: [n, ...], to try a function in a graph; without them, it must consist of TensorFlow
+            operations.
 
     Raises:
-        InputError: for what is neither a tf_keras model nor a function, and for networks that do
-            not end in logits.
+        InputError: for anything else, or a network that does not return logits.
     """
     network = network_of(model)
     if isinstance(network, keras.Model):
@@ -65,10 +64,10 @@ def as_logits(model: Any, images: np.ndarray | None = None) -> Logits:
 def checked_logits(
     model: Any, images: np.ndarray, labels: np.ndarray | None = None
 ) -> tuple[Logits, int]:
-    """The model as `as_logits` has it, tried on a few of the images, and its number of classes.
+    """The model as from `as_logits`, tried on a few of the images, and its number of classes.
 
     Raises:
-        InputError: for a model that does not return logits, and labels that it does not know.
+        InputError: for a model that does not return logits, or labels outside its classes.
     """
     logits = as_logits(model, images)
     classes = checks.check_model(logits, images)
@@ -80,17 +79,17 @@ def checked_logits(
 def _runs_in_graphs(function: Logits, images: np.ndarray) -> bool:
     try:
         graph(function, tf.TensorSpec([None, *images.shape[1:]]))
-    except Exception:  # of any kind, as the function is the user's; `check_model` tells of it
+    except Exception:  # any exception, as the function is the user's; `check_model` reports it
         return False
     return True
 
 
 @dataclasses.dataclass(frozen=True)
 class _OfValues:
-    """A function that computes with NumPy, and so takes values alone; see `as_they_run`.
+    """A function that computes with NumPy, and so needs values; see `as_they_run`.
 
     Args:
-        function: from images, with values, to logits of any kind.
+        function: from images, as values, to logits of any type.
     """
 
     function: Logits
@@ -101,9 +100,10 @@ class _OfValues:
 
 @contextlib.contextmanager
 def as_they_run(*models: Logits) -> Iterator[None]:
-    """Has attacks run without graphs, operation by operation, where a model needs that.
+    """Lets attacks run eagerly if a model needs that.
 
-    A graph could call it, too, but `Model.predict` there waits for a thread that the graph holds.
+    A graph could call the model, too, but `Model.predict` would wait for a thread that the graph
+    holds.
 
     Args:
         models: from `as_logits`.
@@ -114,7 +114,7 @@ def as_they_run(*models: Logits) -> Iterator[None]:
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
-        with warnings.catch_warnings():  # of the data that `Model.predict` makes
+        with warnings.catch_warnings():  # about the data that `Model.predict` makes
             warnings.filterwarnings("ignore", "Even though the `tf.config", UserWarning)
             yield
     finally:
@@ -122,13 +122,13 @@ def as_they_run(*models: Logits) -> Iterator[None]:
 
 
 def graph(function: Callable[..., Any], *signature: tf.TensorSpec) -> Callable[..., Any]:
-    """As `tf.function`, for attacks, which branch by TensorFlow's operations alone.
+    """`tf.function` for attacks, which branch with TensorFlow operations only.
 
-    AutoGraph's rewriting of them would take longer than they take on small networks.
+    Without AutoGraph, which would take longer than the attacks on small networks.
 
     Args:
-        function: what is traced.
-        signature: of its arguments, for which it is traced at once; without it, when it is called.
+        function: the function to trace.
+        signature: signature of its arguments, to trace it at once; None to trace it when called.
     """
     if tf.config.functions_run_eagerly():
         return function
@@ -137,13 +137,13 @@ def graph(function: Callable[..., Any], *signature: tf.TensorSpec) -> Callable[.
 
 
 def _with_autograph(logits: Logits) -> Logits:
-    """For the code of others, which may branch by Python's `if`: AutoGraph inside of `graph`."""
-    autograph = tf.__internal__.autograph  # as Keras has it for its layers
+    """Enables AutoGraph inside of `graph`, for users' code that may branch with Python's `if`."""
+    autograph = tf.__internal__.autograph  # as Keras does for its layers
     return autograph.tf_convert(logits, autograph.control_status_ctx())
 
 
 def connected(logits: Logits, images: np.ndarray) -> tuple[Logits, bool]:
-    """A model with a gradient, if only of zeros, so that attacks run; and whether it had one."""
+    """Adds a gradient of zeros to a model that has none; returns whether it had one, too."""
     x = tf.constant(images[:2])
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
@@ -154,32 +154,32 @@ def connected(logits: Logits, images: np.ndarray) -> tuple[Logits, bool]:
 
 
 def is_noisy(logits: Logits, images: np.ndarray) -> bool:
-    """Whether the same images give other logits each time."""
+    """Whether the same images give different logits each time."""
     few = tf.constant(images[:32])
     first, second = logits(few).numpy(), logits(few).numpy()
     return bool(np.abs(first - second).max() > 1e-3 * np.abs(first).max())
 
 
 def mixes(logits: Logits, images: np.ndarray) -> bool:
-    """Whether an image's logits depend on the others of its batch."""
+    """Whether an image's logits depend on the other images of its batch."""
     few = tf.constant(images[:32])
     whole, part = logits(few).numpy(), logits(few[:1]).numpy()
     return bool(np.abs(whole[:1] - part).max() > 1e-3 * np.abs(whole).max())
 
 
 def digest(images: np.ndarray, labels: np.ndarray) -> str:
-    """A short name of the examples."""
+    """A digest of the examples."""
     whole = hashlib.sha256(np.ascontiguousarray(images).tobytes())
     whole.update(labels.tobytes())
     return whole.hexdigest()[:16]
 
 
 def unwrapped(model: Any) -> keras.Model:
-    """The plain functional network inside.
+    """The plain functional network inside a model.
 
     Raises:
-        InputError: for anything else than a built Sequential or functional tf_keras model of one
-            input and one output.
+        InputError: unless it is a built Sequential or functional tf_keras model with one input and
+            one output.
     """
     network = network_of(model)
     require_tf_keras(network)
@@ -190,7 +190,7 @@ def unwrapped(model: Any) -> keras.Model:
 
 
 class Examples:
-    """Labelled inputs of any shape and range in memory; what measures use of a `Split`.
+    """Labelled inputs in memory, of any shape and range; has what measures use of a `Split`.
 
     Args:
         images: float32 [n, ...].
@@ -203,7 +203,7 @@ class Examples:
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of examples."""
         return len(self.images)
 
 
@@ -211,7 +211,7 @@ ANY_RANGE = (-math.inf, math.inf)
 
 
 def examples(data: Data | Examples, limits: tuple[float, float] = ANY_RANGE) -> Split | Examples:
-    """Data of any form, checked; see `images_and_labels`."""
+    """Data of any form that is supported, checked; see `images_and_labels`."""
     if isinstance(data, Split | Examples):
         if limits[0] > 0 or limits[1] < 1 or isinstance(data, Examples):
             as_images(_scaled(data.images), limits)
@@ -220,7 +220,7 @@ def examples(data: Data | Examples, limits: tuple[float, float] = ANY_RANGE) -> 
 
 
 def batches(data: Data | Examples, size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """All examples in order: (int64 number of the first, images, labels) of up to `size`."""
+    """Batches in order: (int64 number of the first example, images, labels) of up to `size`."""
     split = examples(data)
     for first in range(0, split.size, size):
         numbers = tf.range(first, min(first + size, split.size), dtype=tf.int64)
@@ -228,13 +228,13 @@ def batches(data: Data | Examples, size: int) -> Iterator[tuple[tf.Tensor, tf.Te
 
 
 def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 [n, ...] and labels int64 [n].
+    """Returns images float32 [n, ...] and labels int64 [n].
 
     Args:
-        data: a `Split`, whose bytes are scaled to [0, 1]; (images, labels); or a data set of such
-            pairs, one by one or in batches. Images are numbers of any type, which are not scaled;
-            for labels see `tensors.as_labels`.
-        limits: minimum and maximum value allowed; values a rounding error outside are clipped.
+        data: a `Split`, whose uint8 images are scaled to [0, 1]; (images, labels); or a data set of
+            such pairs, single or in batches. Other images are numbers of any type, and are not
+            scaled; for labels see `tensors.as_labels`.
+        limits: minimum and maximum value allowed; rounding errors outside are clipped.
 
     Raises:
         InputError: naming what is wrong.
@@ -256,10 +256,10 @@ def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarr
 
 
 def as_images(value: Any, limits: tuple[float, float] = ANY_RANGE) -> np.ndarray:
-    """Numbers of any type as float32 [n, ...]; those a rounding error outside are clipped.
+    """Converts numbers of any type to float32 [n, ...]; clips rounding errors outside the limits.
 
     Raises:
-        InputError: for what are no numbers, or lie outside the limits.
+        InputError: for values that are not numbers, or outside the limits.
     """
     images = as_array("images", value).astype(np.float32, copy=False)
     check_types(images, None)
@@ -270,7 +270,7 @@ def as_images(value: Any, limits: tuple[float, float] = ANY_RANGE) -> np.ndarray
 
 
 def in_range(x: Any, limits: tuple[float, float]) -> tf.Tensor:
-    """As `as_images`, as a tensor; in a graph, where values are unknown, they are asserted."""
+    """Like `as_images`, for tensors; in a graph, where values are unknown, it asserts limits."""
     if tf.executing_eagerly():
         return tf.constant(as_images(x, limits))
     x = as_tensor("x", x, tf.float32)
@@ -288,7 +288,7 @@ def _collected(data: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     spec = data.element_spec
     pairs = isinstance(spec, tuple) and [type(part) for part in spec] == [tf.TensorSpec] * 2
     if not pairs:
-        raise InputError(f"data of {spec}: must be of pairs (images, labels)")
+        raise InputError(f"data of {spec}: must be pairs (images, labels)")
     if data.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise InputError("data: repeats without end; must be finite, use take()")
     if spec[1].shape.rank == 0:
@@ -299,5 +299,5 @@ def _collected(data: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     try:
         images, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
     except ValueError as error:
-        raise InputError(f"data of {spec}: must be batches of one inner shape") from error
+        raise InputError(f"data of {spec}: all examples must have the same shape") from error
     return images, labels

@@ -1,4 +1,4 @@
-"""What a network's logits cannot leave in a ball of inputs, and the accuracy so certified.
+"""Interval bounds on the logits over a ball of inputs, and the accuracy that they certify.
 
 By interval bound propagation, "On the Effectiveness of Interval Bound Propagation for Training
 Verifiably Robust Models" (Gowal et al., 2018). All bounds hold up to the rounding of float32.
@@ -22,17 +22,17 @@ from robust_sparse_tf.options import require
 from robust_sparse_tf.tensors import as_labels, check_types
 from robust_sparse_tf.values import check_labels
 
-_BATCH = 100  # images; each needs a matrix of features by classes at the last layer
+_BATCH = 100  # images; each needs a matrix [features, classes] at the last layer
 
 
 def logit_bounds(model: Any, x: tf.Tensor, ball: Ball) -> tuple[tf.Tensor, tf.Tensor]:
-    """Bounds of all logits over the ball around each input.
+    """Bounds on all logits over the ball around each input.
 
     Args:
         model: a Sequential or functional tf_keras model, wrapped or not, of dense layers, 2D
-            convolutions and what is usually between them.
+            convolutions, and the usual layers between them.
         x: float32 [batch, ...] from ball.low to ball.high.
-        ball: all inputs that the bounds hold for; its epsilon may be a tensor.
+        ball: the inputs for which the bounds hold; its epsilon may be a tensor.
 
     Returns:
         (low, high), float32 [batch, classes] each.
@@ -45,10 +45,10 @@ def logit_bounds(model: Any, x: tf.Tensor, ball: Ball) -> tuple[tf.Tensor, tf.Te
 
 
 def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tensor:
-    """Lower bounds of the label's logit less each other one over the ball; see `logit_bounds`.
+    """Lower bounds on the label's logit minus each other logit over the ball; see `logit_bounds`.
 
-    The differences are taken in the weights of the last dense layer, before its inputs' bounds are
-    used ("elision of the last layer"), which is tighter than to subtract bounds.
+    The differences are computed in the weights of the last dense layer ("elision of the last
+    layer"), which is tighter than to subtract bounds on logits.
 
     Returns:
         float32 [batch, classes], infinity at the label.
@@ -76,11 +76,11 @@ def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tens
 
 
 def certified_accuracy(model: Any, data: Data, ball: Ball) -> float:
-    """The share of examples that no input of the ball can fool: at most the robust accuracy.
+    """The fraction of examples that provably no input of the ball can fool.
 
-    See `margin_bounds` for the arguments and errors, and `inputs.images_and_labels` for data, which
-    must be in the ball's range. In l2 and l1 only the first layer uses the
-    ball itself, all others a box, which certifies little.
+    It is at most the robust accuracy. See `margin_bounds` for arguments and errors, and
+    `inputs.images_and_labels` for data, which must be in the ball's range. In l2 and l1 only the
+    first layer uses the ball itself, and all others a box, so that little is certified.
     """
     require("ball", ball, Ball)
     network = unwrapped(model)

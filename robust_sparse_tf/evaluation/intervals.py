@@ -14,18 +14,18 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion, by SciPy.
 
     "Probable Inference, the Law of Succession, and Statistical Inference" (Wilson, 1927). It stays
-    in [0, 1] and has a width at 0 and at n successes, too; no continuity correction.
+    in [0, 1], and does not collapse at 0 or n successes. No continuity correction.
 
     Args:
-        successes: how many of n, for example examples that an attack leaves correct.
-        n: how many in all.
-        level: probability with which such intervals hold the true proportion.
+        successes: number of successes, such as examples that stay correct under attack.
+        n: number of trials, such as all examples.
+        level: probability that such intervals contain the true proportion.
 
     Returns:
         (low, high).
 
     Raises:
-        InputError: for counts that are none, or a level outside (0, 1).
+        InputError: for invalid counts, or a level outside (0, 1).
     """
     n = checked("n", n, int, minimum=1)
     successes = checked("successes", successes, int, minimum=0, maximum=n)
@@ -35,19 +35,19 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def student(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
-    """Student's t interval of the mean of a normal distribution, from a sample of it.
+    """Student's t interval for the mean of a normal distribution, from a sample.
 
     "The Probable Error of a Mean" (Student, 1908). The interval is not cut to [0, 1].
 
     Args:
-        values: for example the accuracies of trainings that differ in their seed.
-        level: probability with which such intervals hold the true mean.
+        values: for example accuracies of trainings with different seeds.
+        level: probability that such intervals contain the true mean.
 
     Returns:
         (low, high); None for fewer than two values.
 
     Raises:
-        InputError: for values that are no numbers, or a level outside (0, 1).
+        InputError: for values that are not numbers, or a level outside (0, 1).
     """
     values = [checked("value", value, float) for value in values]
     level, count = _level(level), len(values)

@@ -1,4 +1,4 @@
-"""Local Lipschitz constants of ReLU networks, and the distances that they make safe.
+"""Local Lipschitz constants of ReLU networks, and the safe distances that follow from them.
 
 "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), lemma 3.1 and
 proposition 3.1: https://arxiv.org/abs/1810.09619
@@ -27,18 +27,18 @@ from robust_sparse_tf.options import require
 
 
 def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
-    """How steep g_yhat - g_k can be in the ball around each input, yhat the predicted class.
+    """Bounds on the slope of g_yhat - g_k in the ball around each input, yhat the predicted class.
 
     Lemma 3.1 bounds the dual norm of its gradient in B_p(x, R), 1/p + 1/q = 1, by
 
         L_q <= ||w_yhat - w_k||_q sup prod_{j < d} ||D_j||_p ||W_j||_p,
 
     with D_j the diagonal matrix that is 1 at the active units of layer j. A unit whose
-    pre-activation interval bounds keep below 0 is active nowhere in the ball, so its row of W_j
-    and its column of W_{j+1} (or its entry of w_yhat - w_k) count as zeros:
-    ||D_j W_j D_{j-1}||_p, and so the product, is at most what the lemma has. The norms are exact
-    for dense layers, and for convolutions in linf and l1; in l2 a convolution's is the least of
-    three bounds. Units masked here are found in the part of the ball that is from low to high.
+    pre-activation is below 0 by interval bounds is inactive everywhere in the ball, so its row of
+    W_j and its column of W_{j+1} (or its entry of w_yhat - w_k) are set to zero: ||D_j W_j
+    D_{j-1}||_p, and so the product, is at most that of the lemma. The norms are exact for dense
+    layers, and for convolutions in linf and l1; for convolutions in l2, the minimum of three bounds
+    is used. Inactive units are found for the part of the ball in the range low to high.
 
     Args:
         model: a tf_keras model, wrapped or not, that is a chain of dense layers and convolutions
@@ -47,7 +47,7 @@ def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
         ball: its norm is the p of the lemma, its epsilon R.
 
     Returns:
-        float32 [batch, classes], in logits a unit of the input; 0 at yhat.
+        float32 [batch, classes], in logits per unit of the input; 0 at yhat.
 
     Raises:
         InputError: naming the layer that is not supported.
@@ -60,7 +60,7 @@ def local_lipschitz(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
 def lemma_3_1(
     network: keras.Model, x: tf.Tensor, ball: Ball, label: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """`local_lipschitz` of g_label - g_k; labels are integers [batch], None for the predicted."""
+    """`local_lipschitz` of g_label - g_k; labels are integers [batch]; None: the predicted ones."""
     box = propagation.input_box(x, ball)
     steps = propagation.propagate(network, box)
     _check_chain(steps, box)
@@ -85,8 +85,8 @@ def safe_distance(model: Any, x: tf.Tensor, ball: Ball) -> tf.Tensor:
     It is the gamma of proposition 3.1, equation 7, min(R, min_k (g_yhat - g_k) / L_q), with the
     bounds of lemma 3.1 for L_q; from theorem 2.1 of "Formal Guarantees on the Robustness of a
     Classifier against Adversarial Manipulation" (Hein and Andriushchenko, 2017),
-    https://arxiv.org/abs/1705.08475. The arguments are those of `local_lipschitz`; no input counts
-    that is outside the ball's range.
+    https://arxiv.org/abs/1705.08475. The arguments are those of `local_lipschitz`. Inputs outside
+    the ball's range are not considered.
     """
     require("ball", ball, Ball)
     x = in_range(x, ball.limits)
@@ -106,7 +106,7 @@ def _check_chain(steps: list[Step], box: Box) -> None:
 
 
 def _pass(step: Step, active: tf.Tensor, norm: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """The norm of a layer, [batch], and which of its outputs can change, ones and zeros."""
+    """The norm of a layer, [batch], and ones for its outputs that can change, else zeros."""
     layer, kind = step.layer, type(step.layer)
     one = tf.ones(tf.shape(active)[:1])
     if kind in AFFINE:
@@ -124,13 +124,13 @@ def _pass(step: Step, active: tf.Tensor, norm: str) -> tuple[tf.Tensor, tf.Tenso
         return one, active * _alive(step)
     if kind is keras.layers.Activation:
         return one, active
-    raise InputError(f"layer {layer.name}: {kind.__name__} is not supported in lemma 3.1")
+    raise InputError(f"layer {layer.name}: {kind.__name__} is not supported by lemma 3.1")
 
 
 def _is_relu(layer: keras.layers.Layer) -> bool:
     name = propagation.activation_of(layer)
     if name not in ("relu", "linear"):
-        raise InputError(f"layer {layer.name}: activation {name} is not supported in lemma 3.1")
+        raise InputError(f"layer {layer.name}: activation {name} is not supported by lemma 3.1")
     return name == "relu"
 
 
@@ -141,9 +141,9 @@ def _alive(step: Step) -> tf.Tensor:
 def _affine_norm(
     layer: keras.layers.Layer, active: tf.Tensor, out: tf.Tensor, norm: str
 ) -> tf.Tensor:
-    """||D_out W D_in||_p of each example, or in l2 a bound on it for convolutions."""
+    """||D_out W D_in||_p per example; for convolutions in l2, a bound on it."""
     if isinstance(layer, keras.layers.Dense) and len(active.shape) != 2:
-        raise InputError(f"layer {layer.name}: its inputs must be flat in lemma 3.1")
+        raise InputError(f"layer {layer.name}: its inputs must be flat for lemma 3.1")
     if norm == "l2" and isinstance(layer, keras.layers.Dense):
         return _spectral_norms(layer.kernel, active, out)
     apply, _ = propagation.affine_parts(layer)
@@ -157,7 +157,7 @@ def _affine_norm(
 
 
 def _sums(apply: Any, active: tf.Tensor, out: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The largest sums of rows and of columns of a linear map without negative weights: [batch]."""
+    """The maximum row and column sums of a linear map without negative weights: [batch]."""
     with tf.GradientTape() as tape:
         tape.watch(active)
         value = apply(active)
@@ -166,7 +166,7 @@ def _sums(apply: Any, active: tf.Tensor, out: tf.Tensor) -> tuple[tf.Tensor, tf.
 
 
 def _spectral_norms(kernel: tf.Tensor, active: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
-    """The largest singular value of the kernel without what is not active: [batch]."""
+    """The largest singular value of the kernel's active part: [batch]."""
     kernel = tf.cast(kernel, tf.float64)
 
     def one(masks: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
@@ -181,7 +181,7 @@ def _spectral_norms(kernel: tf.Tensor, active: tf.Tensor, out: tf.Tensor) -> tf.
 
 
 def _patch_bound(layer: keras.layers.Conv2D) -> tf.Tensor:
-    """The kernel's spectral norm, and in how many patches of the input a pixel can be.
+    """A bound from the kernel's spectral norm and the number of patches that contain a pixel.
 
     "Lipschitz-Margin Training" (Tsuzuku, Sato and Sugiyama, 2018), section 4.2.
     """
@@ -195,7 +195,7 @@ def _pooling_norm(layer: keras.layers.Layer, active: tf.Tensor, norm: str) -> tf
     if isinstance(layer, keras.layers.AveragePooling2D | keras.layers.GlobalAveragePooling2D):
         rows, columns = _sums(layer, active, tf.ones_like(layer(active)))
     else:
-        # Of each window one input passes; an input may be that of several windows.
+        # Each window passes one input on; one input may pass in several windows.
         rows = tf.ones(tf.shape(active)[:1])
         times = 1
         if isinstance(layer, keras.layers.MaxPooling2D):
@@ -205,9 +205,9 @@ def _pooling_norm(layer: keras.layers.Layer, active: tf.Tensor, norm: str) -> tf
 
 
 def _overlap(size: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int]) -> int:
-    """In how many windows an entry can be."""
+    """The maximum number of windows that contain an entry."""
     steps = zip(size, strides, dilation, strict=True)
-    # Each place of a window meets an entry at most once, whatever the dilation.
+    # Each position of a window meets an entry at most once, for any dilation.
     return math.prod(n if d > 1 else math.ceil(n / s) for n, s, d in steps)
 
 

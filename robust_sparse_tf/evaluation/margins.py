@@ -1,4 +1,4 @@
-"""Two measures of robustness: accuracy under one fast attack, and mean distance to the boundary.
+"""Two measures of robustness: accuracy under a fast attack, and mean distance to the boundary.
 
 "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), section 3.
 """
@@ -25,11 +25,11 @@ from robust_sparse_tf.evaluation.inputs import (
 )
 from robust_sparse_tf.options import checked, shown
 
-_BATCH = 500  # images; bounds the memory, whatever the data set's size
+_BATCH = 500  # images; limits the memory for any size of data set
 
 
 def r_inf(model: Any, data: Data, attack: Bounded, *, seed: int = 0) -> float:
-    """The share of examples that stay correct under FGS or rFGS within linf distance epsilon.
+    """The fraction of examples that stay correct under FGS or rFGS within linf distance epsilon.
 
     Args:
         model: any model or callable from images to logits.
@@ -38,7 +38,7 @@ def r_inf(model: Any, data: Data, attack: Bounded, *, seed: int = 0) -> float:
         seed: seed of random starts.
 
     Raises:
-        InputError: for an attack that is not bounded in linf, and data that do not fit.
+        InputError: if the attack is not bounded in linf, or the data do not fit.
     """
     _check(attack, Bounded, "linf")
     split = examples(data, attack.limits)
@@ -48,10 +48,10 @@ def r_inf(model: Any, data: Data, attack: Bounded, *, seed: int = 0) -> float:
 
 
 def r_2(model: Any, data: Data, attack: MinimumNorm, *, seed: int = 0) -> float:
-    """The mean over all examples of 1[correct] times the l2 distance that the attack needs.
+    """The mean over all examples of 1[correct] times the l2 distance found by the attack.
 
-    An example that is misclassified counts 0, as one for which the attack finds nothing does; of
-    the latter a `RunWarning` says how many there are, as they make the figure too small.
+    Misclassified examples count as 0, and so do those for which the attack finds nothing. The
+    latter make r_2 too small: a `RunWarning` gives their number.
 
     Args:
         model: any model or callable from images to logits.
@@ -60,8 +60,8 @@ def r_2(model: Any, data: Data, attack: MinimumNorm, *, seed: int = 0) -> float:
         seed: seed of random starts.
 
     Raises:
-        InputError: for an attack that does not minimize in l2, or finds what is at no distance,
-            and data that do not fit.
+        InputError: if the attack does not minimise in l2, or returns values that are not finite, or
+            if the data do not fit.
     """
     seed = checked("seed", seed, int)
     _check(attack, MinimumNorm, "l2")
@@ -81,7 +81,7 @@ def r_2(model: Any, data: Data, attack: MinimumNorm, *, seed: int = 0) -> float:
         distance, still = measure(x, y, first)
         total, missed = total + float(distance), missed + int(still)
     if not math.isfinite(total):
-        raise InputError(f"attack {type(attack).__name__}: found examples at no finite distance")
+        raise InputError(f"attack {type(attack).__name__}: found examples at an infinite distance")
     if missed:
         warnings.warn(
             f"{type(attack).__name__} found no adversarial example for {missed} of the "
@@ -96,7 +96,7 @@ def _with_gradient(model: Any, split: Split | Examples, attack: Attack) -> Logit
     few = split.gather(tf.range(min(32, split.size)))[0].numpy()
     logits, _ = checked_logits(model, few, split.labels)
     if attack.uses_gradients and not connected(logits, few)[1]:
-        raise InputError(f"model: has no gradient, which {type(attack).__name__} follows")
+        raise InputError(f"model: has no gradient, which {type(attack).__name__} needs")
     return logits
 
 

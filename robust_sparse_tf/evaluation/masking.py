@@ -1,4 +1,4 @@
-"""Signs that gradients, and with them accuracies under attack, cannot be trusted.
+"""Tests for gradient masking: signs that accuracies under gradient-based attacks are too high.
 
 After "Obfuscated Gradients Give a False Sense of Security" (Athalye et al., 2018), section 3.1, and
 "On Evaluating Adversarial Robustness" (Carlini et al., 2019), section 4.
@@ -32,10 +32,10 @@ from robust_sparse_tf.texts import percent
 
 _EXAMPLES = 200
 _LEAKING_EXAMPLES = 1000
-_SIGMAS = 3.0  # a difference that chance makes once in a thousand times is not reported
-_LEAST = 0.02  # nor one that is smaller than this fraction of the examples
+_SIGMAS = 3.0  # significance level of reported differences
+_LEAST = 0.02  # and their minimum size, as a fraction of the examples
 _MUCH = 0.1  # of accuracy that restarts take
-# Fewer examples than this say nothing.
+# Fewer examples are not evidence.
 _FEWEST = 10
 
 
@@ -63,16 +63,16 @@ def find(
     seed: int,
     sources: Sequence[Logits] = (),
 ) -> list[Check]:
-    """Probes a model on some of the examples, most of the probes on those that it has right.
+    """Tests a model on some of the examples, mostly on those that it classifies correctly.
 
     Args:
         logits: the model.
         images: float32 [n, ...].
         labels: integers [n].
-        right: bool [n], the examples that the model has right.
-        ball: the threat model that is evaluated; attacks are compared in linf and l2 only.
-        seed: of everything random.
-        sources: other models, callables as `logits`, whose adversarial examples are tried, too.
+        right: bool [n], the examples that the model classifies correctly.
+        ball: the threat model of the evaluation; attacks are compared in linf and l2 only.
+        seed: seed of everything random.
+        sources: other models, callables like `logits`, whose adversarial examples are also tried.
 
     Returns:
         A check for each sign of masked gradients, with its evidence.
@@ -121,7 +121,7 @@ def of_noise(attacks: Mapping[str, Attack], noisy: bool) -> Check:
     return outcome(
         _NOISE,
         True,
-        "the same images give other logits each time, and "
+        "the same images give different logits each time, and "
         f"{', '.join(single)} followed gradients of single draws; average them (the ensemble rand)",
     )
 
@@ -132,9 +132,9 @@ def in_outcomes(
     """Checks of the figures themselves.
 
     Args:
-        outcomes: of attacks that were run one by one, or that took turns, in their order.
-        right: bool [n], the examples that the model has right.
-        attacks: by the names of the outcomes.
+        outcomes: outcomes of attacks, in the order of running.
+        right: bool [n], the examples that the model classifies correctly.
+        attacks: the attacks, by their names in the outcomes.
 
     Returns:
         Whether an accuracy rises with epsilon, and whether in a ball scores alone gave a better
@@ -180,13 +180,13 @@ def _not_monotone(outcomes: list[Outcome], right: np.ndarray) -> Check:
 
 
 def _is_iterative(attack: Attack) -> bool:
-    """Whether gradients are followed step by step: to beat a single step is no sign."""
+    """Whether an attack follows gradients in several steps; to beat a single step is not a sign."""
     one_step = isinstance(attack, FGSM | RFGSM) or getattr(attack, "steps", None) == 1
     return attack.uses_gradients and not one_step
 
 
 def _of_black_boxes(black: list[Outcome], white: list[Outcome], right: np.ndarray) -> list[str]:
-    """In one ball: run on the same examples, and on what gradients have left."""
+    """Compares the attacks of one ball, run on the same examples or one after the other."""
     found = []
     same = [[o for o in group if np.array_equal(o.tried, right)] for group in (black, white)]
     if all(same):
@@ -305,8 +305,8 @@ def _of_labels(
 ) -> Check:
     """Whether a model has learnt to read the label from the perturbation.
 
-    "Adversarial Machine Learning at Scale" (Kurakin et al., 2017), section 4. What shows it are
-    images that the model has wrong, and right under attack.
+    "Adversarial Machine Learning at Scale" (Kurakin et al., 2017), section 4. The sign is that
+    images are misclassified when clean, and classified correctly under attack.
     """
     stands = _stands(logits, one_step, x, y, 0)
     return outcome(
@@ -323,12 +323,12 @@ def _stands(logits: Logits, attack: Attack, x: tf.Tensor, y: tf.Tensor, seed: in
 
     specs = [tf.TensorSpec([None, *v.shape[1:]], v.dtype) for v in (x, y)]
     traced = graph(run, *specs)
-    firsts = range(0, len(x), _EXAMPLES)  # in parts, which bounds the memory
+    firsts = range(0, len(x), _EXAMPLES)  # in parts, to limit the memory
     return np.concatenate([traced(x[i : i + _EXAMPLES], y[i : i + _EXAMPLES]) for i in firsts])
 
 
 def _more(one: np.ndarray, other: np.ndarray, least: float = _LEAST) -> bool:
-    """Whether clearly more are robust in one than in the other: McNemar's test, and a share."""
+    """Whether significantly more examples are robust in one than in the other: McNemar's test."""
     gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
     clear = gained - lost > _SIGMAS * max(1, gained + lost) ** 0.5
     return clear and gained - lost > least * len(one)

@@ -1,4 +1,4 @@
-"""Boxes around all that a network can compute from a ball of inputs, layer by layer.
+"""Interval bound propagation: boxes around the outputs of each layer, from a ball of inputs.
 
 "On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models" (Gowal et
 al., 2018), section 3. All bounds hold up to the rounding of float32.
@@ -23,7 +23,7 @@ DUAL = {norm: norms.ORDERS[dual] for norm, dual in norms.DUAL.items()}
 
 Apply: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 AFFINE = (keras.layers.Dense, keras.layers.Conv2D)
-"""Layers with a kernel, and perhaps an activation."""
+"""Layers with a kernel and, optionally, an activation."""
 
 RESHAPING = (
     keras.layers.Flatten,
@@ -58,22 +58,22 @@ _RISING = (
     keras.layers.Concatenate,
     keras.layers.ReLU,
 )
-_ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")  # none of them ever falls
+_ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")  # all are monotone
 
 
 class BallImage(NamedTuple):
-    """The first layers' image of an l2 or l1 ball, while all are affine entry by entry."""
+    """The image of an l2 or l1 ball under the first layers, while all are affine per entry."""
 
     centre: tf.Tensor
-    """Of the clean inputs: [batch, ...]."""
+    """Image of the clean inputs: [batch, ...]."""
     scale: tf.Tensor
-    """By how much an entry moves where its input moves by 1, at least 0: [1, ...]."""
+    """How much an entry changes when its input changes by 1, at least 0: [1, ...]."""
     norm: str
     radius: float | tf.Tensor
 
 
 class Box(NamedTuple):
-    """Entry by entry, the least and the largest value: float32 [batch, ...]."""
+    """The minimum and maximum value of each entry: float32 [batch, ...]."""
 
     low: tf.Tensor
     high: tf.Tensor
@@ -92,22 +92,22 @@ def input_box(x: tf.Tensor, ball: Ball) -> Box:
     """The ball around inputs, [batch, ...] in its range, as a box.
 
     Raises:
-        InputError: for inputs outside the range; around them the box would be empty.
+        InputError: for inputs outside the range, for which the box would be empty.
     """
     require("ball", ball, Ball)
     x = in_range(x, ball.limits)
     low, high = tf.maximum(x - ball.epsilon, ball.low), tf.minimum(x + ball.epsilon, ball.high)
-    # In linf the box says it all.
+    # In linf the ball is the box.
     if ball.norm == "linf":
         return Box(low, high)
     return Box(low, high, BallImage(x, tf.ones_like(x[:1]), ball.norm, ball.epsilon))
 
 
 def propagate(model: keras.Model, box: Box) -> list[Step]:
-    """The calls of all layers, each after those it needs; the last one gives the logits.
+    """The calls of all layers in order of evaluation; the last one returns the logits.
 
     Raises:
-        InputError: naming the layer that is not supported, or that is called as in training.
+        InputError: naming a layer that is not supported, or is called in training mode.
     """
     require_single(model)
     check_shape(box.low, model.input_shape)
@@ -125,12 +125,12 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
                 steps.append(Step(node.layer, inputs, _bound(node.layer, inputs)))
             boxes[node.flat_output_ids[0]] = steps[-1].output
     last = boxes[str(id(model.outputs[0]))]
-    # What the model gives need not be what was computed last.
+    # The output of the model may not be the last one computed.
     return sorted(steps, key=lambda step: step.output is last)
 
 
 def _require_inference(node: Any) -> None:
-    """Refuses a call of a layer that drops units, say, whenever the model is called."""
+    """Refuses calls of layers in training mode, such as dropout that is always on."""
     named = dict(zip(node.layer._call_spec.arg_names, node.call_args, strict=False))
     training = (named | node.call_kwargs).get("training")
     if training is not None and training is not False:
@@ -141,7 +141,7 @@ def _require_inference(node: Any) -> None:
 
 
 def affine_parts(layer: keras.layers.Layer) -> tuple[Apply, Callable[[tf.Tensor], tf.Tensor]]:
-    """Of a dense layer or convolution: (inputs, kernel) -> outputs without bias, and adding it."""
+    """Splits a dense layer or convolution: (inputs, kernel) -> outputs, and adding the bias."""
     if isinstance(layer, keras.layers.Dense):
         apply = tf.linalg.matmul
         add = (lambda y: y + layer.bias) if layer.use_bias else (lambda y: y)
@@ -153,9 +153,9 @@ def affine_parts(layer: keras.layers.Layer) -> tuple[Apply, Callable[[tf.Tensor]
 
 
 def kernel_of(layer: keras.layers.Layer) -> tf.Tensor:
-    """Of a dense layer or convolution, for `affine_parts`: the kernel of one group.
+    """The kernel of a dense layer or convolution as one group, for `affine_parts`.
 
-    On processors without oneDNN's instructions TensorFlow refuses several groups in graphs.
+    Without oneDNN's instructions TensorFlow refuses several groups in graphs.
     """
     groups = getattr(layer, "groups", 1)
     if groups == 1:
@@ -177,9 +177,9 @@ class LinearEnd(NamedTuple):
     """[classes]."""
 
     def differences(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Weights [batch, features, classes] and biases of the label's logit less each one.
+        """Weights [batch, features, classes] and biases of the label's logit minus each other.
 
-        They make one layer of the last one and the subtraction after it.
+        They merge the last layer and the subtraction after it into one layer.
         """
         weights = tf.gather(self.kernel, y, axis=1)  # [features, batch]
         weights = tf.transpose(weights)[:, :, None] - self.kernel[None]
@@ -187,7 +187,7 @@ class LinearEnd(NamedTuple):
 
 
 def linear_end(steps: list[Step]) -> LinearEnd | None:
-    """The dense layer without activation that a network ends in; None where it does not."""
+    """The last layer of a network, if it is dense without activation; otherwise None."""
     *before, last = steps
     binary = type(last.layer) is BinaryLogits
     if binary and before:
@@ -205,7 +205,7 @@ def activation_of(layer: keras.layers.Layer) -> str:
     """The name of a layer's activation.
 
     Raises:
-        InputError: for one that may fall, softmax among them.
+        InputError: for one that is not monotone, such as softmax.
     """
     for name in _ACTIVATIONS:
         if layer.activation is keras.activations.get(name):
@@ -253,7 +253,7 @@ def _scaled(layer: keras.layers.Layer, ball: BallImage | None) -> BallImage | No
 
 
 def entry_scale(layer: keras.layers.Layer, like: tf.Tensor) -> tf.Tensor:
-    """By how much entries of a `SCALING` layer's output move with its input's; shaped as given."""
+    """How much the output of a `SCALING` layer changes with its input; shaped as given."""
     zeros = tf.zeros_like(like)
     return tf.abs(call(layer, [zeros + 1]) - call(layer, [zeros]))
 
@@ -273,14 +273,14 @@ def _affine(layer: keras.layers.Layer, box: Box) -> Box:
 
 
 def _dual_lengths(apply: Apply, kernel: tf.Tensor, ball: BallImage) -> tf.Tensor:
-    """Of each output the dual norm of its weights; for l1 at least that."""
+    """The dual norm of the weights of each output; an upper bound in l1."""
     if ball.norm == "l2":
         return tf.sqrt(apply(tf.square(ball.scale), tf.square(kernel)))
-    # The largest weight, as if each output saw the entry that moves most.
+    # The largest weight, times the largest change of any entry.
     largest = tf.reduce_max(tf.abs(kernel), axis=range(len(kernel.shape) - 1))
     return tf.zeros_like(apply(ball.scale, kernel)) + largest * tf.reduce_max(ball.scale)
 
 
 def middle_of(box: Box) -> tuple[tf.Tensor, tf.Tensor]:
-    """The centre of a box and its half width."""
+    """The centre and half width of a box."""
     return (box.high + box.low) / 2, (box.high - box.low) / 2

@@ -1,4 +1,4 @@
-"""The Lipschitz constants of networks whose weights are masked at random.
+"""Lipschitz constants of networks with random masks.
 
 "Sparse DNNs with Improved Adversarial Robustness" (Guo, Zhang, Zhang and Chen, 2018), theorem 3.3:
 https://arxiv.org/abs/1810.09619
@@ -21,21 +21,21 @@ from robust_sparse_tf.options import checked, require
 
 
 class MaskedConstants(NamedTuple):
-    """Means over masks, each float64 [batch, classes] in logits a unit of the input.
+    """Means over masks, each float64 [batch, classes], in logits per unit of the input.
 
     The expectation of theorem 3.3 is between those of `lower` and `upper`.
     """
 
     lower: np.ndarray
-    """Of the dual norm of the gradient of g_yhat - g_k at the input."""
+    """Mean dual norm of the gradient of g_yhat - g_k at the input."""
     upper: np.ndarray
-    """Of lemma 3.1's bound on it in the ball."""
+    """Mean of lemma 3.1's bound on it in the ball."""
     error: np.ndarray
     """The standard error of `upper`."""
     bound: np.ndarray
-    """What the theorem allows: c_q (1 - eta)."""
+    """The bound of the theorem: c_q (1 - eta)."""
     log_eta: float
-    """The natural logarithm of eta, which may be too small for a float64."""
+    """The natural logarithm of eta, as eta may underflow in float64."""
 
 
 def masked_lipschitz(
@@ -43,20 +43,19 @@ def masked_lipschitz(
 ) -> MaskedConstants:
     """Theorem 3.3, equations 11 and 12, by Monte Carlo.
 
-    Each weight of the layers before the last one is set to zero with the same probability,
-    independently. Then for all inputs x and classes k, with yhat the class that is predicted
-    without masks,
+    Each weight of the layers before the last one is set to zero independently, with the same
+    probability. Then for all inputs x and classes k, with yhat the class predicted without masks,
 
         E(L_q) <= c_q (1 - eta),   c_2 = ||w_yhat - w_k||_2 prod_j ||W_j||_F,
                                    c_1 = ||w_yhat - w_k||_1 prod_j ||W_j||_{1,inf},
 
-    where ||W||_{1,inf} is the largest l1 norm of a unit's weights, and eta is made of the proof's
+    where ||W||_{1,inf} is the maximum l1 norm of a unit's weights, and eta follows from the proof's
     recursion (14) for the probability xi_j that a unit of layer j is off:
 
         xi_0 = 0,   xi_j = (alpha + xi_{j-1} - alpha xi_{j-1})^n_{j-1},   eta = xi_{d-1}^n_{d-1},
 
-    with alpha the probability of a zero and n_j the units of layer j. A bias is, as in the paper,
-    the weight of a unit that is always on, and masked like others.
+    with alpha the probability of a zero and n_j the units of layer j. As in the paper, a bias is
+    the weight of a unit that is always on, and is masked like others.
 
     Args:
         model: a tf_keras model, wrapped or not, that is a chain of dense layers with ReLU or no
@@ -64,11 +63,11 @@ def masked_lipschitz(
         x: float32 [batch, ...] from ball.low to ball.high.
         ball: where constants are bounded; its norm, linf or l2, is the dual of q.
         pruned: alpha, from 0 to 1.
-        draws: how many masks of all layers are drawn.
+        draws: number of random masks of all layers.
         seed: seed of the masks.
 
     Raises:
-        InputError: for arguments that are not allowed, and naming a layer that is not supported.
+        InputError: for arguments that are not allowed, or naming a layer that is not supported.
     """
     network = unwrapped(model)
     require("ball", ball, Ball)
@@ -116,21 +115,19 @@ def _layers(
     network: keras.Model, x: tf.Tensor, ball: Ball
 ) -> tuple[list[keras.layers.Dense], propagation.LinearEnd]:
     """The layers whose weights are masked, and the last one."""
-    lemma_3_1(network, x[:1], ball)  # refuses what is no such chain
+    lemma_3_1(network, x[:1], ball)  # refuses anything that is not such a chain
     end = propagation.linear_end(propagation.propagate(network, propagation.input_box(x, ball)))
     assert end is not None
     kernels = []
     for step in end.before:
         layer, kind = step.layer, type(step.layer)
         if layer in kernels:
-            raise InputError(
-                f"layer {layer.name}: theorem 3.3 is of layers with masks of their own"
-            )
+            raise InputError(f"layer {layer.name}: theorem 3.3 needs layers that are used once")
         if kind is keras.layers.Dense:
             kernels.append(layer)
         elif kind not in (*RESHAPING, keras.layers.ReLU, keras.layers.Activation):
             raise InputError(
-                f"layer {layer.name}: {kind.__name__} is not supported in theorem 3.3, which is of "
+                f"layer {layer.name}: {kind.__name__} is not supported by theorem 3.3, which needs "
                 "dense layers"
             )
     return kernels, end
@@ -148,7 +145,7 @@ def _gradient_norms(network: keras.Model, x: tf.Tensor, label: tf.Tensor, norm: 
 
 
 def _log_eta(kernels: list[keras.layers.Dense], pruned: float) -> float:
-    """The logarithm of a probability that all units of the last hidden layer are off."""
+    """The logarithm of the probability that all units of the last hidden layer are off."""
     off, units = 0.0, 0
     log_off = -math.inf
     for layer in kernels:

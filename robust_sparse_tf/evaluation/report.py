@@ -1,4 +1,4 @@
-"""What an evaluation found: accuracies with intervals, examples one by one, warnings."""
+"""Reports of evaluations: accuracies with intervals, results per example, warnings."""
 
 import dataclasses
 import html
@@ -16,11 +16,11 @@ from robust_sparse_tf.texts import csv_table, markdown_table, percent
 
 
 class Row(TypedDict):
-    """A line of the table: of the clean examples, an attack at one epsilon, or the worst case.
+    """A row of the table: clean examples, an attack at one epsilon, or the worst case.
 
-    `low` and `high` bound the accuracy; `expected` is its mean over draws, and has its
-    `standard_error` where there are several; `distance` and `queries` are means over the examples
-    that were tried. None stands for what a line does not have.
+    `low` and `high` are the interval of the accuracy. `expected` is its mean over draws, with its
+    `standard_error` if there are several. `distance` and `queries` are means over the attacked
+    examples. Values that a row does not have are None.
     """
 
     attack: str
@@ -37,7 +37,7 @@ class Row(TypedDict):
 
 
 class Picture(NamedTuple):
-    """An image before and after an attack: floats of the image's shape."""
+    """An image before and after an attack: floats, shaped as the image."""
 
     label: int
     prediction: int  # under attack
@@ -47,35 +47,36 @@ class Picture(NamedTuple):
 
 COLUMNS = tuple(Row.__annotations__)
 RESERVED = ("clean", "worst")
-"""Names of rows, which no attack may have."""
+"""Names of rows that no attack may have."""
 
 _OF_EXAMPLES = ("tried", "stands", "distance", "queries", "seconds")
 
 
 def reach(epsilon: float | None) -> float:
-    """The largest distance that counts as within epsilon, with the rounding of float32."""
+    """The maximum distance that counts as within epsilon, allowing for float32 rounding."""
     return float("inf") if epsilon is None else epsilon * (1 + 1e-5) + 1e-6
 
 
 def mostly(judged: np.ndarray) -> np.ndarray:
-    """Which examples are right in more than half of the draws: bool [n] from [n, draws]."""
+    """Which examples are correct in more than half of the draws: bool [n] from [n, draws]."""
     return 2 * judged.sum(axis=1) > judged.shape[1]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one attack did at one epsilon.
+    """The result of one attack at one epsilon.
 
     Attributes:
-        attack: its name.
-        norm: of the distances.
-        epsilon: radius of the ball; None for an attack that looks for the nearest example.
-        tried: bool [n], the examples that it was run on; those it was not stay as they were.
-        judged: bool [n, draws], by which draws each example is right after it, and after all before
-            it where the attacks take turns; one draw except for models with noise at inference.
-        distance: float32 [n], from each example to what was made of it; 0 where it was not run.
-        queries: float32 [n], forward passes, of each example that was tried the mean of its batch.
-        seconds: float32 [n], time, of each its share of its batch's, compiling included.
+        attack: name of the attack.
+        norm: norm of the distances.
+        epsilon: radius of the ball; None for an attack that minimises the distance.
+        tried: bool [n], the examples that were attacked; the others keep their state.
+        judged: bool [n, draws], whether draw j classifies example i correctly after this attack (in
+            an ensemble: after all attacks so far); one draw unless the model has noise at
+            inference.
+        distance: float32 [n], size of the perturbation; 0 for examples that were not attacked.
+        queries: float32 [n], forward passes per attacked example, averaged over its batch.
+        seconds: float32 [n], time per example: its part of its batch's, compiling included.
     """
 
     attack: str
@@ -89,11 +90,11 @@ class Outcome:
 
     @property
     def stands(self) -> np.ndarray:
-        """The examples that are right in most draws: bool [n]."""
+        """The examples that are correct in most draws: bool [n]."""
         return mostly(self.judged)
 
     def within(self, epsilon: float) -> "Outcome":
-        """The same at a radius, of an attack that looks for the nearest example."""
+        """The result within a radius, for an attack that minimises the distance."""
         epsilon = checked("epsilon", epsilon, float, minimum=0)
         missed = self.tried & (self.distance > reach(epsilon))
         return dataclasses.replace(self, epsilon=epsilon, judged=self.judged | missed[:, None])
@@ -101,18 +102,18 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
-    """Robustness of one model on given examples; shown as its table.
+    """Robustness of a model on given examples; shown as a table.
 
     Attributes:
         labels: int64 [n].
-        predictions: int64 [n], of the clean examples; the most frequent of several draws.
-        judged: bool [n, draws], by which draws each clean example is right.
-        outcomes: one an attack and epsilon, in the order in which they were run.
-        warnings: why the figures may say too much.
+        predictions: int64 [n], of the clean examples; with several draws, the most frequent one.
+        judged: bool [n, draws], whether draw j classifies clean example i correctly.
+        outcomes: one per attack and epsilon, in the order of running.
+        warnings: reasons why accuracies may be too high, and other limits of the evaluation.
         checks: of gradient masking and the like; those that failed are among the warnings.
         pictures: a few by attack and epsilon.
-        level: of the intervals.
-        model: the name of the model's content, see `evaluate`.
+        level: confidence level of the intervals.
+        model: identity of the model, see `evaluate`.
     """
 
     labels: np.ndarray
@@ -127,37 +128,37 @@ class Report:
 
     @property
     def right(self) -> np.ndarray:
-        """Which clean examples are classified as their labels say: bool [n]."""
+        """Which clean examples are classified correctly: bool [n]."""
         return mostly(self.judged)
 
     def __repr__(self) -> str:
         return self.to_markdown()
 
     def _repr_html_(self) -> str:
-        """What notebooks show that know no Markdown."""
+        """The table as HTML, for notebooks without Markdown."""
         lines = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._table()]
         notes = [f"{len(self.labels)} examples.", *(f"Warning: {each}" for each in self.warnings)]
         told = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
         return f"<table>{''.join(lines)}</table>{told}"
 
     def _repr_markdown_(self) -> str:
-        """What notebooks show."""
+        """The table as Markdown, for notebooks."""
         return self.to_markdown()
 
     def accuracy(self, attack: str, epsilon: float | None = None, norm: str | None = None) -> float:
-        """The fraction that is robust to an attack, of all examples; see `row`."""
+        """The fraction of all examples that are robust to an attack; see `row`."""
         return self.row(attack, epsilon, norm)["accuracy"]
 
     def row(self, attack: str, epsilon: float | None = None, norm: str | None = None) -> Row:
-        """A row of the table.
+        """Returns a row of the table.
 
         Args:
             attack: a name, "clean", or "worst" for the worst case over all attacks.
-            epsilon: needed where there are several; None for the only one, or for any distance.
-            norm: needed where there are several.
+            epsilon: needed if there are several; None for the only one, or for any distance.
+            norm: needed if there are several.
 
         Raises:
-            InputError: when there is no such row, or more than one.
+            InputError: if there is no such row, or more than one.
         """
         attack = checked("attack", attack, str)
         norm = None if norm is None else checked("norm", norm, str)
@@ -178,10 +179,10 @@ class Report:
         return named[0]
 
     def worst(self, norm: str, epsilon: float) -> np.ndarray:
-        """The examples that are robust to all attacks in one ball: bool [n].
+        """Which examples are robust to all attacks in one ball: bool [n].
 
         Raises:
-            InputError: where no attack was run in it.
+            InputError: if no attack was run in it.
         """
         norm, epsilon = checked("norm", norm, str), checked("epsilon", epsilon, float, minimum=0)
         own = [o for o in self.outcomes if o.norm == norm and _is_close(o.epsilon, epsilon)]
@@ -192,7 +193,7 @@ class Report:
         return np.logical_and.reduce([self.right, *stands])
 
     def rows(self) -> list[Row]:
-        """The table: clean, each attack, and for each epsilon the worst case; see `COLUMNS`."""
+        """The table: clean, each attack, and the worst case per epsilon; see `COLUMNS`."""
         expected, error = _expected(self.judged)
         rows = [self._row("clean", self.right, expected=expected, standard_error=error)]
         for outcome in self.outcomes:
@@ -218,7 +219,7 @@ class Report:
         return rows
 
     def to_json(self) -> str:
-        """Everything but the pictures."""
+        """Everything except the pictures, as JSON."""
         examples = [
             {"attack": o.attack, "epsilon": o.epsilon}
             | {key: getattr(o, key).tolist() for key in _OF_EXAMPLES}
@@ -236,17 +237,17 @@ class Report:
         return json.dumps(content) + "\n"
 
     def to_csv(self) -> str:
-        """The table, one line a row."""
+        """The table as CSV."""
         return csv_table(COLUMNS, self.rows())
 
     def to_markdown(self) -> str:
-        """The table in percent with its intervals, and the warnings."""
+        """The table in percent with intervals, and the warnings."""
         lines = [*markdown_table(self._table(), left=1), "", f"{len(self.labels)} examples."]
         lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
 
     def _table(self) -> list[list[str]]:
-        """The cells of the table, its head first."""
+        """The cells of the table, the header first."""
         draws = self.judged.shape[1]
         over_draws = [f"over {draws} draws (%)"] if draws > 1 else []
         names = ["attack", "epsilon", "accuracy (%)", f"{100 * self.level:g} % interval"]
@@ -301,12 +302,12 @@ def _cell(text: str) -> str:
 
 
 def _is_close(one: float | None, other: float) -> bool:
-    """As far as float32 tells them apart."""
+    """Whether two epsilons are equal in float32."""
     return one is not None and math.isclose(one, other, rel_tol=1e-6)
 
 
 def _expected(judged: np.ndarray) -> tuple[float, float | None]:
-    """The mean accuracy over draws and, of several, its standard error."""
+    """The mean accuracy over draws, and its standard error if there are several."""
     accuracies, draws = judged.mean(axis=0), judged.shape[1]
     if draws == 1:
         return float(accuracies[0]), None

@@ -1,4 +1,4 @@
-"""A model under attack: by several attacks, at several epsilons, example by example."""
+"""Evaluates a model under several attacks, at several epsilons, example by example."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -46,35 +46,37 @@ def evaluate(
 ) -> Report:
     """Attacks a model and reports how robust it is.
 
-    The attacks of an ensemble take turns: each runs on what the ones before it have left. Given
-    attacks run one by one on all examples that the model has right.
+    Each attack of an ensemble runs only on the examples that the previous ones failed to fool.
+    Attacks given by name run on all examples that the model classifies correctly.
 
     Args:
         model: tf_keras model, or any callable from float32 images [batch, ...] to logits.
         data: a `Split`, (images, labels), or a `tf.data.Dataset` of such pairs; see
             `inputs.images_and_labels`.
         attacks: the name of an ensemble ("quick", "standard" or "rand"), or attacks by name.
-        epsilons: radii at which bounded attacks are run, in input units, their steps in proportion;
-            by default their own, for an ensemble the ball's.
-        ball: threat model of an ensemble, by default linf, or, without `epsilons`, that of the
-            attack the model was trained with. Its range is what images can be, by default [0, 1];
-            attacks by name must have the same.
+        epsilons: radii at which bounded attacks are run, in input units; step sizes are scaled in
+            proportion. By default the attacks' own; for an ensemble, the ball's.
+        ball: threat model of an ensemble. The default is linf or, without `epsilons`, the threat
+            model of the training attack. Its range is that of the images, by default [0, 1];
+            attacks given by name must have the same range.
         seed: of everything random.
-        batch_size: examples attacked at a time; bounds the memory.
-        draws: forward passes that judge each example, for models with noise at inference: it counts
-            as robust where most are right, and the report has their mean accuracy with its
-            standard error.
-        sources: other models, whose adversarial examples a masking check tries on this one.
-        state: file to which progress is saved after each batch and from which it continues; it
-            belongs to this model, and is begun afresh, with a warning, where another was evaluated.
-        identity: a name of the model's content, such as a digest of its file; by default one of
-            the layers and weights of a tf_keras model, or of the logits of a function.
-        check_masking: whether to look for gradient masking (see `masking.find`).
-        on_batch: told of progress: (name, examples done, examples in all).
+        batch_size: examples attacked at a time; limits the memory.
+        draws: forward passes per example, for models with noise at inference. An example counts as
+            robust if most are correct; the report also has their mean accuracy with its standard
+            error.
+        sources: other models, whose adversarial examples the test for gradient masking tries on
+            this one.
+        state: file to which progress is saved after each batch, and from which it resumes. If it is
+            of another model, the evaluation starts again, with a warning.
+        identity: a digest that identifies the model, such as that of its file. The default is
+            computed from the layers and weights of a tf_keras model, or from the logits of a
+            function.
+        check_masking: whether to test for gradient masking (see `masking.find`).
+        on_batch: called with progress: (name, examples done, all examples).
         verbose: whether to print a line as each attack ends.
 
     Raises:
-        InputError: for data, a model, attacks or a state that do not fit.
+        InputError: if data, model, attacks or state do not fit.
     """
     draws = checked("draws", draws, int, minimum=1)
     batch_size = checked("batch_size", batch_size, int, minimum=1)
@@ -105,7 +107,7 @@ def evaluate(
                 f"state={state}: needs identity=, as the model is a function with noise"
             )
         known = known or identities.of_logits(logits(tf.constant(images[:_KNOWN_BY])).numpy())
-        # Beside its content, a model is known by what it predicts, if that stays the same.
+        # A deterministic model is also identified by its predictions.
         whole = known if noisy else f"{known} {inputs.digest(drawn, labels)}"
         saved = State(state, _asked(turns, seed, draws, inputs.digest(images, labels)), whole)
         outcomes = list(runner.run_all(turns, clean, epsilons, saved))
@@ -125,7 +127,7 @@ def evaluate(
             checks.append(masking.of_noise(named, noisy))
             if probed and right.any():
                 if verbose:
-                    print("looking for gradient masking", flush=True)
+                    print("testing for gradient masking", flush=True)
                 checks += masking.find(logits, images, labels, right, probed, seed, others)
             else:
                 checks += masking.probes_left_out("needs an epsilon above 0, and right images")
@@ -158,7 +160,7 @@ def _of_batches(logits: Logits, images: np.ndarray, noisy: bool) -> Check:
 
 
 class Plan(NamedTuple):
-    """What an evaluation is to do: the examples, the model, and the attacks on it."""
+    """The plan of an evaluation: examples, model, and attacks."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -176,7 +178,7 @@ def plan(
     epsilons: Sequence[float],
     ball: Ball | None,
 ) -> Plan:
-    """Checks what `evaluate` is given before anything is attacked; raises as it does."""
+    """Checks the arguments of `evaluate` before any attack; raises the same errors."""
     if ball is not None:
         require("ball", ball, Ball)
     epsilons = _distances(epsilons)
@@ -193,7 +195,7 @@ def _turns(
     ball: Ball,
     classes: int,
 ) -> Turns:
-    """(epsilon, attacks that take turns), each pair over all examples that the model has right."""
+    """Pairs (epsilon, attacks that run one after the other), each on all correct examples."""
     if not isinstance(attacks, str):
         named = _one_by_one(attacks, epsilons, ball.limits)
         return [(epsilon, {name: attack}) for name, attack, epsilon in named]
@@ -202,10 +204,10 @@ def _turns(
 
 
 def _distances(epsilons: Sequence[float]) -> list[float]:
-    """Each once.
+    """The epsilons without duplicates.
 
     Raises:
-        InputError: for what is no number from 0.
+        InputError: for negative values and values that are not numbers.
     """
     if not isinstance(epsilons, Iterable) or isinstance(epsilons, str | bytes | Mapping):
         raise InputError(f"epsilons={shown(epsilons)}: must be a list of numbers")
@@ -216,7 +218,7 @@ def _distances(epsilons: Sequence[float]) -> list[float]:
 def _default_ball(
     model: Any, attacks: str | Mapping[str, Attack], epsilons: Sequence[float]
 ) -> Ball:
-    """The threat model where none is given; of attacks by name its range alone counts."""
+    """The default threat model; for attacks given by name, only its range matters."""
     if epsilons or not isinstance(attacks, str):
         return Ball("linf", epsilons[0] if epsilons else 0.0)
     attack = getattr(model, "attack", None)
@@ -239,7 +241,7 @@ def _one_by_one(
         if not isinstance(attack, Attack) or attack.targeted:
             raise InputError(f"attacks[{name!r}]={shown(attack)}: must be an untargeted Attack")
         if name in RESERVED:
-            raise InputError(f"attacks[{name!r}]: must not be called as a row of every report is")
+            raise InputError(f"attacks[{name!r}]: this name is taken by a row of every report")
         if attack.limits != limits:
             (low, high), (least, most) = attack.limits, limits
             raise InputError(

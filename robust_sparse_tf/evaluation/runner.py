@@ -1,4 +1,4 @@
-"""Attacks on numbered examples, batch by batch, each traced once."""
+"""Runs attacks batch by batch, each traced once."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,25 +17,25 @@ from robust_sparse_tf.evaluation.state import State
 from robust_sparse_tf.texts import percent
 
 Turns: TypeAlias = Sequence[tuple[float | None, dict[str, Attack]]]
-"""(epsilon, attacks by name); each turn begins with the clean examples again."""
+"""(epsilon, attacks by name); each turn starts from the clean examples."""
 
 _PICTURES = 8
-_NONE = -1  # the class where logits are NaN, which is never right
+_NONE = -1  # class for logits of NaN, which is never correct
 
 
 class Runner:
-    """Runs attacks on examples of a model.
+    """Runs attacks on a model and examples.
 
     Args:
         logits: from float32 images [batch, ...] to logits.
         images: float32 [n, ...].
         labels: int64 [n].
-        limits: minimum and maximum value that an attack may give.
+        limits: minimum and maximum value of adversarial examples.
         batch_size: examples attacked at a time.
-        draws: forward passes that judge an example.
-        seed: of everything random.
-        on_batch: told of progress: (name, examples done, examples in all).
-        verbose: whether to print a line as an attack ends.
+        draws: forward passes per example.
+        seed: seed of everything random.
+        on_batch: called with progress: (name, examples done, all examples).
+        verbose: whether to print a line as each attack ends.
 
     Attributes:
         pictures: a few by attack and epsilon.
@@ -68,10 +68,10 @@ class Runner:
         self._batch = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
 
     def predictions(self) -> np.ndarray:
-        """The classes of the clean examples: int64 [n, draws].
+        """Predicts the classes of the clean examples: int64 [n, draws].
 
         Raises:
-            InputError: for a model that returns no numbers for some of them.
+            InputError: if the model returns NaN for some of them.
         """
         traced = graph(self._classes, self._batch)
         parts = self._parts(np.arange(len(self._labels)))
@@ -86,13 +86,13 @@ class Runner:
     def run_all(
         self, turns: Turns, clean: np.ndarray, epsilons: Sequence[float], saved: State
     ) -> Iterator[Outcome]:
-        """The outcomes of attacks that take turns, from those of the clean examples.
+        """Runs attacks in turns, and returns their outcomes.
 
         Args:
-            turns: (epsilon, attacks by name); each begins with the clean examples again.
-            clean: bool [n, draws], by which draws each example is right.
-            epsilons: at which attacks without an epsilon are looked at, too.
-            saved: what is done already, and where progress goes.
+            turns: (epsilon, attacks by name); each turn starts from the clean examples.
+            clean: bool [n, draws], whether draw j classifies clean example i correctly.
+            epsilons: radii within which attacks that minimise the distance are also counted.
+            saved: stored progress, which is updated.
         """
         for epsilon, members in turns:
             judged = clean
@@ -106,14 +106,14 @@ class Runner:
     def run(
         self, name: str, attack: Attack, epsilon: float | None, judged: np.ndarray, saved: State
     ) -> Outcome:
-        """Attacks the examples that are still robust.
+        """Runs an attack on the examples that are still robust.
 
         Args:
-            name: of the attack.
-            attack: what is run.
-            epsilon: within which an example counts as lost; None for any distance.
-            judged: bool [n, draws], by which draws each example is right before.
-            saved: what is done already, and where progress goes.
+            name: name of the attack.
+            attack: the attack.
+            epsilon: distance within which adversarial examples count; None for any distance.
+            judged: bool [n, draws], whether draw j classified example i correctly before.
+            saved: stored progress, which is updated.
         """
         key = f"{name}@{epsilon}"
         self.pictures[name, epsilon] = []
@@ -122,7 +122,7 @@ class Runner:
         parts = self._parts(np.flatnonzero(stands & ~done))
         attacked = None
         for part in parts:
-            if attacked is None:  # not where there is nothing to do, as tracing takes seconds
+            if attacked is None:  # only if there is something to do, as tracing takes seconds
                 attacked = self._attacked(name, attack)
             start = time.perf_counter()
             self._queries.assign(0)
@@ -155,7 +155,7 @@ class Runner:
         return outcome
 
     def _classes(self, x: tf.Tensor) -> tf.Tensor:
-        """The classes of inputs, drawn again each time: int64 [batch, draws]; _NONE of NaN."""
+        """Predicts classes, with new noise in each draw: int64 [batch, draws]; _NONE for NaN."""
 
         def draw() -> tf.Tensor:
             logits = self._logits(x)
@@ -188,16 +188,17 @@ class Runner:
         clean: np.ndarray,
         adversarial: np.ndarray,
     ) -> np.ndarray:
-        """The distances, of an attack that keeps to its rules; one that breaks them must not count.
+        """Returns the distances, and checks that the attack stayed within its threat model.
 
         Raises:
-            InputError: for another shape, what is not finite, or outside the ball or the range.
+            InputError: for another shape, or values that are not finite or outside the ball or
+                range.
         """
         _check_shape(name, adversarial.shape, clean.shape)
         distance = norms.distance(adversarial - clean, attack.norm).numpy()
         radius = reach(None if isinstance(attack, MinimumNorm) else epsilon)
         low, high = self._limits
-        # Written so that NaN, which compares false with everything, is refused.
+        # `not` refuses NaN, too, which compares false with everything.
         inside = low <= adversarial.min() and adversarial.max() <= high
         if not (inside and distance.max() <= radius):
             raise InputError(
@@ -225,7 +226,7 @@ class Runner:
 
 
 def _line(outcome: Outcome, attacked: int, seconds: float) -> str:
-    """What is printed of an attack that has ended, and of what was not done before."""
+    """The line printed as an attack ends; time and examples are those of this process."""
     name = outcome.attack
     if outcome.epsilon is not None:
         name += f" (epsilon {outcome.epsilon:.4g})"
@@ -234,11 +235,11 @@ def _line(outcome: Outcome, attacked: int, seconds: float) -> str:
 
 
 def _check_shape(name: str, found: Any, expected: Any) -> None:
-    """Compares shapes, which may be unknown in parts."""
+    """Compares shapes that may be partly unknown."""
     if not tf.TensorShape(found).is_compatible_with(expected):
         raise InputError(f"attack {name}: returned shape {found}; must return {expected}")
 
 
 def _worse(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Of each example the judgements of which fewer are right: bool [n, draws]."""
+    """Per example, the draws of which fewer are correct: bool [n, draws]."""
     return np.where((after.sum(axis=1) < before.sum(axis=1))[:, None], after, before)

@@ -1,4 +1,4 @@
-"""The files of a report: numbers, tables and pictures."""
+"""Writes the files of a report: numbers, tables and figures."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The progress of an evaluation on the disk."""
+"""Stored progress of an evaluation."""
 
 import json
 import os
@@ -15,17 +15,17 @@ _NAMES = ("done", "distance", "judged", "seconds", "queries")
 
 
 class State:
-    """What each attack has done so far, in one `.npz` file or, without one, nowhere.
+    """The progress of each attack, in an `.npz` file; without a path, nothing is stored.
 
-    A file that is damaged, or of another model than this one, is begun afresh, with a warning.
+    If the file is damaged, or of another model, the evaluation starts again, with a warning.
 
     Args:
         path: the file, which need not exist.
-        identity: what is evaluated, and how, as JSON takes it.
-        model: the name of the model's content.
+        identity: data, attacks and seed of the evaluation, as JSON.
+        model: identity of the model.
 
     Raises:
-        InputError: for a file of another evaluation, or none at all.
+        InputError: for a file of another evaluation, or any other file.
     """
 
     def __init__(self, path: str | None, identity: Mapping[str, object], model: str) -> None:
@@ -36,7 +36,7 @@ class State:
             self._arrays = self._stored(path)
 
     def _stored(self, path: str) -> dict[str, np.ndarray]:
-        """What is done already: nothing where it must be begun afresh."""
+        """The stored progress; empty if the evaluation must start again."""
         try:
             arrays = files.read_npz(path)
         except (OSError, files.DamagedError) as error:
@@ -47,17 +47,17 @@ class State:
             raise InputError(f"state={path}: {_NO_STATE}")
         model, asked = arrays.pop("model", None), str(arrays.pop("identity"))
         if model is None:
-            return _afresh(path, "does not say of which model it is")
+            return _afresh(path, "does not name its model")
         if asked != self._identity:
             raise InputError(
-                f"state={path}: is of other data, attacks or another seed; choose another file"
+                f"state={path}: is of other data, attacks or seeds; choose another file"
             )
         if str(model) != self._model:
             return _afresh(path, "is of another model than this one")
         return arrays
 
     def get(self, key: str, judged: np.ndarray) -> list[np.ndarray]:
-        """(done, distance, judged, seconds, queries) of an attack, by default of one not begun."""
+        """Returns (done, distance, judged, seconds, queries) of an attack; by default not begun."""
         found = [self._arrays.get(f"{key}/{name}") for name in _NAMES]
         whole = [each.copy() for each in found if each is not None and len(each) == len(judged)]
         if len(whole) == len(_NAMES):
@@ -66,7 +66,7 @@ class State:
         return [np.zeros(len(judged), bool), numbers[0], judged.copy(), *numbers[1:]]
 
     def put(self, key: str, *values: np.ndarray) -> None:
-        """Saves the same five."""
+        """Saves the five arrays that `get` returns."""
         if self._path is None:
             return
         for name, value in zip(_NAMES, values, strict=True):
@@ -79,7 +79,7 @@ _NO_STATE = "holds no state of an evaluation; delete it, or choose another file"
 
 
 def _was_archive(path: str) -> bool:
-    """Whether a damaged file is what is left of an archive; others are not to be overwritten."""
+    """Whether a damaged file was an archive; other files must not be overwritten."""
     if not os.path.isfile(path) or not os.access(path, os.R_OK):
         return False
     with open(path, "rb") as file:
@@ -87,5 +87,5 @@ def _was_archive(path: str) -> bool:
 
 
 def _afresh(path: str, why: str) -> dict[str, np.ndarray]:
-    warnings.warn(f"{path} {why}: the evaluation is begun afresh", RunWarning, stacklevel=5)
+    warnings.warn(f"{path} {why}: the evaluation starts again", RunWarning, stacklevel=5)
     return {}

@@ -72,7 +72,7 @@ FORMS = {
 }
 BAD = {
     "a list": ([X, Y], "data of type list: must be a robust_sparse_tf.data.Split or .images"),
-    "weights": (PAIRS.map(lambda x, y: (x, y, y)).batch(2), "must be of pairs .images, labels"),
+    "weights": (PAIRS.map(lambda x, y: (x, y, y)).batch(2), "must be pairs .images, labels"),
     "no end": (PAIRS.batch(2).repeat(), "data: repeats without end"),
     "nothing": (PAIRS.take(0), "data: is empty"),
     "several inputs": (([X, X[:, :2]], Y), "images of type list: must be one array of numbers"),
@@ -154,7 +154,7 @@ def test_functions_of_numpy(make):
     for name in ("r_inf", "r_2"):
         with pytest.raises(InputError, match="model: has no gradient, which .* follows"):
             MEASURES[name](function, (X, Y))
-    with pytest.raises(InputError, match="model: has no gradient, of which CLEVER is made"):
+    with pytest.raises(InputError, match="model: has no gradient, which CLEVER needs"):
         evaluation.clever(function, X, batches=2, samples=2)
 
 

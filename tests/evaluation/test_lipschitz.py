@@ -201,19 +201,19 @@ def test_nothing_fools_within_the_safe_distance(norm, trained, digits):
 @pytest.mark.parametrize(
     "network, words",
     [
-        (lambda: bounded_networks.make("residual"), "not supported in lemma 3.1|form a chain"),
+        (lambda: bounded_networks.make("residual"), "not supported by lemma 3.1|form a chain"),
         (lambda: bounded_networks.make("pooled"), "the last layer must be dense and linear"),
         (
             lambda: keras.Sequential(
                 [layers.Input((3,)), layers.Dense(3, activation="tanh", name="t"), layers.Dense(2)]
             ),
-            "layer t: activation tanh is not supported in lemma 3.1",
+            "layer t: activation tanh is not supported by lemma 3.1",
         ),
         (
             lambda: keras.Sequential(
                 [layers.Input((3,)), layers.ReLU(negative_slope=0.1, name="r"), layers.Dense(2)]
             ),
-            "layer r: ReLU is not supported in lemma 3.1",
+            "layer r: ReLU is not supported by lemma 3.1",
         ),
     ],
 )

@@ -126,9 +126,9 @@ SHARED = layers.Dense(3, activation="relu", name="twice")
         (dict(ball=0.1), "ball=0.1: must be a Ball"),
         (
             dict(model=[layers.Rescaling(2.0, name="s"), layers.Dense(3)]),
-            "layer s: Rescaling is not supported in theorem 3.3",
+            "layer s: Rescaling is not supported by theorem 3.3",
         ),
-        (dict(model=[SHARED, SHARED, layers.Dense(3)]), "layer twice: theorem 3.3 is of layers"),
+        (dict(model=[SHARED, SHARED, layers.Dense(3)]), "layer twice: theorem 3.3 needs layers"),
         (
             dict(model=[layers.Dense(3, activation="tanh", name="t"), layers.Dense(3)]),
             "layer t: activation tanh is not supported",

@@ -151,9 +151,9 @@ def test_an_interrupted_evaluation_goes_on(report, trained, digits, tmp_path):
         np.testing.assert_array_equal(outcome.stands, whole.stands)
         np.testing.assert_array_equal(outcome.distance, whole.distance)
         np.testing.assert_array_equal(outcome.queries, whole.queries)
-    with pytest.raises(InputError, match="is of other data, attacks or another seed"):
+    with pytest.raises(InputError, match="is of other data, attacks or seeds"):
         evaluate(trained, digits[2], ATTACKS, [0.2], **arguments)
-    with pytest.raises(InputError, match="is of other data, attacks or another seed"):
+    with pytest.raises(InputError, match="is of other data, attacks or seeds"):
         evaluate(trained, digits[1], ATTACKS, [0.1], **arguments)
     (tmp_path / "state.npz").write_bytes(b"no state")
     with pytest.raises(InputError, match="holds no state of an evaluation"):
@@ -227,7 +227,7 @@ def head(function=lambda logits: logits):
         (dict(attacks={"x": 3}), "attacks.'x'.=3: must be an untargeted Attack"),
         (dict(attacks={"x": FGSM(targeted=True)}), "must be an untargeted Attack"),
         (dict(attacks="quick"), r"epsilons=\(\): must be given"),
-        (dict(attacks={"clean": FGSM()}), "attacks.'clean'.: must not be called as a row"),
+        (dict(attacks={"clean": FGSM()}), "attacks.'clean'.: this name is taken"),
         (dict(epsilons=0.1), "epsilons=0.1: must be a list of numbers"),
         (dict(epsilons=[np.nan]), "epsilon=nan: must be at least 0 and a finite number"),
         (dict(epsilons=[-0.1]), "epsilon=-0.1: must be at least 0"),

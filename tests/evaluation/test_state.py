@@ -37,7 +37,7 @@ def test_what_is_done_comes_back(tmp_path):
 
 def test_another_model_is_begun_afresh(tmp_path):
     stored(tmp_path / "state.npz")
-    with pytest.warns(RunWarning, match=r"state\.npz is of another model .*: .* begun afresh"):
+    with pytest.warns(RunWarning, match=r"state\.npz is of another model .*: .* starts again"):
         state = State(str(tmp_path / "state.npz"), IDENTITY, "two")
     assert not state.get("pgd@0.1", JUDGED)[0].any()
 
@@ -55,7 +55,7 @@ def test_other_files_are_not_overwritten(content, tmp_path):
 
 def test_other_attacks_are_refused(tmp_path):
     stored(tmp_path / "state.npz")
-    with pytest.raises(InputError, match="is of other data, attacks or another seed"):
+    with pytest.raises(InputError, match="is of other data, attacks or seeds"):
         State(str(tmp_path / "state.npz"), {"seed": 1}, "one")
 
 

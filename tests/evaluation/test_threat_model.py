@@ -94,7 +94,7 @@ def test_measures_check_what_comes_back(shift):
 
     with pytest.raises(InputError, match="attack attack: left its threat model for 6 of 6"):
         evaluation.r_inf(logits, (X / 512, Y), Far(epsilon=0.1))
-    with pytest.raises(InputError, match="found examples at no finite distance"):
+    with pytest.raises(InputError, match="found examples at an infinite distance"):
         evaluation.r_2(logits, (X / 255, Y), Nearest(wrong=float("inf")))
 
 

@@ -1,4 +1,4 @@
-"""Files that are complete or absent, and errors that name the file."""
+"""Atomic writing of files, and errors that name the file."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 class WriteError(OSError):
-    """A file that cannot be written; names it."""
+    """A file cannot be written; the message names it."""
 
 
 class DamagedError(ValueError):
-    """A file that is not as it was written; names it."""
+    """A file is damaged; the message names it."""
 
 
 @contextlib.contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Turns failures of writing, TensorFlow's too, into a `WriteError` that names `path`."""
+    """Turns errors of writing, including TensorFlow's, into a `WriteError` that names `path`."""
     try:
         yield
     except _refused() as error:
-        # "PATH; reason [Op:NAME]", and sometimes more lines.
+        # "PATH; reason [Op:NAME]", sometimes with more lines.
         told = reason(error).rsplit("; ", 1)[-1].split(" [Op:")[0]
         raise WriteError(errno.EIO, told, path) from error
     except OSError as error:
@@ -44,10 +44,10 @@ def naming(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def complete(path: str) -> Iterator[BinaryIO]:
-    """A binary file to write, which appears as `path` only when all of it is on the disk.
+    """Opens a binary file for writing; it appears as `path` only once all of it is on the disk.
 
     Raises:
-        WriteError: naming `path`, when it cannot be written.
+        WriteError: naming `path`, if it cannot be written.
     """
     partial = path + ".partial"
     with naming(path), discarding(partial):
@@ -60,7 +60,7 @@ def complete(path: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def discarding(partial: str) -> Iterator[None]:
-    """Removes a file or folder that is left half written: a full disk needs the room."""
+    """Removes a half-written file or folder, to free the space on a full disk."""
     try:
         yield
     except BaseException:
@@ -70,7 +70,7 @@ def discarding(partial: str) -> Iterator[None]:
 
 
 def remove(path: str) -> None:
-    """Removes a file, or a folder with all that is in it."""
+    """Removes a file, or a folder with its contents."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     else:
@@ -78,33 +78,33 @@ def remove(path: str) -> None:
 
 
 def write_json(path: str, content: Any) -> None:
-    """Writes a JSON file; raises as `complete` does."""
+    """Writes a JSON file; raises the errors of `complete`."""
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_text(path: str, text: str) -> None:
-    """Writes a text file; raises as `complete` does."""
+    """Writes a text file; raises the errors of `complete`."""
     with complete(path) as file:
         file.write(text.encode())
 
 
 def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays as an `.npz` file; raises as `complete` does."""
+    """Writes arrays as an `.npz` file; raises the errors of `complete`."""
     with complete(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_json(path: str, shape: Any = dict) -> Any:
-    """What a JSON file holds.
+    """Reads a JSON file and checks its shape.
 
     Args:
         path: of the file.
-        shape: what it must be: a type or several, a list of the shape of all items, or a dictionary
-            of shapes by key, of which those that end in "?" may be missing; "*" stands for all.
+        shape: a type or several; a list with the shape of all items; or a dictionary of shapes by
+            key, where keys that end in "?" may be missing, and "*" is any key.
 
     Raises:
-        OSError: where the file cannot be read.
-        ValueError: for one that holds no JSON, or JSON of another shape.
+        OSError: if the file cannot be read.
+        ValueError: if it holds no JSON, or JSON of another shape.
     """
     with open(path, "rb") as file:
         content = file.read()
@@ -123,16 +123,16 @@ def require_shape(found: Any, shape: Any) -> None:
 
 
 def _wrong(found: Any, shape: Any, name: str) -> str:
-    """What is wrong with JSON that must have a shape; "" if nothing.
+    """Says why JSON does not have a shape; "" if it does.
 
     Args:
-        found: as it was read.
+        found: the value that was read.
         shape: see `read_json`.
-        name: of what is looked at.
+        name: name of the value, for the message.
     """
     kind: Any = type(shape) if isinstance(shape, dict | list) else shape
     if not isinstance(found, kind) or isinstance(found, bool):
-        return f"{name} is of the wrong kind"
+        return f"{name} has the wrong type"
     parts: list[tuple[str, Any, Any]] = []
     if isinstance(shape, list):
         parts = [(f"{name}[{number}]", each, shape[0]) for number, each in enumerate(found)]
@@ -148,10 +148,10 @@ def _wrong(found: Any, shape: Any, name: str) -> str:
 
 
 def digest(path: str) -> str:
-    """A name of what a file holds, or a folder with the names of its files, in hexadecimal digits.
+    """A hexadecimal digest of a file, or of a folder with the names of its files.
 
     Raises:
-        OSError: for what is not there or cannot be read.
+        OSError: if it does not exist or cannot be read.
     """
     whole = hashlib.sha256()
     names = [path]
@@ -165,11 +165,11 @@ def digest(path: str) -> str:
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file, each as it was written.
+    """Reads the arrays of an `.npz` file, and checks that they are intact.
 
     Raises:
-        OSError: where it is not there, or may not be read.
-        DamagedError: for a file that is damaged, or none of this kind.
+        OSError: if it does not exist or cannot be read.
+        DamagedError: if the file is damaged, or not an `.npz` file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -181,18 +181,18 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
         if isinstance(error, DamagedError) or error.errno in (errno.ENOENT, errno.EACCES):
             raise
         raise DamagedError(f"{path}: {error}") from error
-    except Exception as error:  # of many kinds: any byte may be another
+    except Exception as error:  # any exception, as any byte may be wrong
         raise DamagedError(f"{path}: {str(error) or type(error).__name__}") from error
 
 
 def write_figure(figure: Figure, path: str) -> None:
-    """Writes a figure as PNG (150 dots an inch) and, beside it, as PDF, for papers.
+    """Writes a figure as PNG (150 dots per inch) and, beside it, as PDF, for papers.
 
-    It is tightly laid out where it has no layout of its own.
+    The layout is made tight if the figure has none of its own.
 
     Args:
-        figure: to be written.
-        path: of the PNG; that of the PDF has another ending.
+        figure: the figure.
+        path: path of the PNG; the PDF differs in its ending.
 
     Raises:
         WriteError: naming the file that cannot be written.
@@ -206,7 +206,7 @@ def write_figure(figure: Figure, path: str) -> None:
 
 
 def _refused() -> tuple[type[BaseException], ...]:
-    """What TensorFlow's file system makes of a full disk, and of a path that cannot be written."""
+    """What TensorFlow's file system raises for a full disk, or a path that cannot be written."""
     if (tf := sys.modules.get("tensorflow")) is None:
         return ()
     errors = tf.errors

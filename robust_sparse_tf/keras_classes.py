@@ -1,4 +1,4 @@
-"""Makes the classes that files of models name known to Keras, by importing them."""
+"""Imports the classes that model files name, which registers them with Keras."""
 
 from robust_sparse_tf.models import layers
 from robust_sparse_tf.sparsity import sparse_model

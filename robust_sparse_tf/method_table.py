@@ -10,7 +10,7 @@ from robust_sparse_tf.texts import percent
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A mean over seeds, and the standard deviation of the sample (n - 1), None for one seed."""
+    """A mean over seeds, and the standard deviation of the sample (n - 1); None for one seed."""
 
     mean: float
     std: float | None
@@ -21,12 +21,11 @@ class MethodRow:
     """The accuracies of a method at a density.
 
     Attributes:
-        method: its name.
-        settings: what else tells it from other rows, such as "epsilon=0.1".
-        density: the mean over the seeds.
-        seeds: how many there are.
-        measures: accuracies (fractions) on clean images and under each attack, by "clean" and the
-            attack's name.
+        method: name of the method.
+        settings: other settings that distinguish the row, such as "epsilon=0.1".
+        density: mean over the seeds.
+        seeds: number of seeds.
+        measures: accuracies (fractions) by "clean" and the names of attacks.
     """
 
     method: str
@@ -36,7 +35,7 @@ class MethodRow:
     measures: dict[str, Spread]
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The row's entry in report.json."""
         return dataclasses.asdict(self) | {"settings": list(self.settings)}
 
     @classmethod
@@ -47,7 +46,7 @@ class MethodRow:
 
     @property
     def name(self) -> str:
-        """The method with the settings."""
+        """The method with its settings."""
         return ", ".join((self.method, *self.settings))
 
 
@@ -62,12 +61,12 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def measures_of(rows: Sequence[MethodRow]) -> list[str]:
-    """The measures of any row, which may differ in the attacks that they have."""
+    """The measures that any row has; rows may have different attacks."""
     return list(dict.fromkeys(name for row in rows for name in row.measures))
 
 
 def cells(rows: Sequence[MethodRow]) -> list[list[str]]:
-    """A table, its header first: densities and accuracies in percent, mean ± deviation."""
+    """A table, header first: densities and accuracies in percent, mean ± deviation."""
     names = measures_of(rows)
     table = [["method", "density", *names, "seeds"]]
     for row in rows:

@@ -1,4 +1,4 @@
-"""Options declared once: a dataclass field that is also a flag, a record and a checked argument."""
+"""Options, declared once as dataclass fields that serve as flags, records and checked arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robust_sparse_tf.errors import InputError
 
 LARGEST_INT = 2**31 - 1
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
-_SHOWN = 80  # characters of a value in an error
+_SHOWN = 80  # maximum characters of a value in an error
 _WORDS = {
     bool: "True or False",
     int: "a whole number",
@@ -45,19 +45,19 @@ def option(
     """A dataclass field with its documentation and its allowed values.
 
     Args:
-        default: the value when nothing is given; its type is the option's type. None, which is then
-            always allowed, stands for a value that follows from others; `dataclasses.MISSING` for
-            an option that must be given.
+        default: the default value; its type is the option's type. None is for a default that
+            follows from other values; it is then allowed. `dataclasses.MISSING` is for an option
+            that must be given.
         help: one line for `--help`.
-        unit: what the number counts, for `--help`.
-        choices: the allowed values, when they can be listed.
-        forms: further strings that are allowed: their form in words, and its regular expression.
-        minimum: least allowed number (included).
-        maximum: largest allowed number (included).
-        above: lower bound that is itself not allowed.
+        unit: unit of the number, for `--help`.
+        choices: the allowed values, if they can be listed.
+        forms: further allowed strings: their form in words, and a regular expression.
+        minimum: minimum (included).
+        maximum: maximum (included).
+        above: lower bound (excluded).
         hashed: whether the option is part of a run's identity.
-        kind: the option's type where the default does not tell it.
-        shown: the default in words, for `--help`, where it is None.
+        kind: the option's type, if it does not follow from the default.
+        shown: the default in words, for `--help`, if it is None.
     """
     metadata = dict(
         help=help,
@@ -77,7 +77,7 @@ def option(
 
 
 def kind(field: dataclasses.Field[Any]) -> type:
-    """The type of an option's value, where it is given."""
+    """The type of an option's value, other than None."""
     return field.metadata["kind"]
 
 
@@ -89,7 +89,7 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def make(cls: type, values: Mapping[str, Any]) -> Any:
-    """An options object of a class from values by name, of which others are left out."""
+    """Makes an options object from values by name; ignores names that it does not have."""
     names = {field.name for field in dataclasses.fields(cls)}
     return cls(**{name: value for name, value in values.items() if name in names})
 
@@ -100,10 +100,10 @@ def allowed(field: dataclasses.Field[Any]) -> str:
 
 
 def check(options: Any) -> None:
-    """Compares each field of a dataclass with its type and what it allows.
+    """Checks the type and range of each field of a dataclass.
 
-    Numbers become Python's: TensorFlow would take NumPy's for float64 tensors. For `__post_init__`,
-    of frozen dataclasses, too.
+    Converts NumPy numbers to Python numbers, because TensorFlow would make float64 tensors of them.
+    For use in `__post_init__`, also of frozen dataclasses.
 
     Raises:
         InputError: naming the first field whose value is not allowed.
@@ -116,10 +116,10 @@ def check(options: Any) -> None:
 
 
 def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
-    """A value of a field made by `option`, of its type; see `check`.
+    """A value of a field made by `option`, converted to its type; see `check`.
 
     Raises:
-        InputError: where it is not allowed.
+        InputError: if it is not allowed.
     """
     if field.default is None:
         if value is None:
@@ -139,13 +139,13 @@ def checked(
     maximum: float | None = None,
     above: float | None = None,
 ) -> Any:
-    """An argument of a function, compared with its type and range as options are.
+    """Checks the type and range of a function's argument, as for options.
 
     Returns:
         The value; a number as a Python number.
 
     Raises:
-        InputError: where it is not allowed.
+        InputError: if it is not allowed.
     """
     rule = dict(kind=kind, choices=choices, minimum=minimum, maximum=maximum, above=above)
     return _checked(name, value, rule)
@@ -155,7 +155,7 @@ def checked_path(name: str, value: Any) -> str:
     """The path of a file or folder, as a string.
 
     Raises:
-        InputError: for what is none, and for an empty one.
+        InputError: for a value that is not a path, or an empty one.
     """
     path = checked(name, value, str)
     if not path:
@@ -164,13 +164,13 @@ def checked_path(name: str, value: Any) -> str:
 
 
 def is_count(word: str | int) -> bool:
-    """Whether a word is a whole number from 0 in ASCII digits, as many as an option may have."""
+    """Whether a word is a whole number from 0 in ASCII digits, in the range of options."""
     text = str(word)
     return text.isascii() and text.isdecimal() and int(text[:20]) <= LARGEST_INT
 
 
 def require(name: str, value: Any, *classes: type) -> None:
-    """Raises `InputError` unless an argument is of one of some classes."""
+    """Raises `InputError` unless an argument has one of some types."""
     if not isinstance(value, classes):
         wanted = " or ".join(each.__name__ for each in classes)
         given = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
@@ -178,20 +178,20 @@ def require(name: str, value: Any, *classes: type) -> None:
 
 
 def takes(value: Any, count: int) -> bool:
-    """Whether a value is a function of so many arguments, if that shows; no class or layer is."""
+    """Whether a value may be a function of this many arguments; classes and layers are not."""
     if not callable(value) or isinstance(value, type) or hasattr(value, "add_weight"):
         return False
     try:
         inspect.signature(value).bind(*[None] * count)
     except TypeError:
         return False
-    except ValueError:  # of some that are not written in Python
+    except ValueError:  # functions that are not written in Python
         return True
     return True
 
 
 def require_function(name: str, value: Any, count: int) -> None:
-    """Raises `InputError` for what cannot be called with so many arguments."""
+    """Raises `InputError` for a value that cannot be called with this many arguments."""
     if not takes(value, count):
         words = f"{count} argument{'' if count == 1 else 's'}"
         raise InputError(f"{name}={shown(value)}: must be a function of {words}")
@@ -214,7 +214,7 @@ def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
 
 
 def _as_kind(value: Any, rule: Mapping[str, Any]) -> Any:
-    """A value as one of the option's type; ValueError or TypeError where it is none."""
+    """Converts a value to the option's type; raises ValueError or TypeError."""
     kind = rule["kind"]
     if kind is list:
         if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
@@ -244,7 +244,7 @@ def _as_int(value: Any) -> int:
 
 
 def _as_float(value: Any) -> Any:
-    if _is_tensor(value):  # drawn for a batch
+    if _is_tensor(value):  # a tensor, drawn per batch
         if not value.dtype.is_floating or value.shape.rank != 0:
             raise TypeError
         if (known := _known(value)) is not None:
@@ -253,7 +253,7 @@ def _as_float(value: Any) -> Any:
     value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
-    if not abs(value) <= _LARGEST_FLOAT:  # so written that NaN is refused
+    if not abs(value) <= _LARGEST_FLOAT:  # `not` refuses NaN, too
         raise OverflowError
     return float(value) + 0.0  # -0 becomes 0
 
@@ -267,18 +267,18 @@ def _as_item(value: Any) -> str | int:
 
 
 def _scalar(value: Any) -> Any:
-    """NumPy's scalars, and arrays of no axes, as Python's."""
+    """Converts NumPy scalars and arrays without axes to Python values."""
     is_scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
     return value.item() if is_scalar else value
 
 
 def _is_tensor(value: Any) -> bool:
-    tensorflow = sys.modules.get("tensorflow")  # without which there are none
+    tensorflow = sys.modules.get("tensorflow")  # if it is not loaded, there are none
     return tensorflow is not None and tensorflow.is_tensor(value)
 
 
 def _known(value: Any) -> Any:
-    """A tensor's number, None where only a graph that runs knows it; other values themselves."""
+    """A tensor's number, or None if unknown in a graph; other values as they are."""
     return sys.modules["tensorflow"].get_static_value(value) if _is_tensor(value) else value
 
 
@@ -300,7 +300,7 @@ def _has_form(value: Any, rule: Mapping[str, Any]) -> bool:
 
 
 def _range(rule: Mapping[str, Any]) -> str:
-    """The allowed values of a rule, in words; "" for all of the type."""
+    """The range of a rule, in words; "" if there is none."""
     if rule["choices"]:
         return "one of " + ", ".join(map(str, [*rule["choices"], *rule.get("forms", ())]))
     parts = []
@@ -320,18 +320,18 @@ def shown(value: Any) -> str:
 
 
 def stored(options: Any) -> dict[str, Any]:
-    """A dataclass as files of models hold it: its class by name, and its fields.
+    """A dataclass as model files store it: the name of its class, and its fields.
 
     Raises:
-        InputError: where a field is a function, which no file can hold.
+        InputError: if a field is a function, which files cannot hold.
     """
     found: dict[str, Any] = {"class_name": type(options).__name__}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if callable(value) and not dataclasses.is_dataclass(value):
             raise InputError(
-                f"{field.name}={value}: is a function, which no file can hold; save the network "
-                "alone (model.network)"
+                f"{field.name}={value}: is a function, which files cannot hold; save only the "
+                "network (model.network)"
             )
         found[field.name] = stored(value) if dataclasses.is_dataclass(value) else value
     return found
@@ -341,21 +341,21 @@ def restored(base: type[Any], config: Mapping[str, Any]) -> Any:
     """The inverse of `stored`.
 
     Args:
-        base: of the class that the configuration names, and of those of its fields.
+        base: base of the class that the configuration names, and of those of its fields.
         config: from `stored`.
 
     Raises:
-        InputError: for a class that is not known.
+        InputError: for an unknown class.
     """
     name = config["class_name"]
     classes = {found.__name__: found for found in [base, *_subclasses(base)]}
     if name not in classes:
         raise InputError(
-            f"{base.__name__.lower()} {name}: is not known; import its module before loading"
+            f"{base.__name__.lower()} {name}: unknown; import its module before loading"
         )
     values = {key: each for key, each in config.items() if key != "class_name"}
     for key, each in values.items():
-        if isinstance(each, Mapping) and "class_name" in each:  # as the attack of another attack
+        if isinstance(each, Mapping) and "class_name" in each:  # such as an attack's attack
             values[key] = restored(base, each)
     return classes[name](**values)
 

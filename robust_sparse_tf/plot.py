@@ -1,7 +1,7 @@
 """Figures of reports, trainings, comparisons and sweeps, for notebooks and papers.
 
-Each function returns a matplotlib figure of 150 dots an inch, which notebooks show. Colours are
-those that the colour-blind tell apart. `pip install 'robust_sparse_tf[plot]'` brings matplotlib.
+Each function returns a matplotlib figure of 150 dots per inch, which notebooks show. Colours are
+colour-blind safe. `pip install 'robust_sparse_tf[plot]'` installs matplotlib.
 """
 
 from __future__ import annotations
@@ -54,28 +54,28 @@ _ROWS = {
 
 
 def report(report: reports.Report) -> Figure:
-    """Accuracy against epsilon, a line an attack with its intervals; at one epsilon bars.
+    """Draws accuracy against epsilon, a line per attack, with intervals; bars for one epsilon.
 
     Args:
-        report: from `rst.evaluate`.
+        report: a report of `rst.evaluate`.
 
     Raises:
-        InputError: for what is none, and where matplotlib is not installed.
+        InputError: for anything else, or if matplotlib is not installed.
     """
     require("report", report, reports.Report)
     return figures.accuracy_figure(report)
 
 
 def history(history: Any) -> Figure:
-    """Accuracies by epoch, clean and under the attack of training, and densities where logged.
+    """Draws accuracies by epoch, clean and under the training attack, and logged densities.
 
     Args:
-        history: what `fit` returns, or its `history`: lists of one number an epoch. The callback
+        history: what `fit` returns, or its `history`: lists with one number per epoch. The callback
             `SparsityLog` logs the density.
 
     Raises:
-        InputError: for what is none, one without accuracies and densities, and where matplotlib is
-            not installed.
+        InputError: for anything else, a history without accuracies and densities, or if matplotlib
+            is not installed.
     """
     logs = getattr(history, "history", history)
     if not isinstance(logs, Mapping):
@@ -91,13 +91,13 @@ def history(history: Any) -> Figure:
 
 
 def comparison(comparison: compared.Comparison) -> Figure:
-    """Accuracies of each method: means with standard deviations, and a dot for each seed.
+    """Draws accuracies of each method: means with standard deviations, and a dot per seed.
 
     Args:
-        comparison: from `rst.compare`.
+        comparison: a comparison of `rst.compare`.
 
     Raises:
-        InputError: for what is none, and where matplotlib is not installed.
+        InputError: for anything else, or if matplotlib is not installed.
     """
     require("comparison", comparison, compared.Comparison)
     rows, methods = comparison.main_rows(), comparison.methods
@@ -115,7 +115,7 @@ def comparison(comparison: compared.Comparison) -> Figure:
                 axis.plot(dots, row["values"], ".", color=color, alpha=0.5, markersize=4)
         means = [row["mean"] for row in own]
         stds = [math.nan if row["std"] is None else row["std"] for row in own]
-        bars = None if all(map(math.isnan, stds)) else stds  # none for one seed
+        bars = None if all(map(math.isnan, stds)) else stds  # None for one seed
         axis.errorbar(places, means, bars, fmt=marker, color=color, label=title, capsize=4)
     densities = {row["method"]: row["mean"] for row in comparison.rows() if row["attack"] is None}
     labels = [f"{name}\n{100 * densities[name]:.3g} %" for name in methods]
@@ -131,20 +131,20 @@ def comparison(comparison: compared.Comparison) -> Figure:
 
 
 def sweep(folder: str) -> Figure:
-    """Accuracies against density, from the report of a sweep: a panel a measure, a line a method.
+    """Draws accuracies against density from a sweep: a panel per measure, a line per method.
 
     Args:
-        folder: of a sweep, or of its stored report; holds report.json.
+        folder: folder of a sweep, or of its stored report; holds report.json.
 
     Raises:
-        InputError: for a folder without a report, and for the report of a study, which has figures
-            of its own; and where matplotlib is not installed.
+        InputError: for a folder without a report, for the report of a study, which has its own
+            figures, or if matplotlib is not installed.
     """
     path = os.path.join(checked_path("folder", folder), "report.json")
     try:
         content = files.read_json(path)
         if "study" in content:
-            raise InputError(f"folder={folder}: is of a study, whose figures are in its figures/")
+            raise InputError(f"folder={folder}: holds a study, whose figures are in its figures/")
         files.require_shape(content, _ROWS)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
@@ -154,7 +154,7 @@ def sweep(folder: str) -> Figure:
 
 
 def by_density(rows: Sequence[MethodRow]) -> Figure:
-    """Accuracies against density, a panel for each measure, a line for each name."""
+    """Draws accuracies against density, a panel per measure, a line per name."""
     names = measures_of(rows)
     figure, axes = panels(1, len(names), (5 * len(names), 4))
     for axis, name in zip(axes[0], names, strict=True):
@@ -170,14 +170,14 @@ def by_density(rows: Sequence[MethodRow]) -> Figure:
 
 
 def save(figure: Figure, path: str) -> None:
-    """Writes a figure as PNG (150 dots an inch) and, beside it, as PDF, for papers.
+    """Writes a figure as PNG (150 dots per inch) and, beside it, as PDF, for papers.
 
     Args:
-        figure: from one of the functions above, or another of matplotlib.
-        path: of either file, or without an ending.
+        figure: from one of the functions above, or any matplotlib figure.
+        path: path of either file, or without an ending.
 
     Raises:
-        InputError: for what is no figure, and no path.
+        InputError: for anything else than a figure and a path.
         OSError: naming the file that cannot be written.
     """
     if not is_figure(figure):
@@ -188,7 +188,7 @@ def save(figure: Figure, path: str) -> None:
 
 
 def _draw_logs(axis: Axes, logs: Mapping[str, Sequence[float]]) -> None:
-    """Lines by epoch: a colour a quantity, dashed in training where there is validation, too."""
+    """Draws lines by epoch: a colour per quantity; training is dashed if there is validation."""
     kinds = list(dict.fromkeys(name.removeprefix("val_") for name in logs))
     for name, values in logs.items():
         kind = name.removeprefix("val_")
@@ -214,12 +214,12 @@ def _draw_logs(axis: Axes, logs: Mapping[str, Sequence[float]]) -> None:
 
 
 def _draw_measure(axis: Axes, name: str, rows: Sequence[MethodRow]) -> None:
-    colors = itertools.cycle(_DENSE)  # of dense networks, whose lines have no markers
+    colors = itertools.cycle(_DENSE)  # dense networks are lines without markers
     for name_of in dict.fromkeys(row.name for row in rows):
         own = [row for row in rows if row.name == name_of]
         means = [row.measures[name].mean for row in own]
         stds = [row.measures[name].std or 0 for row in own]
-        bars = stds if any(stds) else None  # none for one seed
+        bars = stds if any(stds) else None  # None for one seed
         densities = [row.density for row in own]
         if own[0].method == "dense":
             axis.axhline(means[0], color=next(colors), linestyle="--", label=name_of)
@@ -230,5 +230,5 @@ def _draw_measure(axis: Axes, name: str, rows: Sequence[MethodRow]) -> None:
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

@@ -158,7 +158,7 @@ def test_notebooks_show_a_figure():
         (lambda: plot.sweep("nowhere"), "folder=nowhere: holds no report of a sweep"),
         (
             lambda: plot.sweep(str(STORED / "search_sparse_robust" / "short")),
-            "is of a study, whose figures are in its figures/",
+            "holds a study, whose figures are in its figures/",
         ),
         (
             lambda: plot.sweep(str(STORED / "sparse_dnns_robustness" / "theorem_3_3")),

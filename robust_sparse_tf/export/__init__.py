@@ -1,4 +1,4 @@
-"""Trained models for other programs, and from files."""
+"""Exports trained models, and loads models from files."""
 
 from etils import epy
 
@@ -27,5 +27,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

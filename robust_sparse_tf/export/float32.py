@@ -1,4 +1,4 @@
-"""Networks of other precisions, built again in float32 with the same weights."""
+"""Rebuilds networks of other precisions in float32, with the same weights."""
 
 from typing import Any
 
@@ -10,14 +10,13 @@ _OTHERS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 
 
 def rebuilt(network: keras.Model) -> keras.Model:
-    """A network that computes in float32: the given one, or one of the same weights.
+    """Returns a network that computes in float32: the given one, or one with the same weights.
 
     Args:
-        network: a built Sequential or functional network of one input and one output.
+        network: a built Sequential or functional network with one input and one output.
 
     Raises:
-        InputError: for one with a layer of its own type that cannot be built from its
-            configuration.
+        InputError: if it has a custom layer that cannot be built from its configuration.
     """
     others = [
         layer
@@ -29,17 +28,17 @@ def rebuilt(network: keras.Model) -> keras.Model:
     try:
         found = type(network).from_config(_changed(network.get_config()))
         found.set_weights(network.get_weights())
-    except Exception as error:  # of many kinds
+    except Exception as error:  # any exception
         raise InputError(
             f"model {network.name}: computes in {others[0].compute_dtype} (layer {others[0].name}) "
-            f"and cannot be built in float32 ({reason(error)}); build it in float32 and give "
-            "it the weights with set_weights"
+            f"and cannot be built in float32 ({reason(error)}); build it in float32 and call "
+            "set_weights"
         ) from error
     return found
 
 
 def _changed(config: Any) -> Any:
-    """A configuration whose types of other precisions are float32."""
+    """A configuration with all other precisions replaced by float32."""
     if isinstance(config, list | tuple):
         return [_changed(each) for each in config]
     if not isinstance(config, dict):

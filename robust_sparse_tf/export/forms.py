@@ -1,4 +1,4 @@
-"""The formats of models in files, by their content; who looks at them needs no TensorFlow."""
+"""The formats of model files, by content; this module does not need TensorFlow."""
 
 import hashlib
 import os
@@ -10,15 +10,15 @@ from robust_sparse_tf.errors import InputError, reason
 
 _ALLOWED = "a SavedModel, a .keras, .h5 or .tflite file"
 _GRAPH = "saved_model.pb"
-# Of a SavedModel and of a .keras file: when they were written, and by what.
+# Parts of a SavedModel or .keras file that hold times and versions only.
 _NOT_CONTENT = ("metadata.json", "fingerprint.pb", "keras_metadata.pb")
 
 
 def form_of(path: str) -> str:
-    """The format of a model, "saved_model", "keras", "hdf5" or "tflite", whatever its name says.
+    """The format of a model by its content: "saved_model", "keras", "hdf5" or "tflite".
 
     Raises:
-        InputError: for what is none of them, or cannot be read.
+        InputError: for any other file, or one that cannot be read.
     """
     if not os.path.exists(path):
         raise InputError(f"model={path}: does not exist")
@@ -26,7 +26,7 @@ def form_of(path: str) -> str:
         if os.path.exists(os.path.join(path, _GRAPH)):
             return "saved_model"
         raise InputError(f"model={path}: must be {_ALLOWED}")
-    if not os.path.isfile(path):  # a pipe, of which reading waits for ever
+    if not os.path.isfile(path):  # reading a pipe would block for ever
         raise InputError(f"model={path}: must be {_ALLOWED}")
     try:
         with open(path, "rb") as file:
@@ -43,13 +43,13 @@ def form_of(path: str) -> str:
 
 
 def digest(path: str) -> str:
-    """A name of what a model is, whatever it is called and whenever it was written.
+    """A digest of a model's content, independent of file names and times.
 
     Args:
         path: see `loading.load`.
 
     Raises:
-        InputError: for a file that holds none, or is damaged.
+        InputError: for a file that holds no model, or is damaged.
     """
     whole, form = hashlib.sha256(), form_of(path)
     try:
@@ -70,12 +70,12 @@ def digest(path: str) -> str:
 
 
 def unreadable(path: str, error: Exception) -> InputError:
-    """What is said of a file that cannot be read, in one line."""
+    """The one-line error for a file that cannot be read."""
     return InputError(f"model={path}: cannot be read, is damaged or incomplete ({reason(error)})")
 
 
 def _files(folder: str) -> Iterator[str]:
-    """The files below a folder, by their paths in it."""
+    """The files below a folder, by relative path."""
     for place, _, names in os.walk(folder):
         yield from (os.path.relpath(os.path.join(place, name), folder) for name in names)
 

@@ -1,4 +1,4 @@
-"""Models from files: the content decides the format, and is looked at before it is loaded."""
+"""Loads models from files; the content decides the format, and is checked before it is loaded."""
 
 import contextlib
 import importlib
@@ -23,22 +23,22 @@ from robust_sparse_tf.export.forms import form_of, unreadable
 from robust_sparse_tf.export.trust import check
 from robust_sparse_tf.options import checked
 
-_UNPACKED = 100  # times what a file packs; Keras packs nothing
+_UNPACKED = 100  # maximum expansion of compressed parts; Keras does not compress
 
 
 def load(
     path: str | os.PathLike[str], *, trust: bool = False, modules: Sequence[str] = ()
 ) -> Logits:
-    """A model of any format, as a callable from images [batch, ...] to logits [batch, classes].
+    """Loads a model of any format, as a callable from images [batch, ...] to logits.
 
     Args:
-        path: a SavedModel, a `.keras`, HDF5 or `.tflite` file; a SavedModel is a program, which
-            a warning says.
-        trust: as of `load_model`.
-        modules: as of `load_model`.
+        path: a SavedModel, or a `.keras`, HDF5 or `.tflite` file. A SavedModel is a program; a
+            warning says so.
+        trust: see `load_model`.
+        modules: see `load_model`.
 
     Raises:
-        InputError: for what cannot be read, and for what `load_model` refuses.
+        InputError: for files that cannot be read, or that `load_model` refuses.
     """
     path, trust = _as_path(path), checked("trust", trust, bool)
     modules, form = checked("modules", modules, list), form_of(path)
@@ -57,24 +57,24 @@ def load(
 def load_model(
     path: str | os.PathLike[str], *, trust: bool = False, modules: Sequence[str] = ()
 ) -> keras.Model:
-    """A tf_keras model from a `.keras` or an HDF5 file, not compiled.
+    """Loads a tf_keras model from a `.keras` or HDF5 file; the model is not compiled.
 
-    What its configuration names is looked at first, as Keras imports and calls it: classes and
-    functions must be of Keras, tensorflow-model-optimization, this library or `modules`. Layers
+    The configuration is checked first, because Keras imports and calls what it names. Classes and
+    functions must be from Keras, tensorflow-model-optimization, this library or `modules`. Layers
     that hold code (Lambda) are refused.
 
     Args:
         path: the file; its name does not matter.
-        trust: whether to load it whatever it names, which may run any code.
-        modules: further modules that it may name; they are imported.
+        trust: whether to skip these checks, which may run any code.
+        modules: further modules that the file may name; they are imported.
 
     Raises:
-        InputError: for a file that is refused, is damaged, or holds no such model.
+        InputError: for a file that is refused or damaged, or holds no such model.
     """
     path, trust = _as_path(path), checked("trust", trust, bool)
     form, known = form_of(path), _objects(modules)
     if form not in ("keras", "hdf5"):
-        raise InputError(f"model={path}: must be a .keras or an HDF5 file, to be a tf_keras model")
+        raise InputError(f"model={path}: must be a .keras or HDF5 file, to be a tf_keras model")
     with _named(path, ".keras" if form == "keras" else ".h5") as file, _readable(path):
         config = _archive_config(file) if form == "keras" else _hdf5_config(file)
         if not trust:
@@ -93,7 +93,7 @@ def _as_path(path: Any) -> str:
 
 
 def _objects(modules: Sequence[str]) -> dict[str, Any]:
-    """The classes and functions of modules, by the names that files give them."""
+    """The classes and functions of modules, by their names in files."""
     found: dict[str, Any] = {}
     for name in checked("modules", modules, list):
         try:
@@ -106,18 +106,18 @@ def _objects(modules: Sequence[str]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _readable(path: str) -> Iterator[None]:
-    """Makes one line of whatever a damaged file makes Keras and TensorFlow raise."""
+    """Turns anything that Keras and TensorFlow raise for a damaged file into one line."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # of many kinds: any byte may be another
+    except Exception as error:  # any exception, as any byte may be wrong
         raise unreadable(path, error) from error
 
 
 @contextlib.contextmanager
 def _named(path: str, ending: str) -> Iterator[str]:
-    """The file by a name that ends as its format does: Keras goes by names."""
+    """The file under a name with the ending of its format, which Keras needs."""
     if path.endswith(ending):
         yield path
         return
@@ -128,27 +128,27 @@ def _named(path: str, ending: str) -> Iterator[str]:
 
 
 def _archive_config(path: str) -> Any:
-    """The configuration in a `.keras` file, all of whose parts are as they were written."""
+    """The configuration in a `.keras` file; checks that all parts are intact."""
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
         size, packed = sum(part.file_size for part in parts), os.path.getsize(path)
         if size > _UNPACKED * packed:
             raise ValueError(f"{packed} bytes that become {size}")
         if len({part.filename for part in parts}) < len(parts):
-            raise ValueError("several parts have one name")
+            raise ValueError("several parts have the same name")
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is not as it was written")
         config = json.loads(archive.read("config.json"))
         if not isinstance(config, dict):
             raise ValueError("its configuration is not that of a model")
-    # Without a compiled model nothing is made of it.
+    # Not used, as the model is not compiled.
     return {key: value for key, value in config.items() if key != "compile_config"}
 
 
 def _hdf5_config(path: str) -> Any:
     with h5py.File(path) as file:
         if "model_config" not in file.attrs:
-            raise ValueError("holds weights alone, and no model")
+            raise ValueError("holds only weights, not a model")
         return json.loads(file.attrs["model_config"])
 
 
@@ -169,7 +169,7 @@ def _saved_model(path: str) -> Logits:
     (entry,), (exit_,) = entries, exits
 
     def logits(x: tf.Tensor) -> tf.Tensor:
-        # From `loaded`, whose variables live as long as it does.
+        # `loaded` must stay alive, as it owns the variables.
         return loaded.signatures["serving_default"](**{entry: x})[exit_]
 
     return logits

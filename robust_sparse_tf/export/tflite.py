@@ -1,4 +1,4 @@
-"""SavedModel, and TFLite compared with the Keras model."""
+"""Export to SavedModel and TFLite; TFLite files are compared with the Keras model."""
 
 import functools
 import os
@@ -23,14 +23,14 @@ from robust_sparse_tf.tensors import as_array, check_shape, check_types
 from robust_sparse_tf.values import check_images
 
 _BATCH = 100
-_KEPT = 4  # sizes of a batch, each with a copy of the weights
+_KEPT = 4  # cached batch sizes, each with a copy of the weights
 
 
 def to_saved_model(model: keras.Model, path: str) -> None:
-    """Writes the stripped model as a SavedModel; `path` appears when it is complete.
+    """Writes the stripped model as a SavedModel; `path` appears once it is complete.
 
     Raises:
-        InputError: for what is no built Sequential or functional tf_keras model.
+        InputError: unless it is a built Sequential or functional tf_keras model.
     """
     path = checked_path("path", path)
     network, partial = strip(model), path + ".partial"
@@ -43,21 +43,21 @@ def to_saved_model(model: keras.Model, path: str) -> None:
 
 
 def to_tflite(model: keras.Model, path: str) -> int:
-    """Writes a TFLite model of float32 weights, sparse where that saves space.
+    """Writes a TFLite model with float32 weights, stored sparse where that saves space.
 
-    Weights of a layer that is less than about 30 % zeros are stored dense by the converter. All are
-    where its sparse ones are wrong: it takes zeros in blocks, as of pruned units, for blocks of
-    four also where a layer's inputs are no multiple of four. Networks of float16, mixed precision
-    or float64 are written as they compute in float32. The file of a recurrent network takes
-    one example at a time; call the interpreter's `reset_all_variables` before each.
+    The converter stores layers with less than about 30 % zeros dense. If its sparse encoding is
+    wrong, all layers are stored dense: it mistakes runs of zeros, as of pruned units, for blocks of
+    four even if a layer's inputs are not a multiple of four. Networks in float16, mixed precision
+    or float64 are written as float32. The file of a recurrent network takes one example at a time;
+    call the interpreter's `reset_all_variables` before each.
 
     Returns:
         The size of the file in bytes.
 
     Raises:
-        InputError: for several inputs or outputs, unknown sizes, states kept between calls, and for
-            what the converter refuses.
-        TrainingError: when its outputs on random inputs differ from the Keras model's.
+        InputError: for several inputs or outputs, unknown sizes, states kept between calls, or a
+            model that the converter refuses.
+        TrainingError: if its outputs on random inputs differ from the Keras model's.
     """
     path, network = checked_path("path", path), strip(model)
     _refuse(network)
@@ -86,7 +86,7 @@ def _require_built(network: keras.Model) -> None:
 
 
 def _refuse(network: keras.Model) -> None:
-    """Raises InputError for what is not converted."""
+    """Raises InputError for models that cannot be converted."""
     _require_built(network)
     inputs, outputs = len(network.inputs), len(network.outputs)
     reason = ""
@@ -104,7 +104,7 @@ def _refuse(network: keras.Model) -> None:
 
 
 def _random_inputs(network: keras.Model, layers: list[keras.layers.Layer]) -> np.ndarray:
-    """Inputs to compare on: whole numbers for embeddings and for inputs that are integers."""
+    """Inputs for the comparison: whole numbers for embeddings and integer inputs."""
     (symbol,) = network.inputs
     rng, shape = np.random.default_rng(0), (_BATCH, *symbol.shape[1:])
     tokens = [each.input_dim for each in layers if isinstance(each, keras.layers.Embedding)]
@@ -115,7 +115,7 @@ def _random_inputs(network: keras.Model, layers: list[keras.layers.Layer]) -> np
 
 
 def _convert(network: keras.Model, optimizations: list[Any], fixed: bool) -> bytes:
-    """The content of a file; `fixed` for a batch of one, without which loops are not converted."""
+    """The content of a file; `fixed`: for a batch of one, which loops need."""
     converter = tf.lite.TFLiteConverter.from_keras_model(network)
     if fixed:
         (symbol,) = network.inputs
@@ -140,14 +140,14 @@ def _outputs(network: keras.Model, inputs: np.ndarray) -> np.ndarray:
 
 
 def _require_near(path: str, given: np.ndarray, found: np.ndarray) -> None:
-    """Raises TrainingError for outputs further apart than half precision rounds."""
+    """Raises TrainingError if outputs differ by more than rounding to half precision."""
     difference = np.abs(given - found).max()
     if not difference <= 0.05 * max(1.0, np.abs(given).max()):
         raise TrainingError(f"{path}: float32 logits differ from the model's by {difference}")
 
 
 def _difference(content: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference of any logit, with XNNPACK and without it."""
+    """The maximum difference of logits, with and without XNNPACK."""
     return np.max(
         [
             np.abs(tflite_logits(content, inputs, resolver) - expected).max()
@@ -166,18 +166,17 @@ def tflite_logits(
 def tflite_function(
     content: bytes, resolver: OpResolverType = OpResolverType.AUTO
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """The same as a function of images [n, ...], which prepares for each size of a batch once.
+    """A TFLite model as a function of images [n, ...]; batch sizes are prepared once.
 
-    Images and logits are real numbers also where the file's are quantised, by its own scale and
-    zero point. A file of a fixed batch takes the images in such batches.
+    Images and logits are real numbers even if the file is quantised; its scale and zero point are
+    applied. A file with a fixed batch size gets the images in such batches.
 
     Raises:
-        InputError: for what is no such file, or one of several inputs or outputs; and by the
-            function, for images of another shape, and for fractions where the file takes whole
-            numbers and has no scale.
+        InputError: for other files, or several inputs or outputs. The function raises it for images
+            of another shape, and for fractions if the file takes whole numbers without a scale.
     """
     require("resolver", resolver, OpResolverType)
-    lock = threading.Lock()  # an interpreter does one batch at a time
+    lock = threading.Lock()  # an interpreter is not thread-safe
     entry, exit_ = _ends(content)
     fixed, *sizes = map(int, entry["shape_signature"])
     size = fixed if fixed > 0 else _BATCH
@@ -194,11 +193,11 @@ def tflite_function(
 
     def outputs(batch: np.ndarray) -> np.ndarray:
         count = len(batch)
-        if fixed > count:  # the last one, filled up
+        if fixed > count:  # the last batch, padded
             batch = np.resize(batch, (fixed, *batch.shape[1:]))
         interpreter = prepared(batch.shape)
         interpreter.set_tensor(entry["index"], _quantised(batch, entry))
-        interpreter.reset_all_variables()  # in which recurrent layers keep their last states
+        interpreter.reset_all_variables()  # these hold the states of recurrent layers
         interpreter.invoke()
         return _real(interpreter.get_tensor(exit_["index"]), exit_)[:count]
 
@@ -218,7 +217,7 @@ def tflite_function(
 
 
 def _ends(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the interpreter says of a file's one input and one output."""
+    """The interpreter's details of a file's only input and output."""
     try:
         interpreter = Interpreter(model_content=content)
     except (ValueError, TypeError) as error:
@@ -231,25 +230,25 @@ def _ends(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _quantised(batch: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """Real numbers as a file takes them."""
+    """Converts real numbers to the input type of a file."""
     dtype, (scale, zero) = details["dtype"], details["quantization"]
     if np.issubdtype(dtype, np.floating):
         return batch.astype(dtype)
     whole = np.round(batch.astype(np.float64) / scale + zero) if scale else batch
     if not scale and (batch != np.round(batch)).any():
-        raise InputError(f"TFLite model of {np.dtype(dtype)} inputs: must be given whole numbers")
+        raise InputError(f"TFLite model of {np.dtype(dtype)} inputs: needs whole numbers")
     return np.clip(whole, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
 
 def _real(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """What a file returns as float32."""
+    """Converts the output of a file to float32."""
     scale, zero = details["quantization"]
     values = values.astype(np.float32)
     return (values - np.float32(zero)) * np.float32(scale) if scale else values
 
 
 def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
-    """Fraction of images on which a `.tflite` file predicts the class that the model predicts.
+    """The fraction of images for which a `.tflite` file predicts the same class as the model.
 
     Args:
         model: the Keras model.
@@ -257,7 +256,7 @@ def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
         images: of any number type [n, ...]; uint8 is scaled to [0, 1] for a model of real inputs.
 
     Raises:
-        InputError: for a file that cannot be read, or is another, and for images that do not fit.
+        InputError: for a file that cannot be read or is not TFLite, or images that do not fit.
     """
     path, network = checked_path("path", path), unwrapped(model)
     images = as_array("images", images)

@@ -1,7 +1,7 @@
-"""What the configuration of a model file may name, looked at before anything is loaded.
+"""Checks what the configuration of a model file names, before anything is loaded.
 
 Keras imports the modules that a configuration names, and calls their functions. Its safe mode
-refuses `lambda` alone: not `os.system`, and nothing at all in HDF5 files.
+refuses only `lambda`: not `os.system`, and nothing at all in HDF5 files.
 """
 
 import inspect
@@ -16,9 +16,9 @@ from tf_keras.src.saving import serialization_lib
 from robust_sparse_tf.errors import InputError
 
 PACKAGES = ("keras", "tf_keras", "tensorflow_model_optimization", "robust_sparse_tf")
-"""Those whose classes a configuration may name."""
+"""Packages whose classes a configuration may name."""
 
-# They hold code, load it, or call whatever function they are told, or any operation.
+# They hold code, load code, or call any function or operation by name.
 _CODE = (
     "Lambda",
     "__lambda__",
@@ -27,9 +27,9 @@ _CODE = (
     "TensorFlowOpLayer",
     "ReloadedLayer",
 )
-# Arguments by which layers are told to read a file.
+# Arguments that make layers read a file.
 _FILES = ("vocabulary", "vocabulary_file", "filepath")
-# Functions of numbers alone.
+# Functions of numbers only.
 _PURE_MODULES = tuple(f"tf_keras.src.{name}" for name in ("activations", "losses", "metrics"))
 _PURE_SYMBOLS = ("math.", "nn.", "linalg.", "signal.", "image.", "__operators__.", "keras.backend.")
 _PURE_WORDS = """
@@ -41,20 +41,20 @@ sqrt square squeeze stack stop_gradient strided_slice subtract tanh tensordot ti
 truediv unstack where zeros zeros_like
 """
 _PURE_NAMES = frozenset(_PURE_WORDS.split())
-# Keras makes data of them, and looks at no module; of others it imports the module.
+# Keras converts these to data, without importing a module; for others it imports the module.
 _DATA = ("__tensor__", "__numpy__", "__bytes__")
 
 
 def check(path: str, config: Any, modules: Sequence[str] = ()) -> None:
-    """Refuses a configuration that runs code, or that names what is not on the list.
+    """Refuses a configuration that runs code, or names something that is not on the list.
 
     Args:
-        path: of the file, for the message.
-        config: of a model, as JSON has it.
-        modules: further modules that it may name, with all that is in them.
+        path: path of the file, for the message.
+        config: configuration of a model, as JSON.
+        modules: further modules that it may name, with all their contents.
 
     Raises:
-        InputError: naming what is refused.
+        InputError: naming the entry that is refused.
     """
     for entry in _entries(config):
         if reason := _refused(entry, modules):
@@ -64,7 +64,7 @@ def check(path: str, config: Any, modules: Sequence[str] = ()) -> None:
 
 
 def _entries(config: Any) -> Iterator[dict[str, Any]]:
-    """All dictionaries that name a class, however deep."""
+    """All dictionaries that name a class, at any depth."""
     left = [config]
     while left:
         found = left.pop()
@@ -77,7 +77,7 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _refused(entry: dict[str, Any], modules: Sequence[str]) -> str:
-    """Why an entry is refused; "" where it is not."""
+    """The reason to refuse an entry; "" if it is allowed."""
     name, module, inner = entry["class_name"], entry.get("module"), entry.get("config")
     names = [name, entry.get("registered_name"), *([inner] if name == "function" else [])]
     for each in names:
@@ -89,10 +89,10 @@ def _refused(entry: dict[str, Any], modules: Sequence[str]) -> str:
             return f"reads a file ({argument}={arguments[argument]})"
     if name in ("TFOpLambda", "SlicingOpLambda"):
         return _refused_operation(inner)
-    if not module:  # one of the names that the class around it knows, or a registered one
+    if not module:  # a name that the enclosing class knows, or a registered one
         return ""
     if not isinstance(module, str) or not isinstance(name, str):
-        return f"names {module}.{name}, which is no class"
+        return f"names {module}.{name}, which is not a class"
     if name in _DATA or _is_within(module, modules):
         return ""
     if name == "__typespec__":
@@ -102,13 +102,13 @@ def _refused(entry: dict[str, Any], modules: Sequence[str]) -> str:
 
 
 def _refused_operation(config: Any) -> str:
-    """Why an operation of TensorFlow is refused: some write files, and load libraries."""
+    """The reason to refuse a TensorFlow operation: some write files or load libraries."""
     symbol = str(config.get("function") if isinstance(config, dict) else config)
     return "" if _is_pure(symbol) else f"calls tf.{symbol}"
 
 
 def _refused_object(entry: dict[str, Any], name: Any, module: str) -> str:
-    """Why a class or function of a module is refused."""
+    """The reason to refuse a class or function of a module."""
     registered = saving.get_registered_object(
         name if entry["class_name"] == "function" else entry.get("registered_name")
     )
@@ -122,18 +122,18 @@ def _refused_object(entry: dict[str, Any], name: Any, module: str) -> str:
         found = serialization_lib._retrieve_class_or_fn(
             name, entry.get("registered_name", name), module, obj_type=kind, full_config={}
         )
-    except Exception:  # of any kind: what cannot be found is refused
-        return f"names {module}.{name}, which is not there"
+    except Exception:  # any exception: what cannot be found is refused
+        return f"names {module}.{name}, which does not exist"
     if inspect.isclass(found):
         allowed = known and hasattr(found, "from_config") and not _runs_code(found)
     else:
         symbols = tf_export.get_canonical_name_for_symbol(found) or ""
         allowed = _is_within(getattr(found, "__module__", ""), _PURE_MODULES) or _is_pure(symbols)
-    return "" if allowed else f"names {module}.{name}, which is no part of a network"
+    return "" if allowed else f"names {module}.{name}, which is not part of a network"
 
 
 def _runs_code(found: type) -> bool:
-    if issubclass(found, tf_op_layer.TFOpLambda):  # by another name than its own
+    if issubclass(found, tf_op_layer.TFOpLambda):  # an alias
         return True
     return any(base.__name__ in _CODE for base in found.__mro__)
 

@@ -1,4 +1,4 @@
-"""What networks add to the loss by themselves: what their weights and their activations cost."""
+"""Losses that networks add themselves: weight and activity penalties."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import tf_keras as keras
 
 
 def of_weights(model: keras.Model) -> list[tf.Tensor]:
-    """What the weights of a model cost: regularisers, and functions given to `add_loss`."""
-    # `losses` mixes them with those of the last call, which may be one of an attack.
+    """Weight penalties of a model: regularisers, and functions given to `add_loss`."""
+    # `losses` also has those of the last call, which may be one of an attack.
     layers = list(model._flatten_layers())
     found = [function() for layer in layers for function in layer._callable_losses]
     return [loss for loss in found if loss is not None]
 
 
 def of_last_call(model: keras.Model) -> list[tf.Tensor]:
-    """What the last call of a model cost: activity regularisers, and tensors from `add_loss`.
+    """Activity penalties of the last call: activity regularisers, and tensors from `add_loss`.
 
     Scalars, in the graph of that call and within its gradient tape.
     """
@@ -26,12 +26,12 @@ def of_last_call(model: keras.Model) -> list[tf.Tensor]:
 
 
 def tensors(model: keras.Model) -> list[Any]:
-    """The symbolic tensors that `add_loss` was called with on a functional model."""
+    """The symbolic tensors given to `add_loss` of a functional model."""
     return [
         node.keras_inputs[0]
         for nodes in model._nodes_by_depth.values()
         for node in nodes
-        # A layer that tf_keras makes and does not export; models that share it have its calls.
+        # tf_keras makes this layer and does not export it; models that share it share its calls.
         if type(node.layer).__name__ == "AddLoss" and _starts_at(node, model.inputs)
     ]
 

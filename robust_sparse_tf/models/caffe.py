@@ -21,7 +21,7 @@ with epy.lazy_imports():
     import tf_keras as keras
     from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
-# What weights need of caffe.proto: (name, number, type, whether there are several).
+# The part of caffe.proto that weights need: (name, number, type, whether repeated).
 _MESSAGES = {
     "Shape": [("dim", 1, "INT64", True)],
     "Blob": [("data", 5, "FLOAT", True), ("shape", 7, "Shape", False)],
@@ -31,21 +31,21 @@ _MESSAGES = {
 
 
 def load_caffe(path: str | os.PathLike[str], network: keras.Model) -> keras.Model:
-    """Puts the weights of a `.caffemodel` file into a network, layer by layer in their order.
+    """Loads the weights of a `.caffemodel` file into a network, layer by layer in order.
 
-    Caffe's kernels are [outputs, inputs] and [outputs, inputs, height, width], and it flattens
-    images channels first; here they become Keras'.
+    Caffe's kernels are [outputs, inputs] and [outputs, inputs, height, width], and images are
+    flattened channels first; they are converted to Keras' layout.
 
     Args:
         path: the file, of Caffe 1.0 or later.
-        network: built, of dense layers and convolutions in a row, with biases where the file has
-            them, such as `lenet5()` or `lenet_300_100(use_bias=True)`. Changed in place.
+        network: built; dense layers and convolutions in sequence, with biases where the file has
+            them, such as `lenet5()` or `lenet_300_100(use_bias=True)`. It is changed in place.
 
     Returns:
         The network.
 
     Raises:
-        InputError: for a file that cannot be read, or is of another network.
+        InputError: if the file cannot be read, or is of another network.
     """
     require("path", path, str, os.PathLike)
     require("network", network, keras.Model)
@@ -66,7 +66,7 @@ def load_caffe(path: str | os.PathLike[str], network: keras.Model) -> keras.Mode
 
 
 def _read(path: str | os.PathLike[str]) -> list[list[np.ndarray]]:
-    """The arrays of each layer that has any."""
+    """The arrays of each layer that has weights."""
     try:
         with open(path, "rb") as file:
             net = _messages()["Net"].FromString(file.read())
@@ -89,7 +89,7 @@ def _array(blob: Any) -> np.ndarray:
 
 @functools.cache
 def _messages() -> dict[str, Any]:
-    """The classes of `_MESSAGES`, by their names."""
+    """The message classes of `_MESSAGES`, by name."""
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="robust_sparse_tf/caffe.proto", package="caffe")
     for message_name, fields in _MESSAGES.items():
@@ -110,18 +110,18 @@ def _messages() -> dict[str, Any]:
 
 
 def _of_caffe(shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """What Caffe calls the shapes of a Keras layer's weights, if it is dense or a convolution."""
+    """The weight shapes of a Keras dense layer or convolution in Caffe's layout."""
     kernel, *biases = shapes
     *sides, inputs, outputs = kernel if len(kernel) > 1 else (1, *kernel)
     return [(outputs, inputs, *sides), *biases]
 
 
 def _as_keras(kernel: np.ndarray, channels: int | None) -> np.ndarray:
-    """A kernel as Keras has it.
+    """Converts a kernel to Keras' layout.
 
     Args:
         kernel: Caffe's.
-        channels: of the images that a dense layer flattens; None where it flattens none.
+        channels: channels of the images that a dense layer flattens; None if it flattens none.
     """
     if kernel.ndim == 4:
         return kernel.transpose(2, 3, 1, 0)

@@ -1,4 +1,4 @@
-"""Convolutional networks whose capacity is scaled, and one of two classes with few features."""
+"""Convolutional networks of scalable capacity, and a binary one with few features."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ def capacity_cnn(
     mean: PerChannel = None,
     std: PerChannel = None,
 ) -> keras.Sequential:
-    """Two convolutions of 2 and 4 channels, 100 hidden units, logits out; scale s has width 2^s.
+    """Two convolutions of 2 and 4 channels and 100 hidden units, times `width`; returns logits.
 
-    The network of "Towards lighter adversarially robust model", part 1, whose scales 0 to 5 have 2
-    to 64 and 4 to 128 channels and 100 to 3,200 units. Kernels, paddings and poolings are not
-    known; no usual choice gives the 5,590 parameters that the paper counts at scale 0. Ours, 5x5
-    convolutions without padding, each with ReLU and 2x2 max pooling, comes nearest: 7,766
-    parameters on 28x28 images, biases included (padded, as Madry et al. do, they are 20,966).
+    The network of "Towards lighter adversarially robust model", part 1. Its scale s is
+    `width=2**s`: scales 0 to 5 have 2 to 64 and 4 to 128 channels, and 100 to 3,200 units. The
+    paper does not give kernels, paddings and poolings, and no usual choice gives its 5,590
+    parameters at scale 0. Ours has 5x5 convolutions without padding, each with ReLU and 2x2 max
+    pooling, which comes nearest: 7,766 parameters on 28x28 images, biases included (with padding,
+    as in Madry et al., 20,966).
 
     Args:
         input_shape: height, width and channels of one image, at least 16x16.
@@ -65,12 +66,12 @@ def binary_cnn(
     mean: PerChannel = None,
     std: PerChannel = None,
 ) -> keras.Sequential:
-    """Convolutions of 16 and 32 channels, 100 features, one output z; the logits 0 and z out.
+    """Convolutions of 16 and 32 channels, 100 features, one output z; returns the logits 0 and z.
 
     The binary network of "Towards lighter adversarially robust model", part 2, whose 100 features
-    before the last layer are ReLU units. Its convolutions are not known; ours are those of
-    `capacity_cnn` at scale 3, the least that the paper finds to be robust: 64,649 parameters on
-    28x28 images.
+    before the last layer are ReLU units. The paper does not describe its convolutions; ours are
+    those of `capacity_cnn` at scale 3, the smallest that the paper finds to be robust: 64,649
+    parameters on 28x28 images.
 
     Args:
         input_shape: height, width and channels of one image, at least 16x16.

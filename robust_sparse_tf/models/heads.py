@@ -1,4 +1,4 @@
-"""What networks end in: logits, or a softmax, sigmoid or tanh that hides them."""
+"""Checks that networks return logits, not the outputs of a softmax, sigmoid or tanh."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.models.network import require_single
 
-# Layers that leave numbers as they are, except for their order.
+# Layers that only reorder numbers.
 _PASSING = (
     keras.layers.Reshape,
     keras.layers.Flatten,
@@ -29,22 +29,22 @@ _KERNELS = (
     keras.layers.Conv2D,
     keras.layers.Conv3D,
 )
-# Logits of any size, so that a function that keeps them in [0, 1] is seen.
+# Inputs of large logits, to detect functions that keep outputs in [0, 1].
 _LOGITS = 30 * np.sin(np.arange(1, 57, dtype=np.float32)).reshape(8, 7)
 _SCALES = (-100.0, 100.0)
 
 
 def require_logits(network: keras.Model) -> None:
-    """Refuses a network that does not return logits of classes.
+    """Refuses a network that does not return logits.
 
-    Its last layer tells; where that is not one of a known kind, made-up inputs are shown to it.
+    The last layer decides; if its type is not known, the network is tried on random inputs.
 
     Args:
         network: Sequential or functional tf_keras model.
 
     Raises:
-        InputError: for what is not built, several inputs or outputs, other shapes than [batch,
-            classes], fewer than 2 classes, and for softmax, sigmoid and tanh in any form.
+        InputError: if it is not built, has several inputs or outputs, another output shape than
+            [batch, classes], fewer than 2 classes, or ends in a softmax, sigmoid or tanh.
     """
     name = network.name
     if not network.built:
@@ -63,17 +63,17 @@ def require_logits(network: keras.Model) -> None:
 
 
 def is_linear(output: tf.Tensor) -> bool:
-    """Whether an output of a functional model is surely not squashed: of a kernel and no more."""
+    """Whether an output of a functional model comes straight from a kernel, without squashing."""
     layer = _last_layer(output)
     linear = getattr(layer, "activation", None) is keras.activations.linear
     return type(layer) in _KERNELS and linear
 
 
 def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.ndarray) -> str:
-    """What keeps a model's outputs in [0, 1] or [-1, 1], by what it returns for some inputs.
+    """Detects the function that keeps a model's outputs in [0, 1] or [-1, 1], from its outputs.
 
-    Where they lie there, or add up to one number as a scaled softmax does, inputs of other sizes
-    are shown to the model: logits leave it.
+    If outputs are in that range, or add up to a constant as for a scaled softmax, the model is also
+    tried on scaled inputs, for which logits leave the range.
 
     Args:
         model: from inputs to outputs [batch, classes].
@@ -81,8 +81,8 @@ def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.nda
         outputs: what the model returns for them.
 
     Returns:
-        "softmax" where the outputs of all inputs add up to the same, else "sigmoid" or, where some
-        are below 0, "tanh"; "" for logits.
+        "softmax" if the outputs of every input have the same sum, otherwise "sigmoid" or, if some
+        are negative, "tanh"; "" for logits.
     """
     rounding = 2e-2 if outputs.dtype.itemsize < 4 else 1e-3
     seen = [_numbers(outputs)]
@@ -90,7 +90,7 @@ def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.nda
         return ""
     for scale in _SCALES:
         scaled = (inputs.astype(np.float32) * scale).astype(inputs.dtype)
-        # A model may take no other inputs.
+        # A model may refuse other inputs.
         with contextlib.suppress(Exception):
             seen.append(_numbers(np.asarray(model(tf.constant(scaled)))))
     every = np.concatenate(seen)
@@ -98,21 +98,21 @@ def squashed_by(model: Callable[[Any], Any], inputs: np.ndarray, outputs: np.nda
         return "tanh" if _is_small(every) and _saturates(every, seen[-1], rounding) else ""
     kind, total, most = _squash(every, rounding), every[0].sum(), np.ptp(every, axis=0).max()
     if kind == "softmax" and abs(total - 1) > rounding:
-        # Or outputs of any kind that vary little, or the votes of a model that tells classes alone.
+        # Or any outputs that vary little, or votes of a model that returns only classes.
         return kind if most > 0.1 * total and seen[0].min() > 0 else ""
-    # A network of zeros returns the same for all inputs.
+    # A network with all weights zero returns the same for all inputs.
     return kind if kind == "softmax" or most > 0 else ""
 
 
 def _end(network: keras.Model) -> tuple[str, str]:
-    """The name of the last layer that does anything, and what it squashes by ("": nothing)."""
+    """The name of the last layer with an effect, and its squashing function ("": none)."""
     layer = _last_layer(network.output)
     activation = getattr(layer, "activation", None)
     if isinstance(layer, keras.layers.Softmax):
         return layer.name, "softmax"
     if callable(activation) and activation is not keras.activations.linear:
         return layer.name, _activation_kind(activation)
-    if type(layer) in _KERNELS:  # a subclass may do more
+    if type(layer) in _KERNELS:  # subclasses may do more
         return layer.name, ""
     return layer.name, _shown(lambda x: network(x, training=False), _made_up(network))
 
@@ -147,7 +147,7 @@ def _shown(function: Callable[[Any], Any], inputs: np.ndarray) -> str:
     try:
         return squashed_by(function, inputs, np.asarray(function(tf.constant(inputs))))
     except (ValueError, TypeError, tf.errors.OpError):
-        return ""  # unknown sizes, say, were made too small for it
+        return ""  # for example, unknown sizes were chosen too small
 
 
 def _made_up(network: keras.Model) -> np.ndarray:
@@ -157,13 +157,13 @@ def _made_up(network: keras.Model) -> np.ndarray:
 
 
 def _numbers(outputs: np.ndarray) -> np.ndarray:
-    """Outputs [batch, classes] without those of NaN, in float64."""
+    """The outputs [batch, classes] without NaN, in float64."""
     values = outputs.astype(np.float64)
     return values[~np.isnan(values).any(axis=-1)]
 
 
 def _squash(values: np.ndarray, rounding: float) -> str:
-    """As `squashed_by`, of outputs [batch, classes] alone."""
+    """Like `squashed_by`, from outputs [batch, classes] only."""
     if not values.size or values.min() < 0 or np.isinf(values).any():
         return ""
     sums = values.sum(axis=-1)
@@ -178,12 +178,13 @@ def _is_small(values: np.ndarray) -> bool:
 
 
 def _saturates(every: np.ndarray, last: np.ndarray, rounding: float) -> bool:
-    """Whether outputs of large inputs lie at the ends of [-1, 1], as those of tanh do.
+    """Whether outputs of large inputs are at the ends of [-1, 1], as for tanh.
 
     Args:
-        every: all outputs; votes of -1 and 1, which add up to the same, are as large for all.
-        last: outputs of the largest inputs.
-        rounding: of outputs.
+        every: all outputs; votes of -1 and 1, which have a constant sum, are as large for all
+            inputs.
+        last: outputs for the largest inputs.
+        rounding: rounding error of the outputs.
     """
     ends = np.abs(np.abs(every) - 1).max() <= rounding
     votes = ends and np.ptp(every.sum(axis=-1)) <= rounding

@@ -30,7 +30,7 @@ def mlp(
     mean: PerChannel = None,
     std: PerChannel = None,
 ) -> keras.Sequential:
-    """Dense ReLU layers of the given sizes, logits out.
+    """Dense ReLU layers of the given sizes; returns logits.
 
     "Learning representations by back-propagating errors" (Rumelhart, Hinton and Williams, 1986)
     with rectified units. The default is LeNet-300-100 with biases, as in "Learning both Weights

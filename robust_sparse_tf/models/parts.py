@@ -1,4 +1,4 @@
-"""What the architectures share: their first and last layers, and widths."""
+"""Shared parts of the architectures: first and last layers, and widths."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ with epy.lazy_imports():
     from robust_sparse_tf.models import layers
 
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
-"""Means of the red, green and blue of CIFAR-10's training images, in [0, 1]."""
+"""Means of red, green and blue in CIFAR-10's training images, in [0, 1]."""
 
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
-"""Standard deviations of the red, green and blue of CIFAR-10's training images."""
+"""Standard deviations of red, green and blue in CIFAR-10's training images."""
 
 PerChannel = float | Sequence[float] | None
-"""A number for all channels, one for each, or None where nothing is to be done."""
+"""A number for all channels, one per channel, or None for no normalisation."""
 
 
 def normalized_input(
     input_shape: Sequence[int], mean: PerChannel, std: PerChannel, *, smallest: int = 1
 ) -> list[Any]:
-    """The input of a network and, where a mean or a deviation is given, the layer "normalize".
+    """The input of a network and, if a mean or deviation is given, the layer "normalize".
 
     The layer computes (x - mean) / std, so that attacks act on images in [0, 1].
 
     Args:
         input_shape: height, width and channels of one image.
-        mean: what is subtracted, for all channels or for each; 0 where only `std` is given.
-        std: what is divided by, for all channels or for each; 1 where only `mean` is given.
-        smallest: the minimum height and width that the network can take.
+        mean: subtracted from the images, one number or one per channel; 0 if only `std` is given.
+        std: divides the images, one number or one per channel; 1 if only `mean` is given.
+        smallest: minimum height and width for the network.
 
     Raises:
-        InputError: for a shape, a mean or a deviation that is not allowed.
+        InputError: for an invalid shape, mean or deviation.
     """
     _check_shape(input_shape, smallest)
     first = [keras.layers.Input(input_shape)]
@@ -62,7 +62,7 @@ def scaled(units: int, width: float) -> int:
     """A number of channels or units times the width multiplier, rounded, at least 1.
 
     Raises:
-        InputError: for a width that is not a number above 0, or that makes too many.
+        InputError: for a width that is not above 0, or makes too many units.
     """
     found = max(1, round(units * checked("width", width, float, above=0)))
     if found > LARGEST_INT:
@@ -85,10 +85,10 @@ def logits(num_classes: int, **options: Any) -> keras.layers.Dense:
 
 
 def binary_logits(num_classes: int, **options: Any) -> list[keras.layers.Layer]:
-    """The last layers of a binary classifier with one output z, the logits 0 and z.
+    """The last layers of a binary classifier with one output z; returns the logits 0 and z.
 
-    Their cross-entropy is softplus(-z) for class 1 and softplus(z) for class 0, and everything that
-    takes logits takes them.
+    Their cross-entropy is softplus(-z) for class 1 and softplus(z) for class 0. They work wherever
+    logits are expected.
 
     Args:
         num_classes: 2.
@@ -115,12 +115,12 @@ def hidden_layers(sizes: Sequence[int], width: float, *, use_bias: bool) -> list
 
 
 def batch_norm(name: str) -> keras.layers.BatchNormalization:
-    """Batch normalization with Torch's constants, those of the networks' usual implementations."""
+    """Batch normalization with Torch's constants, as in the usual implementations."""
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
 
 
 def are_counts(sizes: Any) -> bool:
-    """Whether these are a list of whole numbers above 0, and at least one."""
+    """Whether sizes are a nonempty list of whole numbers above 0."""
     whole = _is_list(sizes) and all(
         isinstance(n, numbers.Integral) and not isinstance(n, bool) and int(n) > 0 for n in sizes
     )

@@ -1,4 +1,4 @@
-"""The ResNet family: the thin networks for CIFAR, and ImageNet's with a stem for small images."""
+"""The ResNet family: thin networks for CIFAR, and ImageNet's, adapted to small images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with epy.lazy_imports():
     from robust_sparse_tf.models import layers
 
 Block: TypeAlias = "Callable[[tf.Tensor, int, int, str], tf.Tensor]"
-"""From a tensor, the stage's channels, the stride and the prefix of names to a tensor."""
+"""A block: (tensor, channels of the stage, stride, prefix of names) -> tensor."""
 
 _THIN = (16, 32, 64)
 _WIDE = (64, 128, 256, 512)
@@ -148,10 +148,10 @@ def resnet50(
 ) -> keras.Model:
     """ResNet-50 for small images: 3, 4, 6 and 3 bottlenecks of 256 to 2048 channels, logits out.
 
-    "Deep Residual Learning for Image Recognition" (He, Zhang, Ren and Sun, 2016), table 1, with
-    the shortcuts and the first layer of `resnet18`. The stride is in the 3x3 convolution, as in
-    the networks that are trained today, and not in the 1x1 before it, as in the paper: 23,520,842
-    trainable weights with 10 classes and colour either way.
+    "Deep Residual Learning for Image Recognition" (He, Zhang, Ren and Sun, 2016), table 1, with the
+    shortcuts and the first layer of `resnet18`. The stride is in the 3x3 convolution, as is usual
+    today, and not in the 1x1 before it, as in the paper: 23,520,842 trainable weights with 10
+    classes and colour either way.
 
     Args:
         input_shape: height, width and channels of one image.
@@ -219,7 +219,7 @@ def _two_convolutions(x: tf.Tensor, filters: int, strides: int, prefix: str) -> 
 
 
 def _projection(x: tf.Tensor, filters: int, strides: int, prefix: str) -> tf.Tensor:
-    """Option B's shortcut: a 1x1 convolution only where the shape changes."""
+    """The shortcut of option B: a 1x1 convolution only where the shape changes."""
     if strides == 1 and x.shape[-1] == filters:
         return x
     return _convolution(x, filters, 1, strides, prefix + "shortcut_", "")
@@ -233,10 +233,10 @@ def _sum(x: tf.Tensor, shortcut: tf.Tensor, prefix: str) -> tf.Tensor:
 def _convolution(
     x: tf.Tensor, filters: int, size: int, strides: int, prefix: str, suffix: str
 ) -> tf.Tensor:
-    """A convolution without biases, and its normalization."""
+    """A convolution without biases, followed by batch normalization."""
     padding = "same"
     if size > 1 and strides > 1:
-        # TensorFlow's own padding would put the windows one pixel beside the shortcut's pixels.
+        # TensorFlow's padding would shift the windows by one pixel against the shortcut.
         x = keras.layers.ZeroPadding2D(size // 2, name=f"{prefix}pad{suffix}")(x)
         padding = "valid"
     x = keras.layers.Conv2D(

@@ -19,7 +19,7 @@ with epy.lazy_imports():
 
 _FILTERS = (64, 128, 256, 512, 512)
 
-# Five poolings that round up: in each of them something is left to halve.
+# Five poolings that round up: each still has something to halve.
 _SMALLEST = 17
 
 
@@ -104,12 +104,12 @@ def vgg_like(
 
 
 def _convolutions(depths: Sequence[int], width: float) -> list[keras.layers.Layer]:
-    """Stages of convolutions, each of which ends in a pooling."""
+    """Stages of convolutions, each followed by a pooling."""
     layers = []
     for stage, (depth, filters) in enumerate(zip(depths, _FILTERS, strict=True), 1):
         for number in range(1, depth + 1):
             layers += _convolution(f"stage_{stage}", number, scaled(filters, width))
-        # Rounds up, as Zagoruyko's, so that 28x28 images are large enough, too.
+        # Rounds up, as in Zagoruyko's network, so that 28x28 images are large enough.
         layers.append(keras.layers.MaxPooling2D(2, padding="same", name=f"stage_{stage}_pool"))
     return layers
 

@@ -167,5 +167,5 @@ def test_files_of_whole_numbers_refuse_fractions(tmp_path):
     path = tmp_path / "model.tflite"
     model = network((4,), layers.Rescaling(1 / 255), dtype="uint8")
     export.to_tflite(sparsify(model), str(path))
-    with pytest.raises(InputError, match="uint8 inputs: must be given whole numbers"):
+    with pytest.raises(InputError, match="uint8 inputs: needs whole numbers"):
         export.tflite_logits(path.read_bytes(), np.full((2, 4), 0.5, np.float32))

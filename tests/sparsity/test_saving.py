@@ -167,7 +167,7 @@ def test_uncompiled_models_and_unknown_methods(tmp_path):
     assert loaded.method == RigL(0.3, seed=4)
     config = model.get_config()
     config["method"]["class_name"] = "Mine"
-    with pytest.raises(InputError, match="^method Mine: is not known; import its module"):
+    with pytest.raises(InputError, match="^method Mine: unknown; import its module"):
         SparseModel.from_config(config)
 
 

@@ -90,5 +90,5 @@ def test_functions_are_refused(tmp_path):
         model(attack).save(tmp_path / "model.keras")
     config = model(None).get_config()
     config["attack"] = {"class_name": "Mine"}
-    with pytest.raises(InputError, match="^attack Mine: is not known; import its module"):
+    with pytest.raises(InputError, match="^attack Mine: unknown; import its module"):
         AdversarialModel.from_config(config)

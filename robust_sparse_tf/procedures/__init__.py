@@ -1,4 +1,4 @@
-"""Recipes of several fits."""
+"""Procedures that consist of several trainings."""
 
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
@@ -19,5 +19,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill at any moment and notice when they are damaged."""
+"""Checkpoints that survive a kill at any moment, and whose damage is detected."""
 
 import json
 import os
@@ -14,21 +14,21 @@ from robust_sparse_tf.options import checked, checked_path
 from robust_sparse_tf.procedures.records import Standing
 
 Checkpoint: TypeAlias = tuple[dict[str, np.ndarray], Standing]
-"""The arrays of a checkpoint, and where the run stood."""
+"""The arrays of a checkpoint, and the position of the run."""
 
 _KEEP = 2
 _META = "meta"
 
 
 class CheckpointStore:
-    """A folder of checkpoints, of which the newest two are kept.
+    """A folder of checkpoints; the newest two are kept.
 
-    A checkpoint is an `.npz` file, written beside its place and then renamed, so that a file by
-    its final name is complete; each array carries a CRC-32, so that later damage is noticed.
+    A checkpoint is an `.npz` file. It is written under a temporary name and then renamed, so that
+    it is always complete. Each array has a CRC-32, which detects later damage.
 
     Args:
-        folder: made when it is missing.
-        read_only: for the workers of a distributed run that do not write.
+        folder: created if missing.
+        read_only: for workers of a distributed run that do not write.
     """
 
     def __init__(self, folder: str, *, read_only: bool = False) -> None:
@@ -37,18 +37,18 @@ class CheckpointStore:
         os.makedirs(folder, exist_ok=True)
 
     def save(self, position: int, arrays: Mapping[str, np.ndarray], standing: Standing) -> None:
-        """Writes the checkpoint of a position; later positions are larger numbers."""
+        """Writes the checkpoint of a position; positions must increase."""
         meta_bytes = np.frombuffer(json.dumps(standing).encode(), np.uint8)
         files.write_npz(self.path(position), {**arrays, _META: meta_bytes})
         for old in self._positions()[:-_KEEP]:
             os.remove(self.path(old))
 
     def load(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or None; damaged ones are named in a warning."""
+        """The newest intact checkpoint, or None; a warning names damaged ones."""
         return next(self.all(), None)
 
     def all(self) -> Iterator[Checkpoint]:
-        """All checkpoints that are whole, the newest first; see `load`."""
+        """All intact checkpoints, the newest first; see `load`."""
         for position in reversed(self._positions()):
             path = self.path(position)
             try:
@@ -64,16 +64,16 @@ class CheckpointStore:
             yield arrays, standing
 
     def path(self, position: int) -> str:
-        """The file of a position's checkpoint."""
+        """The file of the checkpoint of a position."""
         position = checked("position", position, int, minimum=0)
         return os.path.join(self.folder, f"{position:010d}.npz")
 
     def newest(self) -> int | None:
-        """The position of the newest checkpoint, damaged or not; None without any."""
+        """The position of the newest checkpoint, damaged or not; None if there is none."""
         return max(self._positions(), default=None)
 
     def is_empty(self) -> bool:
-        """Whether there is no checkpoint at all."""
+        """Whether there is no checkpoint."""
         return not self._positions()
 
     def _positions(self) -> list[int]:

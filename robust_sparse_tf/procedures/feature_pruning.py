@@ -1,4 +1,4 @@
-"""Pruning of whole features: the least useful ones go."""
+"""Pruning of whole features, the least useful first."""
 
 from __future__ import annotations
 
@@ -27,48 +27,48 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FeaturePruning:
-    """Removes a fraction of the features that remain, those of the least weighted usefulness.
+    """Prunes a fraction of the remaining features, those with the smallest weighted usefulness.
 
-    The method that "Towards lighter adversarially robust model" proposes: remove the least
-    (robustly) useful features, train on, and again (`LotteryTicket` with strategy="continued").
-    A feature goes with its weights in the last layer, and those of the unit that computes it.
+    The method of "Towards lighter adversarially robust model": repeatedly prune the least
+    (robustly) useful features and train further (`LotteryTicket` with strategy="continued"). A
+    feature is pruned with its weights in the last layer and those of the unit that computes it.
     """
 
     prune_features: float = option(
         0.2,
-        "fraction of the remaining features removed a round (0: a control, trained as long)",
+        "fraction of the remaining features pruned per round (0: a control, trained equally long)",
         minimum=0,
         maximum=1,
     )
     prune_measure: str = option(
         "robust_usefulness",
-        "what a feature that stays must have: usefulness, on images or under attack",
+        "usefulness that decides which features are kept: on clean images, or under attack",
         choices=("usefulness", "robust_usefulness"),
     )
     prune_images: int = option(
-        1000, "training images on which features are measured", unit="images", minimum=1
+        1000, "number of training images on which features are measured", unit="images", minimum=1
     )
 
     def __post_init__(self) -> None:
         check(self)
 
     def prune(self, model: keras.Model, data: Split) -> None:
-        """Takes features away from a wrapped model; at least one stays.
+        """Prunes features of a wrapped model; at least one is kept.
 
         Args:
             model: a binary classifier, see `sparsity.feature_usefulness.head`.
             data: the training images.
 
         Raises:
-            InputError: for any other model, and for frozen layers (trainable=False).
+            InputError: for any other model, or frozen layers (trainable=False).
         """
         require("data", data, split.Split)
         entries = wrapper.require_masks(model)
         frozen = [entry.name for entry in entries if not entry.layer.trainable]
         if frozen:
             raise InputError(
-                f"layers {', '.join(frozen)}: are frozen (trainable=False); must not be, as "
-                "features go with their weights"
+                f"layers {', '.join(frozen)}: are frozen (trainable=False); must not be, as their "
+                "weights are pruned with the features"
             )
         numbers = tf.range(min(self.prune_images, data.size), dtype=tf.int64)
         images, labels = (part.numpy() for part in data.gather(numbers))
@@ -78,20 +78,20 @@ class FeaturePruning:
         layers = layer_states(model)
         masks = [layer.active for layer in layers]
         masks[-1] &= kept[:, None]
-        # Where the layer before has a unit for each feature; otherwise features share its weights.
+        # If the layer before has one unit per feature; otherwise features share its weights.
         if len(layers) > 1 and layers[-2].weight.shape[1] == len(kept):
             masks[-2] &= kept[None, :]
         set_masks(model, masks)
 
     def kept(self, worth: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Which features stay: bool [features].
+        """Which features are kept: bool [features].
 
         Args:
-            worth: of each feature, float [features].
-            active: which there are, bool [features].
+            worth: usefulness per feature, float [features].
+            active: features that are not pruned yet, bool [features].
 
         Raises:
-            InputError: for what are no such arrays.
+            InputError: for other arrays.
         """
         worth, active = as_array("worth", worth), as_array("active", active)
         if worth.ndim != 1 or active.shape != worth.shape or active.dtype != bool:

@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LotteryTicket(Rounds):
-    """Train, prune the smallest weights of each layer, rewind the rest, and again.
+    """Repeatedly trains, prunes the smallest weights of each layer, and rewinds the rest.
 
     "The Lottery Ticket Hypothesis" (Frankle and Carbin, 2019), section 1; late rewinding from
     "Linear Mode Connectivity and the Lottery Ticket Hypothesis" (Frankle et al., 2020); under
-    attack in "The Search for Sparse, Robust Neural Networks" (2019). The trainings themselves, each
-    with a fresh optimizer, are those of `Rounds`.
+    attack in "The Search for Sparse, Robust Neural Networks" (2019). `Rounds` runs the trainings,
+    each with a new optimizer.
     """
 
     strategy: str = option(
         "original",
-        "weights a round starts from: rewound, drawn again, or as they are",
+        "initial weights of a round: rewound, newly drawn, or continued",
         choices=("original", "random", "continued"),
     )
     rewind_to: str = option(
         "initial",
-        "what 'original' rewinds to: the weights of --rewind_step, or those at the end of the "
+        "where 'original' rewinds to: the weights at --rewind_step, or those at the end of the "
         "first, dense training",
         choices=("initial", "trained_dense"),
     )
     rewind_step: int = option(
-        0, "iteration of the first round to which 'original' rewinds", unit="iterations", minimum=0
+        0, "iteration of the first round that 'original' rewinds to", unit="iterations", minimum=0
     )
 
     def __post_init__(self) -> None:
@@ -73,18 +73,18 @@ class LotteryTicket(Rounds):
         seed: int = 0,
         **arguments: Any,
     ) -> list[Record]:
-        """Trains all rounds, with pruning between them; see `Rounds.run`.
+        """Trains all rounds and prunes between them; see `Rounds.run`.
 
         Args:
             model: compiled, on a network from `sparsify`.
             train: the training images.
-            evaluate: measures the model; its figures become part of the record.
-            pruner: what goes after each round; by default `LayerRates()`.
-            seed: seed of weights that are drawn again.
-            **arguments: those of `Rounds.run` but `between`.
+            evaluate: measures the model; its results become part of the record.
+            pruner: prunes after each round; by default `LayerRates()`.
+            seed: seed of newly drawn weights.
+            **arguments: the arguments of `Rounds.run` except `between`.
 
         Returns:
-            One record an evaluation.
+            One record per evaluation.
 
         Raises:
             InputError: for a model that is not compiled, and arguments of other kinds.
@@ -99,7 +99,7 @@ class LotteryTicket(Rounds):
 
 
 class _PruneAndRewind(BetweenRounds):
-    """Prunes, and puts the weights in place from which the next round starts."""
+    """Prunes, and sets the initial weights of the next round."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class _PruneAndRewind(BetweenRounds):
         return self._options.length(0) if late else self._options.rewind_step
 
     def _weights(self) -> list[np.ndarray]:
-        """All that `strip` leaves: weights and, where there are any, moving statistics."""
+        """The variables without masks: weights and, if any, moving statistics."""
         return [variable.numpy() for variable in self._variables]
 
     def _set_weights(self, values: list[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""What a run of rounds measures and keeps, as JSON holds it."""
+"""Records of a run of rounds, as JSON."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Measured(TypedDict, total=False):
-    """What a run's `evaluate` says of the model: those of the command line all but the last.
+    """The results of a run's `evaluate`; the command line has all of them, the last one optionally.
 
-    `overfitting` has the accuracies by which catastrophic overfitting is told.
+    `overfitting` has the accuracies that detect catastrophic overfitting.
     """
 
     validation: Figures
@@ -21,11 +21,11 @@ class Measured(TypedDict, total=False):
 
 
 class Record(Measured):
-    """One evaluation, as a line of JSON holds it.
+    """One evaluation, as a line of JSON.
 
-    `round` counts from 0, `iteration` within it from 1. `density` is the fraction of weights kept,
-    `layers` that of each layer, `sparsity` what `sparsity.statistics` says. `train` has `fit`'s
-    metrics since the last evaluation, or since the last stop that the hook asked for.
+    `round` counts from 0, and `iteration` from 1 within a round. `density` is the fraction of
+    weights kept, `layers` that of each layer, and `sparsity` the result of `sparsity.statistics`.
+    `train` has `fit`'s metrics since the last evaluation, or since the last stop for the hook.
     """
 
     round: int
@@ -37,7 +37,7 @@ class Record(Measured):
 
 
 class Standing(TypedDict):
-    """Where a run stands at a checkpoint: `step` counts training steps of all rounds."""
+    """The position of a run at a checkpoint; `step` counts the training steps of all rounds."""
 
     round: int
     iteration: int

@@ -34,22 +34,22 @@ if TYPE_CHECKING:
     from robust_sparse_tf.data import Split
     from robust_sparse_tf.training import AdversarialModel
 
-# The hook's arrays in a checkpoint: so named since all that is kept is what is rewound to.
+# The hook's arrays in a checkpoint, which are the weights to rewind to.
 _HOOK = "rewind"
 
 
 class BetweenRounds:
-    """What happens between rounds: a hook of `Rounds.run`; this one does nothing."""
+    """Base of hooks of `Rounds.run`, which act between rounds; this one does nothing."""
 
     stops: tuple[int, ...] = ()
-    """Iterations of each round after which training pauses, so that `on_stop` sees the model."""
+    """Iterations of each round after which training pauses for `on_stop`."""
 
     def on_stop(self, number: int, iteration: int) -> None:
-        """Called wherever training pauses: after an iteration, from 1, of a round, from 0."""
+        """Called when training pauses, after an iteration (from 1) of a round (from 0)."""
         del number, iteration
 
     def start_round(self, number: int, train: Split) -> None:
-        """Makes the model ready for a round, from 1; the optimizer is emptied afterwards.
+        """Prepares the model for a round, from 1; the optimizer is reset afterwards.
 
         Args:
             number: the round that starts.
@@ -58,40 +58,40 @@ class BetweenRounds:
         del number, train
 
     def state(self) -> list[np.ndarray]:
-        """What a checkpoint has to keep of the hook."""
+        """The arrays of the hook that a checkpoint must keep."""
         return []
 
     def fits(self, state: Sequence[np.ndarray]) -> bool:
-        """Whether `restore` can take a state; by default any."""
+        """Whether `restore` accepts a state; by default it accepts any."""
         del state
         return True
 
     def restore(self, state: list[np.ndarray]) -> None:
-        """Takes back what `state` gave."""
+        """Restores the arrays of `state`."""
         del state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rounds:
-    """Rounds of training: evaluated, kept in checkpoints, and resumed to the bit.
+    """Rounds of training, with evaluations, checkpoints and bit-identical resuming.
 
-    Each round starts with a fresh optimizer. What else happens between rounds is up to a hook, see
+    Each round starts with a new optimizer. A hook does the rest between rounds, see
     `BetweenRounds`.
     """
 
-    rounds: int = option(4, "trainings, the dense one included", unit="rounds", minimum=1)
-    iterations: int = option(1000, "training steps of a round", unit="iterations", minimum=1)
+    rounds: int = option(4, "number of trainings, the dense one included", unit="rounds", minimum=1)
+    iterations: int = option(1000, "training steps per round", unit="iterations", minimum=1)
     dense_iterations: int | None = option(
         None,
         "training steps of the first, dense round",
         unit="iterations",
         minimum=1,
         kind=int,
-        shown="as many as of any",
+        shown="same as --iterations",
     )
     evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
     evaluate_at: Sequence[str | int] = option(
-        [], "further iterations after which to evaluate, separated by commas", unit="iterations"
+        [], "additional iterations after which to evaluate, separated by commas", unit="iterations"
     )
 
     def __post_init__(self) -> None:
@@ -99,19 +99,19 @@ class Rounds:
         self._further_stops()
 
     def length(self, number: int) -> int:
-        """How many training steps a round has."""
+        """Number of training steps of a round."""
         number = checked("number", number, int, minimum=0)
         if number == 0 and self.dense_iterations:
             return self.dense_iterations
         return self.iterations
 
     def steps_before(self, number: int) -> int:
-        """How many training steps the rounds before one have."""
+        """Number of training steps of all rounds before one."""
         number = checked("number", number, int, minimum=0)
         return self.length(0) + (number - 1) * self.iterations if number else 0
 
     def place(self, step: int) -> tuple[int, int]:
-        """The round, from 0, and the iteration in it, from 1, of the run's step, from 1."""
+        """Converts the run's step, from 1, to round, from 0, and iteration in it, from 1."""
         step = checked("step", step, int, minimum=1)
         if step <= self.length(0):
             return 0, step
@@ -119,7 +119,7 @@ class Rounds:
         return 1 + rounds, 1 + iteration
 
     def is_evaluated(self, number: int, iteration: int) -> bool:
-        """Whether there is an evaluation, and a checkpoint, after an iteration of a round."""
+        """Whether to evaluate and write a checkpoint after an iteration of a round."""
         iteration = checked("iteration", iteration, int, minimum=0)
         regular = iteration % self.evaluate_every == 0 or iteration == self.length(number)
         return regular or iteration in self._further_stops()
@@ -142,19 +142,19 @@ class Rounds:
         Args:
             model: compiled, on a network from `sparsify`.
             train: the training images.
-            evaluate: measures the model; its figures become part of the record.
-            between: what happens between rounds; None for nothing.
-            store: where checkpoints go, after each evaluation; None for none.
+            evaluate: measures the model; its results become part of the record.
+            between: hook that acts between rounds, or None.
+            store: where checkpoints are written, after each evaluation; None for none.
             callbacks: passed to `fit`.
-            on_start: called with the records of the checkpoint that the run continues from.
+            on_start: called with the records of the checkpoint that the run resumes from.
             on_record: called with each new record.
-            on_round_end: called with the round's number while the model is as trained.
+            on_round_end: called with the round's number before anything is pruned.
 
         Returns:
-            One record an evaluation.
+            One record per evaluation.
 
         Raises:
-            InputError: for a model that is not compiled, and arguments of other kinds.
+            InputError: if the model is not compiled, or arguments have other types.
             TrainingError: at the first loss that is not finite.
         """
         check_model(model)
@@ -189,12 +189,12 @@ class Rounds:
         return run.records
 
     def next_stop(self, number: int, iteration: int, further: tuple[int, ...] = ()) -> int:
-        """The iteration of a round at which training pauses next.
+        """The next iteration of a round at which training pauses.
 
         Args:
             number: the round, from 0.
-            iteration: those trained so far in it.
-            further: iterations at which to pause though there is no evaluation.
+            iteration: iterations trained so far in the round.
+            further: iterations at which to pause without an evaluation.
         """
         iteration = checked("iteration", iteration, int, minimum=0)
         stops = [self.length(number), (iteration // self.evaluate_every + 1) * self.evaluate_every]
@@ -202,7 +202,7 @@ class Rounds:
         return min(stops + [stop for stop in further if stop > iteration])
 
     def _further_stops(self) -> list[int]:
-        """`evaluate_at` as numbers, which as flags are words."""
+        """`evaluate_at` as numbers; flags give it as strings."""
         stops = [int(word) if is_count(word) else 0 for word in self.evaluate_at]
         if not all(0 < stop <= self.iterations for stop in stops):
             given = ",".join(map(str, self.evaluate_at))
@@ -220,7 +220,7 @@ def check_model(model: AdversarialModel) -> None:
 
 
 class _Run:
-    """The changing part of a procedure, as it stands in a checkpoint."""
+    """The state of a procedure that checkpoints hold."""
 
     def __init__(
         self,
@@ -253,7 +253,7 @@ class _Run:
         self.between.on_stop(self.round, iteration)
 
     def next_round(self, train: Split) -> None:
-        """Goes to the next round, if there is one: the hook's work, and an empty optimizer."""
+        """Starts the next round, if there is one: runs the hook, and resets the optimizer."""
         self.round, self.iteration = self.round + 1, 0
         if self.round < self.options.rounds:
             self.between.start_round(self.round, train)
@@ -295,7 +295,7 @@ class _Run:
         self.store.save(standing["step"], arrays, standing)
 
     def restore(self) -> None:
-        """Goes back to the newest checkpoint that fits; others are named in a warning."""
+        """Restores the newest checkpoint that fits; a warning names the others."""
         if self.store is None:
             return
         for arrays, standing in self.store.all():
@@ -313,7 +313,7 @@ class _Run:
             )
 
     def _fits(self, groups: Mapping[str, Sequence[np.ndarray]]) -> bool:
-        """Whether a checkpoint's arrays are those of this network, optimizer and hook."""
+        """Whether a checkpoint's arrays fit this network, optimizer and hook."""
         own = {
             "model": self.model.network.weights,
             "optimizer": self.model.optimizer.variables,
@@ -348,7 +348,7 @@ def _assign(variables: Sequence[tf.Variable], values: list[np.ndarray]) -> None:
 
 
 def _all_finite(figures: Any) -> bool:
-    """Whether all numbers in a nest of dictionaries are; a step may spoil what comes after it."""
+    """Whether all numbers in nested dictionaries are finite; a step may make later results NaN."""
     if isinstance(figures, dict):
         return all(_all_finite(value) for value in figures.values())
     return not isinstance(figures, float) or bool(np.isfinite(figures))

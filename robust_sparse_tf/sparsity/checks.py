@@ -1,4 +1,4 @@
-"""What sparse models are compiled and fitted with, checked before they train."""
+"""Checks of the arguments of `compile` and `fit`, before sparse models train."""
 
 import inspect
 import warnings
@@ -17,7 +17,7 @@ from robust_sparse_tf.tensors import as_array
 from robust_sparse_tf.values import check_images
 
 _NAMES = {"x": "images", "y": "labels", "sample_weight": "weights"}
-# Least values of whole numbers that tf_keras' methods take.
+# Minimum values of integer arguments of tf_keras' methods.
 _COUNTS = {
     "epochs": 1,
     "initial_epoch": 0,
@@ -28,21 +28,21 @@ _COUNTS = {
     "steps_per_epoch": 1,
     "validation_steps": 1,
 }
-_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # metrics that tf_keras chooses when it fits
+_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # tf_keras chooses their form in `fit`
 
 
 def check_compiled(network: keras.Model, given: Mapping[str, Any]) -> None:
-    """Checks losses and metrics, which tf_keras does when it trains.
+    """Checks losses and metrics at once; tf_keras would do so only in training.
 
-    A RunWarning names those that take logits for probabilities.
+    A RunWarning names those that expect probabilities instead of logits.
 
     Args:
         network: Sequential or functional model.
         given: arguments of `compile`, by name.
 
     Raises:
-        InputError: for what is none, for outputs that the model does not have, and for flags and
-            numbers that tf_keras does not take.
+        InputError: for anything that is not a loss or metric, for outputs that the model does not
+            have, or for flags and numbers that tf_keras does not accept.
     """
     for name in ("jit_compile", "run_eagerly"):
         if given.get(name) is not None:
@@ -71,25 +71,25 @@ def check_compiled(network: keras.Model, given: Mapping[str, Any]) -> None:
 
 
 def tell_probabilities(network: keras.Model, loss: Any, name: str) -> None:
-    """Warns of a loss that takes outputs for probabilities, of a network that returns logits.
+    """Warns if a loss expects probabilities, and the network returns logits.
 
     Args:
         network: Sequential or functional model.
         loss: a loss or metric, or a function of labels and outputs.
-        name: what it is given as.
+        name: name of the argument.
     """
     if _takes_probabilities(loss) and all(map(is_linear, tf.nest.flatten(network.output))):
         words = getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__)
         warnings.warn(
-            f"model {network.name}: {name} {words} takes outputs for probabilities, but the model "
-            "returns logits; give it from_logits=True",
+            f"model {network.name}: {name} {words} expects probabilities, but the model returns "
+            "logits; give it from_logits=True",
             RunWarning,
             stacklevel=3,
         )
 
 
 def _check_structure(name: str, value: Any, network: keras.Model) -> None:
-    """Lets tf_keras lay out a structure over a model's outputs, without what is in it."""
+    """Lets tf_keras map a structure of losses or metrics to a model's outputs."""
     outputs, names = network.output, network.output_names
     empty = tf.nest.map_structure(lambda _: None, value)
     if name != "loss":
@@ -102,7 +102,7 @@ def _check_structure(name: str, value: Any, network: keras.Model) -> None:
 
 
 def _found(name: str, given: Any) -> Any:
-    """The loss or metric that tf_keras takes something for; None for none."""
+    """The tf_keras loss or metric of a name or function; None for none."""
     if given is None:
         return None
     if name != "loss" and str(given).lower() in _BY_SHAPE:
@@ -110,22 +110,22 @@ def _found(name: str, given: Any) -> Any:
         return None if accuracy else keras.losses.sparse_categorical_crossentropy
     found = keras.losses.get(given) if name == "loss" else keras.metrics.get(given)
     if not is_measure(found):
-        raise InputError("must be of tf_keras' losses and metrics, by name, or functions")
+        raise InputError("must be losses or metrics of tf_keras, by name, or functions")
     return found
 
 
 def is_measure(value: Any) -> bool:
-    """Whether a value may be a loss or metric: one of tf_keras', or a function of two arguments."""
+    """Whether a value may be a loss or metric: tf_keras' own, or a function of two arguments."""
     if isinstance(value, keras.losses.Loss | keras.metrics.Metric):
         return True
     return takes(value, 2)
 
 
 def with_counts(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of tf_keras' methods that take data, by name, whole numbers among them as Python's.
+    """Arguments of tf_keras' methods that take data, by name; integers as Python integers.
 
     Raises:
-        InputError: for those that are none, or too small, and for what are no callbacks.
+        InputError: for integers that are not, or that are too small.
     """
     found = dict(given)
     callbacks = given.get("callbacks")
@@ -134,12 +134,9 @@ def with_counts(given: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"callbacks={shown(each)}: must be a list of callbacks")
     for name, least in _COUNTS.items():
         value = given.get(name)
-        if value is None:
+        if value is None or (name == "validation_freq" and isinstance(value, list)):  # epochs
             continue
-        if name == "validation_freq" and isinstance(value, list) and value:  # epochs
-            found[name] = [checked(name, each, int, minimum=least) for each in value]
-            continue
-        whole = isinstance(value, float) and value.is_integer()  # as np.ceil gives it
+        whole = isinstance(value, float) and value.is_integer()  # np.ceil returns such floats
         found[name] = checked(name, int(value) if whole else value, int, minimum=least)
     if given.get("validation_split") is not None:
         rate = checked("validation_split", given["validation_split"], float, minimum=0)
@@ -148,7 +145,7 @@ def with_counts(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
-    """Checks values that tf_keras would take, and that would spoil what is learnt.
+    """Checks values that tf_keras would accept, and that would spoil the training.
 
     Args:
         model: compiled, Sequential or functional.
@@ -156,8 +153,8 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
             batch.
 
     Raises:
-        InputError: for missing labels, weights that are not one an output, class numbers that are
-            not whole, validation data that are not finite numbers, and empty arguments.
+        InputError: for inputs, labels or weights that are not finite numbers, weights that are not
+            one per output, labels that are not whole numbers, or empty arguments.
     """
     for name in ("validation_data", "class_weight", "sample_weight"):
         value = given.get(name)
@@ -174,8 +171,8 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
     if loss and not tf.nest.flatten(labels if labels is not None else []) and _are_arrays(inputs):
         raise InputError(f"y={labels}: must be labels, as the model has a loss")
     broken = isinstance(labels, np.ndarray) and labels.dtype.kind == "f" and np.mod(labels, 1).any()
-    if broken and _takes_classes(loss):
-        raise InputError(f"labels of type {labels.dtype}: must be whole, as the loss wants")
+    if broken and _takes_classes(model.loss):
+        raise InputError(f"labels of type {labels.dtype}: must be whole numbers for this loss")
     weights = given.get("class_weight")
     numbers = isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu"
     missing = set(labels.tolist()).difference(weights) if weights and numbers else set()
@@ -231,6 +228,6 @@ def _takes_probabilities(loss: Any) -> bool:
 
 
 def _takes_classes(loss: Any) -> bool:
-    """Whether a loss, as `compile` is given it, cuts labels to whole numbers."""
+    """Whether a loss, as given to `compile`, truncates labels to integers."""
     sparse = keras.losses.sparse_categorical_crossentropy
     return getattr(loss, "fn", loss) in (sparse, sparse.__name__)

@@ -1,4 +1,4 @@
-"""The mask that a weight's own variable carries, so that every optimizer keeps it."""
+"""Attaches a mask to a weight's variable, so that every optimizer keeps it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ Constraint = Callable[[tf.Tensor], tf.Tensor]
 
 
 class MaskConstraint:
-    """A variable's constraint: the user's own, if any, and then the mask.
+    """A variable's constraint: the user's own, if any, followed by the mask.
 
-    tf_keras' optimizers, legacy ones too, apply a variable's constraint after each update, whatever
-    model or loop the variable is trained in.
+    All tf_keras optimizers, including legacy ones, apply a variable's constraint after each update,
+    in any model or training loop.
 
     Args:
         mask: of the weight's shape.
@@ -23,17 +23,17 @@ class MaskConstraint:
     def __init__(self, mask: tf.Variable, own: Constraint | None = None) -> None:
         self.mask, self.own = mask, own
         self.on_update: Callable[[], None] | None = None
-        """Called where an update of the weight is traced, or eagerly made."""
+        """Called when an update of the weight is traced or runs eagerly."""
 
     def __call__(self, weight: tf.Tensor) -> tf.Tensor:
-        """The weight as it may be."""
+        """Returns the constrained weight."""
         if self.on_update is not None:
             self.on_update()
         return (weight if self.own is None else self.own(weight)) * self.mask
 
 
 def hold(weight: tf.Variable, mask: tf.Variable) -> MaskConstraint:
-    """Lets a weight's variable carry a mask, in the place of one that it carries already."""
+    """Attaches a mask to a weight's variable; replaces one that is already attached."""
     own = weight.constraint
     if isinstance(own, MaskConstraint):
         if own.mask is mask:
@@ -41,14 +41,14 @@ def hold(weight: tf.Variable, mask: tf.Variable) -> MaskConstraint:
         own = own.own
     constraint = MaskConstraint(mask, own)
     variable = getattr(weight, "_variable", weight)  # inside an AutoCastVariable
-    for component in getattr(variable, "values", [variable]):  # one a replica
+    for component in getattr(variable, "values", [variable]):  # one per replica
         component._constraint = constraint
     return constraint
 
 
 def _finalize(finalize: Callable[..., None]) -> Callable[..., None]:
     def finalize_variable_values(self: Any, var_list: Sequence[tf.Variable]) -> None:
-        """Assigns the averages, where the optimizer keeps some; masked weights stay masked."""
+        """Assigns the averages of weights, if the optimizer has any; masked weights stay masked."""
         finalize(self, var_list)
         for variable in var_list if self.use_ema else ():
             constraint = getattr(variable, "constraint", None)
@@ -58,14 +58,14 @@ def _finalize(finalize: Callable[..., None]) -> Callable[..., None]:
     return finalize_variable_values
 
 
-# Averages of weights (use_ema=True) are assigned without asking the constraint; in a user's own
-# loop and after pruning between two fits they hold what the weight was before it was masked.
+# tf_keras assigns averages of weights (use_ema=True) without the constraint; after pruning between
+# two fits, or in a user's own loop, they still hold the weights before masking.
 keras.optimizers.Optimizer.finalize_variable_values = _finalize(
     keras.optimizers.Optimizer.finalize_variable_values
 )
 
 
 def store(weight: tf.Variable, mask: tf.Variable) -> None:
-    """Sets the pruned weights to zero, in cross-replica context."""
+    """Sets pruned weights to zero, in cross-replica context."""
     strategy = getattr(weight, "distribute_strategy", None) or tf.distribute.get_strategy()
     strategy.extended.update(weight, lambda own, m: own.assign(own * m), args=(mask,))

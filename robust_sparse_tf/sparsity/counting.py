@@ -1,4 +1,4 @@
-"""Measures of how sparse a model is."""
+"""Statistics of how sparse a model is."""
 
 import math
 import warnings
@@ -39,13 +39,13 @@ class _Measures(TypedDict):
 
 
 class LayerStatistics(_Measures):
-    """Measures of one masked weight; `statistics` says what each is."""
+    """Statistics of one masked weight; `statistics` explains each."""
 
     encoding: str
 
 
 class Statistics(_Measures):
-    """Measures of a model: of all masked weights, of the whole network, and weight by weight."""
+    """Statistics of a model: all masked weights, the whole network, and each weight."""
 
     flops: float | None
     multiply_accumulates: int | None
@@ -53,7 +53,7 @@ class Statistics(_Measures):
 
 
 def densities(model: keras.Model) -> tuple[float, dict[str, float]]:
-    """The fraction of weights kept: over all prunable weights, and layer by layer.
+    """The fraction of weights kept: over all prunable weights, and per layer.
 
     A model without masks has density 1 and no layers.
     """
@@ -66,48 +66,47 @@ def densities(model: keras.Model) -> tuple[float, dict[str, float]]:
 
 
 def statistics(model: keras.Model) -> Statistics:
-    """How sparse a model is, what its last update did, and what it costs; plain JSON values.
+    """Measures how sparse a model is, what the last update changed, and its cost; as JSON values.
 
-    It only reads masks and weights: nothing is traced, and no variable changes. A weight that its
-    mask prunes and that is not zero all the same (assigned by hand, for example) counts as active;
-    a RunWarning says how many there are. For each masked weight, under its name in `layers`, and
-    for all of them:
+    It only reads masks and weights: nothing is traced, and no variable changes. A pruned weight
+    that is not zero (assigned by hand, for example) counts as active, and a RunWarning gives the
+    number of such weights. For all masked weights, and for each under its name in `layers`:
 
     - `density`: `active` / `size`.
     - `active`: number of weights whose mask is one, or that are not zero.
-    - `outside`: number of weights that the mask prunes and that are not zero: none, in order.
+    - `outside`: number of pruned weights that are not zero; it should be 0.
     - `size`: number of weights, pruned ones included.
-    - `changed`: places of the mask that the last update changed; 0 where there was none.
-    - `exploration`: the share of weights that have been active at any time, the rate R_s of "Do We
-      Actually Need Dense Over-Parameterization? In-Time Over-Parameterization in Sparse Training"
-      (Liu et al., 2021); the density where the method grows no weights.
+    - `changed`: number of mask entries that the last update changed; 0 without an update.
+    - `exploration`: the fraction of weights that have been active at any time, the rate R_s of "Do
+      We Actually Need Dense Over-Parameterization? In-Time Over-Parameterization in Sparse
+      Training" (Liu et al., 2021); the density if the method grows no weights.
     - `no_input`: output units whose whole fan-in in the layer is masked.
     - `no_output`: input units whose whole fan-out in the layer is masked. Units are the columns and
-      rows of the weight's matrix, and of convolutions the channels: one counts when it has no
-      weight left at any place of the kernel. The two kernels of a separable layer count each for
-      itself.
-    - `dense_bytes`: 4 bytes a weight; for the whole, of all parameters of the model (biases and
-      moving statistics included, masks and the like not).
-    - `bytes`: the same with each masked weight in the smallest of three encodings, the first of
-      those that are equal; see "Sparsity in Deep Learning" (Hoefler et al., 2021) on the formats:
+      rows of the weight's matrix; in convolutions they are the channels, which count if no weight
+      is left at any position of the kernel. The two kernels of a separable layer are counted
+      separately.
+    - `dense_bytes`: 4 bytes per weight; for the whole model, per parameter (biases and moving
+      statistics included, masks not).
+    - `bytes`: the same, with each masked weight in the smallest of three encodings (in a tie, the
+      first); see "Sparsity in Deep Learning" (Hoefler et al., 2021) on the formats:
         - `dense`: 4 size;
         - `bitmap`: size / 8, rounded up, + 4 active;
         - `csr` of the matrix [inputs, outputs]: (4 + i) active + 4 (inputs + 1), with column
           indices of i = 2 bytes up to 65,536 outputs, and of 4 above.
-    - `encoding`: the name of the smallest; only in `layers`.
+    - `encoding`: the name of the smallest encoding; only in `layers`.
 
-    Only of the whole:
+    Only for the whole model:
 
-    - `multiply_accumulates`: those of one forward of one example, biases not counted: the sum over
-      the kernels of dense layers and convolutions of active weights x output positions (input
-      positions of transposed convolutions); kernels without a mask count in full, embeddings and
-      other layers nothing. See `flops.multiply_accumulates`.
+    - `multiply_accumulates`: of one forward pass of one example, without biases: the sum, over the
+      kernels of dense layers and convolutions, of active weights x output positions (input
+      positions of transposed convolutions). Kernels without a mask count in full, and embeddings
+      and other layers as 0. See `flops.multiply_accumulates`.
     - `flops`: `multiply_accumulates` as a fraction of the dense network's, in [0, 1]. Both are None
-      where there is nothing to count, and where the shape of the inputs is not known.
+      if there is nothing to count, or the shape of the inputs is unknown.
 
     Args:
-        model: from `sparsify`, one whose `network` is (AdversarialModel), or any other; a model
-            without masks has density 1 and no layers.
+        model: a model from `sparsify`, an `AdversarialModel` of one, or any other model; without
+            masks it has density 1 and no layers.
     """
     network = network_of(model)
     entries = list(masked_weights(network))
@@ -148,22 +147,22 @@ def statistics(model: keras.Model) -> Statistics:
 
 
 def _read(entry: MaskedWeight, variable: tf.Variable) -> np.ndarray:
-    """Where a variable of the weight's shape is not zero: bool [inputs, outputs]."""
+    """Where a variable, shaped as the weight, is not zero: bool [inputs, outputs]."""
     return entry.to_matrix(tf.convert_to_tensor(variable)).numpy().astype(bool)
 
 
 def _tell_outside(network: keras.Model, entries: list[MaskedWeight], outside: list[int]) -> None:
     names = [entry.name for entry, number in zip(entries, outside, strict=True) if number]
     warnings.warn(
-        f"model {network.name}: {sum(outside)} weights are not zero though their masks prune them "
-        f"({', '.join(names)}), and count as kept; store_masked sets them to zero",
+        f"model {network.name}: {sum(outside)} pruned weights are not zero ({', '.join(names)}), "
+        "and count as kept; store_masked sets them to zero",
         RunWarning,
         stacklevel=3,
     )
 
 
 def _changed(network: keras.Model, entries: list[MaskedWeight]) -> list[int]:
-    """Places of each mask that the last update changed."""
+    """Number of entries of each mask that the last update changed."""
     numbers: dict[int, int] = {}
     for model in sparse_models(network):
         own = tf.convert_to_tensor(model.changed).numpy().tolist()
@@ -175,7 +174,7 @@ def _changed(network: keras.Model, entries: list[MaskedWeight]) -> list[int]:
 def _explored(
     network: keras.Model, entries: list[MaskedWeight], masks: list[np.ndarray]
 ) -> list[int]:
-    """How many weights of each layer have been active at any time, as far as that is known."""
+    """Number of weights per layer that have been active at any time, as far as it is known."""
     seen: dict[int, tf.Variable] = {}
     for model in sparse_models(network):
         pairs = zip(masked_weights(model), model.ever_active, strict=False)
@@ -209,19 +208,19 @@ def _measure(
 
 
 def _cut_off(entry: MaskedWeight, mask: np.ndarray) -> tuple[int, int]:
-    """Output units without an active weight of their own, and input units."""
+    """Numbers of output units without an active weight, and of such input units."""
     sides, groups, shape = 1, 1, entry.mask.shape
     if isinstance(entry.layer, CONVOLUTIONS):
         sides = math.prod(shape[:-2])
         groups = shape[-2] if entry.attribute == "depthwise_kernel" else entry.layer.groups
-    # Channels of a group of inputs go to those of the same group of outputs alone.
+    # Input channels of a group feed only output channels of the same group.
     places = mask.reshape(sides, -1, groups, mask.shape[1] // groups)
     fed, used = places.any(axis=(0, 1)), places.any(axis=(0, 3))
     return int(np.count_nonzero(~fed)), int(np.count_nonzero(~used))
 
 
 def _smallest(shape: tuple[int, int], active: int) -> tuple[str, int]:
-    """The best encoding of a masked matrix [inputs, outputs], and its bytes."""
+    """The smallest encoding of a masked matrix [inputs, outputs], and its bytes."""
     inputs, outputs = shape
     index = 2 if outputs <= 2**16 else 4
     choices = {
@@ -234,7 +233,7 @@ def _smallest(shape: tuple[int, int], active: int) -> tuple[str, int]:
 
 
 def _parameters(network: keras.Model) -> int:
-    """Number of parameters of the layers: what `strip(network).count_params()` says."""
+    """Number of parameters of the layers, equal to `strip(network).count_params()`."""
     sizes: dict[int, int] = {}
     for layer in leaves(network):
         inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer

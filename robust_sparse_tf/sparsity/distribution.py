@@ -1,4 +1,4 @@
-"""How a wanted density is spread over the layers."""
+"""Distributes a density over the layers."""
 
 import fnmatch
 import math
@@ -19,7 +19,7 @@ def densities_of(
     shapes: Mapping[str, Shape],
     fixed: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
-    """The density of each layer, so that all of them together have the wanted one.
+    """The density of each layer, such that the whole has a given density.
 
     Args:
         distribution: "uniform", the same everywhere; "er", Erdos-Renyi, as in "Scalable Training of
@@ -29,11 +29,11 @@ def densities_of(
             the sum and in the product.
         density: fraction of all weights to keep, in (0, 1].
         shapes: the shape of each weight.
-        fixed: layers whose density is given; the others make up for them.
+        fixed: layers whose density is given; the others compensate for them.
 
     Raises:
-        InputError: where the fixed layers alone hold more weights than the density allows, or so
-            few that dense others cannot reach it.
+        InputError: if the fixed layers keep more weights than the density allows, or so few that
+            even dense other layers cannot reach it.
     """
     given, fixed = dict(fixed or {}), dict(fixed or {})
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
@@ -47,7 +47,7 @@ def densities_of(
         largest = max(raw, key=raw.__getitem__)
         if scale * raw[largest] <= 1:
             return {name: fixed.get(name, scale * raw.get(name, 0)) for name in shapes}
-        # What would be more than dense is dense, and the others are solved for again.
+        # A layer that would exceed density 1 is dense, and the others are solved for again.
         fixed[largest] = 1.0
         del raw[largest]
     held = sum(fixed[name] * sizes[name] for name in fixed)
@@ -57,12 +57,12 @@ def densities_of(
 
 
 def agrees(held: float, wanted: float, *, all_given: bool) -> bool:
-    """Whether a number of weights is the wanted one; as exactly as said, where all are given."""
+    """Whether a number of weights is the requested one, within rounding."""
     return math.isclose(held, wanted, rel_tol=10**-_DIGITS if all_given else 1e-6)
 
 
 def unreachable(density: float, given: Mapping[str, float], sizes: Mapping[str, int]) -> InputError:
-    """What to raise where layers of given density leave no room for the wanted one."""
+    """The error if layers of given density make the requested density impossible."""
     total = sum(sizes.values())
     least = sum(value * sizes[name] for name, value in given.items()) / total
     most = least + sum(sizes[name] for name in sizes if name not in given) / total
@@ -74,7 +74,7 @@ def unreachable(density: float, given: Mapping[str, float], sizes: Mapping[str, 
         )
     digits = _DIGITS
     while float(f"{least:.{digits}g}") <= density <= float(f"{most:.{digits}g}") and digits < 17:
-        digits += 1  # until the density given is seen to be outside
+        digits += 1  # until the given density is visibly outside
     return InputError(
         f"density={density}: must be between {least:.{digits}g} and {most:.{digits}g} beside "
         f"layers of given density ({names})"
@@ -84,10 +84,10 @@ def unreachable(density: float, given: Mapping[str, float], sizes: Mapping[str, 
 def counts_of(
     densities: Mapping[str, float], shapes: Mapping[str, Shape], minimum: int = 1
 ) -> dict[str, int]:
-    """Whole numbers of weights to keep, whose sum is that of the densities, rounded.
+    """Whole numbers of weights to keep, whose sum is the rounded total.
 
-    Each layer gets its share rounded down, and those with the largest remainders one more; none
-    gets less than `minimum` (or than it has).
+    Each layer gets its number rounded down, and those with the largest remainders get one more.
+    None gets less than `minimum` (or its size).
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     shares = {name: densities[name] * sizes[name] for name in shapes}
@@ -100,16 +100,16 @@ def counts_of(
 
 
 def match(patterns: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    """The value of each name that a pattern (`conv_*`) matches; the first that does wins.
+    """The value of each name that a pattern (`conv_*`) matches; the first match wins.
 
     Raises:
-        InputError: for a pattern that matches nothing, or a value that is no density.
+        InputError: for a pattern without a match, or a value that is not a density.
     """
     values: dict[str, float] = {}
     for pattern, value in patterns.items():
         found = fnmatch.filter(names, pattern)
         if not found:
-            raise InputError(f"layer {pattern}: is not there; must be one of {', '.join(names)}")
+            raise InputError(f"layer {pattern}: does not exist; must be one of {', '.join(names)}")
         if not isinstance(value, numbers.Real) or not 0 < value <= 1:
             raise InputError(f"density of layer {pattern}={value}: must be above 0 and at most 1")
         values = dict.fromkeys(found, float(value)) | values

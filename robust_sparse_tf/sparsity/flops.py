@@ -1,4 +1,4 @@
-"""How many multiply-accumulates one forward takes."""
+"""Counts multiply-accumulates of a forward pass."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ CONVOLUTIONS = (
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
 )
-"""All convolutions of tf_keras: the transposed ones derive from the first three."""
+"""All convolutions of tf_keras; transposed ones derive from the first three."""
 
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
@@ -26,26 +26,26 @@ _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 def multiply_accumulates(model: keras.Model, active: Mapping[int, int]) -> tuple[int, int] | None:
-    """Multiply-accumulates of one forward of one example: with active weights only, and with all.
+    """Multiply-accumulates of one forward pass of one example: of active weights, and of all.
 
     Both are sums over the kernels of dense layers and convolutions,
 
         weights of the kernel x positions at which it is applied,
 
-    and a layer that is called twice counts twice. The positions of a convolution are the places of
-    its output (height x width of a Conv2D; of a separable one for both kernels), those of a
-    transposed convolution the places of its input, and those of a dense layer the vectors of its
-    output, one for inputs [batch, features]. Weights that meet the zeros of padding count as the
-    others do. Biases, embeddings and all other layers (normalization, pooling, recurrent layers,
-    attention, subclassed models) count nothing. As in "Rigging the Lottery" (Evci et al., 2020), a
-    layer's cost falls with its density.
+    and a layer that is called twice counts twice. The positions of a convolution are those of its
+    output (height x width of a Conv2D; for both kernels of a separable one); of a transposed
+    convolution, those of its input; of a dense layer, the vectors of its output, which is one for
+    inputs [batch, features]. Weights that meet the zeros of padding count, too. Biases, embeddings
+    and all other layers (normalization, pooling, recurrent layers, attention, subclassed models)
+    count as 0. As in "Rigging the Lottery" (Evci et al., 2020), a layer's cost falls with its
+    density.
 
     Args:
         model: Sequential or functional, wrapped or not.
         active: number of active weights by the `id` of a kernel's variable; others count in full.
 
     Returns:
-        (with the active weights, with all), or None where the shape of an input is not known.
+        (of active weights, of all), or None if the shape of an input is unknown.
     """
     kept = whole = 0
     for layer, node in _calls(model):
@@ -60,7 +60,7 @@ def multiply_accumulates(model: keras.Model, active: Mapping[int, int]) -> tuple
 
 
 def _calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, Any]]:
-    """The dense layers and convolutions that a forward calls, with tf_keras' node of each call."""
+    """The dense layers and convolutions of a forward pass, with tf_keras' node of each call."""
     for nodes in getattr(model, "_nodes_by_depth", {}).values():
         for node in nodes:
             layer = node.layer
@@ -73,7 +73,7 @@ def _calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, Any]]:
 
 
 def _positions(layer: keras.layers.Layer, node: Any) -> int | None:
-    """At how many positions of one example a call applies the layer's kernels."""
+    """The number of positions at which a call applies the layer's kernels."""
     places = list(node.input_shapes if isinstance(layer, _TRANSPOSED) else node.output_shapes)
     channels_first = getattr(layer, "data_format", None) == "channels_first"
     del places[-1 - layer.rank if channels_first else -1], places[0]

@@ -1,4 +1,4 @@
-"""A model that holds masks: its weights stay masked, and it tells when it is not yet sparse."""
+"""Base of models with masks: weights stay masked, and warnings report unfinished schedules."""
 
 import inspect
 import warnings
@@ -22,67 +22,68 @@ from robust_sparse_tf.values import one_line
 if TYPE_CHECKING:
     from tf_keras import Model as _Model
 else:
-    _Model = object  # tf_keras changes the bases of functional models' classes
+    _Model = object  # tf_keras changes the bases of functional models
 
 
 class MaskedModel(_Model):
-    """What goes before `keras.Model` among the bases of a model whose own train step keeps masks.
+    """Mixin before `keras.Model`, for models whose own train step keeps masks.
 
-    Weights that are put in, saved or exported are stored masked. A network that is put back, saved
-    or exported before its method's schedule has ended is denser than asked for; a RunWarning says
-    so, whatever writes the file: tf_keras tells a sparse model of all but checkpoints.
+    Weights that are set, saved or exported are masked. A network that is restored, saved or
+    exported before its method's schedule has ended is denser than requested, and a RunWarning says
+    so. That works for any writer, except for checkpoints, of which tf_keras does not inform models.
     """
 
     _by_xla = False
     _jit_compile: bool | None
 
     def compile(self, optimizer: Any = "rmsprop", *args: Any, **kwargs: Any) -> None:
-        """As `tf_keras.Model.compile`; the optimizer's slots are made at once."""
+        """See `tf_keras.Model.compile`; the optimizer's slots are created at once."""
         with self.distribute_strategy.scope():
             optimizer = slots.as_optimizer(optimizer)
         with one_line():
             given = inspect.signature(keras.Model.compile).bind(self, optimizer, *args, **kwargs)
             check_compiled(network_of(self), given.arguments)
             super().compile(optimizer, *args, **kwargs)
-        # tf_keras compiles a step with its assertions, which XLA leaves out: see `after_checks`.
-        # That sums over replicas, which XLA can do only where tf_keras has called it.
+        # XLA would leave out the assertions of a step that tf_keras compiles: see `after_checks`.
+        # It sums over replicas, which XLA supports only if tf_keras has called it.
         if self.distribute_strategy.num_replicas_in_sync == 1:
             self._by_xla, self._jit_compile = bool(self._jit_compile), False
-        # A train step that made variables would be traced a second time.
+        # A train step that creates variables would be traced a second time.
         with self.distribute_strategy.scope():
             slots.build(self.optimizer, self.trainable_variables)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """As `tf_keras.Model.compile_from_config`, which leaves models with their own `compile`."""
+        """See `tf_keras.Model.compile_from_config`, which skips models with their own `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def after_checks(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """What a train or test step does once its data are checked; by XLA, if asked for."""
+        """Runs the part of a train or test step after the checks of data; by XLA, if requested."""
         return tf.function(step, jit_compile=True) if self._by_xla else step
 
     def set_weights(self, weights: Any) -> None:
-        """As of any model; `EarlyStopping(restore_best_weights=True)` does it.
+        """See `tf_keras.Model.set_weights`; `EarlyStopping(restore_best_weights=True)` calls it.
 
         Raises:
-            InputError: for others than `get_weights` gives, as those of the dense network.
+            InputError: for other arrays than those of `get_weights`, such as those of a dense
+                network.
         """
         require("weights", weights, list, tuple)
         own = len(self.weights)
         if len(weights) != own:
             raise InputError(
-                f"weights: are {len(weights)} arrays; must be {own} with the masks, as get_weights "
-                "gives them (those of a dense network: give them to it before it is sparsified)"
+                f"weights: are {len(weights)} arrays; must be {own} with the masks, as from "
+                "get_weights (set those of a dense network before it is sparsified)"
             )
         with one_line():
             super().set_weights(weights)
         store_masked(network_of(self))
-        tell_unfinished(self, "is put back to")
+        tell_unfinished(self, "is restored to")
 
     def load_weights(self, *args: Any, **kwargs: Any) -> Any:
         """As of any model.
 
         Raises:
-            InputError: for a file that cannot be read, or that lacks weights or masks of the model.
+            InputError: if the file cannot be read, or lacks weights or masks of the model.
         """
         with one_line():
             try:
@@ -91,12 +92,12 @@ class MaskedModel(_Model):
                 raise InputError(f"weights: cannot be read ({reason(error)})") from error
         self._check_loaded(found)
         store_masked(network_of(self))
-        tell_unfinished(self, "is put back to")
+        tell_unfinished(self, "is restored to")
         return found
 
     def _check_loaded(self, status: Any) -> None:
-        """Raises InputError where a checkpoint lacks weights, which tf_keras passes over."""
-        if status is None:  # of a file of HDF5
+        """Raises InputError if a checkpoint lacks weights, which tf_keras ignores."""
+        if status is None:  # HDF5
             return
         known = {id(each) for each in status._checkpoint.object_by_proto_id.values()}
         own = network_of(self).weights
@@ -104,12 +105,11 @@ class MaskedModel(_Model):
         if missing:
             raise InputError(
                 f"weights: the checkpoint lacks {len(missing)} of the model's, as {missing[0]}; "
-                "must be of the same model (those of a dense network: load them into it before it "
-                "is sparsified)"
+                "must be of the same model (load those of a dense network before it is sparsified)"
             )
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As of any model; a RunWarning says where a SavedModel loses an optimizer's state."""
+        """See `tf_keras.Model.save`; a RunWarning says if a SavedModel loses optimizer state."""
         store_masked(network_of(self))
         form = saved_format(filepath, *args, **kwargs)
         if form == "tf" and kwargs.get("include_optimizer", True):
@@ -121,7 +121,7 @@ class MaskedModel(_Model):
         """As of any model."""
         filepath = checked_path("filepath", filepath)
         store_masked(network_of(self))
-        if not filepath.endswith(".weights.h5"):  # of which the sparse model tells
+        if not filepath.endswith(".weights.h5"):  # the sparse model warns then
             tell_unfinished(self, "is saved at")
         with one_line():
             super().save_weights(filepath, *args, **kwargs)
@@ -144,10 +144,10 @@ def check_config(config: Any, *names: str) -> None:
 def saved_format(
     filepath: Any, overwrite: bool = True, save_format: str | None = None, **_: Any
 ) -> str:
-    """Which format `tf_keras.Model.save` takes, called with these: "keras", "h5" or "tf".
+    """The format that `tf_keras.Model.save` chooses for these arguments: "keras", "h5" or "tf".
 
     Raises:
-        InputError: for one that tf_keras does not know, and for what is no path.
+        InputError: for an unknown format, or a value that is not a path.
     """
     if not isinstance(filepath, h5py.File):
         checked_path("filepath", filepath)
@@ -157,26 +157,26 @@ def saved_format(
 
 
 def sparse_models(network: keras.Model) -> list[Any]:
-    """The `SparseModel`s that a network is or holds; each has a `method`."""
+    """The network itself and nested models, as far as they are `SparseModel`s."""
     return [m for m in models_in(network) if isinstance(getattr(m, "method", None), Method)]
 
 
 def strip(model: keras.Model) -> keras.Model:
-    """See `wrapper.strip`; a RunWarning says where the schedule of its method has not ended.
+    """See `wrapper.strip`; a RunWarning says if the schedule of the method has not ended.
 
     Raises:
-        InputError: for what is no Sequential or functional tf_keras model.
+        InputError: unless it is a Sequential or functional tf_keras model.
     """
     tell_unfinished(model, "is stripped at")
     return wrapper.strip(model)
 
 
 def tell_unfinished(model: keras.Model, what: str) -> None:
-    """Warns of a network that its method has not yet made as sparse as asked.
+    """Warns if a method has not yet reached its density.
 
     Args:
         model: with or without masks.
-        what: happens to it, as "is saved at"; the density follows.
+        what: what happens to the model, such as "is saved at"; the density follows.
     """
     for network in sparse_models(network_of(model)):
         method = network.method
@@ -190,49 +190,49 @@ def tell_unfinished(model: keras.Model, what: str) -> None:
             warnings.warn(
                 f"model {network.name}: {what} density {density:.3g}, at step {step} of "
                 f"{type(method).__name__}, whose schedule has not ended; density="
-                f"{method.density:g} was asked for",
+                f"{method.density:g} was requested",
                 RunWarning,
                 stacklevel=3,
             )
 
 
 def _tell_forgotten(model: keras.Model) -> None:
-    """Warns of what tf_keras leaves out of SavedModels, of any model."""
+    """Warns that tf_keras stores no optimizer state in SavedModels."""
     if model.optimizer:
         warnings.warn(
             f"model {model.name}: a SavedModel does not keep the optimizer's state; save it as "
-            ".keras to continue training as if it had not been saved",
+            ".keras to continue training exactly",
             RunWarning,
             stacklevel=3,
         )
 
 
 def tell_density(model: keras.Model) -> None:
-    """Warns of first masks whose density is not the one that a sparse model's method was given."""
+    """Warns if the first masks do not have the density of a sparse model's method."""
     method = model.method
     if not isinstance(method, Targeted) or method.thins:
         return
     density, size, number = _kept(model)
-    # Rounding moves a layer by a weight.
+    # Rounding changes a layer by one weight.
     if abs(density - method.density) > max(0.01 * method.density, number / size):
         warnings.warn(
             f"model {model.name}: {type(method).__name__} gives density {density:.4g} instead of "
-            f"density={method.density:g} (what a layer keeps at least, units that are kept whole, "
-            "or masks that were there)",
+            f"density={method.density:g} (because of minimum weights per layer, whole units, or "
+            "existing masks)",
             RunWarning,
             stacklevel=3,
         )
 
 
 def tell_unstarted(model: keras.Model) -> None:
-    """Warns of a model about to train with all its weights, of which its method wants a part."""
+    """Warns if a model is about to train with all its weights, although its method is sparse."""
     method = model.method
     if not isinstance(method, Targeted) or method.thins or method.density == 1:
         return
     if _kept(model)[0] == 1:
         warnings.warn(
             f"model {model.name}: has all its weights, though {type(method).__name__} has density="
-            f"{method.density:g}; a clone has no masks until it is given weights, or start() is "
+            f"{method.density:g}; a clone has no masks until its weights are set or start() is "
             "called",
             RunWarning,
             stacklevel=3,
@@ -240,7 +240,7 @@ def tell_unstarted(model: keras.Model) -> None:
 
 
 def _kept(model: keras.Model) -> tuple[float, int, int]:
-    """The share of weights that masks keep, and the numbers of weights and of layers."""
+    """The fraction of weights that masks keep, and the numbers of weights and of layers."""
     entries = list(masked_weights(model))
     kept = sum(int(tf.math.count_nonzero(entry.mask)) for entry in entries)
     size = sum(entry.size for entry in entries)

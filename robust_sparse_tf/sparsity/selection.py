@@ -1,4 +1,4 @@
-"""Choosing exact numbers of weights by their scores."""
+"""Selects exact numbers of weights by score."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from etils import epy
 with epy.lazy_imports():
     import tensorflow as tf
 
-# The bits of an integer, from the highest, in digits whose values are counted one after the other.
+# Bits per digit of the radix search, from the highest digit.
 _DIGITS = ((20, 12), (10, 10), (0, 10))
 
 
 def keep_largest(scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
-    """Where the `count` largest scores are: bool of the same shape.
+    """Marks the `count` largest scores: bool of the same shape.
 
-    Ties never change the count: of equal scores the first ones, in row-major order, are chosen.
-    A radix search of the smallest score to keep: three passes, no sorting.
+    Ties never change the count: of equal scores, the first ones in row-major order are chosen. A
+    radix search finds the smallest score to keep in three passes, without sorting.
 
     Args:
         scores: float32 of any shape and sign, without NaN.
@@ -31,7 +31,7 @@ def keep_largest(scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def _traced() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """`_largest` as one graph; to trace it for each layer takes most of the time of tracing."""
+    """`_largest` as one graph for all layers; tracing it per layer would take most of the time."""
     signature = [tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)]
     return tf.function(_largest, input_signature=signature, autograph=False)
 
@@ -52,20 +52,20 @@ def _largest(scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def _ordered(scores: tf.Tensor) -> tf.Tensor:
-    """Integers in the order of the scores, made of their bits; -0.0 equals 0.0."""
+    """Maps scores to integers of the same order, from their bits; -0.0 equals 0.0."""
     bits = tf.bitcast(scores, tf.int32)
     return tf.where(bits < 0, tf.int32.min - bits, bits)
 
 
 def _threshold(keys: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The `count`-th largest key, and how many of those equal to it are among the `count`."""
+    """The `count`-th largest key, and how many equal keys are among the `count` largest."""
     threshold, candidates = tf.constant(0), tf.ones_like(keys, tf.bool)
     for shift, bits in _DIGITS:
-        digits = tf.bitwise.right_shift(keys, shift)  # of a signed integer: the sign stays
+        digits = tf.bitwise.right_shift(keys, shift)  # arithmetic shift: the sign is kept
         lowest = -(1 << (bits - 1)) if shift + bits == 32 else 0
         digits = digits - lowest if lowest else tf.bitwise.bitwise_and(digits, (1 << bits) - 1)
-        digits = tf.where(candidates, digits, 1 << bits)  # what is no candidate is not counted
-        # The raw operation: tf.math.bincount finds its size out in a way that XLA cannot compile.
+        digits = tf.where(candidates, digits, 1 << bits)  # other keys are not counted
+        # The raw operation, because XLA cannot compile tf.math.bincount.
         numbers = tf.raw_ops.DenseBincount(
             input=digits, size=1 << bits, weights=tf.constant([], tf.int32), binary_output=False
         )

@@ -1,4 +1,4 @@
-"""The variables that an optimizer keeps for each weight."""
+"""Slot variables of optimizers."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from robust_sparse_tf.options import shown
 
 
 def as_optimizer(optimizer: Any) -> Any:
-    """The tf_keras optimizer that `compile` is given, or the name of.
+    """The tf_keras optimizer that is given to `compile`, itself or by name.
 
     Raises:
         InputError: for anything else.
@@ -25,7 +25,7 @@ def as_optimizer(optimizer: Any) -> Any:
 
 
 def build(optimizer: Any, variables: Sequence[tf.Variable]) -> None:
-    """Makes an optimizer's slots before its first step; that of legacy ones has another name."""
+    """Creates an optimizer's slots before its first step; works on legacy optimizers, too."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if hasattr(inner, "get_slot_names"):
         inner._create_all_weights(variables)
@@ -34,9 +34,9 @@ def build(optimizer: Any, variables: Sequence[tf.Variable]) -> None:
 
 
 def slots_of(optimizer: Any, weight: tf.Variable) -> Iterator[tuple[tf.Variable, float]]:
-    """The slots of a weight in a built optimizer, each with the value it starts from.
+    """The slots of a weight in a built optimizer, each with its initial value.
 
-    Works on tf_keras' optimizers, on its legacy ones, and inside a LossScaleOptimizer.
+    Works on tf_keras' optimizers, its legacy ones, and inside a LossScaleOptimizer.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if hasattr(optimizer, "get_slot_names"):

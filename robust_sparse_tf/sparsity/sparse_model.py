@@ -41,23 +41,23 @@ from robust_sparse_tf.values import after, assert_images, one_line
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
 class SparseModel(MaskedModel, keras.Model):
-    """A functional model with a mask on each prunable weight, which its method may change.
+    """A functional model with a mask on each prunable weight; its method may change the masks.
 
-    Masks hold wherever the weights are trained: in this model, as a part of another one, or in a
-    loop of one's own. Methods that change masks in training do so in this model's train step and in
-    that of an `AdversarialModel` around it; a RunWarning says where another step trains.
+    Masks hold wherever the weights are trained: in this model, as part of another model, or in the
+    user's own loop. Methods that change masks in training do so in this model's train step, and in
+    that of an `AdversarialModel` around it; a RunWarning says if another step trains the model.
 
-    `compile`, `fit`, `save` and the rest are tf_keras' own. `step` counts optimizer steps,
-    `changed` holds how many places of each mask the last update changed, `ever_active` (of methods
-    that grow) where a weight has ever been, `memory` what a method remembers of gradients, and
-    `feedback` what callbacks tell it.
+    `compile`, `fit`, `save` and the rest are tf_keras' own. `step` counts optimizer steps;
+    `changed` has the number of entries of each mask that the last update changed; `ever_active`
+    (for methods that grow) marks weights that were ever active; `memory` is a method's memory of
+    gradients; and `feedback` has the values from callbacks.
 
     Args:
         inputs: the inputs of a wrapped model.
         outputs: its outputs.
-        method: what changes the masks in training.
-        name: as of any model.
-        beside: the nodes of layers that no output needs: losses and metrics of activations.
+        method: the method that changes the masks.
+        name: name of the model.
+        beside: nodes of layers that no output depends on: losses and metrics of activations.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SparseModel(MaskedModel, keras.Model):
         for entry in masked_weights(self):
             hold(entry.weight, entry.mask).on_update = self._on_update
         shapes = [entry.mask.shape for entry in masked_weights(self)]
-        self.task_loss: Any = None  # for methods that look at gradients, where it is known
+        self.task_loss: Any = None  # for methods that need gradients, if known
         self.step = self._variable("sparse_step", [], tf.int64)
         self.changed = self._variable("changed", [len(shapes)], tf.int64)
         self.feedback = None
@@ -97,7 +97,7 @@ class SparseModel(MaskedModel, keras.Model):
         ]
 
     def start(self, data: Batches | None = None) -> None:
-        """Lets the method choose the first masks; a RunWarning says where it misses its density."""
+        """Lets the method choose the first masks; a RunWarning says if it misses its density."""
         check_batches(data)
         self.method.start(self, data)
         tell_density(self)
@@ -105,14 +105,11 @@ class SparseModel(MaskedModel, keras.Model):
             seen.assign(entry.mask > 0)
 
     def tell(self, losses: list[float], gaps: list[float]) -> None:
-        """Tells the method of the evaluations so far; nothing where it takes no feedback.
+        """Passes the evaluations so far to the method, if it uses feedback.
 
         Args:
             losses: see `Method.feedback_from`.
-            gaps: likewise.
-
-        Raises:
-            InputError: for what are no lists of numbers.
+            gaps: see `Method.feedback_from`.
         """
         for argument, values in (("losses", losses), ("gaps", gaps)):
             if as_array(argument, values).ndim != 1:
@@ -122,7 +119,7 @@ class SparseModel(MaskedModel, keras.Model):
 
     @contextlib.contextmanager
     def own_step(self) -> Iterator[None]:
-        """While a step is traced or taken that lets the method change masks."""
+        """A context in which a step that lets the method change masks is traced or run."""
         if not self._told_of_masks:
             self._told_of_masks = True
             with tf.init_scope():
@@ -134,7 +131,7 @@ class SparseModel(MaskedModel, keras.Model):
             self._in_own_step = False
 
     def _on_update(self) -> None:
-        """Told when an optimizer updates a masked weight: warns, once, that no mask will change."""
+        """Called when an optimizer updates a masked weight; warns once if masks will not change."""
         if self._in_own_step or self._told_of_step:
             return
         with tf.init_scope():
@@ -143,9 +140,9 @@ class SparseModel(MaskedModel, keras.Model):
         if self.method.is_unfinished(step):
             method = type(self.method).__name__
             warnings.warn(
-                f"model {self.name}: is trained by another step than its own, in which {method} "
-                "would change masks; they stay as they are. Sparsify the whole network, or train "
-                "it by fit or an AdversarialModel",
+                f"model {self.name}: is trained by another step than its own, so that {method} "
+                "cannot change masks. Sparsify the whole network, or train it by fit or an "
+                "AdversarialModel",
                 RunWarning,
                 stacklevel=2,
             )
@@ -156,17 +153,17 @@ class SparseModel(MaskedModel, keras.Model):
         self._stepper = Stepper(self, self.optimizer, self.trainable_variables)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `tf_keras.Model.fit`.
+        """See `tf_keras.Model.fit`.
 
         Raises:
-            InputError: for inputs that are not finite numbers: of arrays before training begins, of
-                other data at the batch that holds them; and for other arguments that do not fit.
+            InputError: for inputs that are not finite numbers (arrays are checked before training
+                begins, other data batch by batch), and for other invalid arguments.
         """
         with one_line():
             return super().fit(**self._arguments(keras.Model.fit, x, *args, **kwargs))
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
+        """See `tf_keras.Model.train_on_batch`; raises `InputError` like `fit`."""
         with one_line():
             given = self._arguments(keras.Model.train_on_batch, *args, **kwargs)
             check_batch(given)
@@ -180,14 +177,14 @@ class SparseModel(MaskedModel, keras.Model):
             return super().test_on_batch(**given)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.evaluate`; raises `InputError` as `fit` does."""
-        if kwargs.get("_use_cached_eval_dataset"):  # `fit` calls it, and has checked it
+        """See `tf_keras.Model.evaluate`; raises `InputError` like `fit`."""
+        with one_line():
             return super().evaluate(*args, **kwargs)
         with one_line():
             return super().evaluate(**self._arguments(keras.Model.evaluate, *args, **kwargs))
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.predict`; raises `InputError` for inputs as `fit` does."""
+        """See `tf_keras.Model.predict`; raises `InputError` like `fit`."""
         with one_line():
             return super().predict(**self._arguments(keras.Model.predict, *args, **kwargs))
 
@@ -202,12 +199,16 @@ class SparseModel(MaskedModel, keras.Model):
         return given
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """tf_keras' train step, its optimizer's part left to `Stepper`."""
-        return self.after_checks(self._train)(*_finite(data))
-
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """tf_keras' test step; inputs must be finite."""
-        return dict(super().test_step(_finite(data)))
+        """tf_keras' train step, with `Stepper` in place of the optimizer's part."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        asserted = [
+            assert_images(tf.cast(each, tf.float32), None)
+            for each in tf.nest.flatten(x)
+            if isinstance(each, tf.Tensor) and each.dtype.is_floating
+        ]
+        with after(asserted):  # so that a refused batch changes nothing
+            x = tf.nest.map_structure(tf.identity, x)
+        return self.after_checks(self._train)(x, y, sample_weight)
 
     def _train(self, x: Any, y: Any, sample_weight: Any) -> dict[str, tf.Tensor]:
         scales = hasattr(self.optimizer, "get_scaled_loss")
@@ -225,33 +226,32 @@ class SparseModel(MaskedModel, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The functional model's configuration, and the method's."""
-        # tf_keras gives the layers only of models whose constructor is its own.
+        # tf_keras includes the layers only for models with its own constructor.
         own = {"name": self.name, "trainable": self.trainable}
         network = copy.deepcopy(functional.get_network_config(self, config=own))
         return {"network": network, "method": stored(self.method)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
-        """The inverse of `get_config`; the masks come with the weights."""
-        check_config(config, "network", "method")
+        """The inverse of `get_config`; masks are loaded with the weights."""
         network = keras.Model.from_config(config["network"], custom_objects)
         sparse = _made_of(network, restored(Method, config["method"]))
         sparse._trainable = config["network"].get("trainable", True)
         return sparse
 
     def save_own_variables(self, store: Any) -> None:
-        """Called where this model, or one that holds it, becomes a `.keras` or `.weights.h5`."""
+        """Called when this model, or one that contains it, is saved as `.keras` or weights."""
         self._before_saving()
         super().save_own_variables(store)
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
-        if save_type == "savedmodel":  # once for each that holds this model
+        if save_type == "savedmodel":  # once per model that contains this one
             self._before_saving()
         return super()._trackable_children(save_type, **kwargs)
 
     @property
     def use_legacy_config(self) -> bool:
-        """Set by tf_keras where this model, or one that holds it, becomes HDF5."""
+        """Set by tf_keras when this model, or one that contains it, is saved as HDF5."""
         return self._is_for_hdf5
 
     @use_legacy_config.setter
@@ -272,7 +272,7 @@ class SparseModel(MaskedModel, keras.Model):
         return with_own_trainable(super()._tracking_metadata)
 
     def finalize_state(self) -> None:
-        """Called by Keras when a SavedModel is loaded, which may hold this model as a part."""
+        """Called by Keras when a SavedModel is loaded that contains this model."""
         super().finalize_state()
         if self.trainable is None:  # of `with_own_trainable`
             self._trainable = True
@@ -288,7 +288,7 @@ class SparseModel(MaskedModel, keras.Model):
         )
 
 
-# Files of .h5 name a model's class without its package.
+# HDF5 files name a model's class without its package.
 keras.saving.get_custom_objects()[SparseModel.__name__] = SparseModel
 
 
@@ -301,28 +301,28 @@ def sparsify(
     layers: Choice | None = None,
     skip: Choice | None = None,
 ) -> SparseModel:
-    """A model with a mask on each prunable weight, made and kept sparse by a method.
+    """Returns a model with a mask on each prunable weight, made and kept sparse by a method.
 
-    The layers are taken over from the given model, which shares its weights from then on: these
-    carry their masks, and stay sparse in whatever trains them. A layer that tfmot's
-    `prune_low_magnitude` has wrapped keeps its masks to begin with. Layers that cannot be pruned,
-    frozen ones (trainable=False) among them, stay dense: a RunWarning names those with kernels, and
-    `dense_layers` lists all. The density asked for is that of the layers with masks.
+    The new model takes over the layers of the given one, and both share their weights. The weights
+    carry their masks, and stay sparse in any training. A layer wrapped by tfmot's
+    `prune_low_magnitude` starts with its masks. Layers that cannot be pruned, and frozen ones
+    (trainable=False), stay dense: a RunWarning names those with kernels, and `dense_layers` lists
+    all. The density is that of the layers with masks.
 
     Args:
         model: built Sequential or functional tf_keras model.
-        method: by default no weight goes.
-        data: batches (images, labels), for methods that look at gradients first.
-        loss: whose gradients those are, as `compile` takes it; by default what the model was
+        method: a method; by default all weights are kept.
+        data: batches (images, labels), for methods that need gradients first.
+        loss: the loss of these gradients, as for `compile`; by default the one that the model was
             compiled with, or the cross-entropy of its logits.
         layers: the layers to prune, by a pattern of their names (`conv_*`), a list of patterns or a
             function of a layer; by default all that can be pruned.
         skip: layers to leave dense, likewise.
 
     Raises:
-        InputError: see `wrap`, and the methods.
+        InputError: see `wrap` and the methods.
     """
-    if method is not None:  # before masks are made
+    if method is not None:  # before masks are created
         require("method", method, Method)
     wrapped = wrap(model, layers, skip)
     if layers is None:
@@ -334,9 +334,9 @@ def sparsify(
 
 
 def with_own_trainable(metadata: str) -> str:
-    """What a SavedModel stores of a model, so that loading leaves frozen layers frozen.
+    """What a SavedModel stores of a model, such that frozen layers stay frozen after loading.
 
-    Keras sets `trainable` of all layers to the model's; each layer has its own stored.
+    Keras would set `trainable` of all layers to the model's; here each layer stores its own.
     """
     return json.dumps({**json.loads(metadata), "trainable": None})
 
@@ -354,16 +354,16 @@ def _finite(data: Any) -> tuple[Any, Any, Any]:
 
 
 def _made_of(network: keras.Model, method: Method | None) -> SparseModel:
-    """A sparse model of a wrapped one, with what `add_loss` and `add_metric` put beside it."""
+    """Makes a sparse model of a wrapped one, with its `add_loss` and `add_metric` layers."""
     sparse = SparseModel(network.input, network.output, method, network.name, _beside(network))
     sparse._trainable = network.trainable
     sparse._callable_losses.extend(network._callable_losses)
-    sparse._set_dtype_policy(network.dtype_policy)  # which decides whether `compile` scales losses
+    sparse._set_dtype_policy(network.dtype_policy)  # decides whether `compile` scales losses
     return sparse
 
 
 def _beside(network: keras.Model) -> list[Any]:
-    """The nodes of a network that no output needs, and not those of a model it was cloned from."""
+    """The nodes that no output depends on, without those of models it was cloned from."""
     beside: list[Any] = []
     known: set[int] = set()
     for depth, nodes in sorted(network._nodes_by_depth.items(), reverse=True):
@@ -377,16 +377,16 @@ def _beside(network: keras.Model) -> list[Any]:
 
 
 def _task_loss(model: keras.Model, loss: Any) -> Any:
-    """A tf_keras loss: the one given, else the model's own; None where it has not one."""
+    """A tf_keras loss: the given one, otherwise the model's own; None if there is none."""
     given = loss is not None
     loss = loss if given else getattr(model, "loss", None)
-    if not given and not loss:  # {} where it was compiled without
+    if not given and not loss:  # {} if it was compiled without a loss
         return None
     found = None
     with contextlib.suppress(ValueError, TypeError):
         found = keras.losses.get(loss)
     if is_measure(found):
         return found
-    if not given:  # several; methods that need one ask for it
+    if not given:  # several losses; methods that need one refuse them
         return None
     raise InputError(f"loss={shown(loss)}: must be one tf_keras loss or its name")

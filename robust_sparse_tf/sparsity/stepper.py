@@ -1,4 +1,4 @@
-"""The optimizer's step of a sparse model: masks kept, and changed when their method says so."""
+"""The optimizer's step of a sparse model, which keeps masks and changes them when due."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,20 +25,20 @@ Gradients = Sequence[tf.Tensor]
 
 
 class Stepper:
-    """Takes gradients and makes a step, on one device or in step on several.
+    """Takes gradients and makes a step, on one device or synchronously on several.
 
     Gradients are masked before the optimizer; the weights' constraints keep the masks after it.
-    When masks are due, they change: dropped weights become zero, grown weights start where the
-    method says, and both have clear slots.
+    When an update of masks is due, dropped weights become zero, grown weights get the method's
+    initial values, and the slots of both are reset.
 
     Args:
-        network: dense, from `sparsify`, or with a model from `sparsify` in it.
+        network: dense, from `sparsify`, or containing a model from `sparsify`.
         optimizer: built for `variables`.
-        variables: what is trained, the network's weights among it.
-        jit_compile: whether XLA compiles the optimizer's part; only on one device.
+        variables: the variables to train, the network's weights included.
+        jit_compile: whether XLA compiles the optimizer's part; on one device only.
 
     Raises:
-        InputError: for several sparse models in one network, where a method changes masks, and for
+        InputError: if the network contains several sparse models and a method changes masks, or for
             tf_keras' Nadam on several replicas.
     """
 
@@ -64,8 +64,8 @@ class Stepper:
         """Makes a step, in replica context.
 
         Args:
-            parts: lists of gradients, one gradient a variable; their sum over parts and replicas,
-                divided by `size`, is the gradient.
+            parts: lists of gradients, one per variable; the gradient is their sum over parts and
+                replicas, divided by `size`.
             size: float scalar, equal on all replicas.
         """
         context = tf.distribute.get_replica_context()
@@ -75,7 +75,7 @@ class Stepper:
         context.merge_call(self._merged, args=(parts, size))
 
     def _merged(self, strategy: tf.distribute.Strategy, parts: Any, size: Any) -> None:
-        """The step in cross-replica context, where conditions may hold assignments."""
+        """The step in cross-replica context, where conditions may contain assignments."""
 
         def optimize() -> None:
             strategy.run(self._apply, args=(parts, size))
@@ -99,7 +99,7 @@ class Stepper:
         size: Any,
         optimize: Callable[[], None],
     ) -> None:
-        """The optimizer's step, and the masks' change where it is due."""
+        """The optimizer's step, and the update of masks if it is due."""
         steps = self._sparse.step + (0 if method.replaces_step else 1)
         if method.remembers:
             self._remember(method, strategy, parts, size, steps)
@@ -118,7 +118,7 @@ class Stepper:
             _either(method.is_due(steps), change, lambda: None)
 
     def _optimize(self, parts: Sequence[Gradients], size: tf.Tensor) -> None:
-        """In each replica: averages, masks and takes the optimizer's step."""
+        """In each replica: averages and masks gradients, and takes the optimizer's step."""
         masks = {entry.weight.ref(): entry.mask for entry in masked_weights(self._network)}
         gradients = []
         for variable, *shares in zip(self._variables, *parts, strict=True):
@@ -135,9 +135,9 @@ class Stepper:
     def _gradients(
         self, strategy: tf.distribute.Strategy, parts: Any, size: Any
     ) -> dict[str, tf.Tensor]:
-        """The dense gradient of each prunable weight, without its regulariser's part, by name.
+        """The dense gradient of each prunable weight by name, without its regulariser's part.
 
-        Zero for weights that are not trained.
+        It is zero for weights that are not trained.
         """
         places = {variable.ref(): number for number, variable in enumerate(self._variables)}
         gradients = {}
@@ -149,7 +149,7 @@ class Stepper:
             shares = [tf.convert_to_tensor(_first(strategy, part[place])) for part in parts]
             gradient = tf.cast(tf.add_n(shares), tf.float32) / _first(strategy, size)
             gradient -= tf.cast(_penalty_gradient(entry), tf.float32)
-            # Where float16 overflows the optimizer skips the step; no memory is to keep it either.
+            # If float16 overflows, the optimizer skips the step; the memory must skip it, too.
             gradients[entry.name] = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
         return gradients
 
@@ -177,7 +177,7 @@ class Stepper:
         gradients: dict[str, tf.Tensor],
         step: tf.Tensor,
     ) -> None:
-        """Changes the masks, the weights and their slots alike on all replicas."""
+        """Changes masks, weights and slots equally on all replicas."""
         layers = layer_states(self._sparse, gradients)
         told = self._sparse.feedback
         feedback = None if told is None else told.read_value()
@@ -196,7 +196,7 @@ class Stepper:
 
 
 def _refuse_nadam(optimizer: Any, strategy: tf.distribute.Strategy) -> None:
-    """Raises InputError on several replicas, where Nadam's product of momenta makes weights NaN."""
+    """Raises InputError for Nadam on several replicas, where it makes weights NaN."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if isinstance(inner, keras.optimizers.Nadam) and strategy.num_replicas_in_sync > 1:
         raise InputError(
@@ -206,10 +206,10 @@ def _refuse_nadam(optimizer: Any, strategy: tf.distribute.Strategy) -> None:
 
 
 def find_sparse_model(network: keras.Model) -> Any:
-    """The `SparseModel` that a network is or holds, whose method the step asks; None without one.
+    """The `SparseModel` that a network is or contains, whose method the step uses; or None.
 
     Raises:
-        InputError: where there are several, and one of their methods changes masks in training.
+        InputError: if there are several, and one of their methods changes masks in training.
     """
     found = sparse_models(network)
     scheduled = [model for model in found if isinstance(model.method, Scheduled)]
@@ -217,7 +217,7 @@ def find_sparse_model(network: keras.Model) -> Any:
         method = type(scheduled[0].method).__name__
         raise InputError(
             f"model {network.name}: holds {len(found)} sparse models "
-            f"({', '.join(model.name for model in found)}); must hold one where {method} changes "
+            f"({', '.join(model.name for model in found)}); must hold one if {method} changes "
             "masks: sparsify the whole network instead"
         )
     return found[0] if found else None
@@ -233,11 +233,11 @@ def change_weight(
     """Changes a mask, its weight and the weight's slots, in cross-replica context.
 
     Args:
-        strategy: whose replicas are all changed alike.
-        optimizer: built; its slots of dropped and of grown weights are cleared.
-        entry: the variables.
-        change: from a method.
-        values: where grown weights start, as a matrix; None for zeros.
+        strategy: strategy whose replicas are all changed.
+        optimizer: built; slots of dropped and grown weights are reset.
+        entry: the variables of the weight.
+        change: the change from a method.
+        values: initial values of grown weights, as a matrix; None for zeros.
     """
     kept, mask = entry.from_matrix(change.kept), entry.from_matrix(change.kept | change.grown)
     whole = entry.to_matrix(tf.convert_to_tensor(entry.weight))
@@ -261,10 +261,11 @@ def _assign(strategy: tf.distribute.Strategy, variable: tf.Variable, value: tf.T
 
 
 def _either(condition: tf.Tensor, then: Callable[[], None], otherwise: Callable[[], None]) -> None:
-    """Does one or the other; `then` is rare and of many operations.
+    """Runs one or the other; `then` is rare and has many operations.
 
-    As a function it is one node to pass by, where all its operations would be each time. Where
-    the value is known there is nothing to pass by, and a function would be traced each time.
+    As a function, `then` is one graph node, which is cheap to skip; inlined, all its operations
+    would be scheduled at every step. If the condition's value is known, there is nothing to skip,
+    and a function would be retraced at every call.
     """
     if tf.executing_eagerly():
         (then if condition else otherwise)()

@@ -1,6 +1,6 @@
-"""Which weights stay or go together: single ones, blocks, whole channels, n of each m.
+"""Pruning structures: single weights, blocks, whole channels, or n of each m neighbours.
 
-All look at a kernel as a matrix of inputs by outputs: [side products and inputs, outputs].
+Kernels are treated as matrices [inputs, outputs]; positions of a kernel count as inputs.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SYNTAX = "'weights', 'channels', 'block:4x1' (inputs x outputs), '2:4' or '2:4@o
 
 @dataclasses.dataclass(frozen=True)
 class Structure(abc.ABC):
-    """Cuts a matrix into units of equal size, which are kept or pruned as a whole."""
+    """Divides a matrix into units of equal size, which are kept or pruned as a whole."""
 
     @abc.abstractmethod
     def unit(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Inputs and outputs of one unit of a matrix."""
+        """The numbers of inputs and outputs of a unit."""
 
     def check(self, name: str, shape: tuple[int, int]) -> None:
         """Raises InputError unless units fit into the matrix of a layer."""
@@ -39,25 +39,24 @@ class Structure(abc.ABC):
             )
 
     def pool(self, scores: tf.Tensor) -> tf.Tensor:
-        """The score of each unit, the mean of its weights': float32 [unit rows, unit columns]."""
+        """The score of each unit, the mean over its weights: float32 [unit rows, unit columns]."""
         return tf.reduce_mean(self._cut(scores), [1, 3])
 
     def units(self, matrix: tf.Tensor) -> tf.Tensor:
-        """Which units a mask of whole units holds: bool [unit rows, unit columns]."""
+        """Converts a mask of whole units to units: bool [unit rows, unit columns]."""
         return self._cut(matrix)[:, 0, :, 0]
 
     def spread(self, units: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
-        """The mask, of a matrix's shape, that holds given units."""
+        """Converts units to a mask with the shape of the matrix."""
         rows, columns = self.unit(shape)
         return tf.repeat(tf.repeat(units, rows, axis=0), columns, axis=1)
 
     def keep(self, scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
-        """Where the best units are: bool, shaped as the scores.
+        """Marks the best units: bool, shaped as the scores.
 
         Args:
             scores: float32 [inputs, outputs].
-            count: weights to keep, rounded to whole units; at least one unit stays where it is
-                above 0.
+            count: weights to keep, rounded to whole units; at least one unit if it is above 0.
         """
         whole = self._units_of(count, tuple(scores.shape))
         return self.spread(keep_largest(self.pool(scores), whole), tuple(scores.shape))
@@ -70,16 +69,16 @@ class Structure(abc.ABC):
         dropped: tf.Tensor,
         grown: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes the worst active units away and lets the best others grow.
+        """Drops the worst active units and grows the best others.
 
-        What was just taken away may grow again.
+        Units that were just dropped may grow again.
 
         Args:
             active: bool [inputs, outputs], of whole units.
-            drop: float32 score of each weight, at least 0; the lowest go.
-            grow: float32 score of each weight, at least 0; the highest come.
-            dropped: weights to take away, rounded down to whole units.
-            grown: weights that grow, rounded down to whole units, where there is room.
+            drop: float32 score of each weight, at least 0; the lowest are dropped.
+            grow: float32 score of each weight, at least 0; the highest grow.
+            dropped: number of weights to drop, rounded down to whole units.
+            grown: number of weights to grow, rounded down to whole units, as far as there is room.
 
         Returns:
             (kept, grown): bool of the same shape, disjoint.
@@ -112,7 +111,7 @@ class Weights(Structure):
     def unit(self, shape: tuple[int, int]) -> tuple[int, int]:
         return 1, 1
 
-    # A weight is its own unit: nothing to cut, and millions of them to do nothing with.
+    # Each weight is its own unit, so skip the reshaping.
 
     def pool(self, scores: tf.Tensor) -> tf.Tensor:
         """The scores themselves."""
@@ -176,15 +175,15 @@ class NOfM(Structure):
 
     @property
     def density(self) -> float:
-        """The fraction of weights that stays."""
+        """The fraction of weights that is kept."""
         return self.n / self.m
 
     def unit(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """The group of neighbours."""
+        """One group of neighbours."""
         return (self.m, 1) if self.axis == "inputs" else (1, self.m)
 
     def keep(self, scores: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
-        """The best n of each group, whatever the count."""
+        """Marks the best n of each group, for any count."""
         del count
         groups = self._groups(scores)
         best = tf.math.top_k(groups, self.n).indices
@@ -199,7 +198,7 @@ class NOfM(Structure):
         dropped: tf.Tensor,
         grown: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """In the groups whose worst weight is the least, that one goes for the best other."""
+        """In the groups with the smallest worst weight, exchanges it for the best other."""
         del grown  # as many as are dropped
         shape = tuple(active.shape)
         present = self._groups(active)
@@ -229,7 +228,7 @@ class NOfM(Structure):
 
 
 def parse(text: str) -> Structure:
-    """The structure of a text such as "weights", "channels", "block:4x1" or "2:4@outputs".
+    """Parses a structure such as "weights", "channels", "block:4x1" or "2:4@outputs".
 
     Raises:
         InputError: for anything else.

@@ -1,4 +1,4 @@
-"""The one door to tensorflow-model-optimization's pruning wrapper and its private names."""
+"""tensorflow-model-optimization's pruning wrapper; the only module that uses its private names."""
 
 import fnmatch
 import itertools
@@ -19,9 +19,9 @@ from robust_sparse_tf.options import require, shown
 from robust_sparse_tf.sparsity.constraint import hold, store
 
 Choice: TypeAlias = str | Sequence[str] | Callable[[keras.layers.Layer], bool]
-"""Layers by a pattern of their names (`conv_*`), by several, or by a function of a layer."""
+"""Layers, by one or more patterns of names (`conv_*`), or by a function of a layer."""
 
-# Most specific first: a separable or transposed convolution is a convolution, too.
+# Most specific first, as separable and transposed convolutions are convolutions, too.
 _WEIGHTS = (
     (
         (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
@@ -35,7 +35,7 @@ _WEIGHTS = (
     (keras.layers.Embedding, ("embeddings",)),
 )
 
-# Their kernels end in [outputs, inputs].
+# The last axes of their kernels are [outputs, inputs].
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
@@ -45,11 +45,11 @@ _TRANSPOSED = (
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
 class MaskedLayer(PruneLowMagnitude):
-    """tfmot's pruning wrapper without side effects: a forward pass changes no variable.
+    """tfmot's pruning wrapper without side effects: a forward pass does not change variables.
 
-    tfmot's own `call` advances its schedule and assigns the masked kernel at every forward, which
-    attacks run many times a step. Here the kernel is stored already masked, so that `call` is the
-    layer's; masks are changed by the model's step alone. `strip_pruning` works as on tfmot's.
+    tfmot's own `call` advances its schedule and assigns the masked kernel in every forward pass, of
+    which attacks run many per step. Here the stored kernel is already masked, and `call` is that of
+    the layer; only the model's step changes masks. `strip_pruning` works as usual.
     """
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
@@ -58,31 +58,31 @@ class MaskedLayer(PruneLowMagnitude):
             raise InputError(f"layer={shown(layer)}: must be one layer, not a model")
         names = _own_attributes(layer)
         if names:
-            # tfmot's registry matches exact classes; this is its way to add others.
+            # tfmot's registry matches exact classes; this method adds others.
             layer.get_prunable_weights = lambda: [getattr(layer, name) for name in names]
-        # Inputs are the layer's to cast; cast before, they would lose digits and their Keras mask.
+        # The layer casts inputs itself; casting them before would lose digits and the Keras mask.
         super().__init__(layer, **{**kwargs, "dtype": layer.dtype_policy, "autocast": False})
-        self._name = layer.name  # outputs, and losses by them, keep their names
-        self._call_spec = layer._call_spec  # Keras gives it the arguments that the layer takes
+        self._name = layer.name  # keeps the names of outputs, which losses may be given by
+        self._call_spec = layer._call_spec  # so that Keras passes the layer's arguments
         self.supports_masking = layer.supports_masking
 
     def __getattr__(self, name: str) -> Any:
-        """What the wrapper lacks is the layer's: `kernel`, `units`, `states`, `reset_states`."""
+        """Delegates to the layer: `kernel`, `units`, `states`, `reset_states`."""
         if name.startswith("_") or name == "layer":
             raise AttributeError(name)
         return getattr(self.layer, name)
 
     def add_weight(self, name: str | None = None, *args: Any, **kwargs: Any) -> tf.Variable:
-        """As of any layer; tfmot's several masks get different names, without which .h5 fails."""
+        """See `tf_keras.layers.Layer.add_weight`; gives masks different names, which HDF5 needs."""
         taken = {variable.name.split("/")[-1] for variable in self._non_trainable_weights}
         names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
         free = next(free for free in names if f"{free}:0" not in taken)
         return super().add_weight(free, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
-        """Makes the masks, which the weights' own variables carry from then on."""
+        """Creates the masks, and attaches them to the weights' variables."""
         attention = isinstance(self.layer, keras.layers.MultiHeadAttention)
-        if attention and not self.layer.built:  # makes them when called, not when built
+        if attention and not self.layer.built:  # creates them when called, not when built
             shapes = (self.layer._query_shape, self.layer._value_shape, self.layer._key_shape)
             self.layer(*[keras.Input(batch_size=shape[0], shape=shape[1:]) for shape in shapes])
         super().build(input_shape)
@@ -90,12 +90,12 @@ class MaskedLayer(PruneLowMagnitude):
             hold(weight, mask)
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """The wrapped layer's output; arguments, shapes and dtypes are the layer's."""
+        """Returns the wrapped layer's output; arguments, shapes and dtypes are the layer's."""
         named = dict(zip(self._call_spec.arg_names[1:], args, strict=False))
         return self.layer(inputs, **named, **kwargs)
 
     def set_weights(self, weights: Any) -> None:
-        """As of the layer; what is put in is stored masked."""
+        """Sets the weights of the layer, masked."""
         self.layer.set_weights(weights)
         for weight, mask, _ in self.pruning_vars:
             store(weight, mask)
@@ -106,14 +106,14 @@ class MaskedLayer(PruneLowMagnitude):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "MaskedLayer":
-        """As tfmot's; older formats find a layer by its class name, without its package."""
+        """tfmot's, plus the class name without package, which older formats use."""
         layer = config["layer"]
         name = layer.get("registered_name") or layer["class_name"]
         return super().from_config({**config, "layer": {**layer, "class_name": name}})
 
 
 class MaskedWeight(NamedTuple):
-    """A prunable weight and its mask, of equal shape; the mask holds ones and zeros."""
+    """A prunable weight and its mask of the same shape, of ones and zeros."""
 
     name: str
     weight: tf.Variable
@@ -127,7 +127,7 @@ class MaskedWeight(NamedTuple):
         return self.mask.shape.num_elements()
 
     def to_matrix(self, value: tf.Tensor) -> tf.Tensor:
-        """A tensor of the weight's shape as [inputs, outputs]; sides of kernels count as inputs."""
+        """Reshapes a tensor like the weight to [inputs, outputs]; positions count as inputs."""
         shape = self.mask.shape
         if isinstance(self.layer, _TRANSPOSED):
             value = tf.experimental.numpy.swapaxes(value, -1, -2)
@@ -147,24 +147,24 @@ class MaskedWeight(NamedTuple):
 def wrap(
     model: keras.Model, layers: Choice | None = None, skip: Choice | None = None
 ) -> keras.Model:
-    """Wraps each layer that can be pruned; all masks are one, or tfmot's where it wrapped a layer.
+    """Wraps each layer that can be pruned; masks are ones, or those of tfmot's wrappers.
 
-    The layers themselves are taken over, not copied: the given model shares its weights. Frozen
-    layers (trainable=False) cannot be pruned, but keep the masks that tfmot gave them.
+    Layers are taken over, not copied: both models share their weights. Frozen layers
+    (trainable=False) cannot be pruned, but keep masks that tfmot gave them.
 
     Args:
         model: built Sequential or functional tf_keras model.
-        layers: which of its layers to wrap; None for all that can be pruned.
-        skip: which of those to leave out.
+        layers: the layers to wrap; None for all that can be pruned.
+        skip: layers to leave out.
 
     Raises:
-        InputError: for anything but a built Sequential or functional tf_keras model, for a model
-            that is sparse already, for one without weights that can be pruned, and for a pattern
-            that matches no layer with such weights.
+        InputError: for anything except a built Sequential or functional tf_keras model, for a model
+            that is already sparse or has no weights that can be pruned, or for a pattern that
+            matches no layer with such weights.
     """
     require_tf_keras(model)
     if any(isinstance(layer, MaskedLayer) for layer in leaves(model)):
-        raise InputError(f"model {model.name}: is sparse already; strip() it first")
+        raise InputError(f"model {model.name}: is already sparse; strip() it first")
     if not model.built:
         raise InputError(f"model {model.name}: must be built; begin it with an Input layer")
 
@@ -185,15 +185,15 @@ def wrap(
     def wrap_model(model: keras.Model) -> keras.Model:
         require_tf_keras(model)
         wrapped = keras.models.clone_model(model, clone_function=wrap_layer)
-        wrapped._trainable = model.trainable  # without telling its layers, as the setter does
+        wrapped._trainable = model.trainable  # the setter would also change its layers
         wrapped._set_dtype_policy(model.dtype_policy)
-        wrapped._callable_losses.extend(model._callable_losses)  # of `add_loss`, on its weights
+        wrapped._callable_losses.extend(model._callable_losses)  # from `add_loss`, on its weights
         return wrapped
 
     wrapped = wrap_model(model)
     if not any(True for _ in masked_weights(wrapped)):
         raise InputError(
-            f"model {model.name}: has no weights that can be pruned, or they are skipped or frozen"
+            f"model {model.name}: has no weights that can be pruned, or all are skipped or frozen"
         )
     taken = {id(entry.weight): entry.mask for entry in masked_weights(model)}
     for entry in masked_weights(wrapped):
@@ -204,11 +204,11 @@ def wrap(
 
 
 def strip(model: keras.Model) -> keras.Model:
-    """The ordinary tf_keras model inside, with its zeros in place; it shares the weights.
+    """Returns the ordinary tf_keras model inside, with zeros in place; it shares the weights.
 
-    As the weights are the same variables, they carry their masks on: the stripped network stays
-    sparse when it is trained, and training it leaves the given one sparse. To train it densely,
-    save and load it, or give its weights to a `keras.models.clone_model` of it.
+    The weights are the same variables, which keep their masks: both networks stay sparse when
+    either is trained. To train it densely, save and load it, or set its weights in a
+    `keras.models.clone_model` of it.
     """
     network = network_of(model)
     require_tf_keras(network)
@@ -217,10 +217,10 @@ def strip(model: keras.Model) -> keras.Model:
 
 
 def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
-    """The prunable weights of a wrapped model with their masks, in the order of its layers.
+    """The prunable weights of a wrapped model with their masks, in the order of the layers.
 
-    A weight is named after its layer, and after itself where its layer has several; layers of equal
-    names, in different nested models, are numbered. A weight that several layers share counts once.
+    A weight has the name of its layer, plus its own if the layer has several. Layers of equal
+    names, in different nested models, are numbered. A weight shared by several layers counts once.
     """
     seen: dict[str, int] = {}
     known: set[int] = set()
@@ -240,7 +240,7 @@ def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
 
 
 def require_masks(model: keras.Model) -> list[MaskedWeight]:
-    """The `masked_weights`; raises InputError where there are none."""
+    """The `masked_weights`; raises InputError if there are none."""
     found = list(masked_weights(model))
     if not found:
         raise InputError(f"model {model.name}: has no masks; sparsify() it first")
@@ -248,10 +248,10 @@ def require_masks(model: keras.Model) -> list[MaskedWeight]:
 
 
 def store_masked(model: keras.Model) -> None:
-    """Sets the weights that a wrapped model's masks prune to zero.
+    """Sets the pruned weights of a wrapped model to zero.
 
-    Masks are ones and zeros again where they were averaged, along with the weights, say: what any
-    of them kept is kept, which a RunWarning says.
+    If masks were averaged together with the weights, they are set to ones and zeros again: weights
+    that any of the networks kept are kept, and a RunWarning says so.
     """
     averaged = []
     for entry in masked_weights(model):
@@ -263,18 +263,19 @@ def store_masked(model: keras.Model) -> None:
         entry.weight.assign(entry.weight * entry.mask)
     if averaged:
         warnings.warn(
-            f"model {model.name}: masks that are not zeros and ones ({', '.join(averaged)}) keep "
-            "all that is not zero; the average of several networks is as dense as all together",
+            f"model {model.name}: masks with other values than 0 and 1 ({', '.join(averaged)}) "
+            "keep every weight whose mask is not 0; an average of several networks is as dense as "
+            "their union",
             RunWarning,
             stacklevel=3,
         )
 
 
 def silence_tfmot(model: keras.Model) -> bool:
-    """Keeps tfmot's own wrappers from changing masks by their schedule; weights carry the masks.
+    """Stops tfmot's own wrappers from changing masks by their schedule; weights carry the masks.
 
     Returns:
-        Whether there were any; a training step that was traced before must be traced again.
+        Whether there were any; a training step that was traced before must then be retraced.
     """
     found = False
     for layer in leaves(model):
@@ -283,17 +284,17 @@ def silence_tfmot(model: keras.Model) -> bool:
             for weight, mask, _ in layer.pruning_vars:
                 hold(weight, mask)
             layer.pruning_obj._pruning_schedule = lambda step: (tf.constant(False), 0.0)
-            layer.pruning_step.assign(0)  # what its callback does; it refuses to train without
+            layer.pruning_step.assign(0)  # as its callback does; it refuses to train without
     return found
 
 
 def prunable_weights(model: keras.Model) -> list[MaskedWeight]:
-    """Those of `masked_weights` whose masks may change: a frozen layer's stay as they are."""
+    """The `masked_weights` whose masks may change: those of layers that are not frozen."""
     return [entry for entry in masked_weights(model) if entry.layer.trainable]
 
 
 def models_in(model: keras.Model) -> Iterator[keras.Model]:
-    """A model and all models nested in it."""
+    """The model and all models nested in it."""
     require_model(model)
     yield model
     for layer in model.layers:
@@ -302,7 +303,7 @@ def models_in(model: keras.Model) -> Iterator[keras.Model]:
 
 
 def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """All layers, those of nested models in the place of the models; each one once."""
+    """All layers, with nested models replaced by their layers; each one once."""
     require_model(model)
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -312,7 +313,7 @@ def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def tell_dense(model: keras.Model) -> None:
-    """Warns of the layers of a wrapped model that hold kernels which nothing can prune."""
+    """Warns of the layers of a wrapped model with kernels that cannot be pruned."""
     kept = []
     for layer in leaves(model):
         kernels = any(weight.trainable and weight.shape.rank > 1 for weight in layer.weights)
@@ -329,7 +330,7 @@ def tell_dense(model: keras.Model) -> None:
 
 
 def dense_layers(model: keras.Model) -> list[str]:
-    """Names of the layers whose weights have no mask: what `sparsify` leaves dense."""
+    """Names of the layers with weights that have no mask: those that `sparsify` leaves dense."""
     return [
         layer.name
         for layer in leaves(model)
@@ -339,7 +340,7 @@ def dense_layers(model: keras.Model) -> list[str]:
 
 
 def _own_attributes(layer: keras.layers.Layer) -> tuple[str, ...]:
-    """The weights of a layer that we prune, subclasses of the layers in the table included."""
+    """The weights of a layer that can be pruned; includes subclasses of layers in the table."""
     for classes, names in _WEIGHTS:
         if isinstance(layer, classes):
             return names
@@ -358,11 +359,11 @@ def _inner(layer: keras.layers.Layer) -> keras.layers.Layer:
 def _chosen(
     layers: list[keras.layers.Layer], argument: str, choice: Choice
 ) -> list[keras.layers.Layer]:
-    """The layers that an argument of `wrap` chooses."""
+    """The layers that an argument of `wrap` selects."""
     if callable(choice):
         try:
             return [layer for layer in layers if choice(layer)]
-        except Exception as error:  # of any kind, as the function is the user's
+        except Exception as error:  # any exception, as the function is the user's
             raise InputError(
                 f"{argument}={shown(choice)}: fails as a function of a layer ({reason(error)})"
             ) from error
@@ -389,6 +390,6 @@ def _is_prunable(layer: keras.layers.Layer) -> bool:
         return False
     if _own_attributes(layer) or hasattr(layer, "get_prunable_weights"):
         return True
-    # tfmot lists layers without prunable weights as supported, too.
+    # tfmot also lists layers without prunable weights as supported.
     registry = prune_registry.PruneRegistry
     return registry.supports(layer) and bool(registry._LAYERS_WEIGHTS_MAP.get(type(layer), True))

@@ -6,7 +6,10 @@ from bad_input import assert_one_error
 from experiments import check
 
 REFUSED = {
-    "layers": ('--method=set --density=0.5 --layer_densities={"no":0.5}', "layer no: is not there"),
+    "layers": (
+        '--method=set --density=0.5 --layer_densities={"no":0.5}',
+        "layer no: does not exist",
+    ),
     "batches": ("--batch_size=2000", "batch_size=2000: must be at most the 1198 images"),
     "classes": ("--classes=3,11", "classes=3,11: must be two or more"),
     "shape": ("--model=lenet5", "height and width must be at least 16"),

@@ -76,5 +76,5 @@ def test_attacks_of_training_and_evaluation_are_groups(shown, group):
 
 def test_methods_that_share_an_option_say_what_each_means_by_it():
     line = next(line for line in flags.help_text().splitlines() if "--stop_step:" in line)
-    assert "step at which the density is reached (gradual); step from which masks stay" in line
+    assert "step at which the density is reached (gradual); step from which masks no" in line
     assert "(set rigl ema" in line

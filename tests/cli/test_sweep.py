@@ -206,9 +206,9 @@ def test_refuses(call_sweep, made_up, tmp_path, name):
 def test_cells_are_checked_before_the_first(call_sweep, made_up):
     """Once for those that have the same data and network, and only what is left to train."""
     grid = "--grid=method=set,rigl,density=0.5,seed=0,1,attack.steps=3,5"
-    made_up.refused = "layer nosuch: is not there"
+    made_up.refused = "layer nosuch: does not exist"
     code, out, err = call_sweep(grid)
-    assert (code, err) == (2, "error: layer nosuch: is not there\n")
+    assert (code, err) == (2, "error: layer nosuch: does not exist\n")
     assert out.startswith("8 cells, 0 finished before: ") and out.count("\n") == 1
     assert made_up.commands == [] and len(made_up.checked) == 1
     made_up.refused, made_up.checked = "", []

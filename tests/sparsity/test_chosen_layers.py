@@ -77,8 +77,8 @@ def test_chosen(arguments, expected, recwarn):
         (dict(layers="Conv_1"), "layers=Conv_1: .* one of conv_1, conv_2, hidden, logits"),
         (dict(layers=3), "layers=3: must be a pattern of names, a list of them or a function"),
         (dict(skip=[3]), r"skip=\[3\]: must be a pattern"),
-        (dict(layers=[]), "model .*: has no weights that can be pruned, or they are skipped"),
-        (dict(skip="*"), "model .*: has no weights that can be pruned, or they are skipped"),
+        (dict(layers=[]), "model .*: has no weights that can be pruned, or all are skipped"),
+        (dict(skip="*"), "model .*: has no weights that can be pruned, or all are skipped"),
     ],
 )
 def test_refuses(arguments, words):
@@ -124,10 +124,10 @@ def test_layers_that_are_frozen_later_keep_their_masks(method):
     place = freeze(sparse, "hidden")
     masks, weights = masks_of(sparse), weights_of(sparse)
     if hasattr(method, "prune"):
-        with pytest.warns(RunWarning, match=r"masks of frozen layers .* as they are \(hidden\)"):
+        with pytest.warns(RunWarning, match=r"masks of frozen layers .* unchanged \(hidden\)"):
             method.prune(sparse, [examples()])
     else:
-        with pytest.warns(RunWarning, match=r"masks of frozen layers .* as they are \(hidden\)"):
+        with pytest.warns(RunWarning, match=r"masks of frozen layers .* unchanged \(hidden\)"):
             compiled(sparse)
     compiled(sparse).fit(*examples(), batch_size=8, verbose=0)
     np.testing.assert_array_equal(masks_of(sparse)[place], masks[place])
@@ -154,9 +154,7 @@ def test_refuses_to_prune_frozen_layers_alone(pruner):
         pruner.prune(sparse)
     frozen = network()
     frozen.trainable = False
-    with pytest.raises(
-        InputError, match="has no weights that can be pruned, or they are .* frozen"
-    ):
+    with pytest.raises(InputError, match="has no weights that can be pruned, or all are .* frozen"):
         sparsify(frozen)
 
 

@@ -160,8 +160,8 @@ def test_match(patterns, expected):
 @pytest.mark.parametrize(
     "patterns, words",
     [
-        ({"conv": 0.5}, r"layer conv: is not there; must be one of conv_1, .*, logits"),
-        ({"conv_*": 0.5, "Logits": 0.5}, "layer Logits: is not there"),
+        ({"conv": 0.5}, r"layer conv: does not exist; must be one of conv_1, .*, logits"),
+        ({"conv_*": 0.5, "Logits": 0.5}, "layer Logits: does not exist"),
         ({"conv_*": 0}, r"density of layer conv_\*=0: must be above 0 and at most 1"),
         ({"conv_*": 1.01}, r"density of layer conv_\*=1.01: must be above 0 and at most 1"),
         ({"logits": -0.5}, "density of layer logits=-0.5: must be"),

@@ -298,7 +298,7 @@ def test_averages_of_several_networks():
     networks = [sparsify(network(), Static(0.3, seed=seed)) for seed in range(3)]
     masks = np.mean([masks_of(sparse)[0] > 0 for sparse in networks], axis=0)
     values = zip(*(sparse.get_weights() for sparse in networks), strict=True)
-    with pytest.warns(RunWarning, match=r"masks that are not zeros and ones \(hidden, logits\)"):
+    with pytest.warns(RunWarning, match=r"masks with other values than 0 and 1 \(hidden, logits\)"):
         networks[0].set_weights([np.mean(value, axis=0) for value in values])
     np.testing.assert_array_equal(masks_of(networks[0])[0], masks > 0)
     assert held(trained(networks[0], optimizers.SGD(0.0)))

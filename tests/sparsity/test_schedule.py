@@ -1,4 +1,4 @@
-"""When masks change, and how much of them."""
+"""Schedules: when masks change, and by how much."""
 
 import math
 

@@ -61,9 +61,9 @@ def test_strip_and_sparsify_return():
     assert all(np.all(mask == 1) for mask in masks_of(again))
     for ours, theirs in zip(weights_of(again), weights_of(model), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(InputError, match="is sparse already"):
+    with pytest.raises(InputError, match="is already sparse"):
         sparsify(model)
-    with pytest.raises(InputError, match="is sparse already"):
+    with pytest.raises(InputError, match="is already sparse"):
         sparsify(keras.Sequential([layers.Input(SHAPE), model]))
 
 

@@ -40,7 +40,7 @@ def test_losses_of_probabilities_are_told_of_where_a_model_returns_logits(loss, 
 
 def test_metrics_of_probabilities_are_told_of():
     for metric in ("ce", keras.metrics.SparseCategoricalCrossentropy()):
-        with pytest.warns(RunWarning, match="takes outputs for probabilities, but the model ret"):
+        with pytest.warns(RunWarning, match="expects probabilities, but the model ret"):
             AdversarialModel(network()).compile(metrics=[metric, "accuracy"])
 
 

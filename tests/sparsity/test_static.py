@@ -154,7 +154,7 @@ def test_at_least_some_weights_stay():
     "arguments, words",
     [
         (dict(distribution="global"), "distribution=global: must be uniform, er or erk"),
-        (dict(layer_densities={"dense": 0.5}), "layer dense: is not there"),
+        (dict(layer_densities={"dense": 0.5}), "layer dense: does not exist"),
         (dict(density=0.001, dense_last=True), "density=0.001: must be between 0.01992 and 1"),
     ],
 )

@@ -66,7 +66,7 @@ def test_wrong_labels_are_refused(case):
 @methods
 @pytest.mark.parametrize("units, last", [(3, "softmax"), (3, "sigmoid"), (1, None), (1, "sigmoid")])
 def test_outputs_that_are_no_logits_need_a_loss(method, units, last):
-    with pytest.raises(InputError, match="^model mine: .*must .*logits.*or sparsify be given the"):
+    with pytest.raises(InputError, match="^model mine: .*must .*logits.*or give sparsify the"):
         masks(method, Y % units, network(units, last))
 
 

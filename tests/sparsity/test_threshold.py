@@ -95,7 +95,7 @@ def test_a_tiny_density_leaves_a_weight():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (dict(gamma=0.1, solve_density=0.5), "gamma=0.1: must be 0 where solve_density is given"),
+        (dict(gamma=0.1, solve_density=0.5), "gamma=0.1: must be 0 if solve_density is given"),
         (dict(gamma=-0.1), "gamma=-0.1: must be at least 0"),
         (dict(gamma=float("nan")), "gamma=nan: must be at least 0 and a finite number"),
         (dict(solve_density=1.5), "solve_density=1.5: must be at least 0 and at most 1"),

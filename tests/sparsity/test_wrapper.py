@@ -240,7 +240,7 @@ class Subclassed(keras.Model):
             "model bare: has no",
         ),
         (lambda: keras.Sequential([layers.Dense(2)], "new"), "model new: .*built"),
-        (lambda: sparsify(convolutional()), "is sparse already"),
+        (lambda: sparsify(convolutional()), "is already sparse"),
     ],
     ids=["keras_3", "function", "subclassed", "weightless", "not_built", "sparse"],
 )

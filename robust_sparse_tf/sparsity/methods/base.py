@@ -1,4 +1,4 @@
-"""The base of all methods: what a sparse model asks of them, and what they share."""
+"""Base classes of methods: the interface to sparse models, and shared code."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Batches: TypeAlias = "Iterable[tuple[tf.Tensor, tf.Tensor]]"
 
 
 def check_batches(data: Batches | None) -> None:
-    """Raises InputError for what cannot be batches (images, labels), as far as that shows."""
-    spec = getattr(data, "element_spec", ())  # of a tf.data.Dataset
+    """Raises InputError if data cannot be batches (images, labels), as far as known."""
+    spec = getattr(data, "element_spec", ())  # a tf.data.Dataset
     several = isinstance(data, Iterable) and isinstance(spec, tuple)
     if isinstance(data, tuple | list):
         several = all(isinstance(batch, tuple | list) and len(batch) in (2, 3) for batch in data)
@@ -40,10 +40,10 @@ def check_batches(data: Batches | None) -> None:
 
 
 class LayerState(NamedTuple):
-    """One prunable weight as methods see it: matrices [inputs, outputs].
+    """One prunable weight, as methods see it: matrices [inputs, outputs].
 
-    `place` counts the weights of a model from 0. `active` is bool; `gradient` is float32, of the
-    loss with respect to the weight, pruned entries included, and None before training.
+    `place` is the number of the weight in the model, from 0. `active` is bool. `gradient` is
+    float32, the dense gradient of the loss (pruned entries included), or None before training.
     """
 
     name: str
@@ -60,7 +60,7 @@ class LayerState(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What an update does to a layer: bool [inputs, outputs], disjoint; all the rest is pruned."""
+    """An update of a layer: disjoint bool [inputs, outputs]; all other weights are pruned."""
 
     kept: tf.Tensor
     grown: tf.Tensor
@@ -68,17 +68,17 @@ class Change(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method:
-    """How a model becomes and stays sparse. A small immutable object.
+    """A method that makes a model sparse and keeps it so; an immutable object.
 
     `start` chooses the first masks. Methods that change them in training are `Scheduled`.
     """
 
     grows: ClassVar[bool] = False
-    """Whether pruned weights may grow again; the model then keeps where weights have ever been."""
+    """Whether pruned weights may grow again; the model then tracks which were ever active."""
     thins: ClassVar[bool] = False
-    """Whether the density asked for is reached in the course of training."""
+    """Whether the density is only reached during training."""
     feedbacks: ClassVar[int] = 0
-    """Numbers that callbacks may tell the method through the model's `feedback`."""
+    """Number of values that callbacks pass to the method through the model's `feedback`."""
 
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
 
@@ -86,33 +86,33 @@ class Method:
         check(self)
 
     def start(self, model: keras.Model, data: Batches | None = None) -> None:
-        """Chooses the first masks of a model from `wrap`; by default all weights stay.
+        """Chooses the first masks of a model from `wrap`; by default all weights are kept.
 
         Args:
-            model: all of whose masks are one, or those of a model that was sparse already.
-            data: batches (images, labels), for methods that look at gradients.
+            model: its masks are all ones, or those of a model that was already sparse.
+            data: batches (images, labels), for methods that need gradients.
         """
         check_batches(data)
         del model
 
     def feedback_from(self, losses: list[float], gaps: list[float]) -> tuple[float, ...]:
-        """What the model's `feedback` becomes after an evaluation: `feedbacks` numbers.
+        """Computes the model's `feedback` after an evaluation: `feedbacks` numbers.
 
         Args:
-            losses: validation losses so far; robust ones in adversarial training.
-            gaps: training accuracy less validation accuracy, at the same times.
+            losses: validation losses so far; robust losses in adversarial training.
+            gaps: training accuracy minus validation accuracy, at the same times.
         """
         del losses, gaps
         return (0.0,) * self.feedbacks
 
     def is_unfinished(self, step: int) -> bool:
-        """Whether masks are still to change in training after so many optimizer steps."""
+        """Whether masks will still change after a number of optimizer steps."""
         del step
         return False
 
     @property
     def remembers(self) -> bool:
-        """Whether the model keeps a memory of gradients, as large as its weights."""
+        """Whether the model keeps a memory of gradients, which is as large as its weights."""
         return False
 
 
@@ -121,45 +121,46 @@ class Scheduled(Method, abc.ABC):
     """A method that changes masks in training; the model's own train step calls it in the graph."""
 
     replaces_step: ClassVar[bool] = False
-    """Whether an update takes the place of the optimizer's step, as RigL's does."""
+    """Whether an update replaces the optimizer's step, as in RigL."""
 
     @abc.abstractmethod
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
-        """Whether the masks change at a step: bool scalar from int64, optimizer steps so far."""
+        """Whether the masks change at a step: bool scalar; int64 counts optimizer steps so far."""
 
     @abc.abstractmethod
     def change(
         self, layers: list[LayerState], step: tf.Tensor, feedback: tf.Tensor | None = None
     ) -> list[Change]:
-        """The change of each layer at a step at which it is due.
+        """Computes the change of each layer at a step when it is due.
 
         Args:
-            layers: the states of all layers; the memory is their gradient where one is kept.
-            step: int64, optimizer steps so far.
-            feedback: what a callback told the model, of methods that take feedback.
+            layers: states of all layers; if a memory is kept, it replaces the gradient.
+            step: int64, number of optimizer steps.
+            feedback: values that a callback passed to the model, for methods that use feedback.
         """
 
     def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """What a weight's memory becomes at a step; by default the step's gradient."""
+        """Computes a weight's memory after a step; by default the step's gradient."""
         del memory, step
         return gradient
 
     def initial(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor | None:
-        """Values at which grown weights start, shaped as the layer; None for zeros."""
+        """Initial values of grown weights, shaped as the layer; None for zeros."""
         del layer, step
         return None
 
 
 @dataclasses.dataclass(frozen=True)
 class Targeted(Method):
-    """A method with a wanted density, spread over the layers."""
+    """A method with a target density, which is distributed over the layers."""
 
     density: float = option(0.1, "fraction of weights kept", above=0, maximum=1)
     _: dataclasses.KW_ONLY
     distribution: str = option(
         "uniform",
-        "how density is spread: the same everywhere, Erdos-Renyi, Erdos-Renyi-Kernel, or by one "
-        "ranking of all weights (methods that score weights)",
+        "how the density is distributed over the layers: uniformly, Erdos-Renyi, "
+        "Erdos-Renyi-Kernel, or by one ranking of all weights (only for methods that score "
+        "weights)",
         choices=(*distribution.NAMES, "global"),
     )
     dense_first: bool = option(False, "keep the first layer dense")
@@ -170,8 +171,8 @@ class Targeted(Method):
         above=0,
         maximum=1,
     )
-    minimum_weights: int = option(1, "weights that each layer keeps at least", minimum=1)
-    structure: str = option("weights", f"what is pruned as one: {SYNTAX}")
+    minimum_weights: int = option(1, "minimum number of weights that each layer keeps", minimum=1)
+    structure: str = option("weights", f"unit of pruning: {SYNTAX}")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -183,7 +184,7 @@ class Targeted(Method):
             )
 
     def counts(self, layers: list[LayerState]) -> list[int]:
-        """The number of weights each layer is to keep, for all distributions but "global"."""
+        """The number of weights that each layer keeps, for all distributions except "global"."""
         self._check_minimum(layers)
         shapes = {layer.name: layer.shape for layer in layers}
         spread = distribution.densities_of(
@@ -201,16 +202,16 @@ class Targeted(Method):
                 )
 
     def fixed_densities(self, names: list[str]) -> dict[str, float]:
-        """The density of each layer that is not left to the distribution."""
+        """The density of each layer that the distribution does not decide."""
         fixed = distribution.match(self.layer_densities, names)
         ends = names[:1] * self.dense_first + names[-1:] * self.dense_last
         return fixed | dict.fromkeys(ends, 1.0)
 
     def structures(self, layers: list[LayerState]) -> list[Structure]:
-        """The structure of each layer; layers that stay dense have none.
+        """The pruning structure of each layer; layers that stay dense have none.
 
         Raises:
-            InputError: where units do not fit into a layer.
+            InputError: if units do not fit into a layer.
         """
         structure = parse(self.structure)
         fixed = self.fixed_densities([layer.name for layer in layers])
@@ -222,15 +223,15 @@ class Targeted(Method):
     def keep(
         self, layers: list[LayerState], scores: list[tf.Tensor], progress: float | tf.Tensor = 1.0
     ) -> list[tf.Tensor]:
-        """The masks of the best weights by their scores, as many as the density allows.
+        """The masks of the weights with the highest scores, for the target density.
 
-        With the distribution "global" one ranking decides; a layer that would keep fewer than
-        `minimum_weights` keeps that many of its best, in addition.
+        With the distribution "global", one ranking of all layers decides; a layer that would keep
+        fewer than `minimum_weights` keeps that many of its best, in addition.
 
         Args:
             layers: the states of all layers.
             scores: float32 [inputs, outputs] each, any sign.
-            progress: the share, in [0, 1], of the weights to take away that go now.
+            progress: the fraction, in [0, 1], of the weights to prune that is pruned now.
         """
 
         def now(size: int, final: int) -> int | tf.Tensor:
@@ -254,7 +255,7 @@ class Targeted(Method):
         structures: list[Structure],
         now: Callable[[int, int], int | tf.Tensor],
     ) -> list[int | tf.Tensor]:
-        """How many weights of each layer are among the best of all that have no fixed density."""
+        """The number of weights per layer among the best of all layers without a fixed density."""
         self._check_minimum(layers)
         fixed = self.fixed_densities([layer.name for layer in layers])
         free = [i for i, layer in enumerate(layers) if layer.name not in fixed]
@@ -279,7 +280,7 @@ class Targeted(Method):
             counts[i] = tf.maximum(found, least[i])
             if tf.executing_eagerly() and found < least[i]:
                 warnings.warn(
-                    f"layer {layers[i].name}: one ranking of all layers leaves it {int(found)} "
+                    f"layer {layers[i].name}: one ranking of all layers would keep {int(found)} "
                     f"weights; it keeps minimum_weights={least[i]}",
                     RunWarning,
                     stacklevel=2,
@@ -288,28 +289,28 @@ class Targeted(Method):
 
     @staticmethod
     def _unit_scores(structure: Structure, scores: tf.Tensor) -> tf.Tensor:
-        """For each weight, in any order, the score of its unit."""
+        """The score of the unit of each weight, in any order."""
         pooled = tf.reshape(structure.pool(scores), [-1])
         return tf.repeat(pooled, scores.shape.num_elements() // pooled.shape[0])
 
 
 @dataclasses.dataclass(frozen=True)
 class Pruner(Method, abc.ABC):
-    """A method that takes weights away before training, or between two trainings."""
+    """A method that prunes before training, or between two trainings."""
 
     @abc.abstractmethod
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
-        """The masks, bool [inputs, outputs]; what is not active now stays away in any case."""
+        """The masks, bool [inputs, outputs]; weights that are already pruned stay pruned anyway."""
 
     def prune(self, model: keras.Model, data: Batches | None = None) -> None:
         """Prunes a wrapped model: assigns the masks and stores the weights masked.
 
         Args:
             model: from `wrap`.
-            data: the training images, for those that look at them.
+            data: the training images, for methods that need them.
 
         Raises:
-            InputError: where all layers that can be pruned are frozen (trainable=False).
+            InputError: if all layers that can be pruned are frozen (trainable=False).
         """
         check_batches(data)
         tell_frozen(model, self)
@@ -324,11 +325,11 @@ class Pruner(Method, abc.ABC):
 def layer_states(
     model: keras.Model, gradients: Mapping[str, tf.Tensor] | None = None
 ) -> list[LayerState]:
-    """The states of all prunable weights, in the order of the layers; frozen layers have none.
+    """The states of all prunable weights, in the order of the layers; without frozen layers.
 
     Args:
         model: from `wrap`.
-        gradients: the gradient of each prunable weight, by its `name`.
+        gradients: the gradient of each prunable weight, by `name`.
     """
     gradients = {} if gradients is None else gradients
     require("gradients", gradients, Mapping)
@@ -354,37 +355,37 @@ def layer_states(
 
 
 def tell_frozen(model: keras.Model, method: Method) -> None:
-    """Warns of masks that a method leaves as they are, as their layers are frozen.
+    """Warns of masks that a method does not change because their layers are frozen.
 
     Raises:
-        InputError: where there are no others, or no masks at all.
+        InputError: if there are no other masks, or no masks at all.
     """
     every = wrapper.require_masks(model)
     frozen = [entry.name for entry in every if not entry.layer.trainable]
     name = type(method).__name__
     if len(frozen) == len(every):
         raise InputError(
-            f"model {model.name}: all layers with masks are frozen (trainable=False); {name} can "
-            "prune none"
+            f"model {model.name}: all layers with masks are frozen (trainable=False); {name} "
+            "cannot prune any"
         )
     if frozen:
         warnings.warn(
-            f"model {model.name}: {name} leaves the masks of frozen layers (trainable=False) as "
-            f"they are ({', '.join(frozen)}); its density is that of the others",
+            f"model {model.name}: {name} leaves the masks of frozen layers (trainable=False) "
+            f"unchanged ({', '.join(frozen)}); its density is that of the others",
             RunWarning,
             stacklevel=3,
         )
 
 
 def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
-    """Assigns masks, bool [inputs, outputs] for each of `layer_states`; stores weights masked."""
+    """Assigns masks, bool [inputs, outputs] per entry of `layer_states`, and masks the weights."""
     entries = wrapper.prunable_weights(model)
     try:
         masks = list(masks)
     except TypeError:  # of a tensor without axes, too
         masks = []
     if len(masks) != len(entries):
-        raise InputError(f"masks: are {len(masks)}; must be {len(entries)}, one a weight")
+        raise InputError(f"masks: {len(masks)} given; must be {len(entries)}, one per weight")
     masks = [as_tensor("masks", mask, tf.float32) for mask in masks]
     for entry, mask in zip(entries, masks, strict=True):
         shape = entry.to_matrix(entry.mask).shape
@@ -396,7 +397,7 @@ def set_masks(model: keras.Model, masks: Iterable[tf.Tensor]) -> None:
 
 
 def uniform(seed: int, layer: LayerState, step: int | tf.Tensor) -> tf.Tensor:
-    """Random scores in [0, 1) of a layer's shape: a function of (seed, layer, step) alone."""
+    """Random scores in [0, 1), shaped as a layer; they depend only on (seed, layer, step)."""
     number = tf.cast(step, tf.int64) * 2**20 + layer.place
     seeds = tf.stack([tf.constant(seed, tf.int64), number])
     return tf.random.stateless_uniform(layer.weight.shape, seeds, alg="philox")

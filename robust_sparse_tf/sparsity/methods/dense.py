@@ -1,4 +1,4 @@
-"""No sparsity, as a method, so that a comparison is one flag."""
+"""The dense baseline as a method, for comparisons."""
 
 import dataclasses
 
@@ -7,4 +7,4 @@ from robust_sparse_tf.sparsity.methods.base import Method
 
 @dataclasses.dataclass(frozen=True)
 class Dense(Method):
-    """All weights stay."""
+    """Keeps all weights."""

@@ -1,4 +1,4 @@
-"""The base of dynamic methods: some weights go, as many grow elsewhere."""
+"""Base of dynamic methods: some weights are dropped, and others grow."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class Dynamic(Targeted, Scheduled):
-    """Drops the active weights of minimum magnitude and grows as many, by a grow score.
+    """Drops the smallest active weights, and grows as many others by a grow score.
 
-    A subclass gives the grow score. The number of weights of each layer never changes. An update
-    takes the place of the optimizer's step.
+    Subclasses define the grow score. The number of weights per layer never changes. An update
+    replaces the optimizer's step.
     """
 
     replaces_step = True
@@ -43,7 +43,7 @@ class Dynamic(Targeted, Scheduled):
     )
     drop_decay: str = option(
         "cosine",
-        "how the drop fraction falls towards stop_step; constant without one",
+        "how the drop fraction decays until stop_step; constant without one",
         choices=schedule.DECAYS,
     )
     decay_power: float = option(3.0, "power of the polynomial decay", above=0)
@@ -51,14 +51,14 @@ class Dynamic(Targeted, Scheduled):
     start_step: int = option(0, "first step at which masks may change", unit="steps", minimum=0)
     stop_step: int | None = option(
         None,
-        "step from which masks stay as they are",
+        "step from which masks no longer change",
         unit="steps",
-        minimum=0,  # which files of old models have for None
+        minimum=0,  # files of old models have it for None
         kind=int,
         shown="none",
     )
     grow_std: float = option(
-        0.0, "standard deviation of grown weights (0: they start at zero)", minimum=0
+        0.0, "standard deviation of grown weights (0: they start at 0)", minimum=0
     )
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Dynamic(Targeted, Scheduled):
             )
 
     def start(self, model: keras.Model, data: Batches | None = None) -> None:
-        """Draws random masks; a model that is sparse already keeps its own."""
+        """Draws random masks; a model that is already sparse keeps its own."""
         layers = layer_states(model)
         self.structures(layers)
         if all(bool(tf.reduce_all(layer.active)) for layer in layers):
@@ -96,7 +96,7 @@ class Dynamic(Targeted, Scheduled):
     def numbers(
         self, layers: list[LayerState], drops: list[tf.Tensor], feedback: tf.Tensor | None
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """How many weights of each layer go and grow: by default as many, none in full layers."""
+        """Numbers of weights to drop and to grow per layer: by default equal; 0 in dense layers."""
         del feedback
         numbers = []
         for layer, number in zip(layers, drops, strict=True):
@@ -105,9 +105,9 @@ class Dynamic(Targeted, Scheduled):
         return numbers
 
     def drops(self, layers: list[LayerState], step: tf.Tensor) -> list[tf.Tensor]:
-        """How many weights of each layer go: int32, the drop fraction of the active, rounded.
+        """Number of weights to drop per layer: int32, the drop fraction of active ones, rounded.
 
-        None of layers that are to stay dense.
+        It is 0 for layers that stay dense.
         """
         fraction = schedule.decayed(
             self.drop_fraction, self.drop_decay, step, stop=self.stop_step, power=self.decay_power
@@ -124,10 +124,10 @@ class Dynamic(Targeted, Scheduled):
         if not self.grow_std:
             return None
         seeds = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(step, tf.int64) * 2**20])
-        seeds += [1, layer.place]  # other numbers than those of `uniform`
+        seeds += [1, layer.place]  # a different stream from that of `uniform`
         noise = tf.random.stateless_normal(layer.weight.shape, seeds, alg="philox")
         return self.grow_std * noise
 
     @abc.abstractmethod
     def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:
-        """How much each weight is worth growing: float32, at least 0, of the layer's shape."""
+        """The grow score of each weight: float32, at least 0, shaped as the layer."""

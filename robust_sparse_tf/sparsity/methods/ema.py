@@ -16,14 +16,14 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class EMAGrowth(Dynamic):
-    """Grows where the exponential moving average of the gradient is largest.
+    """Grows weights with the largest exponential moving average of the gradient.
 
-    As `RigL`, but with the memory of many batches, which takes as much space as the weights.
+    Like `RigL`, but averages over many batches; the average needs as much memory as the weights.
     """
 
     _: dataclasses.KW_ONLY
     gradient_decay: float = option(
-        0.9, "what stays of the average at each step", minimum=0, maximum=1
+        0.9, "decay factor of the average per step", minimum=0, maximum=1
     )
 
     @property

@@ -10,7 +10,7 @@ from robust_sparse_tf.sparsity.methods.rigl import RigL
 
 @dataclasses.dataclass(frozen=True)
 class FlyingBird(RigL):
-    """Drops half of the weights, the smallest, and grows as many by the gradient.
+    """Drops the smallest half of the weights, and grows as many by the gradient.
 
     "Sparsity Winning Twice: Better Robust Generalization from More Efficient Training" (Chen et
     al., 2022), section 3.

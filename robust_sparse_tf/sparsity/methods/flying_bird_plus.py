@@ -1,4 +1,4 @@
-"""Flying Bird+: Flying Bird whose density follows the training."""
+"""Flying Bird+: Flying Bird with an adaptive density."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class FlyingBirdPlus(FlyingBird):
-    """Flying Bird whose density follows the training.
+    """Flying Bird with a density that adapts during training.
 
-    Where the validation loss does not fall, an update grows more weights than it drops; where the
-    gap between training and validation accuracy widens, it drops more than it grows. The callback
-    `FlyingBirdFeedback` looks at both, and tells the model at the end of each epoch. Defaults are
-    the authors' published code's.
+    If the validation loss does not fall, an update grows more weights than it drops; if the gap
+    between training and validation accuracy widens, it drops more than it grows. The callback
+    `FlyingBirdFeedback` passes both to the model at the end of each epoch. The defaults are those
+    of the authors' published code.
     """
 
     feedbacks = 2
 
     _: dataclasses.KW_ONLY
     extra_growth: float = option(
-        0.05, "weights grown beyond those dropped, as a fraction of them", minimum=0
+        0.05, "additional weights to grow, as a fraction of those dropped", minimum=0
     )
     extra_drop: float = option(
-        0.4, "weights dropped beyond those grown, as a fraction of them", minimum=0
+        0.4, "additional weights to drop, as a fraction of those grown", minimum=0
     )
     feedback_window: int = option(
-        4, "validations that are compared with the one before", unit="validations", minimum=1
+        4, "number of validations, each compared with the one before", unit="validations", minimum=1
     )
     feedback_threshold: float = option(
         0.5, "fraction of them that must agree before the density changes", minimum=0, maximum=1

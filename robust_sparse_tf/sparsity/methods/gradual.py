@@ -26,23 +26,23 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class GradualMagnitude(Targeted, Scheduled):
-    """Prunes the smallest weights while the network trains, more and more of them.
+    """Prunes more and more of the smallest weights during training.
 
     "To prune, or not to prune" (Zhu and Gupta, 2017), equation 1, which is tfmot's
-    `PolynomialDecay`: the share of weights taken away follows its schedule until the density is
-    reached, in each layer in proportion. Pruned weights never grow again.
+    `PolynomialDecay`: the fraction of weights pruned follows its schedule until the density is
+    reached, in proportion in each layer. Pruned weights never grow again.
     """
 
     thins = True
 
     _: dataclasses.KW_ONLY
     initial_density: float = option(1.0, "density at start_step", above=0, maximum=1)
-    start_step: int = option(0, "first step at which weights go", unit="steps", minimum=0)
+    start_step: int = option(0, "first step at which weights are pruned", unit="steps", minimum=0)
     stop_step: int = option(1000, "step at which the density is reached", unit="steps", minimum=1)
     update_interval: int = option(100, "steps between updates", unit="steps", minimum=1)
     decay_power: float = option(3.0, "power of the polynomial schedule", above=0)
     constant_density: bool = option(
-        False, "keep to the density from start_step on, as tfmot's ConstantSparsity does"
+        False, "prune to the density at start_step, like tfmot's ConstantSparsity"
     )
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class GradualMagnitude(Targeted, Scheduled):
 
     @property
     def schedule(self) -> tfmot.sparsity.keras.PruningSchedule:
-        """tfmot's schedule: from a step to (whether to prune, sparsity)."""
+        """tfmot's schedule: maps a step to (whether to prune, sparsity)."""
         common = dict(begin_step=self.start_step, frequency=self.update_interval)
         if self.constant_density:
             return tfmot.sparsity.keras.ConstantSparsity(1 - self.density, end_step=-1, **common)
@@ -71,7 +71,7 @@ class GradualMagnitude(Targeted, Scheduled):
         )
 
     def start(self, model: keras.Model, data: Batches | None = None) -> None:
-        """Takes nothing away yet, and refuses what does not fit the layers."""
+        """Prunes nothing yet; checks that the options fit the layers."""
         layers = layer_states(model)
         self.keep(layers, magnitudes(layers))
 
@@ -80,7 +80,7 @@ class GradualMagnitude(Targeted, Scheduled):
 
     def is_due(self, step: tf.Tensor) -> tf.Tensor:
         due = self.schedule(step)[0]
-        # tfmot's schedule misses its own end where the interval does not divide the way to it.
+        # tfmot's schedule misses its last step if the interval does not divide the steps.
         return due if self.constant_density else due | tf.equal(step, self.stop_step)
 
     def change(

@@ -25,14 +25,14 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class GraSP(LossSaliency):
-    """Keeps the weights without which the gradient's norm would fall: those of largest w (H g).
+    """Keeps the weights that preserve the gradient's norm: those with the largest w (H g).
 
     "Picking Winning Tickets Before Training by Preserving Gradient Flow" (Wang et al., 2020),
     equation 8 and algorithm 1; g is the gradient and H the Hessian of the loss.
     """
 
     _: dataclasses.KW_ONLY
-    temperature: float = option(200.0, "what logits are divided by", above=0)
+    temperature: float = option(200.0, "temperature: divides the logits", above=0)
 
     def batch_scores(
         self, model: keras.Model, batches: list[tuple[tf.Tensor, tf.Tensor]]
@@ -40,12 +40,12 @@ class GraSP(LossSaliency):
         """See `LossSaliency.batch_scores`.
 
         Raises:
-            InputError: for networks of half precision.
+            InputError: for networks in half precision.
         """
         if is_half(model):
             raise InputError(
-                f"model {model.name}: computes in half precision, which second derivatives, that "
-                "GraSP looks at, are too small for; must be float32"
+                f"model {model.name}: computes in half precision, in which the second derivatives "
+                "of GraSP underflow; must be float32"
             )
         weights = [entry.weight for entry in wrapper.masked_weights(model)]
         mean_loss, divisor = task_loss(model), self.temperature if returns_logits(model) else 1.0

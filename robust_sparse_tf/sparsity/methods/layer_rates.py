@@ -1,4 +1,4 @@
-"""A rate for each layer: as large a fraction of what remains goes at every pruning."""
+"""Pruning at a constant rate per layer and round."""
 
 from __future__ import annotations
 
@@ -19,33 +19,36 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class LayerRates(Pruner):
-    """Removes a fraction of what remains in each layer, another one in the output layer.
+    """Prunes a fraction of the remaining weights per layer; the output layer has its own.
 
     "The Lottery Ticket Hypothesis" (Frankle and Carbin, 2019), appendix C: 20 % of the hidden
-    layers and 10 % of the output layer a round.
+    layers and 10 % of the output layer per round.
     """
 
     prune_hidden: float = option(
         0.2,
-        "fraction of the remaining weights removed a round, hidden layers",
+        "fraction of the remaining weights pruned per round, in hidden layers",
         minimum=0,
         maximum=1,
     )
     prune_output: float = option(
-        0.1, "fraction of the remaining weights removed a round, output layer", minimum=0, maximum=1
+        0.1,
+        "fraction of the remaining weights pruned per round, in the output layer",
+        minimum=0,
+        maximum=1,
     )
 
     prune_rounding: str = option(
         "nearest",
-        "how the number of weights that a layer loses is rounded",
+        "how the number of weights to prune is rounded",
         choices=("nearest", "down"),
     )
     prune_until: float = option(
-        0.0, "fraction of a layer's weights at which it is pruned no more", minimum=0, maximum=1
+        0.0, "fraction of a layer's weights at which pruning stops", minimum=0, maximum=1
     )
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
-        """See `Pruner.masks`; at least one weight stays in each layer."""
+        """See `Pruner.masks`; at least one weight per layer is kept."""
         whole: Callable[[float], int] = math.floor if self.prune_rounding == "down" else round
         rates = [self.prune_hidden] * (len(layers) - 1) + [self.prune_output]
         counts = [int(tf.math.count_nonzero(layer.active)) for layer in layers]

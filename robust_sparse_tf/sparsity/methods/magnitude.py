@@ -1,4 +1,4 @@
-"""Magnitude pruning at once: the smallest weights go."""
+"""One-shot magnitude pruning."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ with epy.lazy_imports():
 
 
 def magnitudes(layers: list[LayerState]) -> list[tf.Tensor]:
-    """|w|, and -1 where a weight is pruned already."""
+    """|w|, and -1 for weights that are already pruned."""
     return [tf.where(layer.active, tf.abs(layer.weight), -1.0) for layer in layers]
 
 
 @dataclasses.dataclass(frozen=True)
 class Magnitude(Targeted, Pruner):
-    """Keeps the largest weights.
+    """Keeps the weights with the largest magnitude.
 
     "Learning both Weights and Connections for Efficient Neural Networks" (Han et al., 2015).
     """

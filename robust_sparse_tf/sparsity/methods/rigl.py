@@ -17,14 +17,17 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class RigL(Dynamic):
-    """Grows where the gradient of the loss is largest.
+    """Grows the weights with the largest gradient of the loss.
 
     "Rigging the Lottery: Making All Tickets Winners" (Evci et al., 2020), algorithm 1.
     """
 
     _: dataclasses.KW_ONLY
     gradient_batches: int = option(
-        1, "batches over which the gradient of an update is added up", unit="batches", minimum=1
+        1,
+        "number of batches over which the gradient of an update is summed",
+        unit="batches",
+        minimum=1,
     )
 
     def __post_init__(self) -> None:
@@ -40,7 +43,7 @@ class RigL(Dynamic):
         return self.gradient_batches > 1
 
     def remember(self, memory: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """The sum over the last batches before an update, that of the update included."""
+        """The sum over the last batches until an update, the update's own included."""
         before = (self.start_step - step) % self.update_interval
         first = tf.equal(before, self.gradient_batches - 1)
         return tf.where(first, gradient, memory + gradient)

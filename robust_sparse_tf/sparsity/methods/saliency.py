@@ -1,4 +1,4 @@
-"""The base of methods that score weights at initialisation by what they do to the loss."""
+"""Base of methods that score weights at initialisation by their effect on the loss."""
 
 from __future__ import annotations
 
@@ -36,31 +36,25 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class Saliency(Targeted, abc.ABC):
-    """Keeps the weights of the largest scores, by default in one ranking of all layers."""
+    """Keeps the weights with the largest scores, by default in one ranking of all layers."""
 
     _: dataclasses.KW_ONLY
     distribution: str = option(
-        "global", "how density is spread", choices=(*distribution.NAMES, "global")
+        "global",
+        "how the density is distributed over the layers",
+        choices=(*distribution.NAMES, "global"),
     )
 
     def start(self, model: keras.Model, data: Batches | None = None) -> None:
         """See `Method.start`.
 
         Raises:
-            TrainingError: when a score is not finite.
+            TrainingError: if a score is not finite.
         """
         self.prune(model, data)
 
     def prune(self, model: keras.Model, data: Batches | None = None, progress: float = 1.0) -> None:
-        """Scores the weights of a wrapped model and takes a share of those to take away.
-
-        Args:
-            model: from `wrap`.
-            data: batches (images, labels), for methods that look at gradients.
-            progress: the share, in [0, 1].
-        """
-        check_batches(data)
-        progress = checked("progress", progress, float, minimum=0, maximum=1)
+        """Scores the weights of a wrapped model, and prunes a fraction of those to prune."""
         tell_frozen(model, self)
         layers = layer_states(model)
         entries, scores = list(wrapper.masked_weights(model)), []
@@ -81,34 +75,34 @@ class Saliency(Targeted, abc.ABC):
 
     @abc.abstractmethod
     def scores(self, model: keras.Model, data: Batches | None) -> list[tf.Tensor]:
-        """The score of each weight: float32, shaped as the weights. No variable changes."""
+        """Returns the score of each weight: float32, shaped as the weights. Changes no variable."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LossSaliency(Saliency):
-    """Scores from the loss of batches of (images, labels).
+    """Scores from the loss on batches (images, labels).
 
-    The loss is the one that `sparsify` is given, else the one that its model was compiled with,
-    else the cross-entropy of logits.
+    The loss is the one given to `sparsify`, otherwise the one that the model was compiled with,
+    otherwise the cross-entropy of logits.
     """
 
     _: dataclasses.KW_ONLY
     score_batches: int = option(
-        1, "batches over which the scores are added up", unit="batches", minimum=1
+        1, "number of batches over which the scores are summed", unit="batches", minimum=1
     )
 
     def scores(self, model: keras.Model, data: Batches | None) -> list[tf.Tensor]:
         """See `Saliency.scores`.
 
         Raises:
-            InputError: without data, or where there are fewer batches than asked for.
+            InputError: without data, or with fewer than `score_batches` batches.
         """
         wrapper.require_masks(model)
         check_batches(data)
         name = type(self).__name__
         if data is None:
             raise InputError(
-                f"data=None: {name} looks at gradients; must be batches of (images, labels), as in "
+                f"data=None: {name} needs gradients; must be batches of (images, labels), as in "
                 f"sparsify(model, {name}(), data=train)"
             )
         batches = list(itertools.islice(iter(data), self.score_batches))
@@ -116,7 +110,7 @@ class LossSaliency(Saliency):
             raise InputError(f"data of {len(batches)} batches: must be {self.score_batches}")
         if not all(isinstance(each, tuple | list) and len(each) > 1 for each in batches):
             raise InputError("data: must be batches of (images, labels)")
-        # Weights of examples are left out, as the scores' papers know none.
+        # Sample weights are ignored; the papers have none.
         batches = [(x, y) for x, y, *_ in batches]
         with unchanged(model):
             return self.batch_scores(model, batches)
@@ -125,12 +119,12 @@ class LossSaliency(Saliency):
     def batch_scores(
         self, model: keras.Model, batches: list[tuple[tf.Tensor, tf.Tensor]]
     ) -> list[tf.Tensor]:
-        """The scores from given batches; moving statistics may change."""
+        """Computes the scores from given batches; moving statistics may change."""
 
 
 @contextlib.contextmanager
 def unchanged(model: keras.Model) -> Iterator[None]:
-    """Gives all variables of a model their values back in the end."""
+    """Restores all variables of a model at the end."""
     variables = [v for v in model.variables if v.dtype != tf.resource]
     values = [v.numpy() for v in variables]
     try:
@@ -141,33 +135,33 @@ def unchanged(model: keras.Model) -> Iterator[None]:
 
 
 def outputs(model: keras.Model, x: Any) -> tf.Tensor:
-    """What a model returns in training, in float32."""
+    """The outputs of a model in training mode, in float32."""
     return tf.cast(model(x, training=True), tf.float32)
 
 
 def is_half(model: keras.Model) -> bool:
-    """Whether a weight that may be pruned is multiplied in half precision."""
+    """Whether a layer with a prunable weight computes in half precision."""
     entries = wrapper.masked_weights(model)
     return any(tf.as_dtype(entry.layer.compute_dtype).size < 4 for entry in entries)
 
 
 def task_loss(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """What a model is trained to minimise: from (labels, outputs) of a batch to a scalar.
+    """The training loss of a model: from (labels, outputs) of a batch to a scalar.
 
     Raises:
-        InputError: for a model that does not return logits, where no loss is known.
+        InputError: if the model does not return logits, and no loss is known.
     """
     loss = getattr(model, "task_loss", None)
     if loss is None:
         try:
             heads.require_logits(model)
         except InputError as error:
-            raise InputError(f"{error}, or sparsify be given the loss=") from None
+            raise InputError(f"{error}, or give sparsify the loss=") from None
         return cross_entropy
 
     def mean(labels: Any, found: tf.Tensor) -> tf.Tensor:
         labels = tf.convert_to_tensor(labels)
-        if labels.shape.rank == found.shape.rank - 1:  # as tf_keras does when it trains
+        if labels.shape.rank == found.shape.rank - 1:  # as tf_keras does in training
             labels = labels[..., None]
         try:
             return tf.reduce_mean(loss(labels, found))
@@ -181,7 +175,7 @@ def task_loss(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def returns_logits(model: keras.Model) -> bool:
-    """Whether the loss of a model takes its outputs for logits."""
+    """Whether the loss of a model expects logits."""
     loss = getattr(model, "task_loss", None)
     if loss is None:
         return True
@@ -192,7 +186,7 @@ def cross_entropy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
     """Mean cross-entropy of logits [batch, classes], for labels [batch], [batch, 1] or one-hot.
 
     Raises:
-        InputError: for other labels, and those that are not classes.
+        InputError: for other labels, or labels that are not classes.
     """
     given = np.asarray(labels)
     if given.shape == logits.shape and given.dtype.kind in "biuf":

@@ -1,4 +1,4 @@
-"""When masks change, and how much of them."""
+"""Schedules: when masks change, and by how much."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DECAYS = ("constant", "cosine", "polynomial")
 
 
 def is_due(step: tf.Tensor, *, start: int, stop: int | None, interval: int) -> tf.Tensor:
-    """Whether a step is one of start, start + interval, ... before any stop; never 0."""
+    """Whether a step is one of start, start + interval, ... before the stop, if any; never 0."""
     inside = (step > 0) & (step >= start)
     if stop:
         inside &= step < stop
@@ -23,7 +23,7 @@ def is_due(step: tf.Tensor, *, start: int, stop: int | None, interval: int) -> t
 def decayed(
     value: float, decay: str, step: tf.Tensor, *, stop: int | None, power: float
 ) -> tf.Tensor:
-    """A fraction that falls from `value` at step 0 to 0 at `stop`; constant without a stop.
+    """A fraction that decays from `value` at step 0 to 0 at `stop`; constant without a stop.
 
     "Rigging the Lottery" (Evci et al., 2020), equation 1, for "cosine"; "polynomial" is
     value (1 - step / stop)^power.

@@ -15,10 +15,11 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class SET(Dynamic):
-    """Grows at random.
+    """Grows random weights.
 
     "Scalable Training of Artificial Neural Networks with Adaptive Sparse Connectivity inspired by
-    Network Science" (Mocanu et al., 2018), algorithm 1, with |w| for both signs, as is usual.
+    Network Science" (Mocanu et al., 2018), algorithm 1; weights of both signs are dropped by |w|,
+    as is usual.
     """
 
     def grow_scores(self, layer: LayerState, step: tf.Tensor) -> tf.Tensor:

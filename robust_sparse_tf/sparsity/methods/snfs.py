@@ -1,4 +1,4 @@
-"""SNFS, sparse momentum: growth by momentum, spread again over the layers."""
+"""SNFS, sparse momentum: growth by momentum, redistributed over the layers."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class SNFS(EMAGrowth):
-    """Gives each layer a share of the dropped weights in proportion to its mean momentum.
+    """Redistributes the dropped weights over the layers in proportion to their mean momentum.
 
     "Sparse Networks from Scratch: Faster Training without Losing Performance" (Dettmers and
     Zettlemoyer, 2019), section 3 and algorithm 1. The momentum is that of the dense gradient; a
-    layer's mean is over its active weights. The number of all weights never changes; what a layer
-    has no room for goes to the others.
+    layer's mean is over its active weights. The total number of weights never changes; weights that
+    do not fit into a layer go to the others.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(parse(self.structure), NOfM | Channels):
             raise InputError(
-                f"structure={self.structure}: must not be n:m, as layers change their density, nor "
-                "channels, as those of different layers differ in size"
+                f"structure={self.structure}: must not be n:m, because layers change their "
+                "density, nor channels, because their size differs between layers"
             )
 
     def numbers(
@@ -51,20 +51,20 @@ class SNFS(EMAGrowth):
 
 
 def apportion(total: tf.Tensor, shares: tf.Tensor, rooms: tf.Tensor) -> tf.Tensor:
-    """Whole numbers in proportion to shares, none above its room, whose sum is the total.
+    """Whole numbers in proportion to shares, at most the room of each, which sum to the total.
 
     Args:
         total: int32, at most the sum of the rooms.
         shares: float32 [n], at least 0.
         rooms: int32 [n].
     """
-    given, shares = tf.zeros_like(rooms), tf.cast(shares, tf.float64)  # float32 miscounts from 2^24
+    given, shares = tf.zeros_like(rooms), tf.cast(shares, tf.float64)  # exact above 2^24
     for _ in range(rooms.shape[0]):
         left = tf.cast(total - tf.reduce_sum(given), tf.float64)
         open_shares = tf.where(given < rooms, shares + 1e-30, 0.0)
         parts = left * open_shares / tf.maximum(tf.reduce_sum(open_shares), 1e-30)
         given = tf.minimum(given + tf.cast(tf.floor(parts), tf.int32), rooms)
-    # What rounding left over, one after the other where there is room.
+    # The rest from rounding, one by one where there is room.
     left = total - tf.reduce_sum(given)
     free = tf.cumsum(rooms - given, exclusive=True)
     return given + tf.clip_by_value(left - free, 0, rooms - given)

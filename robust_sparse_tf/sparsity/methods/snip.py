@@ -1,4 +1,4 @@
-"""SNIP: what the loss would feel."""
+"""SNIP: pruning by connection sensitivity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class SNIP(LossSaliency):
-    """Keeps the weights of largest |w dL/dw| at initialisation.
+    """Keeps the weights with the largest |w dL/dw| at initialisation.
 
     "SNIP: Single-shot Network Pruning based on Connection Sensitivity" (Lee et al., 2019),
     equations 4 and 5.
@@ -30,7 +30,7 @@ class SNIP(LossSaliency):
         mean_loss = task_loss(model)
         with tf.GradientTape() as tape:
             loss = tf.add_n([mean_loss(y, outputs(model, x)) for x, y in batches])
-            if is_half(model):  # whose smallest gradients vanish
+            if is_half(model):  # small gradients would underflow
                 loss *= 1024.0
         gradients = tape.gradient(loss, weights)
         return [

@@ -14,10 +14,10 @@ with epy.lazy_imports():
 
 
 def random_masks(method: Targeted, layers: list[LayerState]) -> list[tf.Tensor]:
-    """Random masks of a method's density.
+    """Draws random masks of a method's density.
 
     Raises:
-        InputError: for the distribution "global", as random scores would make it uniform.
+        InputError: for the distribution "global", which is uniform for random scores.
     """
     if method.distribution == "global":
         raise InputError("distribution=global: must be uniform, er or erk with random masks")
@@ -26,7 +26,7 @@ def random_masks(method: Targeted, layers: list[LayerState]) -> list[tf.Tensor]:
 
 @dataclasses.dataclass(frozen=True)
 class Static(Targeted, Pruner):
-    """Random masks at initialisation, kept.
+    """Random masks, chosen at initialisation, that never change.
 
     "The Unreasonable Effectiveness of Random Pruning" (Liu et al., 2022).
     """

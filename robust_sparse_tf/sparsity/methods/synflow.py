@@ -19,15 +19,17 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True)
 class SynFlow(Saliency):
-    """Keeps the weights through which most of the synaptic flow goes, in many small steps.
+    """Prunes by synaptic flow in many small steps.
 
     "Pruning neural networks without any data by iteratively conserving synaptic flow" (Tanaka et
-    al., 2020), algorithm 1: the score is |w| dR/d|w|, with R the sum of the outputs of the network
-    of absolute weights for an input of ones; after step k of n, density^(k/n) of the weights stay.
+    al., 2020), algorithm 1: the score is |w| dR/d|w|, with R the sum of outputs of the network with
+    absolute weights for an input of ones; after step k of n, density^(k/n) of the weights are kept.
     """
 
     _: dataclasses.KW_ONLY
-    prune_steps: int = option(100, "steps of pruning before training", unit="steps", minimum=1)
+    prune_steps: int = option(
+        100, "number of pruning steps before training", unit="steps", minimum=1
+    )
 
     def start(self, model: keras.Model, data: Batches | None = None) -> None:
         for iteration in range(1, self.prune_steps + 1):

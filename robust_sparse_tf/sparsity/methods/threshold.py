@@ -18,17 +18,17 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Threshold(Pruner):
-    """Removes the weights whose magnitude is below gamma.
+    """Prunes the weights with a magnitude below gamma.
 
-    "Sparse DNNs with Improved Adversarial Robustness" (Guo et al., 2018). One gamma for all layers;
-    where a density is wanted instead, gamma is solved for it.
+    "Sparse DNNs with Improved Adversarial Robustness" (Guo et al., 2018). All layers share gamma;
+    if a density is given instead, gamma is solved for it.
     """
 
-    gamma: float = option(0.0, "minimum magnitude of a weight that stays", minimum=0)
+    gamma: float = option(0.0, "minimum magnitude of weights that are kept", minimum=0)
     solve_density: float | None = option(
         None,
         "density for which gamma is solved",
-        minimum=0,  # which files of old models have for None
+        minimum=0,  # files of old models have it for None
         maximum=1,
         kind=float,
         shown="gamma is given",
@@ -37,10 +37,10 @@ class Threshold(Pruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.gamma and self.solve_density:
-            raise InputError(f"gamma={self.gamma}: must be 0 where solve_density is given")
+            raise InputError(f"gamma={self.gamma}: must be 0 if solve_density is given")
 
     def solved_gamma(self, layers: list[LayerState]) -> tf.Tensor:
-        """The minimum magnitude of those that stay; float32."""
+        """The minimum magnitude of weights that are kept; float32."""
         if not self.solve_density:
             return tf.constant(self.gamma)
         whole = tf.concat([tf.reshape(scores, [-1]) for scores in magnitudes(layers)], 0)

@@ -1,4 +1,4 @@
-"""Numbers and labels that functions are given, as tensors of one type, and checked."""
+"""Converts numbers and labels to tensors of one type, and checks them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Shape: TypeAlias = tuple[int | None, ...]
 
 
 def as_tensor(name: str, value: Any, dtype: tf.DType | None = None) -> tf.Tensor:
-    """A value as a tensor; one of another type of number is cast.
+    """Converts a value to a tensor; casts other types of numbers.
 
     Raises:
-        InputError: for what has no such tensor.
+        InputError: for values that cannot be converted.
     """
     try:
         tensor = tf.convert_to_tensor(value)
@@ -37,15 +37,15 @@ def as_tensor(name: str, value: Any, dtype: tf.DType | None = None) -> tf.Tensor
 
 
 def as_labels(name: str, value: Any) -> tf.Tensor:
-    """Class numbers of any type of number, [batch] or [batch, 1], as int64 [batch].
+    """Converts class numbers of any type, [batch] or [batch, 1], to int64 [batch].
 
     Args:
         name: what to call them.
-        value: array or tensor of integers, booleans, or floats that are whole numbers; floats of
-            unknown value are rounded towards 0, and unknown shapes are taken for right.
+        value: array or tensor of integers, booleans, or floats that are whole numbers. Floats of
+            unknown value are truncated, and unknown shapes are accepted.
 
     Raises:
-        InputError: for other types and shapes, one-hot labels among them.
+        InputError: for other types and shapes, such as one-hot labels.
     """
     labels = as_tensor(name, value)
     kind, shape = labels.dtype, labels.shape
@@ -56,17 +56,17 @@ def as_labels(name: str, value: Any) -> tf.Tensor:
     if shape.rank is None or (shape.rank == 2 and shape[1] in (1, None)):
         labels = tf.reshape(labels, [-1])
     elif shape.rank is not None and shape.rank != 1:
-        cure = "batch them" if shape.rank == 0 else "of one-hot labels take argmax(labels, 1)"
+        cure = "batch them" if shape.rank == 0 else "for one-hot labels use argmax(labels, 1)"
         raise InputError(f"{name} of shape {shape}: must be class numbers [n] or [n, 1]; {cure}")
     return tf.cast(labels, tf.int64)
 
 
 def check_types(images: Any, labels: Any, name: str = "labels") -> None:
-    """Checks shapes, where they are known, and the type of labels.
+    """Checks shapes, if known, and the type of labels.
 
     Args:
         images: array or tensor.
-        labels: array or tensor; None where there are none.
+        labels: array or tensor, or None.
         name: what to call the labels.
 
     Raises:
@@ -86,7 +86,7 @@ def check_types(images: Any, labels: Any, name: str = "labels") -> None:
 
 
 def check_shape(images: Any, shape: Shape) -> None:
-    """Raises InputError for images that a network takes not; its last axis of 1 may miss."""
+    """Raises InputError if images do not fit a network; a last axis of 1 may be missing."""
     own = tf.TensorShape(images.shape)
     wanted = [[None, *shape[1:]], *([[None, *shape[1:-1]]] if shape[-1] == 1 else [])]
     if not any(own.is_compatible_with(each) for each in wanted):
@@ -94,14 +94,14 @@ def check_shape(images: Any, shape: Shape) -> None:
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """Numbers of any type, in an array or in lists, as an array.
+    """Converts numbers of any type, in an array or in lists, to an array.
 
     Raises:
-        InputError: for what is no such array.
+        InputError: for values that are not such an array.
     """
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError):  # parts of different shapes, for one
+    except (ValueError, TypeError):  # for example, parts of different shapes
         array = None
     if array is None or array.dtype.kind in "OUSMmc":
         raise InputError(f"{name} of type {_kind(value)}: must be one array of numbers [n, ...]")

@@ -14,12 +14,12 @@ _LATEX = {
 
 
 def percent(fraction: float, deviation: float | None = None, *, digits: int = 2) -> str:
-    """A fraction in percent, without the sign, and its deviation where there is one.
+    """A fraction in percent, without the sign, with its deviation if given.
 
     Args:
-        fraction: such as 0.5 for "50.00".
-        deviation: of the fraction, too.
-        digits: after the point.
+        fraction: for example 0.5, for "50.00".
+        deviation: also a fraction.
+        digits: digits after the point.
     """
     shown = f"{100 * fraction:.{digits}f}"
     return shown if deviation is None else f"{shown} ± {100 * deviation:.{digits}f}"
@@ -29,8 +29,8 @@ def markdown_table(rows: Sequence[Sequence[str]], *, left: int = 0) -> list[str]
     """Lines of a table, the header first.
 
     Args:
-        rows: cells, as many in each row.
-        left: how many of the first columns are aligned to the left; all others are to the right.
+        rows: cells; all rows have the same length.
+        left: number of columns aligned to the left; the others are aligned to the right.
     """
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     rule = "|" + " --- |" * left + " ---: |" * (len(rows[0]) - left)
@@ -38,7 +38,7 @@ def markdown_table(rows: Sequence[Sequence[str]], *, left: int = 0) -> list[str]
 
 
 def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """A table as CSV, its header first; None and what a row lacks are empty."""
+    """A table as CSV, header first; None and missing values are empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""What inputs' values may be: checked in memory, asserted in graphs."""
+"""Checks of values of inputs: in memory, and as assertions in graphs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ with epy.lazy_imports():
 _OF_TENSORFLOW = os.path.join("", "tensorflow", "python", "")
 _OWN = os.path.join(os.path.dirname(__file__), "")
 _OF_KERAS = os.path.join("", "tf_keras", "src", "")
-# What Python raises where it is given what it cannot work with.
+# What Python raises for unsuitable values.
 _MISTAKES = (
     ArithmeticError,
     AssertionError,
@@ -39,11 +39,11 @@ def check_images(
 
     Args:
         images: numbers.
-        limits: minimum and maximum value allowed, except for rounding; None for any number.
+        limits: minimum and maximum value allowed, up to rounding; None for any number.
         name: what to call them.
 
     Raises:
-        InputError: for what is not a number, or outside the limits.
+        InputError: for NaN, or values outside the limits.
     """
     if np.isnan(images).any():
         raise InputError(
@@ -61,52 +61,52 @@ def check_labels(labels: np.ndarray, classes: int, name: str = "labels") -> None
     """Checks the values of labels [n].
 
     Raises:
-        InputError: for those that are not in 0 to classes - 1.
+        InputError: for labels outside 0 to classes - 1.
     """
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"{name} from {labels.min()} to {labels.max()}{_allowed_labels(classes)}")
 
 
 def assert_images(images: tf.Tensor, limits: tuple[float, float] | None) -> Any:
-    """As `check_images`, in a graph, for less than the time of a layer.
+    """Like `check_images`, in a graph; takes less time than a layer.
 
-    What it raises when the graph runs, `InvalidArgumentError`, holds the line; see `one_line`.
+    The graph raises `InvalidArgumentError` with the same message; see `one_line`.
     """
     low, high = _with_slack(limits)
-    least, most = tf.reduce_min(images), tf.reduce_max(images)  # NaN where there is one
+    least, most = tf.reduce_min(images), tf.reduce_max(images)  # NaN if there is any
     words = ["images of values", least, "to", most, _allowed_values(limits)]
     return assert_that((least >= low) & (most <= high), words)
 
 
 def assert_labels(labels: tf.Tensor, classes: int) -> Any:
-    """As `check_labels`, in a graph; see `assert_images`."""
+    """Like `check_labels`, in a graph; see `assert_images`."""
     least, most = tf.reduce_min(labels), tf.reduce_max(labels)
     words = ["labels from", least, "to", most, _allowed_labels(classes)]
     return assert_that((least >= 0) & (most < classes), words)
 
 
 def assert_that(condition: tf.Tensor, words: list[Any]) -> Any:
-    """Stops a graph with words, texts and scalars, where a condition does not hold.
+    """Stops a graph with a message of texts and scalars if a condition does not hold.
 
     Returns:
-        The operation that does, in a graph; None where it has been done.
+        The operation in a graph; None if run eagerly.
     """
     data = [tf.convert_to_tensor(word) for word in words]
     return tf.raw_ops.Assert(condition=condition, data=data)
 
 
 def after(asserted: list[Any]) -> Any:
-    """A context whose operations run after what `assert_that` has returned."""
+    """A context whose operations run after the given results of `assert_that`."""
     return tf.control_dependencies([each for each in asserted if each is not None])
 
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Raises as `InputError` what training finds wrong with what tf_keras' methods are given.
+    """Converts errors about the arguments of tf_keras' methods to `InputError`.
 
-    That is what the assertions above and TensorFlow's operations find inside of a graph, what
-    tf_keras says of arguments, and what the code that a train step calls says while it is traced.
-    Other errors, as those of callbacks, stay what they are.
+    These are failed assertions and errors of TensorFlow operations inside a graph, tf_keras' errors
+    about arguments, and errors while a train step is traced. Other errors, such as those of
+    callbacks, are not converted.
     """
     try:
         yield
@@ -116,13 +116,13 @@ def one_line() -> Iterator[None]:
         asserted = re.search(r"assertion failed: \[(.*)\]", told(error))
         if asserted:
             raise InputError(asserted[1].replace("] [", " ").replace(" :", ":")) from None
-        # Where it was found comes before it, and the name of the operation after it.
+        # The message is between a traceback and the name of the operation.
         found = re.search(r"(.*)\n\s*\[\[", told(error))
         raise InputError((found[1] if found else reason(error))[:300]) from error
     except _MISTAKES as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame.filename for frame in frames if _OF_TENSORFLOW not in frame.filename]
-        # tf_keras leaves its own frames out where it runs eagerly: ours called it.
+        # tf_keras removes its own frames when it runs eagerly, so that ours is last.
         known = _OF_KERAS in own[-1] or own[-1].startswith(_OWN)
         if not known and not str(error).startswith("in user code:"):
             raise
@@ -130,7 +130,7 @@ def one_line() -> Iterator[None]:
 
 
 def _with_slack(limits: tuple[float, float] | None) -> tuple[float, float]:
-    """Limits that a value may reach by rounding."""
+    """The limits, widened by rounding errors."""
     if limits is None:
         return tf.float32.min, tf.float32.max
     slack = 1e-6 * (limits[1] - limits[0])

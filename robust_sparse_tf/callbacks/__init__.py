@@ -1,4 +1,4 @@
-"""tf_keras callbacks: logs and watches, and methods for those who keep their own train step."""
+"""tf_keras callbacks: logs, checks, and methods for models with their own train step."""
 
 from etils import epy
 
@@ -22,5 +22,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

@@ -1,4 +1,4 @@
-"""A watch over training against one-step attacks, which may learn the attack alone."""
+"""Detects catastrophic overfitting: models that resist only the single-step training attack."""
 
 import dataclasses
 import warnings
@@ -17,18 +17,18 @@ from robust_sparse_tf.tensors import as_array, as_labels, check_types
 from robust_sparse_tf.texts import percent
 
 _IMAGES = 200
-_LEAST = 0.1  # of 200 images, three standard deviations of a difference by chance
+_LEAST = 0.1  # for 200 images, three standard deviations of a random difference
 _LEARNT = 0.5
 _NOTHING = 0.05
 
 
 class Check(NamedTuple):
-    """What a batch showed.
+    """The result of one check.
 
     Attributes:
         step: training steps done.
-        accuracy: fraction of the images that are robust to PGD.
-        own_accuracy: fraction that are robust to the attack of training.
+        accuracy: fraction of images robust to PGD.
+        own_accuracy: fraction of images robust to the training attack.
     """
 
     step: int
@@ -37,28 +37,28 @@ class Check(NamedTuple):
 
 
 class CatastrophicOverfitting(keras.callbacks.Callback):
-    """Warns when a model has overfitted to the attack it is trained with, and stops if asked.
+    """Warns when a model has overfitted to the training attack, and optionally stops training.
 
     "Fast is better than free: Revisiting adversarial training" (Wong et al., 2020), section 5;
     "Understanding and Improving Fast Adversarial Training" (Andriushchenko and Flammarion, 2020),
-    section 1. Training accuracies, on the same images throughout, tell it from the slow overfitting
-    of test accuracies. For `AdversarialModel` with an attack; training is the same to the bit with
-    and without it, until it stops.
+    section 1. It compares training accuracies on a fixed set of images, which distinguishes it from
+    the slow overfitting of test accuracies. For `AdversarialModel` with an attack. Training is
+    bit-identical with and without the callback, until it stops.
 
     Args:
-        batch: training images in the clip range and their labels, or a `Split`, of which the
-            first 200 are taken.
-        attack: the stronger attack; by default PGD with 10 steps of epsilon / 4 in the ball of the
-            training attack.
-        every: steps between checks, each made at the end of an execution.
-        fall: the share of an accuracy that has to be lost, see `signs`.
-        stop: whether to end the fit, too.
+        batch: training images in the clip range and their labels, or a `Split`, whose first 200
+            images are used.
+        attack: the stronger attack; by default PGD with 10 steps of size epsilon / 4 in the ball of
+            the training attack.
+        every: steps between checks; checks are made at the end of an execution.
+        fall: the fraction of an accuracy that must be lost, see `signs`.
+        stop: whether to stop training, too.
 
     Attributes:
-        history: a `Check` for each time that the batch was attacked.
+        history: a list of `Check`s.
 
     Raises:
-        InputError: for numbers out of range, or a model without an attack.
+        InputError: for numbers out of range, or a model without a training attack.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         self.history: list[Check] = []
 
     def set_model(self, model: keras.Model) -> None:
-        """Takes the model and its attack; called by `fit`."""
+        """Sets the model and its attack; called by `fit`."""
         own = getattr(model, "attack", None)
         if isinstance(own, RandomIntensity):
             own = own.attack  # at its own epsilon
@@ -107,7 +107,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         self._strong = self._attack or PGD(steps=10, **dataclasses.asdict(own.ball))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Checks the model where that is due."""
+        """Checks the model if a check is due."""
         step = int(self.model.step.numpy())
         if step // self._every == self._last // self._every:
             return
@@ -118,16 +118,16 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
             self.model.stop_training |= self._stop
 
     def check(self) -> Check:
-        """Attacks the batch; the history stays as it is."""
+        """Attacks the batch, without changing the history."""
         accuracies = self._measure(self._images, self._labels).numpy().tolist()
         return Check(int(self.model.step.numpy()), *accuracies)
 
     def is_sign(self, history: Sequence[Check]) -> bool:
-        """Whether catastrophic overfitting is first seen at the last of some checks."""
+        """Whether catastrophic overfitting is first detected at the last of the given checks."""
         return signs(history, self._fall)[-1:] == [len(history) - 1]
 
     def evidence(self, history: Sequence[Check]) -> str:
-        """A line on the last of some checks."""
+        """A line about the last of the given checks."""
         now, best = history[-1], max(history, key=lambda check: check.accuracy)
         line = (
             f"catastrophic overfitting at step {now.step}: of {len(self._labels)} training images "
@@ -142,7 +142,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         return line
 
     def _accuracies(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """Under PGD and under the attack of training: float64 [2]."""
+        """Accuracies under PGD and under the training attack: float64 [2]."""
         seed = (self.model.seed, 0)
         found = [
             self._logits(attack(self._logits, x, y, seed=seed))
@@ -153,16 +153,18 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
 
 def signs(history: Sequence[Check], fall: float = 0.5) -> list[int]:
-    """Numbers of the checks at which catastrophic overfitting was first seen.
+    """The numbers of the checks at which catastrophic overfitting is first detected.
 
-    It is seen where the training attack's accuracy is one half or more, and PGD's a twentieth of it
-    or less: being robust to one step then says nothing, whatever was before. It is seen, too, where
-    PGD's accuracy is no better than before and has lost the share `fall` of the training attack's,
-    and
-    - has lost as much of its own best so far, and a tenth of the images; or
-    - the training attack's is one half or more: then it may have fallen between two checks, or
-      never have risen.
-    It has to have gone, except for half of that share, to be seen again.
+    It is detected if the accuracy under the training attack is at least 1/2, and that under PGD at
+    most a twentieth of it, whatever came before. It is also detected if the accuracy under PGD is
+    not above its best so far, is at most (1 - `fall`) times that under the training attack, and
+
+    - is at most (1 - `fall`) times its best so far, and lower by at least a tenth of the images; or
+    - the accuracy under the training attack is at least 1/2: PGD's may have fallen between two
+      checks, or never have risen.
+
+    A new event is detected only after the accuracy under PGD has recovered to (1 - `fall` / 2)
+    times that under the training attack.
     """
     found, best, seen = [], 0.0, False
     for number, (_, accuracy, own) in enumerate(history):

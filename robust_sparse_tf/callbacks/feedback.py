@@ -1,4 +1,4 @@
-"""What a method is told of the training, as Flying Bird+ wants it."""
+"""Callback that passes validation results to Flying Bird+."""
 
 import tf_keras as keras
 
@@ -8,9 +8,9 @@ from robust_sparse_tf.sparsity import find_sparse_model
 
 
 class FlyingBirdFeedback(keras.callbacks.Callback):
-    """Tells the model's method of each epoch: `FlyingBirdPlus`, whether to grow or to drop more.
+    """Passes the results of each epoch to `FlyingBirdPlus`, which then grows or drops more.
 
-    Needs validation data; compares robust accuracies where training is adversarial.
+    Needs validation data; uses robust accuracies if training is adversarial.
     """
 
     def __init__(self) -> None:
@@ -19,10 +19,11 @@ class FlyingBirdFeedback(keras.callbacks.Callback):
         self._gaps: list[float] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the epoch's figures.
+        """Passes on the results of the epoch.
 
         Raises:
-            InputError: where the method takes no feedback, or validation or accuracies miss.
+            InputError: if the method does not use feedback, or validation or accuracies are
+                missing.
         """
         logs = logs or {}
         network = find_sparse_model(network_of(self.model))

@@ -1,4 +1,4 @@
-"""The base of callbacks for those who keep their own train step."""
+"""Base of callbacks for models with their own train step."""
 
 import tensorflow as tf
 import tf_keras as keras
@@ -14,29 +14,29 @@ from robust_sparse_tf.sparsity import (
 
 
 class MaskKeeper(keras.callbacks.Callback):
-    """Keeps masks through training; tfmot's wrappers get weights that carry them, as ours have."""
+    """Keeps masks in training; attaches masks of tfmot's wrappers to their weights."""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Takes the masks over.
+        """Attaches the masks to the weights.
 
         Raises:
-            InputError: for a model without masks.
+            InputError: if the model has no masks.
         """
         if not self.entries():
             raise InputError(
-                f"model {self.model.name}: has no masks; sparsify it, or wrap it by tfmot's "
+                f"model {self.model.name}: has no masks; sparsify it, or wrap it with tfmot's "
                 "prune_low_magnitude"
             )
         if silence_tfmot(self._network()):
-            self.model.make_train_function(force=True)  # an earlier fit has traced the schedule
+            self.model.make_train_function(force=True)  # an earlier fit traced the schedule
         slots.build(self.model.optimizer, self.model.trainable_variables)
 
     def entries(self) -> list[MaskedWeight]:
-        """The prunable weights of the model that is trained."""
+        """The prunable weights of the trained model."""
         return list(masked_weights(self._network()))
 
     def steps(self) -> tf.Tensor:
-        """The optimizer's steps so far: int64."""
+        """The number of optimizer steps so far: int64."""
         return tf.cast(self.model.optimizer.iterations, tf.int64)
 
     def _network(self) -> keras.Model:

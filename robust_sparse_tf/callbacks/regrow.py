@@ -1,4 +1,4 @@
-"""Dynamic sparsity at batch ends."""
+"""Dynamic sparsity at the ends of batches, by a callback."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Regrow(MaskKeeper):
-    """Applies a dynamic method at the ends of batches, to a model with any train step.
+    """Applies a dynamic method at the ends of batches, for models with any train step.
 
     For models wrapped by `sparsify` or by tfmot's `prune_low_magnitude`, whose own schedule is then
-    silenced. The optimizer's step takes place at updates, too. A method that grows by gradients
-    gets them from one extra batch of `data`; what a method remembers of gradients is not kept.
+    disabled. Unlike in `sparsify`, updates come after the optimizer's step. A method that grows by
+    gradients computes them on one extra batch of `data`; a memory of gradients is not supported.
 
     Args:
-        method: SET, RigL or another dynamic method without memory.
-        data: batches (x, y), from which an update that needs gradients takes the next one.
-        loss: from (y, outputs) to a scalar or to the losses of the examples; by default the
-            compiled one.
+        method: SET, RigL or another dynamic method without a memory.
+        data: batches (x, y); each update that needs gradients takes the next one.
+        loss: from (y, outputs) to a scalar or to losses per example; by default the compiled loss.
 
     Raises:
-        InputError: for a method that is not dynamic, or keeps a memory of gradients; for RigL
-            without data, and data without a loss.
+        InputError: if the method is not dynamic, or keeps a memory of gradients; for RigL without
+            data, or data without a loss.
     """
 
     def __init__(
@@ -52,17 +51,17 @@ class Regrow(MaskKeeper):
         self._batches: Iterator[tuple[tf.Tensor, tf.Tensor]] = iter(())
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Draws the first masks, where the model is dense so far."""
+        """Draws the first masks, if the model is dense."""
         super().on_train_begin(logs)
         if self._data is not None and self._loss is None:
             if not self.model.loss:
-                raise InputError("loss: must be given, as the model is compiled without one")
-            # One of its own: the compiled one adds what it sees to the metrics.
+                raise InputError("loss: must be given, as the model was compiled without one")
+            # A new container, as the compiled one would update the metrics.
             self._loss = type(self.model.compiled_loss)(self.model.loss)
         self._method.start(self._network())
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Changes the masks where they are due."""
+        """Changes the masks if an update is due."""
         steps = self.steps()
         if not bool(self._method.is_due(steps)):
             return
@@ -76,7 +75,7 @@ class Regrow(MaskKeeper):
                 change_weight(strategy, self.model.optimizer, entry, change, values)
 
     def _gradients(self) -> dict[str, tf.Tensor]:
-        """Of the weights, by name, on the next batch; none without data."""
+        """Gradients of the weights by name, on the next batch; empty without data."""
         if self._data is None or self._loss is None:
             return {}
         x, y = self._next_batch(self._data)
@@ -91,6 +90,6 @@ class Regrow(MaskKeeper):
         if batch is None:
             self._batches = iter(data)
             batch = next(self._batches, None)
-        if batch is None:  # StopIteration would end the fit in silence
-            raise InputError("data: must hold batches each time it is gone through")
+        if batch is None:  # StopIteration would silently end `fit`
+            raise InputError("data: must have batches in each iteration over it")
         return tf.nest.map_structure(tf.convert_to_tensor, batch)

@@ -1,4 +1,4 @@
-"""Lottery-ticket rewinding in the course of one fit."""
+"""Lottery-ticket rewinding within one `fit`."""
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,7 @@ from robust_sparse_tf.sparsity.wrapper import strip
 
 
 class Rewind(MaskKeeper):
-    """Prunes after each round of epochs, and rewinds the weights that stay and the optimizer.
+    """Prunes after each round of epochs, and rewinds the remaining weights and the optimizer.
 
     "The Lottery Ticket Hypothesis" (Frankle and Carbin, 2019), section 1. After the last epoch
     nothing is pruned. Moving statistics are rewound with the weights. For models wrapped by
@@ -19,13 +19,12 @@ class Rewind(MaskKeeper):
 
     Args:
         round_epochs: epochs of a round, at least 1.
-        pruner: what goes after a round; by default 20 % of the hidden and 10 % of the output layer.
-        rewind_step: optimizer step of the fit whose weights are rewound to; 0 are those that it
-            starts from.
+        pruner: prunes after a round; by default 20 % of the hidden and 10 % of the output layer.
+        rewind_step: optimizer step of `fit` whose weights are rewound to; 0 for the initial ones.
 
     Raises:
-        InputError: for numbers out of range, or a rewind step that training steps over, or does not
-            reach in the first round.
+        InputError: for numbers out of range, or a rewind step that training skips or does not reach
+            in the first round.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Rewind(MaskKeeper):
         self._first_step = 0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Keeps the weights and the optimizer as they are."""
+        """Stores the weights and the optimizer state."""
         super().on_train_begin(logs)
         self._weights, self._variables = None, strip(self._network()).weights
         self._optimizer = [v.numpy() for v in self.model.optimizer.variables()]
@@ -50,7 +49,7 @@ class Rewind(MaskKeeper):
         self._keep()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Keeps the weights of the rewind step."""
+        """Stores the weights at the rewind step."""
         self._keep()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Sparsity for TensorBoard."""
+"""Logs sparsity for TensorBoard."""
 
 from robust_sparse_tf import summaries
 from robust_sparse_tf.callbacks.step_log import StepLog
@@ -13,11 +13,11 @@ class SparsityLog(StepLog):
     The measures are those of `sparsity.statistics`, for the tab "Sparsity & Robustness" and as
     plain scalars `network/<measure>` and `<measure>/<layer>`. Masks are pictures, and the weights
     that are kept histograms, each time that `masks_every` points are written. Metrics of training
-    are `train/<metric>`, those of validation `validation/<metric>`. The density of the whole is
-    among the logs of the epoch, too: the history and what `fit` prints have it.
+    are `train/<metric>`, those of validation `validation/<metric>`. The density of the model is
+    added to the logs of the epoch, for the history and the progress bar of `fit`.
 
     Args:
-        log_dir: folder of the event files.
+        log_dir: folder for the event files.
         every: steps between two points; None for one each epoch.
         masks_every: points for each picture of the masks, 0 for none.
 

@@ -75,7 +75,7 @@ def find(
         sources: other models, callables like `logits`, whose adversarial examples are also tried.
 
     Returns:
-        A check for each sign of masked gradients, with its evidence.
+        A check per sign of gradient masking, with the evidence.
     """
     chosen = np.random.default_rng(seed).permutation(np.flatnonzero(right))[:_EXAMPLES]
     x, y = tf.constant(images[chosen]), tf.constant(labels[chosen])

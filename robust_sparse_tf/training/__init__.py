@@ -16,5 +16,5 @@ __all__ = ["AdversarialModel", "Mixed", "OptimizerOptions", "objectives"]
 
 
 def __dir__() -> list[str]:
-    """The public names, which are those that TAB offers."""
+    """The public names, for completion by TAB."""
     return __all__

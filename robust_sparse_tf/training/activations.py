@@ -1,4 +1,4 @@
-"""The activations of a network's rectified units, to be penalised or counted."""
+"""The activations of a network's ReLUs, to penalise or count them."""
 
 import tf_keras as keras
 
@@ -7,20 +7,19 @@ from robust_sparse_tf.models import added_losses
 
 
 def with_activations(network: keras.Model) -> tuple[keras.Model, list[str]]:
-    """A network that also gives what its hidden ReLUs do; it shares the layers.
+    """Returns a network with the outputs of its hidden ReLUs added; it shares the layers.
 
     Args:
         network: Sequential or functional, dense or from `sparsify`.
 
     Returns:
         The network, from inputs to [logits, activations, activations, ...], and the names of the
-        layers whose activations they are, from the first to the last.
+        layers of the activations, from the first to the last.
 
     Raises:
-        InputError: for a network without a layer that ends in a ReLU; those inside of nested models
-            are not seen.
+        InputError: if no layer of the network ends in a ReLU; layers of nested models do not count.
     """
-    # By the calls of this network: a layer that others share has outputs in theirs, too.
+    # Only calls in this network: a shared layer has outputs in other networks, too.
     calls = network._nodes_by_depth
     found = {
         getattr(node.layer, "layer", node.layer): node.outputs

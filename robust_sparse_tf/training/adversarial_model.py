@@ -21,9 +21,9 @@ from robust_sparse_tf.training.calls import Called
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.stored import Stored
 
-# A part of a batch, and noise where the attack starts from some.
+# Part of a batch, and the initial perturbation if the attack has one.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]
-# Layers whose output for one example depends on nothing but that example and the weights.
+# Layers whose output for an example depends only on that example and the weights.
 _PURE_LAYERS = (
     keras.layers.InputLayer,
     keras.layers.Flatten,
@@ -45,32 +45,31 @@ _PURE_LAYERS = (
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
 class AdversarialModel(Stored, MaskedModel, Called):
-    """A classifier that trains on clean and adversarial examples, its masks kept.
+    """A classifier that trains on clean and adversarial examples, and keeps masks.
 
-    The layers' weight regularisers add to the gradient. Activity regularisers and what `add_loss`
-    was called with add to the loss of the clean and of the adversarial examples alike.
+    Weight regularisers of the layers add to the gradient. Activity regularisers and losses from
+    `add_loss` add to the loss of both clean and adversarial examples.
 
-    Each step makes adversarial examples of the batch with the network in inference mode, takes the
-    gradient of the objective, masks it, applies the optimizer and stores the weights masked. The
-    step runs in the graph, on one device or under MirroredStrategy and
-    MultiWorkerMirroredStrategy. Batches are `(images, labels)` or `(images, labels, weights)` from
-    any data set, or come from a `Split`, whose images are then gathered in the graph. Images and
-    labels may be of any type of number, labels [batch] or [batch, 1]; images must be in the
-    attack's range.
+    Each step makes adversarial examples of the batch with the network in inference mode, computes
+    the gradient of the objective, masks it, applies the optimizer and masks the weights. The step
+    runs in the graph, on one device or under MirroredStrategy and MultiWorkerMirroredStrategy.
+    Batches are `(images, labels)` or `(images, labels, weights)` from any data set, or come from a
+    `Split`, whose images are gathered in the graph. Images and labels may be numbers of any type,
+    labels [batch] or [batch, 1]; images must be in the attack's range.
 
     Args:
         network: Sequential or functional tf_keras model from inputs to logits [batch, classes],
-            dense, from `sparsify`, or with a model from `sparsify` in it (preprocessing in front).
-        attack: attack of each step, or None for ordinary training.
-        objective: the loss; its adversarial part counts only with an attack.
+            dense, from `sparsify`, or containing a model from `sparsify` (after preprocessing).
+        attack: the training attack, or None for ordinary training.
+        objective: the loss; its adversarial part is used only with an attack.
         seed: seed of the attack's random starts.
-        branches: parts into which a batch is split, computed side by side where TensorFlow has
-            inter-op threads. Ignored where a layer mixes examples or draws random numbers, and
-            where the size of a batch is unknown or cannot be divided.
+        branches: number of parts into which a batch is split, computed in parallel if TensorFlow
+            has inter-op threads. Ignored if a layer mixes examples or draws random numbers, or if
+            the batch size is unknown or not divisible.
 
     Raises:
         InputError: for a Keras 3 or subclassed model, one that does not return logits, or one
-            without a ReLU where its activations are to cost something.
+            without a ReLU if activations are penalised.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
                 "PGD do"
             )
         super().__init__(name="adversarial_" + network.name)
-        self._set_dtype_policy(network.dtype_policy)  # which has `compile` scale losses of float16
+        self._set_dtype_policy(network.dtype_policy)  # so that `compile` scales losses for float16
         self.network = network
         self.attack = attack
         self.objective = Mixed() if objective is None else objective
@@ -107,13 +106,13 @@ class AdversarialModel(Stored, MaskedModel, Called):
             isinstance(getattr(layer, "layer", layer), _PURE_LAYERS) for layer in network.layers
         )
         self._branches = branches if self._pure else 1
-        # CleverHans traces a graph for each callable it is given, and keeps it.
+        # CleverHans traces and keeps a graph per callable, so pass the same object.
         self._inference = lambda inputs: network(inputs, training=False)
         if is_half(network) or network.output.dtype != tf.float32:
             self._inference = Float32(self._inference, is_half(network))
         if self.objective.activity_l1:
             both, _ = with_activations(network)
-            # Not as an attribute, whose layers would count twice.
+            # Not as an attribute: its layers would be tracked twice.
             self._both = lambda inputs: (
                 both(inputs, training=True),
                 added_losses.of_last_call(both),
@@ -121,10 +120,10 @@ class AdversarialModel(Stored, MaskedModel, Called):
         self._loss = keras.metrics.Mean("loss")
         self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
         self.build(network.input_shape)
-        self._set_save_spec(network.input)  # training calls the network, from which it is not seen
+        self._set_save_spec(network.input)  # training calls the network directly
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
-        """Logits [batch, classes]."""
+        """Returns logits [batch, classes]."""
         return self.network(inputs, training=training)
 
     def compile(
@@ -136,19 +135,20 @@ class AdversarialModel(Stored, MaskedModel, Called):
         jit_update: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """As `tf_keras.Model.compile`; the loss is the objective's.
+        """See `tf_keras.Model.compile`; the loss is that of the objective.
 
         Args:
             optimizer: a tf_keras optimizer or its name.
-            metrics: as in tf_keras, of the clean logits.
-            jit_compile: whether XLA compiles the whole step. On CPUs it slows convolutions down
-                several times, and dense networks are faster with `branches=2` and without it. On
-                several devices the values of data sets are not checked then; arrays are.
-            jit_update: whether XLA compiles the optimizer's part alone; by default on one CPU.
-            **kwargs: the rest of tf_keras' arguments, `steps_per_execution` among them.
+            metrics: as in tf_keras, for the clean logits.
+            jit_compile: whether XLA compiles the whole step. On CPUs it makes convolutions several
+                times slower, and dense networks are faster with `branches=2` instead. On several
+                devices the values of data sets are then not checked; those of arrays are.
+            jit_update: whether XLA compiles only the optimizer's part; the default is True on one
+                CPU.
+            **kwargs: other arguments of tf_keras, such as `steps_per_execution`.
 
         Raises:
-            InputError: for a loss or weights of losses, as the loss is the objective's.
+            InputError: if a loss or loss weights are given, as the objective is the loss.
         """
         for name in ("loss", "loss_weights"):
             if kwargs.get(name) is not None:
@@ -159,14 +159,14 @@ class AdversarialModel(Stored, MaskedModel, Called):
         if jit_update is not None:
             jit_update = checked("jit_update", jit_update, bool)
         super().compile(optimizer, metrics=metrics, jit_compile=jit_compile, **kwargs)
-        with self.distribute_strategy.scope():  # so that a train step makes no variables
+        with self.distribute_strategy.scope():  # so that the train step creates no variables
             logits = tf.zeros([1, *self.network.output_shape[1:]])
             try:
                 self.compiled_metrics.build(logits, tf.zeros([1], tf.int64))
             except (ValueError, TypeError, AttributeError) as error:
                 raise InputError(f"metrics={shown(metrics)}: {reason(error)}") from error
         self._jit_update = jit_update
-        # XLA cannot reach the variables of several devices.
+        # XLA cannot access variables of several devices.
         single = self.distribute_strategy.num_replicas_in_sync == 1
         if jit_update is None:
             jit_update = single and not jit_compile and not tf.config.list_physical_devices("GPU")
@@ -186,7 +186,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return self.after_checks(self._train)(self._training_batch(data))
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Loss, metrics and robust accuracy of one batch, in inference mode."""
+        """Returns loss, metrics and robust accuracy of one batch, in inference mode."""
         return self.after_checks(self._test)(self._batch(data))
 
     def _train(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -213,7 +213,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
     def _gradients(
         self, attack: Ascent | None, batch: Batch, noise: tf.Tensor | None
     ) -> tuple[list[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-        """Gradients of the objective summed over a part of the batch, and results of each example.
+        """Gradients of the objective summed over a part of the batch, and results per example.
 
         Returns:
             [gradient of each trainable variable] and (losses [part], clean logits, robust logits).
@@ -224,7 +224,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
             logits, clean = self._forward(batch)
             if attack and attack.attack_labels == "predicted":
                 labels = tf.argmax(logits if self._pure else self._inference(x), axis=1)
-            # Where this is the clean loss too, TensorFlow merges their backward passes.
+            # If this is also the clean loss, TensorFlow merges the backward passes.
             attacked = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             scaled = self._scaled(clean)
         gradients = self._of_weights(tape, scaled)
@@ -240,7 +240,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return mixed, (self._mix(clean, robust), logits, robust_logits)
 
     def _forward(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits in training, and the loss of each example with what its activations cost."""
+        """Logits in training mode, and the loss per example with activity penalties."""
         if not self.objective.activity_l1:
             logits = tf.cast(self.network(batch.images, training=True), tf.float32)
             return logits, self._example_losses(batch, logits, self._added())
@@ -251,7 +251,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return logits, losses + (costs if batch.weights is None else batch.weights * costs)
 
     def _example_losses(self, batch: Batch, logits: tf.Tensor, added: list[tf.Tensor]) -> tf.Tensor:
-        """The weighted loss of each example, with scalars that the network adds."""
+        """The weighted loss per example, with scalars that the network adds."""
         losses = self.objective.example_losses(batch.labels, logits)
         if batch.weights is not None:
             losses *= batch.weights
@@ -263,7 +263,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return added_losses.of_last_call(self.network)
 
     def _scaled(self, losses: tf.Tensor) -> tf.Tensor:
-        """Losses as large as float16 needs them, where the optimizer scales."""
+        """Scales losses for float16, if the optimizer does."""
         scale = getattr(self.optimizer, "get_scaled_loss", None)
         return scale(losses) if scale else losses
 
@@ -274,7 +274,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return unscaled(gradients) if unscaled else gradients
 
     def _penalty(self, size: tf.Tensor) -> list[list[tf.Tensor]]:
-        """The gradients of what the weights cost, as a part of `size` examples."""
+        """The gradients of weight penalties, for a part of `size` examples."""
         with tf.GradientTape() as tape:
             losses = added_losses.of_weights(self)
             if not losses:
@@ -287,7 +287,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return weight * clean + (1 - weight) * robust
 
     def _parts(self, batch: Batch, noise: tf.Tensor | None) -> list[_Part]:
-        """The batch cut into as many equal parts as there are branches, where that is possible."""
+        """Splits the batch into one equal part per branch, if possible."""
         size, count = batch.images.shape[0], self._branches
         if not size or size % count:
             count = 1
@@ -295,7 +295,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return [(Batch(*part), noise) for *part, noise in zip(*cut, strict=True)]
 
     def _draw(self, x: tf.Tensor) -> tuple[Ascent | None, tf.Tensor | None]:
-        """The attack of the batch, and its start: this replica's part of the global batch's."""
+        """The attack of the batch, and this replica's part of the initial perturbation."""
         if not self.attack:
             return None, None
         context, size = tf.distribute.get_replica_context(), tf.shape(x)[0]
@@ -311,7 +311,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         return attack, tf.ensure_shape(noise, x.shape)
 
     def _watch(self, losses: tf.Tensor) -> None:
-        """Notes the first step whose loss is not finite."""
+        """Records the first step whose loss is not finite."""
         bad = tf.reduce_sum(tf.cast(~tf.math.is_finite(losses), tf.int64))
         first = (_sum_over_replicas(bad) > 0) & (self.nonfinite_step < 0)
         self.nonfinite_step.assign(tf.where(first, self.step, self.nonfinite_step))

@@ -1,4 +1,4 @@
-"""What training is given: images, labels and weights of examples, checked and of one type."""
+"""Training data: checks and converts images, labels and sample weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from robust_sparse_tf.values import (
 )
 
 Limits: TypeAlias = tuple[float, float] | None
-"""Minimum and maximum value of an image; None for any number."""
+"""Minimum and maximum value of images; None for any number."""
 
 
 class Batch(NamedTuple):
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
 
 
 class Weighted:
-    """Looks up images with weights of their own: numbers [batch] -> (images, labels, weights)."""
+    """Gathers images with sample weights: numbers [batch] -> (images, labels, weights)."""
 
     def __init__(self, gather: Gather, weights: np.ndarray) -> None:
         self._gather = gather
@@ -52,16 +52,16 @@ class Weighted:
 
 
 def as_batch(data: Any, shape: Shape, classes: int, limits: Limits) -> Batch:
-    """A batch from what tf_keras hands to a step, its values asserted in the graph.
+    """Makes a batch from tf_keras' argument of a step; values are asserted in the graph.
 
     Args:
-        data: (images, labels) or (images, labels, weights), of any type of number.
-        shape: of the network's inputs, [batch, ...].
-        classes: labels are below.
-        limits: of the images.
+        data: (images, labels) or (images, labels, weights), numbers of any type.
+        shape: shape of the network's inputs, [batch, ...].
+        classes: number of classes; labels are below.
+        limits: range of the images.
 
     Raises:
-        InputError: for anything else, and for shapes and types that do not fit.
+        InputError: for anything else, or shapes and types that do not fit.
     """
     images, labels, weights = _triple(data)
     given = tf.convert_to_tensor(labels)
@@ -82,12 +82,12 @@ def as_batch(data: Any, shape: Shape, classes: int, limits: Limits) -> Batch:
         finite = tf.reduce_all(tf.math.is_finite(weights))
         words = ["weights of examples: must be finite"]
         asserted.append(assert_that(finite, words))
-    with after(asserted):  # so that what is refused has changed nothing
+    with after(asserted):  # so that a refused batch changes nothing
         return Batch(tf.identity(images), tf.identity(labels), weights)
 
 
 def _of_examples(weights: Any, labels: tf.Tensor) -> tf.Tensor:
-    """The weights of examples as float32 [batch]."""
+    """Sample weights as float32 [batch]."""
     weights = as_tensor("weights", weights, tf.float32)
     if not any(weights.shape.is_compatible_with([labels.shape[0], *end]) for end in ([], [1])):
         raise InputError(f"weights of shape {weights.shape}: must be one for each image")
@@ -95,21 +95,21 @@ def _of_examples(weights: Any, labels: tf.Tensor) -> tf.Tensor:
 
 
 def _of_shape(images: tf.Tensor, shape: Shape) -> tf.Tensor:
-    """Images as the network takes them; sizes that are not known before are asserted."""
+    """Images with the network's shape; sizes that are unknown in the graph are asserted."""
     check_shape(images, shape)
     if images.shape.rank is not None and images.shape[1:].is_fully_defined():
         return images
     sizes = tf.shape(images)[1:]
     wanted = [-1 if size is None else size for size in shape[1:]]
     fits = tf.raw_ops.Equal(x=sizes, y=wanted, incompatible_shape_error=False)
-    words = ["images of sizes", sizes, f": must be {wanted}, as the network takes them"]
+    words = ["images of sizes", sizes, f": must be {wanted}, as the network expects"]
     known = [] if -1 in wanted else [assert_that(tf.reduce_all(fits), words)]
     with after(known):
         return tf.ensure_shape(images, shape)
 
 
 def of_classes(batch: Batch, weights: Sequence[float]) -> Batch:
-    """A batch whose examples weigh as much as the weights of their classes, too."""
+    """Multiplies the sample weights of a batch by the weights of the classes."""
     own = tf.gather(tf.constant(weights), batch.labels)
     return batch._replace(weights=own if batch.weights is None else batch.weights * own)
 
@@ -122,15 +122,15 @@ def check_data(
     classes: int,
     limits: Limits,
 ) -> None:
-    """Checks all of a `Split`, or of arrays, before they are trained on; others in `as_batch`.
+    """Checks a `Split` or arrays before training; other data are checked in `as_batch`.
 
     Args:
-        data: what `fit` is given as x.
-        labels: as y.
-        weights: as sample_weight.
-        shape: of the network's inputs, [batch, ...].
-        classes: labels are below.
-        limits: of the images.
+        data: the argument x of `fit`.
+        labels: its argument y.
+        weights: its argument sample_weight.
+        shape: shape of the network's inputs, [batch, ...].
+        classes: number of classes; labels are below.
+        limits: range of the images.
 
     Raises:
         InputError: naming what is wrong.
@@ -156,10 +156,10 @@ def check_data(
 
 
 def class_weights(given: Any, classes: int) -> tuple[float, ...] | None:
-    """The weight of each class, in order; None without any.
+    """The weights of the classes, in order; None if not given.
 
     Raises:
-        InputError: unless each class has a finite number.
+        InputError: unless each class has a finite weight.
     """
     if given is None:
         return None
@@ -171,7 +171,7 @@ def class_weights(given: Any, classes: int) -> tuple[float, ...] | None:
 
 
 def example_weights(labels: np.ndarray, weights: Any) -> np.ndarray:
-    """The weight of each example, float32 [n].
+    """The sample weights, float32 [n].
 
     Raises:
         InputError: unless there are n finite numbers.
@@ -198,7 +198,7 @@ def _triple(data: Any) -> tuple[Any, Any, Any]:
 
 
 def _inner(value: Any) -> Any:
-    """What is alone in a list or dictionary, as tf_keras takes the inputs of a network."""
+    """The only item of a list or dictionary, which tf_keras accepts as input."""
     alone = isinstance(value, tuple | list | Mapping) and len(value) == 1
     return tf.nest.flatten(value)[0] if alone else value
 

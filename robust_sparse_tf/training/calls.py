@@ -1,4 +1,4 @@
-"""What adversarial models are called with, checked, and errors of it in one line."""
+"""Checks the arguments of adversarial models' methods, and makes errors one line."""
 
 import inspect
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from robust_sparse_tf.values import check_images, one_line
 
 
 class Called(keras.Model):
-    """The methods of an adversarial model that take data: as tf_keras', with the data checked.
+    """The methods of an adversarial model that take data: those of tf_keras, with checks.
 
-    Data are arrays, tensors or lists of numbers, a `Split`, or whatever else tf_keras takes.
+    Data are arrays, tensors or lists of numbers, a `Split`, or anything else that tf_keras takes.
     """
 
     network: keras.Model
@@ -34,15 +34,15 @@ class Called(keras.Model):
     def fit(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
-        """As `tf_keras.Model.fit`. With a `Split` an epoch is one pass unless told otherwise.
+        """See `tf_keras.Model.fit`. With a `Split`, an epoch is one pass by default.
 
-        Batches of a `Split` continue from the model's own `step`, so that training resumed from a
-        checkpoint sees the batches it would have seen.
+        Batches of a `Split` continue from the model's `step`: training that is resumed from a
+        checkpoint sees the same batches as without the interruption.
 
         Raises:
-            InputError: for images outside the attack's range, or that are not numbers, and labels
-                and weights that do not fit: of arrays and a `Split` before training begins, of
-                other data at the batch that holds them; and for other arguments that do not fit.
+            InputError: for images outside the attack's range or that are not numbers, labels and
+                weights that do not fit (arrays and a `Split` are checked before training begins,
+                other data batch by batch), and for other invalid arguments.
         """
         given = self._arguments(keras.Model.fit, x, y, *args, **kwargs)
         for callback in tf.nest.flatten(given.get("callbacks")):
@@ -64,13 +64,13 @@ class Called(keras.Model):
                 given["steps_per_epoch"] = -(-x.size // x.batch_size)
             given["x"] = _shard_by_data(x.index_batches(int(self.step.numpy())))
         self._prepare(gather, class_weight)
-        self._eval_data_handler = None  # that of a `fit` that was interrupted
+        self._eval_data_handler = None  # left from a `fit` that was interrupted
         with one_line():
             return super().fit(**given)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.evaluate`; raises `InputError` as `fit` does."""
-        if kwargs.get("_use_cached_eval_dataset"):  # `fit` calls it, and has checked it
+        """See `tf_keras.Model.evaluate`; raises `InputError` like `fit`."""
+        if kwargs.get("_use_cached_eval_dataset"):  # `fit` calls it, and has checked the data
             return super().evaluate(x, y, *args, **kwargs)
         given = self._arguments(keras.Model.evaluate, x, y, *args, **kwargs)
         self._check(given["x"], given["y"], given.get("sample_weight"))
@@ -78,7 +78,7 @@ class Called(keras.Model):
             return super().evaluate(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
-        """As `tf_keras.Model.predict`; raises `InputError` for images that do not fit."""
+        """See `tf_keras.Model.predict`; raises `InputError` for images that do not fit."""
         given = self._arguments(keras.Model.predict, x, *args, **kwargs)
         if isinstance(given["x"], np.ndarray | tf.Tensor):
             images = as_array("images", given["x"])
@@ -89,7 +89,7 @@ class Called(keras.Model):
             return super().predict(**given)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.train_on_batch`; raises `InputError` as `fit` does."""
+        """See `tf_keras.Model.train_on_batch`; raises `InputError` like `fit`."""
         given = self._arguments(keras.Model.train_on_batch, x, y, *args, **kwargs)
         self._check(given["x"], given["y"], given.get("sample_weight"))
         self._prepare(None, given.pop("class_weight", None))
@@ -97,14 +97,14 @@ class Called(keras.Model):
             return super().train_on_batch(**given)
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.test_on_batch`; raises `InputError` as `fit` does."""
+        """See `tf_keras.Model.test_on_batch`; raises `InputError` like `fit`."""
         given = self._arguments(keras.Model.test_on_batch, x, y, *args, **kwargs)
         self._check(given["x"], given["y"], given.get("sample_weight"))
         with one_line():
             return super().test_on_batch(**given)
 
     def _arguments(self, method: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Arguments of a method by name: numbers checked, lists of numbers as arrays."""
+        """The arguments of a method by name: numbers checked, lists of numbers as arrays."""
         given = with_counts(inspect.signature(method).bind(self, *args, **kwargs).arguments)
         del given["self"]
         if given["x"] is None:
@@ -136,7 +136,7 @@ class Called(keras.Model):
         return tuple(given.values())
 
     def _prepare(self, gather: Any, class_weight: Any) -> None:
-        """Has the train step traced again where what it is fed with changes."""
+        """Retraces the train step if its form of data changes."""
         weights = batches.class_weights(class_weight, self._classes)
         if gather is not self._gather or weights != self._class_weight:
             self._gather, self._class_weight, self.train_function = gather, weights, None
@@ -162,13 +162,13 @@ class Called(keras.Model):
 
 
 def _as_one(name: str, value: Any, rank: int) -> Any:
-    """Numbers as one array; data sets and the like as they are.
+    """Converts numbers to one array; returns data sets and the like unchanged.
 
     Args:
         name: what to call them.
-        value: what is given.
-        rank: minimum number of axes of an array: one that is alone in a list or a dictionary, as
-            tf_keras takes it for networks of one input, is meant itself.
+        value: the argument.
+        rank: minimum number of axes of an array; tf_keras also accepts the array as the only item
+            of a list or dictionary.
     """
     if isinstance(value, Mapping) and len(value) == 1:
         (value,) = value.values()
@@ -180,7 +180,7 @@ def _as_one(name: str, value: Any, rank: int) -> Any:
 
 
 def _holds_numbers(value: Any) -> bool:
-    """Whether a value, if it is data at all, is so as an array."""
+    """Whether a value, if it is data, is an array."""
     kinds = (list, tuple, str, bytes, int, float, Mapping, set)
     return isinstance(value, kinds) or hasattr(value, "__array__")
 

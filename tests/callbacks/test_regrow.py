@@ -360,7 +360,7 @@ def test_refuses_methods(make, words):
         (dense_network, LOSS, Regrow(SET(0.5)), "has no masks"),
         (lambda: Own(dense_network()), LOSS, Regrow(SET(0.5)), "has no masks"),
         (KINDS["own"], None, Regrow(RigL(0.5), EXTRA), "loss: must be given"),
-        (KINDS["own"], LOSS, Regrow(RigL(0.5, update_interval=2), []), "data: must hold batches"),
+        (KINDS["own"], LOSS, Regrow(RigL(0.5, update_interval=2), []), "data: must have batches"),
         (KINDS["sparsify"], LOSS, Regrow(SET(0.5, distribution="global")), "distribution=global"),
         (KINDS["tfmot"], LOSS, Regrow(SET(0.5, structure="block:5x1")), "layer .*hidden"),
     ],

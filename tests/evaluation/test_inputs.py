@@ -152,7 +152,7 @@ def test_functions_of_numpy(make):
     assert found.accuracy("square") == expected.accuracy("square")
     assert found.warnings == ["no gradient: the model has none; only score-based attacks count"]
     for name in ("r_inf", "r_2"):
-        with pytest.raises(InputError, match="model: has no gradient, which .* follows"):
+        with pytest.raises(InputError, match="model: has no gradient, which .* needs"):
             MEASURES[name](function, (X, Y))
     with pytest.raises(InputError, match="model: has no gradient, which CLEVER needs"):
         evaluation.clever(function, X, batches=2, samples=2)

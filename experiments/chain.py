@@ -1,4 +1,4 @@
-"""Runs several commands one after the other in one process, as TensorFlow takes long to start."""
+"""Runs several commands in one process, because TensorFlow is slow to start."""
 
 import sys
 
@@ -8,8 +8,8 @@ from experiments.sweeps import chaining
 
 USAGE = """python -m experiments.chain COMMAND [FLAGS] [-- COMMAND [FLAGS] ...]
 
-Runs commands one after the other in one process, to the first that fails: run, evaluate, measure,
-check. Each has the flags that it has alone, as in
+Runs commands one after the other in one process, up to the first that fails: run, evaluate,
+measure, check. Each has its usual flags, as in
     python -m experiments.chain run --rounds=3 -- evaluate --model=runs/RUN"""
 _MAINS = {
     "run": run.main,
@@ -20,10 +20,10 @@ _MAINS = {
 
 
 def main(argv: list[str]) -> int:
-    """The commands, as in "run FLAGS -- evaluate FLAGS -- measure FLAGS", to the first that fails.
+    """Runs commands such as "run FLAGS -- evaluate FLAGS", up to the first that fails.
 
     Returns:
-        Its exit code, see `command.exit_code`; 0 where all end well.
+        Its exit code, see `command.exit_code`; 0 if all succeed.
     """
     if argv[1:] == ["--help"]:
         print(USAGE)

@@ -1,4 +1,4 @@
-"""Refuses a run before it begins: flags, data and network are looked at, and nothing is written."""
+"""Checks flags, data and network of a run before it begins; writes nothing."""
 
 import sys
 
@@ -9,8 +9,8 @@ from experiments.runs.training_run import TrainingRun
 
 USAGE = """python -m experiments.check [FLAGS OF run]
 
-Says what experiments.run would refuse before it trains: flags, data that are not there or too few,
-networks that do not fit them, layers that do not exist. Sweeps do so before their first cell."""
+Reports errors that experiments.run would raise before training: wrong flags, missing or too few
+data, networks that do not fit them, or missing layers. Sweeps do so before the first cell."""
 
 
 def main(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Attacks a trained model and reports its accuracy: a model in, a report's folder out."""
+"""Attacks a trained model, and writes a report to a folder."""
 
 import functools
 import os
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
         return 0
     quiet_loggers()
     command.show_warnings()
-    interrupted = "interrupted; the same command continues with the batches that are left"
+    interrupted = "interrupted; the same command resumes with the remaining batches"
     return command.exit_code(lambda: _evaluate(argv), interrupted)
 
 
@@ -46,7 +46,7 @@ def _evaluate(argv: list[str]) -> int:
     load = functools.partial(loading.load, trust=options.trust, modules=options.modules)
     for place in filter(None, (*places, options.source)):
         loading.check(place)
-    # Before they are loaded, as a run may replace them meanwhile.
+    # Before they are loaded, as a run may replace them in the meantime.
     identities = [stored.identity(place, options.source) for place in places]
     models = [load(place) for place in places]
     sources = [load(options.source)] if options.source else []

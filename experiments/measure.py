@@ -1,4 +1,4 @@
-"""Measures the networks of a run's rounds, as the studies do."""
+"""Measures the networks of a run's rounds, as in the papers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         return 0
     quiet.quiet_loggers()
     command.show_warnings()
-    interrupted = "interrupted; the same command continues with the rounds that are left"
+    interrupted = "interrupted; the same command resumes with the remaining rounds"
     return command.exit_code(lambda: _measure(argv), interrupted)
 
 
@@ -47,17 +47,17 @@ def _measure(argv: list[str]) -> int:
         raise InputError(f"model={options.model}: holds no network of a round (rounds/N)")
     left = [path for path in found if not stored.is_of(path, os.path.dirname(path))]
     for path in left:
-        forms.form_of(os.path.join(os.path.dirname(path), "model.keras"))  # raises if there is none
+        forms.form_of(os.path.join(os.path.dirname(path), "model.keras"))  # raises if none
     if left:
         _measure_rounds(options.model, left, options)
     else:
-        print(f"{options.model} was measured before: stored results")
+        print(f"{options.model} was measured before; these are the stored results")
     _show(found)
     return 0
 
 
 def _measure_rounds(model: str, left: list[str], options: MeasureOptions) -> None:
-    """Writes the files of the rounds that are left to measure."""
+    """Measures the remaining rounds, and writes their files."""
     words = ", ".join(options.measures)
     print(f"measuring {words} of {model} (networks: {len(left)})", flush=True)
     load_tensorflow()
@@ -71,10 +71,10 @@ def _measure_rounds(model: str, left: list[str], options: MeasureOptions) -> Non
 def _measure_round(
     path: str, left: list[str], test: data.Split, options: MeasureOptions, shown: Bar
 ) -> None:
-    """Writes the file of a round, which is one of those that are left to measure."""
+    """Measures one round, and writes its file."""
     folder = os.path.dirname(path)
     if os.path.exists(path):
-        quiet.say(f"warning: {path} is of another network, or damaged: measured again")
+        quiet.say(f"warning: {path} belongs to another network, or is damaged; measuring again")
     count, now = len(options.measures), f"of round {os.path.basename(folder)}"
 
     def show(name: str, number: int) -> None:
@@ -88,7 +88,7 @@ def _measure_round(
 
 
 def _show(found: list[str]) -> None:
-    """Prints a table of what files hold, what could not be measured, and the files."""
+    """Prints a table of the measures, those that could not be taken, and the files."""
     measured = [
         (int(os.path.basename(os.path.dirname(path))), stored.read_measures(path)) for path in found
     ]

@@ -1,4 +1,4 @@
-"""The report of a sweep: tables and figures of whatever cells are finished."""
+"""Writes the report of a sweep: tables and figures of the finished cells."""
 
 import sys
 
@@ -9,8 +9,8 @@ from robust_sparse_tf.errors import InputError
 
 USAGE = """python -m experiments.report DIRECTORY
 
-The directory is that of a sweep, or one with the trials.json of a sweep, such as those in
-experiments/results, from which the report and its figures are written again."""
+Writes the report and the figures of a sweep again. DIRECTORY is that of a sweep, or one with the
+trials.json of a sweep, such as those in experiments/results."""
 
 
 def main(argv: list[str]) -> int:
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> int:
-    if len(argv) != 2 or argv[1].startswith("-"):  # it has no flags
+    if len(argv) != 2 or argv[1].startswith("-"):  # this command has no flags
         raise InputError(f"usage: {USAGE.splitlines()[0]}")
     print(sweep_report.write(argv[1], studies.BY_NAME))
     return 0

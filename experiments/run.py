@@ -1,4 +1,4 @@
-"""Trains a sparse network, adversarially or not: flags in, a run's directory out."""
+"""Trains a sparse network, adversarially or not, and writes a run's directory."""
 
 import os
 import sys
@@ -13,13 +13,13 @@ from experiments.runs.training_run import TrainingRun
 
 _NO_FLAGS = """python -m experiments.run [--flagfile=FILE] [--FLAG=VALUE ...]
 
-trains a sparse network under attack, as its flags say. Begin with
+Trains a sparse network under attack. Begin with
 
     python -m experiments.run --flagfile=experiments/flagfiles/quickstart.flags
 
 which trains robust lottery tickets on scikit-learn's digits in about a minute, without a download.
-experiments/flagfiles/methods has a file for each method. --help lists all flags, and
-docs/getting-started.md tells more."""
+experiments/flagfiles/methods has a file for each method. --help lists all flags; see
+docs/getting-started.md for more."""
 
 
 def main(argv: list[str]) -> int:
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     if not argv[1:]:
         print(_NO_FLAGS, file=sys.stderr)
         return command.REFUSED
-    interrupted = "interrupted; the same command continues from the last checkpoint"
+    interrupted = "interrupted; the same command resumes from the last checkpoint"
     return command.exit_code(lambda: _run(argv), interrupted)
 
 
@@ -52,7 +52,7 @@ def _run(argv: list[str]) -> int:
 def _show(path: str, results: RunResults) -> None:
     print_table(table(results))
     agreement = 100 * results["export"]["agreement"]
-    print(f"model.tflite predicts what Keras predicts on {agreement:.2f} % of the test images")
+    print(f"model.tflite predicts the same class as Keras on {agreement:.2f} % of the test images")
     for name in sorted(os.listdir(path)):
         if not name.startswith("."):
             print(os.path.join(path, name))

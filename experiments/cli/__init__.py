@@ -1,1 +1,1 @@
-"""What all commands share: exit codes, quiet start, short names."""
+"""Shared code of all commands: exit codes, quiet start, short names."""

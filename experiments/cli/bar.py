@@ -1,4 +1,4 @@
-"""Progress of a command: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a command: a bar on a terminal, occasional lines elsewhere."""
 
 import time
 from typing import Any
@@ -8,17 +8,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from robust_sparse_tf.durations import TimeLeft
 
-_SILENCE = 30  # seconds after which a line is printed, where there is no terminal
+_SILENCE = 30  # seconds between lines if there is no terminal
 
 
 class Bar:
-    """Shows how much of some work is done, and how long the rest takes.
+    """Shows how much work is done, and how long the rest takes.
 
-    What is printed meanwhile is above the bar, which goes at the end.
+    Other output appears above the bar, which disappears at the end.
 
     Args:
-        unit: what is counted, such as "images".
-        console: where to (default: standard output).
+        unit: unit of the work, such as "images".
+        console: where to write (default: standard output).
     """
 
     def __init__(self, unit: str, console: Console | None = None) -> None:
@@ -47,13 +47,13 @@ class Bar:
             self._bar.stop()
 
     def show(self, work: str, done: int, total: int, now: str = "") -> None:
-        """Shows how far some work is.
+        """Shows the progress of some work.
 
         Args:
-            work: its name; the time of another work tells nothing of this one's.
-            done: how much of it is done.
-            total: of it.
-            now: what is done at the moment.
+            work: name of the work; each work has its own time estimate.
+            done: amount done.
+            total: total amount.
+            now: what is being done at the moment.
         """
         if work != self._work:
             self._work, self._left = work, TimeLeft()

@@ -1,4 +1,4 @@
-"""How the commands end: one line that says what was wrong, and an exit code."""
+"""Exit codes of commands, and one-line errors."""
 
 import contextlib
 import signal
@@ -14,22 +14,22 @@ from robust_sparse_tf.files import WriteError
 REFUSED = 2
 BUSY = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 128 + signal.SIGINT
-_interrupts: list[int] = []  # those of the command that runs
+_interrupts: list[int] = []  # interrupts of the command that is running
 
 
 class BusyError(InputError):
-    """Another process works in the same directory; the same command may succeed later."""
+    """Another process is using the same directory; the same command may succeed later."""
 
 
 def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
-    """What the work returns, or the code of its failure, with a line on stderr.
+    """Runs the work; returns its result, or the exit code of its failure, with a line on stderr.
 
     Args:
-        work: the command.
-        interrupted: what is said after an interrupt.
+        work: function that runs the command.
+        interrupted: message after an interrupt.
 
     Returns:
-        2 for wrong input, 75 where another process works in the same directory, 1 for a run that
+        2 for wrong input, 75 if another process is using the same directory, 1 for a run that
         failed or a file that cannot be read or written, 130 for an interrupt.
     """
     with _noted_interrupts():
@@ -37,7 +37,7 @@ def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
             return work()
         except BaseException as error:
             code, message = _failure(error)
-            # TensorFlow's C++ code makes errors of its own from an interrupt.
+            # TensorFlow's C++ code turns an interrupt into errors of its own.
             if _interrupts or isinstance(error, KeyboardInterrupt):
                 code, message = _INTERRUPTED, interrupted
             if not code:
@@ -47,23 +47,23 @@ def exit_code(work: Callable[[], int], interrupted: str = "interrupted") -> int:
 
 
 def show_warnings() -> None:
-    """Shows a user, from now on, the warnings that are for one, each in a line, and no others."""
+    """Shows only warnings for users from now on, one line each."""
     warnings.showwarning = _show_warning
 
 
 def raise_if_interrupted() -> None:
-    """Raises an interrupt again that came while a destructor ran, as Python ignores it there.
+    """Raises an interrupt again if it came while a destructor ran, where Python ignores it.
 
-    Called from time to time by commands that take long.
+    Long commands call this from time to time.
     """
     if _interrupts:
         raise KeyboardInterrupt
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process; after an interrupt by the signal itself, so that a shell's loop ends, too.
+    """Ends the process; after an interrupt, by the signal itself, so that shell loops end, too.
 
-    CPython does so by itself, but only where the interrupt hit code that was made by `exec`.
+    CPython does so itself, but only if the interrupt hit code that was made by `exec`.
     """
     if code == _INTERRUPTED:
         sys.stdout.flush()
@@ -78,14 +78,14 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 
 
 def _failure(error: BaseException) -> tuple[int, str]:
-    """The code and the line of an error; code 0 for a fault of ours, which is not to be hidden."""
+    """The exit code and message of an error; code 0 for a bug of ours, which must not be hidden."""
     if isinstance(error, BusyError):
         return BUSY, str(error)
     if isinstance(error, InputError):
         return REFUSED, str(error)
     if isinstance(error, TrainingError):
         return 1, str(error)
-    # TensorFlow's own, which is not imported for it; a full disk has its file's name instead.
+    # TensorFlow's error, without importing it; for a full disk it names the file instead.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return 1, f"not enough memory ({(str(error).splitlines() or [''])[0][-200:]})"
     if isinstance(error, OSError):
@@ -96,7 +96,7 @@ def _failure(error: BaseException) -> tuple[int, str]:
 
 @contextlib.contextmanager
 def _noted_interrupts() -> Iterator[None]:
-    """Keeps a list of the interrupts; each still raises KeyboardInterrupt."""
+    """Keeps a list of interrupts; each still raises KeyboardInterrupt."""
     _interrupts.clear()
 
     def note(number: int, frame: Any) -> None:
@@ -104,7 +104,7 @@ def _noted_interrupts() -> Iterator[None]:
         signal.default_int_handler(number, frame)
 
     handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.SIG_IGN:  # as for a shell's background jobs
+    if handler is signal.SIG_IGN:  # ignored, as for background jobs of a shell
         yield
         return
     signal.signal(signal.SIGINT, note)

@@ -1,4 +1,4 @@
-"""The cores of this machine."""
+"""Counts the cores of this machine."""
 
 import os
 

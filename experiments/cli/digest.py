@@ -1,4 +1,4 @@
-"""Short names made from what was asked for."""
+"""Short names that identify options."""
 
 import hashlib
 import json
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def digest(asked: Any) -> str:
-    """Eight hexadecimal digits that tell values apart, the same in every process.
+    """Eight hexadecimal digits that identify values, the same in every process.
 
     Args:
-        asked: anything that JSON can hold; the order of a dict's keys does not matter.
+        asked: any JSON value; the order of a dictionary's keys does not matter.
     """
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""What can be wrong with files of flags, found before absl reads them."""
+"""Checks flagfiles before absl reads them."""
 
 import os
 import re
@@ -14,11 +14,11 @@ def check(argv: Iterable[str], inside: tuple[str, ...] = ()) -> None:
 
     Args:
         argv: the words.
-        inside: the flagfiles, the outer one first, of which the words are lines.
+        inside: the enclosing flagfiles, the outermost first.
 
     Raises:
-        InputError: for words that are no text, and for flagfiles that cannot be read, are no text
-            or include themselves.
+        InputError: for words that are not text, or flagfiles that cannot be read, are not text, or
+            include themselves.
     """
     words = list(argv)
     for number, word in enumerate(words):
@@ -31,7 +31,7 @@ def check(argv: Iterable[str], inside: tuple[str, ...] = ()) -> None:
         place = os.path.realpath(path)
         if place in inside:
             raise InputError(f"flagfile={path}: includes itself")
-        if path and not path.startswith("/dev/fd/"):  # a shell's pipe can be read only once
+        if path and not path.startswith("/dev/fd/"):  # a pipe of the shell can be read only once
             check(_lines(path), (*inside, place))
 
 
@@ -43,9 +43,9 @@ def _check_text(word: str) -> None:
 
 
 def _lines(path: str) -> list[str]:
-    """The lines of a flagfile but those of comments, stripped."""
+    """The lines of a flagfile, stripped, without comments."""
     try:
-        # A pipe without a writer, or a device, would be read for ever.
+        # Reading a pipe without a writer, or a device, would never end.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InputError(f"flagfile={path}: must be a file")
         with open(path, encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Flags from the fields of option classes, and options from the flags."""
+"""Flags from the fields of option classes, and options from flags."""
 
 import dataclasses
 import json
@@ -18,22 +18,22 @@ def parse(
     fields: Iterable[dataclasses.Field[Any]],
     repeated: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The value of each flag of a command.
+    """Parses a command line to the value of each flag.
 
     Args:
         argv: the command line, whose first word is the program's name.
-        fields: made by `option`; each is a flag of its name.
-        repeated: further flags that may be given several times, with their help; their values are
-            lists of strings.
+        fields: fields made by `option`; each is a flag.
+        repeated: further flags that may be given several times, with their help; values are lists
+            of strings.
 
     Raises:
-        InputError: for an unknown flag, a value of the wrong kind, or a flagfile that cannot be
+        InputError: for an unknown flag, a value of the wrong type, or a flagfile that cannot be
             read.
     """
     flagfiles.check(argv)
     known, repeated = list(fields), repeated or {}
     values = flags.FlagValues()
-    flags.DEFINE_string("flagfile", "", "file of flags, one a line", flag_values=values)
+    flags.DEFINE_string("flagfile", "", "file of flags, one per line", flag_values=values)
     for field in known:
         _define(field, values)
     for name, meaning in repeated.items():
@@ -50,16 +50,16 @@ def parse(
 
 
 def parse_group(argv: list[str], group: type) -> Any:
-    """The options of a command whose flags are one option class.
+    """Parses the options of a command whose flags are one option class.
 
     Raises:
-        InputError: as `parse`, and for values that the class does not allow.
+        InputError: see `parse`; also for values that the class does not allow.
     """
     return make(group, parse(argv, dataclasses.fields(group)))
 
 
 def help_of_group(group: type, usage: str) -> str:
-    """All flags of a command whose flags are one option class."""
+    """The help of a command whose flags are one option class."""
     lines = [f"{usage} [--flagfile=FILE] [--FLAG=VALUE ...]", "", (group.__doc__ or "").strip()]
     for field in dataclasses.fields(group):
         lines += describe(field)
@@ -67,11 +67,11 @@ def help_of_group(group: type, usage: str) -> str:
 
 
 def describe(field: dataclasses.Field[Any], default: str = "") -> list[str]:
-    """Two lines on a flag: its meaning, and its unit, default and allowed values.
+    """The help of a flag: its meaning, unit, default and allowed values.
 
     Args:
-        field: made by `option`.
-        default: in words; "" for the field's own.
+        field: a field made by `option`.
+        default: the default in words; "" for the field's own.
     """
     unit, rule = field.metadata["unit"], allowed(field)
     shown = default or field.metadata["shown"] or _shown(default_of(field))
@@ -82,7 +82,7 @@ def describe(field: dataclasses.Field[Any], default: str = "") -> list[str]:
 
 
 def as_flag(name: str, value: Any) -> str:
-    """A flag and its value as a word of a command line."""
+    """A flag with its value as a word of a command line."""
     if isinstance(value, list):
         value = ",".join(value)
     elif isinstance(value, dict):
@@ -91,7 +91,7 @@ def as_flag(name: str, value: Any) -> str:
 
 
 def number(text: str) -> str:
-    """The text of a number; Python takes other digits than ASCII's, spaces and underscores, too.
+    """Checks the text of a number; Python would also accept other digits, spaces and underscores.
 
     Raises:
         ValueError: for a text with such characters.
@@ -102,10 +102,10 @@ def number(text: str) -> str:
 
 
 def real(text: str) -> float:
-    """The number of a text, which may be a fraction such as 8/255.
+    """Parses a number, which may be a fraction such as 8/255.
 
     Raises:
-        ValueError: for a text that is neither.
+        ValueError: for any other text.
     """
     above, slash, below = text.partition("/")
     if not slash:
@@ -153,7 +153,7 @@ def _define(field: dataclasses.Field[Any], values: flags.FlagValues) -> None:
 
 
 def _value(field: dataclasses.Field[Any], value: Any) -> Any:
-    """A flag's value as its option takes it."""
+    """Converts a flag's value to the type of its option."""
     if kind(field) is not dict or value is None:
         return value
     try:

@@ -1,4 +1,4 @@
-"""Folders in which one process works at a time."""
+"""Locks folders, so that one process works there at a time."""
 
 import contextlib
 import fcntl
@@ -10,17 +10,17 @@ from experiments.cli.command import BusyError
 
 @contextlib.contextmanager
 def alone(folder: str) -> Iterator[None]:
-    """Holds a folder, which is there, until the block or the process ends.
+    """Locks an existing folder until the block or the process ends.
 
     Raises:
-        BusyError: where another process holds it.
+        BusyError: if another process has locked it.
     """
     held = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BusyError(f"{folder}: another process works there; wait until it ends") from error
+            raise BusyError(f"{folder}: another process is using it; wait until it ends") from error
         yield
     finally:
         os.close(held)

@@ -1,4 +1,4 @@
-"""Keeps the log that TensorFlow's C++ code writes out of the run's own output."""
+"""Keeps the log of TensorFlow's C++ code out of the output of commands."""
 
 import contextlib
 import importlib
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from experiments.cli import streams
 
-_shown: list[int] = []  # what file descriptor 2 was, while it is held back
+_shown: list[int] = []  # the original file descriptor 2, while it is held back
 
 
 def say(line: str) -> None:
-    """Prints a line on stderr, though it may be held back."""
+    """Prints a line on stderr, even while it is held back."""
     if not _shown:
         print(line, file=sys.stderr, flush=True)
         return
@@ -22,15 +22,17 @@ def say(line: str) -> None:
 
 
 def quiet_loggers() -> None:
-    """Leaves out what libraries log that is no error, as of downloads that are tried again."""
+    """Hides logs of libraries below errors, such as those on repeated downloads."""
     for name in ("tensorflow", "absl", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Holds back what is written to file descriptor 2, and shows it only if an error is raised,
-    which an interrupt is not."""
+    """Holds back output to file descriptor 2, and shows it only if an error is raised.
+
+    An interrupt is not an error.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -52,10 +54,10 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow, without what it logs meanwhile, where no setting of it is looked at yet.
+    """Imports TensorFlow without its log; changes none of its settings.
 
-    Commands call it when they are sure to need a network: it takes many seconds, and the library
-    and the rooms of `experiments` do without it until then.
+    Commands call it once they know that they need a network: it takes many seconds, and all other
+    code works without it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with streams.ending_at_once(), quiet_stderr():

@@ -1,10 +1,10 @@
-"""What numbers can mean for the images of commands, which are in [0, 1]."""
+"""Checks of numbers for images in [0, 1]."""
 
 from robust_sparse_tf.errors import InputError
 
 
 def check_epsilon(name: str, epsilon: float, norm: str) -> None:
-    """Refuses a radius beyond the range, most often one in units of 1/255.
+    """Refuses an epsilon beyond the range, which is usually in units of 1/255.
 
     Raises:
         InputError: for an epsilon above 1 in linf.

@@ -1,4 +1,4 @@
-"""Standard streams of a command: a closed one, or one of few letters, stops no training."""
+"""Makes standard streams robust: closed streams and narrow encodings do not stop training."""
 
 import contextlib
 import errno
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-_GONE = (errno.EPIPE, errno.EIO)  # the reader of a pipe, a terminal
+_GONE = (errno.EPIPE, errno.EIO)  # the reader of a pipe, or a terminal
 
 
 class _Raw(io.FileIO):
-    """Throws away what nobody can read any more."""
+    """Discards output that nobody can read any more."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -27,10 +27,11 @@ class _Raw(io.FileIO):
 
 
 def prepare() -> None:
-    """Makes this process's streams ready for a command that takes long.
+    """Prepares the streams of this process for a long command.
 
-    What is closed goes nowhere, errors to standard output. What a stream cannot encode is written
-    as escapes. An interrupt ends the process with one line, as long as there is nothing to tidy up.
+    Output to closed streams is discarded, and errors go to standard output. Characters that a
+    stream cannot encode are escaped. An interrupt ends the process with one line, as long as there
+    is nothing to clean up.
     """
     _open_closed()
     for name, number in (("stdout", 1), ("stderr", 2)):
@@ -50,15 +51,15 @@ def prepare() -> None:
 
 @contextlib.contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Ends the process at an interrupt, by the signal itself, with one line.
+    """Ends the process on an interrupt, by the signal itself, with one line.
 
-    Modules that are interrupted while they are imported raise errors of their own.
+    Otherwise, modules that are interrupted during import raise other errors.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
         yield
         return
-    stream = os.dup(2)  # where errors go, whatever becomes of 2 meanwhile
+    stream = os.dup(2)  # where errors go, even if descriptor 2 changes
     signal.signal(signal.SIGINT, lambda number, _: _end(number, None, stream))
     try:
         yield
@@ -75,7 +76,7 @@ def _end(number: int, frame: FrameType | None, stream: int = 2) -> None:
 
 
 def _open_closed() -> None:
-    """Opens streams that are closed, so that no other file gets their numbers."""
+    """Opens closed streams, so that no other file gets their descriptors."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -83,4 +84,4 @@ def _open_closed() -> None:
             if number == 2:
                 os.dup2(1, 2)
             else:
-                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+                os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor

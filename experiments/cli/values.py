@@ -1,6 +1,6 @@
-"""The values of flags, as a command line or a file of JSON gives them."""
+"""Types of flag values, from command lines and JSON files."""
 
 from typing import Any
 
 Values = dict[str, Any]
-"""Values of flags by their names; each has the type of its option."""
+"""Values of flags by name; each has the type of its option."""

@@ -1,1 +1,1 @@
-"""Attacks on trained models, and measures of them."""
+"""Attacks on trained models, and measures."""

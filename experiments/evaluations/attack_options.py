@@ -1,4 +1,4 @@
-"""The options of an evaluation, the attacks that they name, and the folders of its reports."""
+"""Options of evaluations, the attacks that they name, and the folders of reports."""
 
 import dataclasses
 import os
@@ -18,19 +18,19 @@ _SCORES = ("square", "spsa", "zoo", "uniform_noise", "gaussian_noise")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """What is attacked, by what, and where the report goes."""
+    """Options of evaluations: models, attacks, and folders of reports."""
 
     model: str | None = option(
         None, "a run's directory, a SavedModel, a .keras or a .tflite file", kind=str, shown="none"
     )
     at_rounds: list[str] = option(
         [],
-        "numbers of a run's rounds, separated by commas, whose networks are attacked",
+        "rounds of a run whose networks are attacked, separated by commas",
         shown="the last",
     )
     source: str | None = option(
         None,
-        "a model whose adversarial examples are tried, too (transfer)",
+        "another model, whose adversarial examples are also tried (transfer)",
         kind=str,
         shown="none",
     )
@@ -52,29 +52,29 @@ class EvaluateOptions:
         ["0.3"], "radii, separated by commas, in units of the input, such as 0.1 or 8/255"
     )
     norm: str = option("linf", "norm of the ball", choices=norms.NAMES)
-    examples: int = option(1000, "test images (0: all)", unit="images", minimum=0)
+    examples: int = option(1000, "use the first N test images (0: all)", unit="images", minimum=0)
     attack_batch_size: int = option(
-        500, "images attacked at a time; bounds the memory", unit="images", minimum=1
+        500, "images attacked at a time; limits the memory", unit="images", minimum=1
     )
     passes: int = option(
         1,
-        "forward passes that judge each image, for models with noise at inference",
+        "forward passes per image, for models with noise at inference",
         unit="passes",
         minimum=1,
     )
     check_masking: bool = option(
-        True, "whether signs of masked gradients are looked for, which takes attacks of its own"
+        True, "whether to test for gradient masking, which needs additional attacks"
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     trust: bool = option(
-        False, "whether to load a model whose file names code, which may do whatever you can"
+        False, "whether to load a model file that names code, which can do anything that you can"
     )
     modules: list[str] = option(
         [],
-        "modules of your own whose layers a model's file may name, separated by commas",
+        "your own modules whose layers a model file may name, separated by commas",
     )
     output: str | None = option(
-        None, "folder of reports", kind=str, shown="robustness, in or beside the model"
+        None, "folder for reports", kind=str, shown="robustness, in or beside the model"
     )
 
     def __post_init__(self) -> None:
@@ -85,28 +85,28 @@ class EvaluateOptions:
 
 
 def parse(argv: list[str]) -> EvaluateOptions:
-    """The options of a command line, whose first word is the program's name.
+    """Parses the options of a command line, which begins with the program's name.
 
     Raises:
-        InputError: for what is not allowed.
+        InputError: for wrong options.
     """
     return flags.parse_group(argv, EvaluateOptions)
 
 
 def targets(model: str, options: EvaluateOptions) -> list[str]:
-    """What is attacked: the model, or the networks of rounds of its run."""
+    """The networks to attack: the model, or those of rounds of its run."""
     rounds = [os.path.join(model, "rounds", str(int(word))) for word in options.at_rounds]
     return rounds or [model]
 
 
 def folder(model: str, options: EvaluateOptions) -> str:
-    """Where a model's report goes: named by what was asked, so that the command continues there."""
+    """The folder of a model's report, named by the options, so that the command can resume."""
     place = model if os.path.isdir(model) else os.path.dirname(model)
     asked = dataclasses.asdict(options)
-    # As names have always been made: options that were renamed go by what they were called.
+    # Names must not change: renamed options have their old names here.
     asked |= {"output": "", "data_dir": "", "attack_batch_size": 0, "draws": asked.pop("passes")}
     asked |= {name: asked[name] or "" for name in ("dataset", "source")}
-    for name in ("at_rounds", "trust", "modules"):  # rounds are models; the rest changes nothing
+    for name in ("at_rounds", "trust", "modules"):  # these do not change results
         del asked[name]
     asked["model"] = model if options.output or place != model else ""
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest(asked)}"
@@ -114,28 +114,28 @@ def folder(model: str, options: EvaluateOptions) -> str:
 
 
 def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
-    """The name of an ensemble, or attacks by name, except for those of a source model.
+    """The name of an ensemble, or attacks by name, without those of a source model.
 
     Raises:
-        InputError: for attacks that do not go together, or with the norm.
+        InputError: for attacks that cannot be combined, or do not support the norm.
     """
     names = options.attacks
     named = [name for name in names if name in ensembles.NAMES]
     if not names:
         raise InputError("attacks=: must be an ensemble, or attacks separated by commas")
     if named and len(names) > 1:
-        raise InputError(f"attacks={','.join(names)}: an ensemble must be alone")
+        raise InputError(f"attacks={','.join(names)}: an ensemble must be the only item")
     if named:
-        ensembles.make(named[0], ball(options), classes=10)  # refuses norms it does not know
+        ensembles.make(named[0], ball(options), classes=10)  # refuses unsupported norms
         return named[0]
     return {name: attack(name, ball(options)) for name in names}
 
 
 def ball(options: EvaluateOptions) -> attacks.Ball:
-    """The threat model, at the first epsilon.
+    """The threat model with the first epsilon.
 
     Raises:
-        InputError: for an epsilon that is no number from 0.
+        InputError: for a negative epsilon, or a value that is not a number.
     """
     return attacks.Ball(options.norm, radii(options)[0])
 
@@ -144,7 +144,7 @@ def radii(options: EvaluateOptions) -> list[float]:
     """The epsilons as numbers.
 
     Raises:
-        InputError: for none, and for what is no number.
+        InputError: if there are none, or a value is not a number.
     """
     try:
         numbers = [flags.real(text) for text in options.epsilons]
@@ -157,19 +157,19 @@ def radii(options: EvaluateOptions) -> list[float]:
 
 
 def refuse_gradients(options: EvaluateOptions) -> None:
-    """A .tflite file has none."""
+    """Refuses attacks that need gradients for a .tflite file, which has none."""
     if (options.model or "").endswith(".tflite") and set(options.attacks) - set(_SCORES):
         raise InputError(
-            f"attacks={','.join(options.attacks)}: must be of {', '.join(_SCORES)} for a .tflite "
-            "file, which has no gradients; use --source for transfer"
+            f"attacks={','.join(options.attacks)}: must be among {', '.join(_SCORES)} for a "
+            ".tflite file, which has no gradients; use --source for transfer"
         )
 
 
 def attack(name: str, within: attacks.Ball) -> attacks.Attack:
-    """An attack with its defaults, its steps in proportion to epsilon."""
+    """An attack with its defaults, and steps in proportion to epsilon."""
     cls = attacks.BY_NAME[name]
     if not issubclass(cls, attacks.Bounded):
         return make(cls, {"norm": within.norm})
-    # Without room, at epsilon 0, no step is given.
+    # At epsilon 0 no step size is given.
     values = dataclasses.asdict(within) | {"step_size": 0.125 * within.epsilon or None}
     return make(cls, values)

@@ -16,7 +16,7 @@ from experiments.runs.procedure import procedure_of
 from robust_sparse_tf.errors import InputError
 
 _SET_BY_SWEEP = ("model", "output")
-# What flags were called, and are now.
+# Old and new names of flags.
 _EVALUATE_BEFORE = {"--rounds": "--at_rounds", "--draws": "--passes"}
 _MEASURE_BEFORE = {"--rounds": "--at_rounds", "--epsilon": "--r_inf_epsilon"}
 _Options = TypeVar("_Options", EvaluateOptions, MeasureOptions)
@@ -24,11 +24,11 @@ _Options = TypeVar("_Options", EvaluateOptions, MeasureOptions)
 
 @dataclasses.dataclass(frozen=True)
 class FollowUp(abc.ABC):
-    """A command of `experiments` and its options, except for the run that it looks at.
+    """A command of `experiments` with its options, without the run that it is applied to.
 
     Attributes:
-        text: the flags as given, such as "--attacks=standard --epsilons=0.1".
-        options: the same, parsed.
+        text: the given flags, such as "--attacks=standard --epsilons=0.1".
+        options: the parsed flags.
     """
 
     command: ClassVar[str]
@@ -38,40 +38,40 @@ class FollowUp(abc.ABC):
 
     @abc.abstractmethod
     def files(self, run: str) -> list[str]:
-        """The files that it makes for a run, one a network, whether they are there or not.
+        """The files that it makes for a run, one per network, whether they exist or not.
 
         Args:
-            run: its directory.
+            run: directory of the run.
         """
 
     @abc.abstractmethod
     def targets(self, run: str) -> list[str]:
-        """The networks of which `files` are, in the same order."""
+        """The networks of `files`, in the same order."""
 
     def is_done(self, run: str) -> bool:
-        """Whether all files are there, of the networks that are there now.
+        """Whether all files exist and belong to the current networks.
 
         Args:
-            run: its directory.
+            run: directory of the run.
         """
         found = self.files(run)
         return bool(found) and all(map(self.is_of, found, self.targets(run)))
 
     def is_of(self, path: str, target: str) -> bool:
-        """Whether a file of `files` is there, and is of the network that is there now."""
+        """Whether a file of `files` exists and belongs to the current network."""
         return stored.is_of(path, target, self.source)
 
     def is_current(self, path: str, known: str, target: str) -> bool:
-        """The same of a file that was read; see `stored.is_current`."""
+        """The same for a file that was read; see `stored.is_current`."""
         return stored.is_current(path, known, target, self.source)
 
     @property
     def source(self) -> str | None:
-        """A further model of which its files are."""
+        """A further model that its files depend on."""
         return None
 
     def of_cell(self, values: Values) -> Self | None:
-        """The same with the rounds that a cell has; None where it has none of those asked for.
+        """The same, limited to the rounds that a cell has; None if it has none of them.
 
         Args:
             values: the cell's flags.
@@ -84,7 +84,7 @@ class FollowUp(abc.ABC):
         return dataclasses.replace(self, options=options)
 
     def argv(self, run: str, data_dir: str | None) -> list[str]:
-        """The command line for a run, beginning with the command's name."""
+        """The command line for a run; it begins with the command's name."""
         words = [self.command, f"--model={run}"]
         if data_dir:
             words.append(f"--data_dir={data_dir}")
@@ -129,10 +129,10 @@ class Measurement(FollowUp):
 
 @functools.cache
 def evaluation(text: str) -> Evaluation:
-    """An evaluation, from flags such as "--attacks=standard --epsilons=0.1".
+    """Parses an evaluation from flags such as "--attacks=standard --epsilons=0.1".
 
     Raises:
-        InputError: for what `experiments.evaluate` would refuse, and for a model or an output.
+        InputError: for flags that `experiments.evaluate` refuses, or that set a model or output.
     """
     options = _parse("evaluate", text, attack_options.parse)
     attack_options.attacks_of(options)
@@ -141,22 +141,22 @@ def evaluation(text: str) -> Evaluation:
 
 @functools.cache
 def measurement(text: str) -> Measurement:
-    """A measurement, from flags such as "--measures=clever --at_rounds=0,8".
+    """Parses a measurement from flags such as "--measures=clever --at_rounds=0,8".
 
     Raises:
-        InputError: for what `experiments.measure` would refuse, and for a model.
+        InputError: for flags that `experiments.measure` refuses, or that set a model.
     """
     return Measurement(text, _parse("measure", text, measure_options.parse))
 
 
 def stored_evaluation(text: str) -> Evaluation:
-    """An evaluation that a sweep stored, whose flags may have the names of before."""
+    """A stored evaluation of a sweep, whose flags may have old names."""
     parsed = evaluation(_renamed(text, _EVALUATE_BEFORE))
     return dataclasses.replace(parsed, text=text)
 
 
 def stored_measurement(text: str) -> Measurement:
-    """A measurement that a sweep stored, whose flags may have the names of before."""
+    """A stored measurement of a sweep, whose flags may have old names."""
     parsed = measurement(_renamed(text, _MEASURE_BEFORE))
     return dataclasses.replace(parsed, text=text)
 
@@ -173,5 +173,5 @@ def _parse(command: str, text: str, options_of: Callable[[list[str]], _Options])
         raise InputError(f"{command}={text}: cannot be read ({error})") from error
     for name in _SET_BY_SWEEP:
         if getattr(options, name, ""):
-            raise InputError(f"{command}={text}: must not say --{name}, which is the cell's")
+            raise InputError(f"{command}={text}: must not set --{name}, which each cell sets")
     return options

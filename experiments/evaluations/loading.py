@@ -1,4 +1,4 @@
-"""Models to evaluate: a run's or a round's, a SavedModel, a `.keras`, `.h5` or `.tflite` file."""
+"""Loads models: of a run or round, a SavedModel, a `.keras`, `.h5` or `.tflite` file."""
 
 import functools
 import os
@@ -17,22 +17,22 @@ from robust_sparse_tf.errors import InputError
 
 
 def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logits:
-    """The model of a path, as a callable from images to logits.
+    """Loads the model of a path, as a callable from images to logits.
 
     Args:
-        path: of a run, a round of one, or a model, which `check` has let pass.
+        path: path of a run, a round or a model, checked with `check`.
         trust: see `export.load_model`.
         modules: see `export.load_model`.
 
     Raises:
-        InputError: for a path that holds no model that can be read, or one that is refused.
+        InputError: if the path has no readable model, or one that is refused.
     """
     with quiet_stderr():
         return export.load(stored.model_of(path), trust=trust, modules=modules)
 
 
 def check(path: str) -> None:
-    """Refuses a folder that holds no model.
+    """Refuses a folder without a model.
 
     Args:
         path: see `load`.
@@ -48,14 +48,14 @@ def check(path: str) -> None:
 
 
 def network(folder: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:
-    """The network of a round of a run, whose directory is given; the rest is as of `load`."""
+    """Loads the network of a round, given its directory; see `load`."""
     path = os.path.join(folder, "model.keras")
     with quiet_stderr():
         return export.load_model(path, trust=trust, modules=modules)
 
 
 def flags_of(path: str) -> Values:
-    """The flags of a run's directory, or of a round in it; none for other paths."""
+    """The flags of a run, given its directory or that of a round; empty for other paths."""
     for folder in (path, os.path.join(path, "..", "..")):
         if config.exists(folder):
             return config.read(folder)["flags"]
@@ -67,12 +67,12 @@ def images(path: str, dataset: str | None, data_dir: str | None, examples: int) 
 
     Args:
         path: see `load`.
-        dataset: its name; None for that of the model's run, and its classes.
+        dataset: name of the data set; None for data set and classes of the model's run.
         data_dir: folder of prepared TFDS data.
-        examples: how many, 0 for all.
+        examples: number of images, 0 for all.
 
     Raises:
-        InputError: where there is no name, and for what `data.load_test` refuses.
+        InputError: if no name is known, or `data.load_test` refuses the data.
     """
     made = flags_of(path)
     if dataset:
@@ -85,7 +85,7 @@ def images(path: str, dataset: str | None, data_dir: str | None, examples: int) 
     return test.first(examples or test.size)
 
 
-@functools.lru_cache(maxsize=1)  # as several commands in one process look at the same images
+@functools.lru_cache(maxsize=1)  # several commands in one process use the same images
 def _test(
     dataset: str,
     data_dir: str | None,

@@ -1,4 +1,4 @@
-"""The options of a measurement, and the files that hold what it measured."""
+"""Options of measurements, and the files of the results."""
 
 import dataclasses
 import os
@@ -14,19 +14,19 @@ from robust_sparse_tf.options import check, is_count, option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasureOptions:
-    """Which networks are measured, and how."""
+    """Options of measurements."""
 
     model: str | None = option(
         None, "a run's directory, with the networks of its rounds", kind=str, shown="none"
     )
     at_rounds: list[str] = option(
         [],
-        "numbers of a run's rounds, separated by commas, whose networks are measured",
+        "rounds of a run whose networks are measured, separated by commas",
         shown="all",
     )
     measures: list[str] = option(
         ["r_inf", "deepfool", "activation_sparsity"],
-        "what is measured, separated by commas",
+        "measures, separated by commas",
         choices=(
             "r_inf",
             "deepfool",
@@ -40,30 +40,34 @@ class MeasureOptions:
         ),
     )
     data_dir: str | None = data_dir_option()
-    examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
+    examples: int = option(0, "use the first N test images (0: all)", unit="images", minimum=0)
     r_inf_epsilon: float = option(
-        0.1, "radius of FGS and rFGS, and of the bounds on r_inf", unit="input units", above=0
+        0.1, "linf radius of FGS, rFGS and the bounds on r_inf", unit="input units", above=0
     )
-    deepfool_steps: int = option(50, "most steps of DeepFool", unit="steps", minimum=1)
+    deepfool_steps: int = option(50, "maximum steps of DeepFool", unit="steps", minimum=1)
     cw_examples: int = option(1000, "test images for Carlini-Wagner", unit="images", minimum=1)
-    cw_searches: int = option(9, "constants tried by Carlini-Wagner", minimum=1)
-    cw_steps: int = option(1000, "steps of a search of Carlini-Wagner", unit="steps", minimum=1)
+    cw_searches: int = option(9, "number of constants tried by Carlini-Wagner", minimum=1)
+    cw_steps: int = option(1000, "steps per constant of Carlini-Wagner", unit="steps", minimum=1)
     cw_constant: float = option(0.001, "first constant of Carlini-Wagner", above=0)
     clever_examples: int = option(100, "test images for CLEVER", unit="images", minimum=1)
-    clever_batches: int = option(500, "maxima to which CLEVER fits its distribution", minimum=1)
-    clever_samples: int = option(1024, "gradients of which each maximum is one", minimum=1)
+    clever_batches: int = option(
+        500, "number of maxima to which CLEVER fits its distribution", minimum=1
+    )
+    clever_samples: int = option(1024, "number of gradients per maximum of CLEVER", minimum=1)
     clever_radius: float = option(5.0, "l2 radius of CLEVER's ball", unit="input units", above=0)
     lipschitz_examples: int = option(
         100, "test images for lemma 3.1 and for proposition 3.1's gamma", unit="images", minimum=1
     )
-    lipschitz_radius: float = option(0.1, "of lemma 3.1's ball", unit="input units", minimum=0)
+    lipschitz_radius: float = option(
+        0.1, "radius of lemma 3.1's ball", unit="input units", minimum=0
+    )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     trust: bool = option(
-        False, "whether to load a model whose file names code, which may do whatever you can"
+        False, "whether to load a model file that names code, which can do anything that you can"
     )
     modules: list[str] = option(
         [],
-        "modules of your own whose layers a model's file may name, separated by commas",
+        "your own modules whose layers a model file may name, separated by commas",
     )
 
     def __post_init__(self) -> None:
@@ -75,20 +79,20 @@ class MeasureOptions:
 
 
 def parse(argv: list[str]) -> MeasureOptions:
-    """The options of a command line, whose first word is the program's name.
+    """Parses the options of a command line, which begins with the program's name.
 
     Raises:
-        InputError: for what is not allowed.
+        InputError: for wrong options.
     """
     return flags.parse_group(argv, MeasureOptions)
 
 
 def paths(run: str, options: MeasureOptions) -> list[str]:
-    """The files of the measures of each round; named by what is asked, whether there or not.
+    """The files of the measures of each round, named by the options, whether they exist or not.
 
     Args:
-        run: its directory; without rounds given, those whose networks are there.
-        options: what is asked.
+        run: directory of the run; by default, all rounds with a network.
+        options: options of the measurement.
     """
     numbers = [int(word) for word in options.at_rounds]
     if not numbers and os.path.isdir(os.path.join(run, "rounds")):
@@ -99,8 +103,8 @@ def paths(run: str, options: MeasureOptions) -> list[str]:
 
 
 def asked(options: MeasureOptions) -> dict[str, Any]:
-    """What decides on the measures of a network."""
+    """The options that affect the measures of a network."""
     places = ("model", "at_rounds", "data_dir", "trust", "modules")
     found = {name: value for name, value in vars(options).items() if name not in places}
-    # Stored measures say so, and their files' names are made of it.
+    # Stored measures contain them, and their files' names depend on them.
     return found | {"epsilon": found.pop("r_inf_epsilon")}

@@ -1,4 +1,4 @@
-"""The measures of a round's network, as the studies take them."""
+"""Measures of a round's network, as in the papers."""
 
 import time
 import warnings
@@ -16,12 +16,12 @@ from robust_sparse_tf.attacks import FGSM, RFGSM, Ball, CarliniWagner, DeepFool
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.evaluation.inputs import batches
 
-# DeepFool's authors clip nothing, and the theorems on linear models speak of inputs of any value.
-# The study's r_2 of linear models are near the theorem's, and can only so be.
-_LOW, _HIGH = -1e6, 1e6  # no bounds: far from where any image is
-_LIPSCHITZ_BATCH = 20  # images; each needs matrices of a layer's inputs by its outputs
-# Proposition 3.1 holds for every R, so that the largest gamma counts: gamma is at most R, and in
-# larger balls more units can be active.
+# DeepFool's authors do not clip, and the theorems on linear models are about inputs of any value.
+# The paper's r_2 of linear models is near the theorem's, which needs unclipped inputs.
+_LOW, _HIGH = -1e6, 1e6  # no bounds: far outside the range of images
+_LIPSCHITZ_BATCH = 20  # images; each needs matrices [inputs, outputs] of layers
+# Proposition 3.1 holds for every R, so the largest gamma counts: gamma is at most R, but in larger
+# balls more units can be active.
 _GAMMA_RADII = (0.01, 0.1, 1.0)
 
 Numbers = dict[str, float]
@@ -29,7 +29,7 @@ Numbers = dict[str, float]
 
 
 def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
-    """By FGS and rFGS, and the accuracy; see `evaluation.r_inf`, which takes one attack."""
+    """r_inf by FGS and rFGS, and the accuracy; see `evaluation.r_inf`."""
     epsilon = options.r_inf_epsilon
     attacks = {"fgsm": FGSM(epsilon=epsilon), "rfgsm": RFGSM(epsilon=epsilon)}
     found = evaluation.Evaluator(network, attacks, seed=options.seed)(test)
@@ -52,7 +52,7 @@ def _carlini_wagner(network: keras.Model, test: data.Split, options: MeasureOpti
 
 
 def _clever(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
-    """The mean score; a misclassified example counts 0, as in r_2."""
+    """The mean score; misclassified examples count as 0, as in r_2."""
     few = test.first(options.clever_examples)
     ((_, x, y),) = batches(few, few.size)
     scores = evaluation.clever(
@@ -68,7 +68,7 @@ def _clever(network: keras.Model, test: data.Split, options: MeasureOptions) -> 
 
 
 def _bounds(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
-    """As the theorems state them, and exact: each class by its share, and with its bias."""
+    """Bounds as the theorems state them, and exact: with the classes' fractions and biases."""
     binary = test.num_classes == 2
     bounds = evaluation.binary_bounds if binary else evaluation.multiclass_bounds
     stated = bounds(network, test, options.r_inf_epsilon)
@@ -82,7 +82,7 @@ def _bounds(network: keras.Model, test: data.Split, options: MeasureOptions) -> 
 
 
 def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
-    """Of each example the largest constant of all classes; their mean."""
+    """The mean, over examples, of the largest constant of all classes."""
     found = {}
     for norm in ("l2", "linf"):
         ball = Ball(norm, options.lipschitz_radius)
@@ -95,7 +95,7 @@ def _lipschitz(network: keras.Model, test: data.Split, options: MeasureOptions) 
 
 
 def _gamma(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
-    """The mean gamma of proposition 3.1; a misclassified example counts 0, as in r_2."""
+    """The mean gamma of proposition 3.1; misclassified examples count as 0, as in r_2."""
     found = {}
     for norm in ("l2", "linf"):
         balls, gammas = [Ball(norm, radius) for radius in _GAMMA_RADII], []
@@ -110,7 +110,7 @@ def _gamma(network: keras.Model, test: data.Split, options: MeasureOptions) -> N
 def _activation_sparsity(
     network: keras.Model, test: data.Split, options: MeasureOptions
 ) -> Numbers:
-    """Of the layer that feeds the last one."""
+    """Activation sparsity of the input of the last layer."""
     *_, last = evaluation.activation_sparsity(network, test).values()
     return {"activation_sparsity": last}
 
@@ -141,10 +141,10 @@ _NUMBERS: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Numbers]
 
 
 def of_network(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
-    """The measures of a network that are numbers.
+    """Takes the measures of a network that are numbers.
 
     Raises:
-        InputError: for one that cannot be taken of the network.
+        InputError: for a measure that the network does not support.
     """
     found: Numbers = {}
     for name in options.measures:
@@ -158,16 +158,16 @@ def of_round(
     options: MeasureOptions,
     show: Callable[[str, int], None] = lambda name, number: None,
 ) -> Measures:
-    """The measures of a round's network that can be taken, and why the others cannot.
+    """Takes all measures that a round's network supports; the others get a reason.
 
     Args:
-        folder: of the round.
-        test: the images.
-        options: what is measured, and how.
-        show: called with the name of each measure and its number, from 0, as it begins.
+        folder: folder of the round.
+        test: the test images.
+        options: options of the measurement.
+        show: called with the name and number, from 0, of each measure as it begins.
     """
     begin = time.monotonic()
-    model = stored.identity(folder)  # before it is loaded, as a run may replace it meanwhile
+    model = stored.identity(folder)  # before it is loaded, as a run may replace it in the meantime
     network = loading.network(folder, trust=options.trust, modules=options.modules)
     numbers: Numbers = {}
     usefulness: Usefulness | None = None

@@ -1,4 +1,4 @@
-"""What evaluations and measurements leave in a run's directory, as their files hold it."""
+"""Stored results of evaluations and measurements in a run's directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AttackReport(TypedDict):
-    """What sweeps read of an evaluation's report.json; `evaluation.Report.to_json` writes it."""
+    """The part of an evaluation's report.json that sweeps read; see `evaluation.Report.to_json`."""
 
     rows: list[Row]
     warnings: list[str]
@@ -26,7 +26,7 @@ class AttackReport(TypedDict):
 
 
 class Usefulness(TypedDict):
-    """Of each feature, by its place; see `evaluation.Usefulness`."""
+    """Usefulness per feature, in order; see `evaluation.Usefulness`."""
 
     weights: list[float]
     raw: list[float]
@@ -39,17 +39,17 @@ class Usefulness(TypedDict):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measures:
-    """What was measured of a round's network.
+    """The measures of a round's network.
 
     Attributes:
-        options: what was asked; see `measure_options.asked`.
-        images: how many test images there were.
-        numbers: by the names of the measures.
-        usefulness: of its features; None where it was not measured.
-        missing: why the measures that could not be taken could not, by their options' names.
-        warnings: what the measurement warned of.
-        seconds: that it took.
-        model: the name of the network's content, see `identity`; "" in files of before.
+        options: options of the measurement; see `measure_options.asked`.
+        images: number of test images.
+        numbers: measures by name.
+        usefulness: usefulness of features; None if not measured.
+        missing: reasons why measures could not be taken, by the names of their options.
+        warnings: warnings of the measurement.
+        seconds: duration.
+        model: digest of the network, see `identity`; "" in old files.
     """
 
     options: dict[str, Any]
@@ -63,9 +63,9 @@ class Measures:
 
 
 def model_of(path: str) -> str:
-    """The file or folder of the network of a path: a finished run's, a round's, or a model's own.
+    """The file or folder of a network, from the path of a finished run, a round or a model.
 
-    A finished run's is that of its last round, which unlike its SavedModel is no program.
+    For a finished run, it is that of the last round, which, unlike a SavedModel, is not a program.
     """
     exported = os.path.join(path, "saved_model")
     if os.path.isdir(exported):
@@ -77,23 +77,23 @@ def model_of(path: str) -> str:
 
 
 def identity(path: str, source: str | None = None) -> str:
-    """The name of a model's content, and of the one whose adversarial examples are tried on it.
+    """The digest of a model, and that of the source model of transfer attacks.
 
     Raises:
-        InputError: for what holds no model.
+        InputError: for paths without a model.
     """
     return " ".join(_digest(model_of(each)) for each in (path, source) if each)
 
 
 def _digest(path: str) -> str:
-    """See `forms.digest`; a file that is as it was is not read again."""
+    """See `forms.digest`; unchanged files are not read again."""
     if not os.path.isfile(path):
         return forms.digest(path)
     return _digest_of_file(path, _state(path))
 
 
 def _state(path: str) -> tuple[int, ...] | None:
-    """What changes where a file does; None where there is none."""
+    """A stamp that changes when a file does; None if there is no file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -108,11 +108,11 @@ def _digest_of_file(path: str, state: object) -> str:
 
 
 def is_of(path: str, model: str, source: str | None = None) -> bool:
-    """Whether a file is there, can be read, and is a report or the measures of a model.
+    """Whether a file exists, can be read, and has a report or measures of a model.
 
     Args:
-        path: of the file.
-        model: of which it must be, see `model_of`.
+        path: path of the file.
+        model: the model that it must belong to, see `model_of`.
         source: see `identity`.
     """
     try:
@@ -123,20 +123,20 @@ def is_of(path: str, model: str, source: str | None = None) -> bool:
 
 
 def is_current(path: str, known: str, model: str, source: str | None = None) -> bool:
-    """Whether a file's content is of the model that is there now.
+    """Whether a file belongs to the current model.
 
-    Where it does not say of which, as those of before, it must not be older than the model; where
-    the model is not there any more, nothing speaks against it.
+    An old file, which does not name its model, must not be older than the model. If the model no
+    longer exists, any file counts as current.
 
     Args:
-        path: of the file.
-        known: the name of the content that it is of; "" where it does not say it.
-        model: of which it must be, see `model_of`.
+        path: path of the file.
+        known: digest of its model; "" if it does not name it.
+        model: the model that it must belong to, see `model_of`.
         source: see `identity`.
     """
     try:
         network = model_of(model)
-        # Of a round whose network is gone the folder is left.
+        # If the network of a round was deleted, its folder remains.
         inner = os.path.join(network, "saved_model.pb") if os.path.isdir(network) else network
         if not os.path.exists(inner):
             return True
@@ -148,15 +148,15 @@ def is_current(path: str, known: str, model: str, source: str | None = None) -> 
 
 
 def read_attacks(path: str) -> AttackReport:
-    """An evaluation's report.json, except for its examples.
+    """Reads an evaluation's report.json, without its examples.
 
     Raises:
-        InputError: for a file that holds none.
+        InputError: for any other file.
     """
     return _attacks(path, _state(path))
 
 
-@functools.lru_cache(maxsize=1024)  # a report is made of them, and trials.json
+@functools.lru_cache(maxsize=1024)  # reports and trials.json need them
 def _attacks(path: str, state: object) -> AttackReport:
     del state
     content = _load(path, _ATTACKS)
@@ -166,10 +166,10 @@ def _attacks(path: str, state: object) -> AttackReport:
 
 
 def read_measures(path: str) -> Measures:
-    """The measures of a round that a file holds.
+    """Reads the measures of a round from a file.
 
     Raises:
-        InputError: for a file that holds none.
+        InputError: for any other file.
     """
     return _measures(path, _state(path))
 
@@ -185,7 +185,7 @@ def _measures(path: str, state: object) -> Measures:
 
 
 def warn_left_out(path: str, why: str) -> None:
-    """Warns of a file of which a report says nothing."""
+    """Warns of a file that a report leaves out."""
     warnings.warn(f"{path} is left out of the report: {why}", RunWarning, stacklevel=2)
 
 
@@ -195,7 +195,7 @@ def write_measures(path: str, found: Measures) -> None:
 
 
 def measures_as_json(found: Measures) -> dict[str, Any]:
-    """The measures of a round as its file holds them, the usefulness of features as one of them."""
+    """The measures of a round as in its file, with the usefulness of features as one of them."""
     useful = {} if found.usefulness is None else {"usefulness": found.usefulness}
     return {
         "options": found.options,
@@ -208,7 +208,7 @@ def measures_as_json(found: Measures) -> dict[str, Any]:
     }
 
 
-_DAMAGED = "holds no results of experiments.evaluate or measure; delete it, and they are made again"
+_DAMAGED = "holds no results of experiments.evaluate or measure; delete it to make them again"
 
 
 _NUMBER = (int, float)

@@ -1,1 +1,1 @@
-"""Reports on a sweep's finished cells."""
+"""Reports on the finished cells of sweeps."""

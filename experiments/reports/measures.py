@@ -1,4 +1,4 @@
-"""What a sweep's `--measure` found of the rounds of its cells."""
+"""Results of a sweep's `--measure` for the rounds of its cells."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from experiments.evaluations.follow_up import Measurement
 from experiments.sweeps.directory import Cell
 from robust_sparse_tf.errors import InputError
 
-# Measures that have a number of images of their own, and the option that gives it.
+# Measures with their own number of images, and its option.
 _OWN_IMAGES = {
     "carlini_wagner": "cw_examples",
     "clever": "clever_examples",
@@ -18,15 +18,15 @@ _OWN_IMAGES = {
 
 
 Measured = Sequence[tuple[int, stored.Measures]]
-"""The measures of a run, each with the round of which they are."""
+"""The measures of a run, with their rounds."""
 
 
 def of_run(run: str, measurements: Sequence[Measurement]) -> Measured:
-    """The rounds of each measurement that are measured, in their order.
+    """The measured rounds of each measurement, in order.
 
     Args:
-        run: its directory.
-        measurements: of the sweep.
+        run: directory of the run.
+        measurements: measurements of the sweep.
     """
     found = []
     for measurement in measurements:
@@ -40,17 +40,17 @@ def of_run(run: str, measurements: Sequence[Measurement]) -> Measured:
             if measurement.is_current(path, own.model, folder):
                 found.append((int(os.path.basename(folder)), own))
             else:
-                stored.warn_left_out(path, "it is of another network than the one there now")
+                stored.warn_left_out(path, "it belongs to another network than the current one")
     return found
 
 
 def of_cells(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> dict[str, Measured]:
-    """See `of_run`, by the names of the cells."""
+    """The measures of `of_run`, by cell name."""
     return {cell.name: of_run(cell.path, measurements) for cell in cells}
 
 
 def of_rounds(measured: Measured) -> dict[int, dict[str, float]]:
-    """By round the numbers by the names of the measures, of all measurements together."""
+    """Numbers by measure name, per round, over all measurements."""
     found: dict[int, dict[str, float]] = {}
     for number, measures in measured:
         found.setdefault(number, {}).update(measures.numbers)
@@ -58,12 +58,12 @@ def of_rounds(measured: Measured) -> dict[int, dict[str, float]]:
 
 
 def usefulness(measured: Measured) -> dict[int, stored.Usefulness]:
-    """The usefulness of features by the rounds of which it was measured."""
+    """The usefulness of features, by measured round."""
     return {number: own.usefulness for number, own in measured if own.usefulness}
 
 
 def images(measurements: Sequence[Measurement]) -> str:
-    """A sentence that says of how many test images each measure is."""
+    """A sentence with the number of test images of each measure."""
     counts: dict[int, list[str]] = {}
     for options in (each.options for each in measurements):
         for name in options.measures:
@@ -75,7 +75,7 @@ def images(measurements: Sequence[Measurement]) -> str:
 
 
 def warnings(measured: Measured) -> list[str]:
-    """What the measurements of a run's rounds warned of, and could not take, round by round."""
+    """Warnings and missing measures of a run's rounds, round by round."""
     found = []
     for _, measures in measured:
         found += measures.warnings

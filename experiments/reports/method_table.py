@@ -1,4 +1,4 @@
-"""The table and the figure of a sweep by method and density."""
+"""Table and figure of a sweep, by method and density."""
 
 import statistics
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from robust_sparse_tf.texts import markdown_table
 
 
 def rows_of(results: Sequence[RunResults]) -> list[MethodRow]:
-    """One row for each network: means and standard deviations over seeds.
+    """One row per network: means and standard deviations over seeds.
 
     Args:
-        results: of each finished cell.
+        results: results of the finished cells.
 
     Returns:
-        Rows by method and falling density; their settings are the other flags that vary, see
+        Rows by method and decreasing density; settings are the other flags that vary, see
         `naming.varying`.
     """
     flags = [result["flags"] for result in results]

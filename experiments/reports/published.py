@@ -1,4 +1,4 @@
-"""The papers' published numbers, stored with each study, and ours beside them."""
+"""The papers' published numbers, and comparisons of ours with them."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ _Value = TypeVar("_Value")
 
 
 class Figure(TypedDict):
-    """A published mean, with its standard deviation where the paper gives one."""
+    """A published mean, with its standard deviation if the paper gives one."""
 
     mean: float
     std: NotRequired[float]
@@ -25,15 +25,15 @@ class Figure(TypedDict):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Our trials against a published figure, in its unit; None for what cannot be said.
+    """Our trials compared with a published number, in its unit; None for unknown values.
 
     Attributes:
-        mean: of our trials.
-        std: of our trials (of the sample, n - 1); None for one trial.
-        trials: how many there are.
-        published: the figure.
-        difference: our mean less the published one.
-        deviations: the difference in published standard deviations.
+        mean: mean of our trials.
+        std: standard deviation of our trials (of the sample, n - 1); None for one trial.
+        trials: number of trials.
+        published: the published number.
+        difference: our mean minus the published one.
+        deviations: difference in published standard deviations.
     """
 
     mean: float | None
@@ -44,15 +44,15 @@ class Comparison:
     deviations: float | None = None
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         return dataclasses.asdict(self)
 
 
 def load(study: str) -> dict[str, Any]:
-    """What a study published, as its file has it; the study's own `published` gives it types.
+    """Loads the published numbers of a study; the study's own `published` gives them types.
 
     Raises:
-        InputError: for a file that is missing or cannot be read.
+        InputError: if the file is missing or cannot be read.
     """
     path = os.path.join(FOLDER, study, "published.json")
     try:
@@ -63,21 +63,21 @@ def load(study: str) -> dict[str, Any]:
 
 
 def aligned(keys: Iterable[_Key], values: Iterable[_Value]) -> dict[_Key, _Value]:
-    """Published values by what they belong to, which the file gives by their places alone.
+    """Published values by key; the file has them by position only.
 
     Returns:
-        {} where there are fewer or more values than keys: a lost one would shift the others.
+        {} if there are fewer or more values than keys: a lost one would shift the others.
     """
     known, found = list(keys), list(values)
     return dict(zip(known, found, strict=True)) if len(known) == len(found) else {}
 
 
 def compare(ours: Sequence[float], published: Figure | None) -> Comparison:
-    """Our trials against a published figure.
+    """Compares our trials with a published number.
 
     Args:
-        ours: one figure a trial; empty where none is finished.
-        published: None where the paper gives none.
+        ours: one number per trial; empty if none is finished.
+        published: None if the paper gives none.
     """
     if not ours:
         return Comparison(mean=None, std=None, trials=0, published=published)
@@ -97,14 +97,14 @@ def compare(ours: Sequence[float], published: Figure | None) -> Comparison:
 def near(
     found: Iterable[Comparison], width: Callable[[Figure], float]
 ) -> list[tuple[bool | None, bool]]:
-    """How near our means are to the published ones, for each comparison that can be made.
+    """How near our means are to the published ones, for each possible comparison.
 
     Args:
-        found: comparisons.
-        width: a difference that counts as near, of a published figure.
+        found: the comparisons.
+        width: from a published number, the difference that counts as near.
 
     Returns:
-        Whether it is within two published deviations, None where none is published or it is 0, and
+        Whether it is within two published deviations (None if none is published or it is 0), and
         whether it is within the width.
     """
     return [
@@ -118,7 +118,7 @@ def near(
 
 
 def beside(found: Comparison, digits: int = 2) -> str:
-    """A table's words: ours, and in brackets what was published, if it was, and how far it is."""
+    """A cell of a table: our number and, in brackets, the published one and the difference."""
     text = "-" if found.mean is None else _with_std(found.mean, found.std, digits)
     if not found.published:
         return text

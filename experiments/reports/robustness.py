@@ -1,4 +1,4 @@
-"""The part of a sweep's report that tells of attacks on its finished cells."""
+"""The part of a sweep's report on attacks on its finished cells."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeanRow:
-    """What one attack left, in the mean over seeds; see `evaluation.report.Row`.
+    """The result of one attack, averaged over seeds; see `evaluation.report.Row`.
 
-    `std` is that of the accuracy (of the sample, n - 1); None for one seed.
+    `std` is the standard deviation of the accuracy (of the sample, n - 1); None for one seed.
     """
 
     attack: str
@@ -40,17 +40,17 @@ class MeanRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttackedNetwork:
-    """What one evaluation left of a network of which there may be several seeds.
+    """The results of one evaluation of a network, over one or more seeds.
 
     Attributes:
-        evaluation: what was asked.
-        network: its name, see `network`.
-        training: the attack of its training, "none" for none.
-        density: the fraction of weights that it keeps.
-        round: its number; -1 for the last.
-        seeds: how many there are.
-        rows: one an attack and epsilon, the same of all seeds.
-        warnings: those of any seed.
+        evaluation: flags of the evaluation.
+        network: name of the network, see `network`.
+        training: training attack, "none" for none.
+        density: fraction of weights kept.
+        round: number of the round; -1 for the last.
+        seeds: number of seeds.
+        rows: one per attack and epsilon, the same for all seeds.
+        warnings: warnings of any seed.
     """
 
     evaluation: Evaluation
@@ -63,17 +63,17 @@ class AttackedNetwork:
     warnings: list[str]
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         rows = [dataclasses.asdict(row) for row in self.rows]
         return vars(self) | {"evaluation": self.evaluation.text, "rows": rows}
 
 
 def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[AttackedNetwork]:
-    """How robust networks are to which attacks, for each evaluation: means over seeds.
+    """Robustness of networks to attacks, per evaluation: means over seeds.
 
     Args:
-        evaluations: of the sweep.
-        cells: that are finished.
+        evaluations: evaluations of the sweep.
+        cells: finished cells.
     """
     found = []
     for evaluation in evaluations:
@@ -90,7 +90,7 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
                         continue
                     own = seen.setdefault(number, [])
                     if own and _attacks(report) != _attacks(own[0][1]):
-                        stored.warn_left_out(path, "it is of other attacks than another seed's")
+                        stored.warn_left_out(path, "its attacks differ from those of another seed")
                         continue
                     own.append((cell, report))
             for number, own in seen.items():
@@ -116,7 +116,7 @@ def _attacks(report: AttackReport) -> list[tuple[str, float | None]]:
 
 
 def _read(evaluation: Evaluation, path: str, target: str) -> AttackReport | None:
-    """An evaluation's report; None where there is none that is of the network of today."""
+    """An evaluation's report; None if there is none of the current network."""
     if not os.path.exists(path):
         return None
     try:
@@ -126,15 +126,15 @@ def _read(evaluation: Evaluation, path: str, target: str) -> AttackReport | None
         return None
     if evaluation.is_current(path, found["model"], target):
         return found
-    stored.warn_left_out(path, "it is of another network than the one that is there now")
+    stored.warn_left_out(path, "it belongs to another network than the current one")
     return None
 
 
 def of_training(cells: Sequence[Cell]) -> str:
-    """What training warned of, a line for each network with the first of its warnings; "" for none.
+    """A line per network with the first warning of its training; "" for none.
 
     Args:
-        cells: that are finished.
+        cells: finished cells.
     """
     told: dict[str, list[str]] = {}
     for network in _networks(cells):
@@ -151,21 +151,21 @@ def of_training(cells: Sequence[Cell]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Network:
-    """Cells that differ in nothing but their seeds, and the flags that tell them from others."""
+    """Cells that differ only in their seeds, with the flags that distinguish them from others."""
 
     trials: list[Cell]
     settings: tuple[str, ...]
 
     @property
     def kind(self) -> str:
-        """The method, with whatever differs between cells."""
+        """The method, with the flags that differ between cells."""
         return ", ".join([self.trials[0].flag("method"), *self.settings])
 
     def name(self, rounds: Sequence[RoundResult]) -> str:
-        """What it is called in a round: method, density and whatever differs between cells.
+        """Its name in a round: method, density and the flags that differ between cells.
 
         Args:
-            rounds: the same one of its trials.
+            rounds: the same round of its trials.
         """
         density = statistics.fmean(entry["density"] for entry in rounds)
         method = self.trials[0].flag("method")
@@ -182,7 +182,7 @@ def _networks(cells: Sequence[Cell]) -> list[_Network]:
 
 
 def markdown(found: Sequence[AttackedNetwork]) -> str:
-    """A table for each evaluation, attacks by networks, and the warnings; "" for none."""
+    """A table per evaluation, attacks by networks, and the warnings; "" for none."""
     lines: list[str] = []
     for text in dict.fromkeys(each.evaluation.text for each in found):
         networks = [each for each in found if each.evaluation.text == text]
@@ -213,7 +213,7 @@ def _mean_row(rows: Sequence[Row]) -> MeanRow:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    """The mean of those that are there."""
+    """The mean of the values that are not None."""
     found = [value for value in values if value is not None]
     return statistics.fmean(found) if found else None
 

@@ -1,4 +1,4 @@
-"""The summary of a study: each of its tables, figures, equations and claims, and what became of it.
+"""The summary of a study: a verdict on each table, figure, equation and claim.
 
 Everything is read from stored reports.
 """
@@ -19,18 +19,18 @@ from robust_sparse_tf.texts import markdown_table
 Report = Mapping[str, Any]
 """A stored report.json."""
 
-HELD, NOT_HELD, UNTOLD = "held", "not held", "not told apart"
+HELD, NOT_HELD, UNTOLD = "held", "not held", "not distinguishable"
 NOT_TESTED = "not tested"
-_LEAST = 0.1  # of the paper's length, below which nothing is judged
+_LEAST = 0.1  # fraction of the paper's length below which there is no verdict
 
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What our numbers say of an item.
+    """What our numbers show about an item.
 
     Attributes:
         agreement: the numbers in words.
-        verdict: see `verdict_of` for tables, and the constants above for claims.
+        verdict: for tables see `verdict_of`, for claims the constants above.
     """
 
     agreement: str
@@ -42,13 +42,13 @@ class Item:
     """A table, figure, equation or claim of a study.
 
     Attributes:
-        name: as the paper has it.
-        flagfile: of the study's folder, which runs it in full; "" for none.
-        stored: the result that is judged, below results/STUDY; "" for none.
-        judge: what a stored report says of it; None for what has no numbers to be judged by.
-        cells: flags of the cells of which it is, with the values of each; {} for all.
-        length: the paper's iterations a round; 0 where nothing is trained.
-        networks: a pattern of the names of the networks that a strong attack was run on.
+        name: name in the paper.
+        flagfile: flagfile in the study's folder that runs it in full; "" for none.
+        stored: the stored result below results/STUDY; "" for none.
+        judge: computes the verdict from a stored report; None without numbers to compare.
+        cells: flags of its cells, with their values; {} for all.
+        length: iterations per round in the paper; 0 if nothing is trained.
+        networks: pattern of the names of the networks under a strong attack.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Item:
 
 
 def table(items: Iterable[Item], study: str, results: str) -> list[str]:
-    """The items of a study as a table of Markdown.
+    """The items of a study as a Markdown table.
 
     Args:
-        items: of the paper.
-        study: its name.
+        items: items of the paper.
+        study: name of the study.
         results: the folder of all stored results.
     """
     head = ["item", "flagfile", "stored", "length", "trials", "agreement", "verdict"]
@@ -78,7 +78,7 @@ def table(items: Iterable[Item], study: str, results: str) -> list[str]:
 
 
 def _cost(reports: Mapping[str, Report]) -> str:
-    """How long the cells of the stored results took, on one core each."""
+    """Training times of the cells of the stored results, on one core each."""
     words = [
         f"{name} {report['seconds'] / 3600:.1f}"
         for name, report in reports.items()
@@ -113,7 +113,7 @@ def _is_of(flags: Mapping[str, Any], item: Item) -> bool:
 
 
 def _length(cells: Sequence[Mapping[str, Any]], full: int) -> tuple[str, float]:
-    """The iterations of a round beside the paper's, and the least share of them."""
+    """The iterations per round beside the paper's, and their minimum fraction."""
     if not full or not cells:
         return "-", 1.0
     counts = sorted({options.value_of(dict(flags), "iterations") for flags in cells})
@@ -122,7 +122,7 @@ def _length(cells: Sequence[Mapping[str, Any]], full: int) -> tuple[str, float]:
 
 
 def _left(report: Report, pattern: str) -> str:
-    """The range of what the strongest ensemble left of networks whose names have a pattern."""
+    """The range of accuracies under the strongest ensemble, for networks that match a pattern."""
     found = [
         100 * accuracy
         for own in report.get("study", {}).get("beyond", [])
@@ -137,14 +137,15 @@ def _left(report: Report, pattern: str) -> str:
 
 
 def near(comparisons: Iterable[Mapping[str, Any]], within: float, unit: str = " point") -> Judged:
-    """How many of our means are near the published ones.
+    """Judges how many of our means are near the published ones.
 
-    The verdict goes by two published deviations, and where none is published by the width.
+    The verdict uses two published deviations or, if none is published, the width.
 
     Args:
-        comparisons: `published.Comparison`s, as reports store them.
-        within: the width, in the unit of the numbers or, with the unit " %", of the published one.
-        unit: as it is told.
+        comparisons: stored `published.Comparison`s.
+        within: the width, in the unit of the numbers or, with the unit " %", relative to the
+            published one.
+        unit: unit of the width in words.
     """
 
     def width(figure: published.Figure) -> float:
@@ -162,18 +163,18 @@ def near(comparisons: Iterable[Mapping[str, Any]], within: float, unit: str = " 
 
 
 def verdict_of(share: float) -> str:
-    """What a table is called of which this share of the numbers is near the published ones."""
+    """The verdict on a table, by the fraction of numbers near the published ones."""
     return "agrees" if share >= 0.9 else "agrees in part" if share >= 0.5 else "differs"
 
 
 def compared(ours: float, other: float, spread: float, words: str) -> Judged:
-    """Whether a number is above another one by more than trials are apart.
+    """Judges whether a number is above another one by more than the spread of trials.
 
     Args:
-        ours: the number that a claim says is the larger one.
-        other: the number beside it.
-        spread: the deviation of trials, ours or the published.
-        words: what the numbers are, with a place for each.
+        ours: the number that is larger according to the claim.
+        other: the other number.
+        spread: deviation of trials, ours or published.
+        words: text with a placeholder for each number.
     """
     gap = ours - other
     verdict = UNTOLD if abs(gap) <= spread else HELD if gap > 0 else NOT_HELD
@@ -181,11 +182,11 @@ def compared(ours: float, other: float, spread: float, words: str) -> Judged:
 
 
 def counted(held: Sequence[bool], words: str) -> Judged:
-    """In how many of several cases a claim held.
+    """Judges a claim by the number of cases in which it held.
 
     Args:
-        held: one for each case.
-        words: what the cases are.
+        held: one value per case.
+        words: the cases in words.
     """
     verdict = HELD if all(held) else f"{HELD} in part" if any(held) else NOT_HELD
     return Judged(f"{sum(held)} of {len(held)} {words}", verdict)

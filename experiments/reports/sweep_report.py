@@ -1,4 +1,4 @@
-"""The report of a sweep: tables and figures of whatever cells are finished."""
+"""The report of a sweep: tables and figures of the finished cells."""
 
 import os
 import shutil
@@ -14,34 +14,31 @@ from robust_sparse_tf.errors import InputError
 StudyReport = Callable[
     [str, Sequence[Cell], Sequence[AttackedNetwork]], tuple[str, Mapping[str, object]]
 ]
-"""From a sweep's folder, its finished cells and the attacks on them, to Markdown and the numbers in
-it, for report.json."""
+"""(folder of the sweep, finished cells, attacks on them) -> (Markdown, numbers for report.json)."""
 
 
 _FILES = ("report.json", "report.md", "report.pdf", "report.png")
 
 
 def write(folder: str, studies: Mapping[str, StudyReport]) -> str:
-    """Writes report.json and report.md of a sweep with its figures, and returns the latter.
+    """Writes report.json, report.md and the figures of a sweep; returns the text of report.md.
 
     Args:
-        folder: of the sweep, or one with the trials.json of a sweep.
-        studies: the report of each study, by its name.
+        folder: folder of the sweep, or one with the trials.json of a sweep.
+        studies: report functions of the studies, by name.
 
     Raises:
-        InputError: for a folder that holds no sweep, or one of another study or without a finished
+        InputError: if the folder has no sweep, or one of an unknown study or without a finished
             cell.
     """
     if trials.is_stored(folder):
         return _write_again(folder, studies)
     sweep = directory.read(folder)
     if sweep.study not in ("", *studies):
-        raise InputError(
-            f"{folder}: is of study={sweep.study}, which is none of {', '.join(studies)}"
-        )
+        raise InputError(f"{folder}: has study={sweep.study}; must be one of {', '.join(studies)}")
     finished = directory.finished(folder, sweep.cells)
     if not finished:
-        raise InputError(f"{folder}: holds no finished cell yet")
+        raise InputError(f"{folder}: has no finished cell yet")
     attacked = robustness.attacked(sweep.evaluations, finished)
     content = _made(finished, sweep.command)
     content["robustness"] = [each.as_json() for each in attacked]
@@ -63,7 +60,7 @@ def write(folder: str, studies: Mapping[str, StudyReport]) -> str:
 
 
 def _write_again(folder: str, studies: Mapping[str, StudyReport]) -> str:
-    """The same from the trials that are stored in a folder."""
+    """Writes the same from the trials stored in a folder."""
     with trials.unpacked(folder) as place:
         text = write(place, studies)
         for name in _FILES:
@@ -76,9 +73,9 @@ def _write_again(folder: str, studies: Mapping[str, StudyReport]) -> str:
 
 
 def _made(finished: Sequence[Cell], command: str) -> dict[str, object]:
-    """What made the cells: the command, this project's revisions, packages, seeds and times.
+    """How the cells were made: command, revisions of this project, packages, seeds and times.
 
-    The seconds of a cell that was resumed are those of its last process.
+    For a resumed cell, the time is that of its last process.
     """
     configs = [cell.config for cell in finished]
     packages = {

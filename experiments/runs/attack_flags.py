@@ -1,4 +1,4 @@
-"""Settings of the attacks of training and of evaluation: two groups of flags, of the same names."""
+"""Settings of the attacks in training and in evaluation: two groups of flags with equal names."""
 
 import copy
 import dataclasses
@@ -17,9 +17,9 @@ GROUPS = {
     "eval": "Of each attack in evaluation, --eval_attacks",
 }
 NAMES = tuple(name for name, attack in BY_NAME.items() if issubclass(attack, Ascent))
-# The options that most attacks share are shown as PGD's.
+# Options that most attacks share are shown with PGD's defaults.
 _TOGETHER: list[type] = [PGD, RFGSM, MIM, *(BY_NAME[name] for name in NAMES)]
-# Images are in [0, 1] whatever the data set, training has no targets, and it makes one attempt.
+# Images are always in [0, 1], and training has no targets and makes one attempt.
 _NOT_FLAGS = {
     "attack": ("low", "high", "targeted", "restarts"),
     "eval": ("low", "high", "targeted"),
@@ -27,7 +27,7 @@ _NOT_FLAGS = {
 
 
 def fields(group: str) -> list[dataclasses.Field[Any]]:
-    """The options of attacks as flags such as `eval.steps`; group is a key of `GROUPS`."""
+    """The options of attacks as flags such as `eval.steps`; `group` is a key of `GROUPS`."""
     found: dict[str, dataclasses.Field[Any]] = {}
     for attack in _TOGETHER:
         for field in dataclasses.fields(attack):
@@ -37,14 +37,14 @@ def fields(group: str) -> list[dataclasses.Field[Any]]:
 
 
 def has(attack: str, setting: str) -> bool:
-    """Whether an attack, by its name, has a setting; an unknown name has none."""
+    """Whether an attack, given by name, has a setting; unknown attacks have none."""
     return attack in BY_NAME and any(
         field.name == setting for field in dataclasses.fields(BY_NAME[attack])
     )
 
 
 def make(group: str, name: str, values: dict[str, Any]) -> Ascent:
-    """An attack by its name, with the settings of a group.
+    """Makes an attack from its name, with the settings of a group.
 
     Raises:
         InputError: for a setting that the attack does not allow.
@@ -59,10 +59,10 @@ def make(group: str, name: str, values: dict[str, Any]) -> Ascent:
 
 
 def unused(values: Values) -> list[str]:
-    """The settings that are given though no attack of a run has them, by their flags.
+    """The given settings that no attack of a run has, by flag.
 
     Raises:
-        InputError: for a value that is not allowed all the same.
+        InputError: for a value that is not allowed.
     """
     found = []
     for group, names in {"attack": [values["attack"]], "eval": values["eval_attacks"]}.items():

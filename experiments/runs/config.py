@@ -1,4 +1,4 @@
-"""What made a run: config.json in its directory."""
+"""The configuration of a run: config.json in its directory."""
 
 import importlib.metadata
 import os
@@ -29,7 +29,7 @@ _SHAPE = {"flags?": dict, "resolved?": dict, "packages?": {"*": str}, "git_revis
 
 
 class Resolved(TypedDict):
-    """Settings that are taken from the machine where flags leave them open."""
+    """Settings that depend on the machine unless flags set them."""
 
     branches: int
     intra_op_threads: int
@@ -38,7 +38,7 @@ class Resolved(TypedDict):
 
 
 class Config(TypedDict):
-    """All flags of a run, and the versions of what ran it."""
+    """All flags of a run, and the versions of the packages."""
 
     flags: Values
     seed: int
@@ -49,7 +49,7 @@ class Config(TypedDict):
 
 
 def of_values(values: Values, resolved: Resolved) -> Config:
-    """The configuration of a run of given flags in this process."""
+    """The configuration of a run with given flags in this process."""
     return {
         "resolved": resolved,
         "flags": values,
@@ -61,7 +61,7 @@ def of_values(values: Values, resolved: Resolved) -> Config:
 
 
 def _revision() -> str:
-    """This project's; "unknown" without git, or where it is no repository."""
+    """The revision of this project; "unknown" without git or a repository."""
     command = ["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,25 +71,25 @@ def _revision() -> str:
 
 
 def exists(folder: str) -> bool:
-    """Whether a directory is that of a run."""
+    """Whether a directory is a run's."""
     return os.path.exists(os.path.join(folder, FILE))
 
 
 def is_old(folder: str) -> bool:
-    """Whether a run was made before the attacks of training and of tests had their own flags.
+    """Whether a run was made before attacks in training and in evaluation had separate flags.
 
     Raises:
-        InputError: for a file that holds none.
+        InputError: if the file has none.
     """
     return exists(folder) and "step_size" in _load(folder).get("flags", {})
 
 
 def read(folder: str) -> Config:
-    """The configuration in a run's directory, its flags by the names of today.
+    """Reads the configuration in a run's directory, with the current names of flags.
 
     Raises:
-        OSError: where there is none.
-        InputError: for a file that holds none.
+        OSError: if there is none.
+        InputError: if the file has none.
     """
     found = _load(folder)
     if "flags" in found:
@@ -98,7 +98,7 @@ def read(folder: str) -> Config:
 
 
 def write(folder: str, config: Config) -> None:
-    """Writes config.json; one that is there already stays, as a resumed run continues with it."""
+    """Writes config.json, unless it exists: a resumed run keeps the old one."""
     if not exists(folder):
         files.write_json(os.path.join(folder, FILE), config)
 

@@ -1,4 +1,4 @@
-"""Going on with a finished run: the same training, made longer."""
+"""Continues a finished run: the same training, made longer."""
 
 import json
 import os
@@ -16,16 +16,16 @@ from robust_sparse_tf.procedures.checkpoint import Checkpoint
 
 
 class Continuation:
-    """What a run with `--continue_from` takes over from a finished one.
+    """The part of a finished run that a run with `--continue_from` takes over.
 
-    The longer run is bit-identical to one of that length from the beginning.
+    The longer run is bit-identical to one that had this length from the start.
 
     Args:
         values: the value of each flag.
 
     Raises:
-        InputError: when the directory holds no finished run, or one that this one does not
-            continue: other flags differ than the one that makes it longer, or it is not longer.
+        InputError: if the directory has no finished run, or one that cannot be continued: other
+            flags differ than the one that sets the length, or this run is not longer.
     """
 
     def __init__(self, values: Values) -> None:
@@ -44,12 +44,12 @@ class Continuation:
         self._schedule = self._chosen.schedule(values)
 
     def copy(self, directory: RunDirectory) -> None:
-        """Puts the newest checkpoint that the longer run makes too, and the rounds, in place.
+        """Copies the rounds, and the newest checkpoint that the longer run would also make.
 
-        Nothing happens where the directory has a checkpoint already: that run continues.
+        Does nothing if the directory already has a checkpoint, which is then resumed.
 
         Raises:
-            InputError: when there is no such checkpoint, or it cannot be copied.
+            InputError: if there is no such checkpoint, or it cannot be copied.
         """
         store = CheckpointStore(directory.file("checkpoints"))
         if not store.is_empty():
@@ -58,8 +58,8 @@ class Continuation:
         fitting = [] if not os.path.isdir(source) else self._fitting(CheckpointStore(source))
         if not fitting:
             raise self._refused(
-                f"has no checkpoint that a run with more {self._chosen.longer} makes too; "
-                "a last evaluation at a multiple of --evaluate_every would be one"
+                f"has no checkpoint that a run with more {self._chosen.longer} would also make, "
+                "such as a last evaluation at a multiple of --evaluate_every"
             )
         rounds = os.path.join(self._folder, "rounds")
         for place, _, names in os.walk(rounds):
@@ -71,10 +71,10 @@ class Continuation:
                 with files.complete(os.path.join(target, name)) as copy:
                     copy.write(content)
         arrays, meta = fitting[0]
-        store.save(meta["step"], arrays, meta)  # last, as it marks that all is there
+        store.save(meta["step"], arrays, meta)  # last, as it marks completion
 
     def _fitting(self, store: CheckpointStore) -> list[Checkpoint]:
-        """The checkpoints, the newest first, of places where the longer run is evaluated too."""
+        """The checkpoints, newest first, at steps where the longer run is also evaluated."""
         return [
             (arrays, meta)
             for arrays, meta in store.all()

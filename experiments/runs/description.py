@@ -1,4 +1,4 @@
-"""What a run is going to do, in two lines."""
+"""Describes a run in two lines."""
 
 from experiments.runs.directory import path_of
 from experiments.runs.training_run import TrainingRun
@@ -6,7 +6,7 @@ from robust_sparse_tf.attacks import RandomIntensity
 
 
 def describe(run: TrainingRun) -> str:
-    """Model, data, method, density, attack, steps and directory of a run."""
+    """Returns model, data, method, density, attack, steps and directory of a run."""
     options, procedure = run.options, run.procedure
     parts = [f"training {options.model} on {run.data.dataset}: {options.method}"]
     density = getattr(run.method, "density", None)

@@ -1,4 +1,4 @@
-"""The directory of one run: named by its flags, owned by one process, complete or resumable."""
+"""The directory of a run: named by its flags, owned by one process, complete or resumable."""
 
 import fcntl
 import json
@@ -19,15 +19,15 @@ _LOCK = ".lock"
 
 
 class RunDirectory:
-    """The place of a run's files.
+    """The directory of a run.
 
     Args:
         values: the value of each flag.
-        owner: whether this process writes there; of a distributed run only one does.
+        owner: whether this process writes there; only one process of a distributed run does.
 
     Raises:
-        InputError: when the place cannot be written, is in use, holds something else, or was made
-            with other flags.
+        InputError: if it cannot be written, is in use, has other files, or was made with other
+            flags.
     """
 
     def __init__(self, values: Values, *, owner: bool = True) -> None:
@@ -45,18 +45,18 @@ class RunDirectory:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BusyError(f"{self.path}: another process is running there") from error
+            raise BusyError(f"{self.path}: another process is using it") from error
         if not values["overwrite"]:
             self._check()
 
     def file(self, *names: str) -> str:
-        """A path inside; its folder is not made."""
+        """A path inside the directory; folders are not created."""
         return os.path.join(self.path, *names)
 
     def start(self, made_by: config.Config) -> None:
-        """Writes config.json, after emptying the directory where that was asked for."""
+        """Writes config.json, after emptying the directory if requested."""
         if self._values["overwrite"]:
-            # A kill between must leave neither a finished run nor one of other flags.
+            # If killed in between, neither a finished run nor one with other flags may be left.
             first, last = results.FILE, config.FILE
             names = set(os.listdir(self.path)) - {_LOCK}
             for name in sorted(names, key=lambda name: (name != first, name == last)):
@@ -64,9 +64,9 @@ class RunDirectory:
         config.write(self.path, made_by)
 
     def finished(self) -> results.RunResults | None:
-        """The stored results of a finished run.
+        """Returns the stored results of a finished run.
 
-        Those that are damaged, or of another run, are made again, with a warning.
+        Results that are damaged or of another run are made again, with a warning.
         """
         if self._values["overwrite"]:
             return None
@@ -77,7 +77,7 @@ class RunDirectory:
                 raise InputError(f"{path}: is of another run ({found['name']})")
         except InputError as error:
             warnings.warn(
-                f"{error}; it is made again, from the last checkpoint", RunWarning, stacklevel=2
+                f"{error}; the run resumes from the last checkpoint", RunWarning, stacklevel=2
             )
             return None
         return found
@@ -92,10 +92,10 @@ class RunDirectory:
                 raise KeyError("flags")
         except (OSError, ValueError, KeyError, TypeError) as error:
             if all(name.endswith(".partial") for name in others):
-                return  # killed while it wrote its first file
+                return  # killed while writing the first file
             raise InputError(
-                f"{self.path}: holds files that are not of a run, or its config.json is damaged; "
-                "choose another --output_dir, or use --overwrite"
+                f"{self.path}: has files that are not of a run, or a damaged config.json; choose "
+                "another --output_dir, or use --overwrite"
             ) from error
         now = json.loads(json.dumps(self._values))
         changed = sorted(
@@ -120,7 +120,7 @@ def path_of(values: Values) -> str:
 def run_name(values: Values) -> str:
     """A readable prefix and a hash of the flags that differ from the defaults.
 
-    A user's own model and data count by what they are, too.
+    Users' own models and data also count by their content.
     """
     asked: object = identity(values)
     own = [contents.of_data(values["dataset"]), contents.of_model(values["model"])]
@@ -130,16 +130,16 @@ def run_name(values: Values) -> str:
 
 
 def data_name(values: Values) -> str:
-    """What begins the name of a run or a sweep: its data set, of own ones the form."""
+    """The first part of the name of a run or sweep: its data set, or the form of the user's own."""
     form: str = values["dataset"].partition(":")[0]
     return form
 
 
 def finished(folder: str, name: str) -> results.RunResults | None:
-    """The results of a run in a folder; None where they are missing, or those of another run.
+    """The results of a run in a folder; None if they are missing or of another run.
 
     Raises:
-        InputError: for a file that holds no results.
+        InputError: if the file has no results.
     """
     found = results.read(os.path.join(folder, name))
     return found if found and found["name"] == name else None

@@ -1,4 +1,4 @@
-"""The figures of a run, as in "The Search for Sparse, Robust Neural Networks" (2019)."""
+"""Figures of a run, as in "The Search for Sparse, Robust Neural Networks" (2019)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def draw(folder: str, records: list[Record], rounds: list[RoundResult], flags: Values) -> None:
-    """Draws all figures of a run, by those of its flags that are no defaults, into a folder."""
+    """Draws all figures of a run, given its flags that are not defaults, into a folder."""
     os.makedirs(folder, exist_ok=True)
     attacks = list(rounds[0]["test"]["robust_accuracy"])
     _against_iteration(os.path.join(folder, "accuracy.png"), records, attacks)

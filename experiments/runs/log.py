@@ -1,4 +1,4 @@
-"""metrics.jsonl and TensorBoard's event files, both made from a run's records."""
+"""Writes metrics.jsonl and TensorBoard's event files from a run's records."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ class RunLog:
         self._round = -1
 
     def start(self, records: list[Record]) -> None:
-        """Brings both files to the state of the checkpoint."""
+        """Sets both files back to the state of the checkpoint."""
         events = self._directory.file(FOLDER)
         if os.path.exists(events) and not os.path.isdir(events):
-            raise InputError(f"{events}: is a file, where a folder belongs; move it away")
+            raise InputError(f"{events}: is a file, but must be a folder; move it away")
         metrics.write(self._directory.path, records)
         numbers = {record["round"] for record in records}
         keeps = {self._folder(number) for number in numbers}

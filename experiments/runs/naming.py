@@ -1,4 +1,4 @@
-"""What a sweep calls its cells: by every flag that varies between them."""
+"""Names of a sweep's cells, by the flags that vary between them."""
 
 import dataclasses
 import json
@@ -12,15 +12,15 @@ from robust_sparse_tf.options import default_of
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import Method
 
-# The method and the density that was reached are told anyway, and seeds make trials of a network.
+# Method and density are always part of names, and seeds make trials of a network.
 _TOLD = ("method", "density", "seed")
 
 
 def trials(flags: Sequence[Values]) -> list[list[int]]:
-    """The places of runs that differ in nothing but their seeds, in the order of the first of them.
+    """The positions of runs that differ only in their seeds, in the order of the first.
 
     Args:
-        flags: of each run, those that differ from their defaults.
+        flags: flags of each run that differ from their defaults.
     """
     found: dict[str, list[int]] = {}
     for place, own in enumerate(flags):
@@ -29,14 +29,15 @@ def trials(flags: Sequence[Values]) -> list[list[int]]:
 
 
 def varying(flags: Sequence[Values], densities: Sequence[float]) -> list[tuple[str, ...]]:
-    """For each run such as ("learning_rate=0.1", "attack.steps=7"): the flags that vary.
+    """The flags that vary, for each run, such as ("learning_rate=0.1", "attack.steps=7").
 
-    A flag varies if it has two values among the runs in which it has an effect, or is given. That
-    of density is named where what was reached does not tell networks of a method apart.
+    A flag varies if it has two values among the runs in which it has an effect or is given. The
+    flag of density is included if the densities reached do not distinguish the networks of a
+    method.
 
     Args:
-        flags: of each run, those that differ from their defaults.
-        densities: that each run reached, fractions.
+        flags: flags of each run that differ from their defaults.
+        densities: densities that the runs reached.
     """
     whole = [options.whole(own) for own in flags]
     names = [name for name in options.hashed(whole[0]) if name not in _TOLD] if whole else []
@@ -52,10 +53,10 @@ def varying(flags: Sequence[Values], densities: Sequence[float]) -> list[tuple[s
 
 
 def labels(cells: Sequence[Values]) -> list[str]:
-    """What cells are called while they run, such as "rigl 10 % seed 1": by what varies.
+    """Names of cells while they run, such as "rigl 10 % seed 1", by the flags that vary.
 
     Args:
-        cells: the values of all flags of each.
+        cells: the values of all flags of each cell.
     """
     flags = [options.different(values) for values in cells]
     densities = [_asked_density(values) for values in cells]
@@ -72,7 +73,7 @@ def labels(cells: Sequence[Values]) -> list[str]:
 
 
 def _asked_density(values: Values) -> float | None:
-    """The density that a method is to reach; None for a method that has no such option."""
+    """The target density of a method; None for a method without this option."""
     if not unused.has_effect("density", values):
         return None
     density: float | None = _value("density", values)
@@ -82,7 +83,7 @@ def _asked_density(values: Values) -> float | None:
 def _added(
     words: Sequence[tuple[str, ...]], name: str, flags: Sequence[Values], whole: Sequence[Values]
 ) -> list[tuple[str, ...]]:
-    """The words of each run with those of a flag, where it varies."""
+    """The words of each run, extended by a flag if it varies."""
     shown = [
         (_word(name, known),) if name in own or unused.has_effect(name, known) else ()
         for own, known in zip(flags, whole, strict=True)
@@ -93,7 +94,7 @@ def _added(
 
 
 def _value(name: str, values: Values) -> Any:
-    """The value of a flag, of a method's option its default where it is not given."""
+    """The value of a flag, or the default of a method's option."""
     value = values[name]
     if value is None and name in options.method_options():
         method = METHODS.get(values["method"], Method)

@@ -1,4 +1,4 @@
-"""The network of a run: by name, from a user's function, or from a file."""
+"""Makes the network of a run: by name, from a user's function, or from a file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ with epy.lazy_imports():
     from robust_sparse_tf.models import network as network_rules
 
 Build = Callable[[Sequence[int], int], "tf_keras.Model"]
-"""What makes a network, from the shape of an image and the number of classes."""
+"""A function (shape of an image, number of classes) -> network."""
 
 
 def builder(options: RunOptions) -> Build:
-    """What makes the network of a run.
+    """Returns the function that makes the network of a run.
 
     Raises:
-        InputError: for a function that is not there, and a width that a network does not have.
+        InputError: if the function does not exist, or the network does not support the width.
     """
     name = options.model
     if name in models.BY_NAME:
@@ -47,10 +47,10 @@ def builder(options: RunOptions) -> Build:
 
 
 def module_file(name: str) -> str:
-    """The file of the module of "MODULE:FUNCTION".
+    """Finds the file of the module of "MODULE:FUNCTION".
 
     Raises:
-        InputError: where there is none.
+        InputError: if there is none.
     """
     return _module(name).origin or ""
 
@@ -67,12 +67,12 @@ def _module(name: str) -> ModuleSpec:
 
 
 def _function(name: str) -> Callable[..., object]:
-    """The function of "MODULE:FUNCTION"; the working directory is on Python's path."""
+    """Imports the function of "MODULE:FUNCTION"; the working directory is on Python's path."""
     _module(name)
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:  # whatever the user's module raises
+    except Exception as error:  # any exception of the user's module
         raise InputError(
             f"model={name}: {module} cannot be imported ({type(error).__name__}: {reason(error)})"
         ) from error
@@ -92,7 +92,7 @@ def _called(
 ) -> tf_keras.Model:
     try:
         model = function(tuple(input_shape), num_classes)
-    except Exception as error:  # whatever the user's function raises
+    except Exception as error:  # any exception of the user's function
         raise InputError(
             f"model={name}: fails for images of {tuple(input_shape)} and {num_classes} classes "
             f"({type(error).__name__}: {reason(error)})"
@@ -107,10 +107,10 @@ def _loaded(path: str, input_shape: Sequence[int], num_classes: int) -> tf_keras
 def _fitting(
     name: str, model: object, input_shape: Sequence[int], num_classes: int
 ) -> tf_keras.Model:
-    """A network that fits the data.
+    """Checks that a network fits the data.
 
     Raises:
-        InputError: for other shapes, and for what `sparsify` and `AdversarialModel` refuse.
+        InputError: for other shapes, or networks that `sparsify` or `AdversarialModel` refuse.
     """
     network_rules.require_tf_keras(model)
     network = cast("tf_keras.Model", model)

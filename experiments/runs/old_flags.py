@@ -1,4 +1,4 @@
-"""Flags as they were called before attacks of training and of evaluation had their own."""
+"""Old names of flags, from before attacks in training and in evaluation had separate flags."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from experiments.runs import attack_flags
 from experiments.runs.options import different
 
 _SHARED = tuple(field.name.removeprefix("attack.") for field in attack_flags.fields("attack"))
-# What stood for None.
+# Old values for None.
 _NONE = {
     "branches": 0,
     "continue_from": "",
@@ -18,12 +18,12 @@ _NONE = {
     "test_size": 0,
     "validation_size": -1,
 }
-# The step of attacks where none was given; it is 2.5 x epsilon / steps today.
+# The old default step size of attacks; now it is 2.5 x epsilon / steps.
 _STEP_SIZE = 0.05
 
 
 def renamed(stored: dict[str, Any]) -> dict[str, Any]:
-    """The flags that a run of any age stored, by the names and values of today."""
+    """Converts the stored flags of any run to current names and values."""
     found: dict[str, Any] = {}
     for name, value in dict(stored).items():
         if name in _SHARED:
@@ -38,30 +38,29 @@ def renamed(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_step_size(stored: dict[str, Any]) -> dict[str, Any]:
-    """The flags that differ from their defaults, of a run made when the step was `_STEP_SIZE`."""
+    """The flags that differ from their defaults, for a run with the default `_STEP_SIZE`."""
     return {f"{group}.step_size": _STEP_SIZE for group in attack_flags.GROUPS} | stored
 
 
 def are_same(name: str, before: Any, now: Any, values: dict[str, Any]) -> bool:
-    """Whether two values of a flag make the same run.
+    """Whether two values of a flag mean the same run.
 
     Args:
         name: the flag.
-        before: its value in an earlier run.
-        now: its value in this one.
+        before: value in an earlier run.
+        now: value in this run.
         values: all flags of this run.
     """
     if name in _unused_steps(values) and {before, now} == {None, _STEP_SIZE}:
-        return True  # the defaults of two times, of which no attack makes use
+        return True  # old and new default, which no attack uses
     return bool(before == now)
 
 
 def identity(values: dict[str, Any]) -> dict[str, Any]:
-    """The flags that make a run what it is, as its name has always been made of them.
+    """The flags that identify a run, in the form that has always been used for its name.
 
-    These are the flags that differ from their defaults, and the step where it differs from the
-    default it once had. A setting that the attacks of training and of evaluation have in common
-    goes by its old name.
+    These are the flags that differ from their defaults, and the step size if it differs from its
+    old default. A setting that is equal for attacks in training and in evaluation has its old name.
 
     Args:
         values: all flags of a run.
@@ -84,7 +83,7 @@ def identity(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unused_steps(values: dict[str, Any]) -> set[str]:
-    """The flags of steps that no attack of the run makes."""
+    """The flags of step sizes that no attack of the run uses."""
     attacks = {"attack": [values["attack"]], "eval": values["eval_attacks"]}
     return {
         f"{group}.step_size"

@@ -1,4 +1,4 @@
-"""Flags made from the library's options, and the options made from the flags."""
+"""Flags from the library's options, and options from the flags."""
 
 import copy
 import dataclasses
@@ -29,17 +29,17 @@ _OWN_MODELS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What belongs to a run and to no part of the library."""
+    """Options of a run that do not belong to the library."""
 
     model: str = option(
         "lenet_300_100",
-        "network; or your own function that makes a tf_keras model from the shape of an image and "
-        "the number of classes, or a saved model, whose training continues",
+        "network by name; or your own function (shape of an image, number of classes) -> tf_keras "
+        "model; or a saved model, whose training continues",
         choices=tuple(MODELS),
         forms=_OWN_MODELS,
     )
     width: float = option(
-        1.0, "multiplies the channels and hidden units of networks that have a width", above=0
+        1.0, "width multiplier of channels and hidden units, for networks that have one", above=0
     )
     attack: str = option("pgd", "attack in training", choices=("none", *attack_flags.NAMES))
     eval_attacks: list[str] = option(
@@ -47,8 +47,8 @@ class RunOptions:
     )
     epsilon_std: float = option(
         0.0,
-        "in training draw epsilon for each batch from |Norm(0, epsilon_std)|, at most 1, and steps "
-        "in proportion (0: always epsilon)",
+        "draw epsilon per batch in training from |Norm(0, epsilon_std)|, at most 1, with steps in "
+        "proportion (0: fixed epsilon)",
         unit="input units",
         minimum=0,
     )
@@ -60,59 +60,59 @@ class RunOptions:
     )
     prune: str = option(
         "weights",
-        "what goes after a round of the lottery: the smallest weights (LayerRates), or the least "
-        "useful features of a binary classifier (FeaturePruning)",
+        "what to prune after a round of the lottery: the smallest weights (LayerRates), or the "
+        "least useful features of a binary classifier (FeaturePruning)",
         choices=tuple(procedure.PRUNERS),
     )
     overfitting: str = option(
         "warn",
-        "what to do when training against one step (fgsm, rfgsm) learns that step alone: its PGD "
-        "accuracy on training images, looked at in each evaluation, falls",
+        "what to do on catastrophic overfitting (training with fgsm or rfgsm that resists only "
+        "this attack); checked with PGD on training images at every evaluation",
         choices=MODES,
     )
     early_stopping: str = option(
         "robust",
-        "the validation loss whose minimum value marks early stopping: robust, under the attack of "
-        "training, with test accuracies told there; mixed, with the clean loss by clean_weight as "
-        "in training, with validation accuracies",
+        "the validation loss whose minimum marks early stopping: robust, under the training "
+        "attack, reported with test accuracies; or mixed with the clean loss by clean_weight, as "
+        "in training, reported with validation accuracies",
         choices=("robust", "mixed"),
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     jit_compile: str = option(
         "auto",
-        "XLA for the whole train step; auto: never, as half batches side by side are faster",
+        "XLA for the whole train step; auto: never, as half batches in parallel are faster",
         choices=("auto", "on", "off"),
     )
     steps_per_execution: int = option(
-        50, "train steps a call of the graph", unit="steps", minimum=1
+        50, "train steps per call of the graph", unit="steps", minimum=1
     )
     branches: int | None = option(
         None,
-        "parts of a batch computed side by side",
+        "number of parts of a batch computed in parallel",
         minimum=1,
         kind=int,
-        shown="2 on a CPU of 2 cores or more, else 1",
+        shown="2 on a CPU with 2 or more cores, otherwise 1",
     )
     intra_op_threads: int | None = option(
         None,
-        "threads of one operation",
+        "threads per operation",
         minimum=1,
         kind=int,
         shown="cores divided by branches",
     )
     distribute: str = option("none", "devices to train on", choices=DISTRIBUTIONS)
-    logical_cpus: int = option(1, "CPU devices to pretend, for tests", minimum=1)
-    output_dir: str = option("runs", "folder of all runs", hashed=False)
+    logical_cpus: int = option(1, "number of simulated CPU devices, for tests", minimum=1)
+    output_dir: str = option("runs", "folder for all runs", hashed=False)
     continue_from: str | None = option(
         None,
-        "directory of a finished run to continue with more --rounds (of a method that trains once, "
-        "more --iterations) and otherwise the same flags; the end is that of a run made as long at "
-        "once",
+        "directory of a finished run to continue with more --rounds (or more --iterations, for a "
+        "method that trains once) and otherwise the same flags; the result is bit-identical to a "
+        "run of this length",
         kind=str,
         shown="none",
         hashed=False,
     )
-    overwrite: bool = option(False, "start again where a run exists", hashed=False)
+    overwrite: bool = option(False, "start again if the run exists", hashed=False)
 
     def __post_init__(self) -> None:
         check(self)
@@ -130,14 +130,14 @@ GROUPS: tuple[type, ...] = (
 
 
 def fields() -> list[dataclasses.Field[Any]]:
-    """The fields that are flags: group by group, then those of attacks and of the methods."""
+    """The fields that are flags: group by group, then those of attacks and of methods."""
     found = {field.name: field for group in GROUPS for field in dataclasses.fields(group)}
     of_attacks = [field for group in attack_flags.GROUPS for field in attack_flags.fields(group)]
     return [*found.values(), *of_attacks, *_method_fields(set(found))]
 
 
 def _method_fields(taken: set[str]) -> list[dataclasses.Field[Any]]:
-    """The options of all methods; None, their default as flags, is the method's own default."""
+    """The options of all methods as flags; their default None means the method's own default."""
     found: dict[str, dataclasses.Field[Any]] = {}
     for method in METHODS.values():
         for field in dataclasses.fields(method):
@@ -153,24 +153,24 @@ def _optional(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
 
 
 def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, Any]:
-    """The value of each flag of a run.
+    """Parses the value of each flag of a run.
 
     Args:
-        argv: the command line, whose first word is the program's name.
-        repeated: further flags that may be given several times, with their help; their values are
-            lists of strings.
+        argv: the command line, which begins with the program's name.
+        repeated: further flags that may be given several times, with their help; values are lists
+            of strings.
 
     Raises:
-        InputError: for an unknown flag, a value of the wrong kind, or a missing flagfile.
+        InputError: for an unknown flag, a value of the wrong type, or a missing flagfile.
     """
     return flags.parse(argv, fields(), repeated)
 
 
 def make_method(values: dict[str, Any]) -> Method | None:
-    """The method of the flag `method`; None where masks stay as they are in training.
+    """The method of the flag `method`; None if masks do not change in training.
 
     Raises:
-        InputError: for options that the method does not have, or does not allow.
+        InputError: for options that the method does not have, or values that it does not allow.
     """
     chosen = procedure.procedure_of(values)
     common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
@@ -189,23 +189,23 @@ def make_method(values: dict[str, Any]) -> Method | None:
 
 
 def different(values: dict[str, Any]) -> dict[str, Any]:
-    """The flags that make a run what it is: those that differ from their defaults."""
+    """The flags that identify a run: those that differ from their defaults."""
     defaults = _defaults()
     return {name: own for name, own in hashed(values).items() if own != defaults[name]}
 
 
 def hashed(values: dict[str, Any]) -> dict[str, Any]:
-    """All flags that count for what a run is: not those of places."""
+    """All flags that are part of a run's identity."""
     return {field.name: values[field.name] for field in fields() if field.metadata["hashed"]}
 
 
 def value_of(kept: dict[str, Any], name: str) -> Any:
-    """The value of a flag where those that differ from their defaults are kept."""
+    """The value of a flag, given the flags that differ from their defaults."""
     return kept[name] if name in kept else _defaults()[name]
 
 
 def whole(kept: dict[str, Any]) -> dict[str, Any]:
-    """All flags, where those that differ from their defaults are kept."""
+    """All flags, given those that differ from their defaults."""
     return _defaults() | kept
 
 
@@ -216,12 +216,12 @@ def _defaults() -> dict[str, Any]:
 
 @functools.cache
 def kinds() -> dict[str, type]:
-    """The types of all flags by their names."""
+    """The types of all flags by name."""
     return {field.name: kind(field) for field in fields()}
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
-    """The flags whose values are not their defaults, those of places among them."""
+    """The flags whose values are not their defaults, whether part of the identity or not."""
     return {
         field.name: values[field.name]
         for field in fields()
@@ -231,13 +231,13 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def method_options() -> frozenset[str]:
-    """Names of the flags that are options of methods alone."""
+    """Names of the flags that are only options of methods."""
     common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
     return frozenset(field.name for field in _method_fields(common))
 
 
 def help_text() -> str:
-    """Every flag with its meaning, unit, default and allowed values."""
+    """The help: every flag with its meaning, unit, default and allowed values."""
     lines = ["python -m experiments.run [--flagfile=FILE] [--FLAG=VALUE ...]", ""]
     described: set[str] = set()
     for group in GROUPS:
@@ -252,14 +252,14 @@ def help_text() -> str:
         for field in attack_flags.fields(name):
             lines += flags.describe(field)
         lines.append("")
-    lines.append("Methods: of those that have them")
+    lines.append("Method options (each lists the methods that have it)")
     for field in _method_fields(described):
         lines += flags.describe(_with_meanings(field), _method_defaults(field.name))
     return "\n".join(lines)
 
 
 def _with_meanings(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
-    """The same option with what each method that has it means by it, where they differ."""
+    """The option with the meaning that each method gives it, if they differ."""
     methods: dict[str, list[str]] = {}
     for method, cls in METHODS.items():
         for own in dataclasses.fields(cls):
@@ -274,7 +274,7 @@ def _with_meanings(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
 
 
 def _method_defaults(name: str) -> str:
-    """The default of an option in each method that has it."""
+    """The default of an option per method that has it."""
     by_default: dict[str, list[str]] = {}
     for method, cls in METHODS.items():
         for field in dataclasses.fields(cls):

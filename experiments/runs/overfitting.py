@@ -1,4 +1,4 @@
-"""What a run does about training against one step that learns that step alone."""
+"""Detection of catastrophic overfitting in a run."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ MODES = ("ignore", "warn", "stop")
 
 
 class OverfittingWatch:
-    """Looks for catastrophic overfitting at each evaluation, round by round.
+    """Checks for catastrophic overfitting at each evaluation, round by round.
 
-    It knows of earlier checks from the records alone, so that a run that was resumed says and does
-    what an undisturbed one does.
+    It uses only the records of earlier checks, so that a resumed run behaves like an uninterrupted
+    one.
 
     Args:
-        mode: of `MODES`.
-        model: under any attack; only one-step attacks are watched.
+        mode: one of `MODES`.
+        model: the model; only single-step training attacks are checked.
         train: the training images.
 
     Attributes:
-        warnings: a line for each time that overfitting was seen.
+        warnings: a line per detected event.
     """
 
     def __init__(self, mode: str, model: AdversarialModel, train: Split) -> None:
@@ -49,7 +49,7 @@ class OverfittingWatch:
         self.warnings: list[str] = []
 
     def figures(self) -> Measured:
-        """What a record needs to hold, measured now."""
+        """Measures what a record needs."""
         if self._watch is None:
             return {}
         check = self._watch.check()
@@ -71,19 +71,19 @@ class OverfittingWatch:
         return outcome(name, failed, told)
 
     def start(self, records: list[Record]) -> None:
-        """Looks at the records of an earlier process, of which it has warned.
+        """Takes over the records of an earlier process, which has already warned.
 
         Raises:
-            TrainingError: where it stopped.
+            TrainingError: if that process stopped the run.
         """
         for record in records:
             self._look(record)
 
     def add(self, record: Record) -> None:
-        """Looks at a new record, and warns.
+        """Checks a new record, and warns.
 
         Raises:
-            TrainingError: where the run is to stop.
+            TrainingError: if the run must stop.
         """
         if self._look(record):
             warnings.warn(self.warnings[-1], RunWarning, stacklevel=2)
@@ -97,7 +97,7 @@ class OverfittingWatch:
             return False
         self.warnings.append(f"round {self._round}: {self._watch.evidence(self._history)}")
         if self._stop:
-            raise TrainingError(f"{self.warnings[-1]}; stopped, as overfitting=stop asks for")
+            raise TrainingError(f"{self.warnings[-1]}; stopped because of overfitting=stop")
         return True
 
     def _seen(self, record: Record) -> list[catastrophic_overfitting.Check]:

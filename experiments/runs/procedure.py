@@ -1,4 +1,4 @@
-"""What the flag --method stands for: lottery tickets, or one training with a method."""
+"""The procedures of the flag --method: lottery tickets, or one training with a method."""
 
 import abc
 import dataclasses
@@ -19,35 +19,35 @@ class Procedure(abc.ABC):
     """A value of --method."""
 
     name: str
-    """The value itself."""
+    """The value of --method."""
     options: tuple[str, ...] = ()
     """Names of the flags that are options of its method."""
     longer: str
-    """The flag that makes a run longer and changes nothing of what comes before."""
+    """The flag that makes a run longer without changing its beginning."""
 
     @abc.abstractmethod
     def kind(self, values: Values) -> str:
-        """What a run's name says of it."""
+        """The part of a run's name for the procedure."""
 
     @abc.abstractmethod
     def rounds(self, values: Values) -> int:
-        """How many rounds a run of given flags has."""
+        """The number of rounds of a run with given flags."""
 
     @abc.abstractmethod
     def method(self, seed: int, given: Values) -> Method | None:
-        """What changes the masks in training, of given options; None for nothing."""
+        """The method that changes masks in training, for given options; None for none."""
 
     @abc.abstractmethod
     def schedule(self, values: Values) -> Rounds:
-        """The trainings of a run of given flags.
+        """The trainings of a run with given flags.
 
         Raises:
-            InputError: for values that are not allowed.
+            InputError: for invalid values.
         """
 
     @abc.abstractmethod
     def run(self, values: Values) -> Callable[..., list[Record]]:
-        """What trains, with the arguments of `Rounds.run`; raises as `schedule` does."""
+        """The training function, with the arguments of `Rounds.run`; see `schedule` for errors."""
 
 
 class _Lottery(Procedure):
@@ -90,7 +90,7 @@ class _TrainOnce(Procedure):
         return self._method(seed=seed, **given)
 
     def schedule(self, values: Values) -> Rounds:
-        make(LotteryTicket, values)  # flags that have no effect are checked all the same
+        make(LotteryTicket, values)  # flags without effect are checked, too
         return make(Rounds, values | dict(rounds=1, dense_iterations=None))
 
     def run(self, values: Values) -> Callable[..., list[Record]]:
@@ -106,10 +106,10 @@ DEFAULT = "lottery"
 
 
 def procedure_of(values: Values) -> Procedure:
-    """The procedure of a run's flags; those at their defaults may be missing.
+    """The procedure of a run's flags; flags at their defaults may be missing.
 
     Raises:
-        InputError: for a name that is none.
+        InputError: for an unknown name.
     """
     name = values.get("method", DEFAULT)
     if name not in BY_NAME:
@@ -118,11 +118,11 @@ def procedure_of(values: Values) -> Procedure:
 
 
 def kind_of(values: Values) -> str:
-    """What a run's name says of its procedure; a name that is none stands for itself."""
+    """The part of a run's name for the procedure; unknown names are kept."""
     name = values["method"]
     return BY_NAME[name].kind(values) if name in BY_NAME else name
 
 
 def _pruners(values: Values) -> dict[str, LayerRates | FeaturePruning]:
-    """What may go after a round, all of them, so that the flags of each are checked."""
+    """All pruners of rounds, so that the flags of each are checked."""
     return {name: make(pruner, values) for name, pruner in PRUNERS.items()}

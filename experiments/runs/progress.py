@@ -1,4 +1,4 @@
-"""What a run shows while it runs: a progress bar on a terminal, lines elsewhere."""
+"""Progress of a run: a bar on a terminal, lines elsewhere."""
 
 import time
 from typing import Any
@@ -12,15 +12,15 @@ from rich.text import Text
 from robust_sparse_tf.durations import TimeLeft
 from robust_sparse_tf.procedures import Record, Rounds
 
-_SILENCE = 60  # seconds after which a line is printed, where there is no terminal
+_SILENCE = 60  # seconds between lines if there is no terminal
 
 
 class RunProgress(keras.callbacks.Callback):
     """Shows round, iteration, speed, time left, loss, density and accuracies.
 
     Args:
-        procedure: that is run.
-        console: where to (default: standard output).
+        procedure: the procedure that runs.
+        console: where to write (default: standard output).
     """
 
     def __init__(self, procedure: Rounds, console: Console | None = None) -> None:
@@ -47,17 +47,17 @@ class RunProgress(keras.callbacks.Callback):
             self._live.stop()
 
     def on_start(self, records: list[Record]) -> None:
-        """Says where a resumed run continues."""
+        """Prints where a resumed run continues."""
         if records:
             last = records[-1]
             self._print(f"continuing after {self._place(last['round'], last['iteration'])}")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock of the speed, so that evaluations do not count."""
+        """Starts the clock for the speed, so that evaluations do not count."""
         self._mark = (int(self.model.step.numpy()), time.monotonic())
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Moves the bar; called once every `steps_per_execution` steps."""
+        """Moves the bar; called every `steps_per_execution` steps."""
         step, (first, start) = int(self.model.step.numpy()), self._mark
         number, iteration = self._procedure.place(step)
         length = self._procedure.length(number)
@@ -74,7 +74,7 @@ class RunProgress(keras.callbacks.Callback):
             self._print(f"{place} loss {loss:.3f} ({self._pace})")
 
     def on_record(self, record: Record) -> None:
-        """Shows the figures of an evaluation."""
+        """Shows the results of an evaluation."""
         test = record["test"]
         accuracies = {"clean": test["clean_accuracy"], **test["robust_accuracy"]}
         shown = "  ".join(f"{name} {100 * value:.1f} %" for name, value in accuracies.items())
@@ -86,7 +86,7 @@ class RunProgress(keras.callbacks.Callback):
             self._print(f"{place} {density} loss {loss:.3f} {shown} ({self._pace})")
 
     def _place(self, number: int, iteration: int) -> str:
-        """Where a run is; of one that trains once its only round is not named."""
+        """The position of a run; a single round is not named."""
         return f"round {number} " * (self._procedure.rounds > 1) + f"iteration {iteration}"
 
     def _print(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""The evaluations of a run, in metrics.jsonl: a line of JSON each."""
+"""The evaluations of a run in metrics.jsonl, one line of JSON each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SHAPE = {"round": int, "iteration": int, "density": (int, float), "validation":
 
 
 def read(folder: str) -> list[Record]:
-    """The records in a run's directory, in the order in which they were made.
+    """Reads the records in a run's directory, in order.
 
     Raises:
-        OSError: where there are none.
-        InputError: for a file that is damaged.
+        OSError: if there are none.
+        InputError: if the file is damaged.
     """
     path = os.path.join(folder, _FILE)
     with open(path, "rb") as file:
@@ -36,7 +36,7 @@ def read(folder: str) -> list[Record]:
 
 
 def write(folder: str, records: Iterable[Record]) -> None:
-    """Writes the file again."""
+    """Rewrites the file."""
     files.write_text(os.path.join(folder, _FILE), "".join(map(_line, records)))
 
 

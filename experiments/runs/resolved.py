@@ -1,4 +1,4 @@
-"""Settings that are taken from the machine, and on which the bits of a run depend."""
+"""Settings that depend on the machine, and that affect the bits of a run."""
 
 import contextlib
 from collections.abc import Iterable
@@ -16,34 +16,34 @@ with epy.lazy_imports():
 
 
 def settings(options: RunOptions, folders: Iterable[str]) -> Resolved:
-    """Those that the first of some runs was begun with, else those of the cores of the moment.
+    """The settings that a run was begun with, or those for the current number of cores.
 
     Args:
-        options: in which settings may be given.
-        folders: of this run, and of one that it continues.
+        options: options that may set them.
+        folders: folders of this run, and of one that it continues; the first counts.
     """
     for folder in filter(config.exists, folders):
-        with contextlib.suppress(InputError):  # which is refused when the directory is looked at
+        with contextlib.suppress(InputError):  # refused when the directory is checked
             if found := config.read(folder).get("resolved"):
                 return found
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    # Halves of a batch side by side were fastest on a CPU; a GPU wants whole ones.
+    # Two half batches in parallel were fastest on a CPU; GPUs are faster with whole ones.
     branches = options.branches or (2 if cores() > 1 and device == "CPU" else 1)
     threads = options.intra_op_threads or max(1, cores() // branches)
     return Resolved(branches=branches, intra_op_threads=threads, device=device)
 
 
 def check(path: str, resolved: Resolved, replicas: int, continued: str | None = None) -> Resolved:
-    """The settings with the number of replicas, which a run that continues must have as before.
+    """The settings with device and replicas, which must not change when a run continues.
 
     Args:
-        path: the run's directory, for the message.
-        resolved: the settings, those stored if there are any.
-        replicas: that share a batch now.
-        continued: the directory of the run that this one continues, as its settings are used.
+        path: directory of the run, for the message.
+        resolved: the settings, stored ones if any.
+        replicas: number of replicas that share a batch now.
+        continued: directory of the run that this one continues, whose settings are used.
 
     Raises:
-        InputError: for other devices than the run was begun on.
+        InputError: if the devices differ from those that the run was begun on.
     """
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     now: Resolved = {**resolved, "device": device, "replicas": replicas}

@@ -1,4 +1,4 @@
-"""The results of a run: made of its records, written, read, and shown as tables."""
+"""Results of a run: computed from its records, written, read, and shown as tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.texts import markdown_table, percent
 
-if TYPE_CHECKING:  # who reads results needs no TensorFlow
+if TYPE_CHECKING:  # reading results does not need TensorFlow
     from robust_sparse_tf.evaluation import Figures
     from robust_sparse_tf.procedures.records import Record
     from robust_sparse_tf.sparsity.counting import Statistics
@@ -23,7 +23,7 @@ FILE = "results.json"
 
 
 class EarlyStopping(TypedDict):
-    """The evaluation of a round at which the validation loss was minimal."""
+    """The evaluation of a round with the minimum validation loss."""
 
     iteration: int
     validation_loss: float
@@ -32,7 +32,7 @@ class EarlyStopping(TypedDict):
 
 
 class RoundResult(TypedDict):
-    """A round as it ended, with the same names as in a `Record`."""
+    """The end of a round, with the names of a `Record`."""
 
     round: int
     density: float
@@ -45,7 +45,7 @@ class RoundResult(TypedDict):
 
 
 class Export(TypedDict):
-    """The exported model.tflite: its size, and on which fraction of the test images it agrees."""
+    """The exported model.tflite: its size, and the fraction of test images on which it agrees."""
 
     tflite_bytes: int
     agreement: float
@@ -63,10 +63,10 @@ _SHAPE = {
 
 
 class RunResults(TypedDict):
-    """What results.json holds of a finished run.
+    """The contents of results.json.
 
-    `flags` are those that differ from their defaults; `seconds` are those of the last process, and
-    `resumed` says whether there were others before it.
+    `flags` are those that differ from their defaults. `seconds` is the time of the last process,
+    and `resumed` is whether there were earlier ones.
     """
 
     name: str
@@ -79,10 +79,10 @@ class RunResults(TypedDict):
 
 
 def read(folder: str) -> RunResults | None:
-    """The results in a run's directory; None where there are none, as the run is not finished.
+    """Reads the results in a run's directory; None if the run is not finished.
 
     Raises:
-        InputError: for a file that holds no results.
+        InputError: if the file has no results.
     """
     path = os.path.join(folder, FILE)
     if not os.path.exists(path):
@@ -99,11 +99,11 @@ def read(folder: str) -> RunResults | None:
 
 
 def _check_values(found: RunResults) -> None:
-    """Raises ValueError for flags that are of another kind, and for numbers that are not finite."""
+    """Raises ValueError for flags of wrong types, or numbers that are not finite."""
     for name, value in found["flags"].items():
         kind = options.kinds().get(name, object)
         if not isinstance(value, kind | int | None if kind is float else kind | None):
-            raise ValueError(f"{name} is of the wrong kind")
+            raise ValueError(f"{name} has the wrong type")
     for entry in found["rounds"]:
         figures = entry["test"]
         numbers = (figures["clean_accuracy"], *figures["robust_accuracy"].values())
@@ -119,12 +119,12 @@ def write(folder: str, results: RunResults) -> None:
 def of_rounds(
     records: list[Record], attack: str, clean_weight: float | None = None
 ) -> list[RoundResult]:
-    """One entry a round: densities, the last figures, and those at early stopping.
+    """Computes one entry per round: densities, the last results, and those at early stopping.
 
     Args:
-        records: one an evaluation, as `Rounds.run` returns them.
-        attack: attack of training, "none" for none. Early stopping is at the minimum of the
-            validation loss, under this attack where it is measured, else on clean images.
+        records: one per evaluation, from `Rounds.run`.
+        attack: training attack, "none" for none. Early stopping is at the minimum of the validation
+            loss, under this attack if it is measured, otherwise on clean images.
         clean_weight: see `validation_loss`.
     """
     loss = functools.partial(validation_loss, attack=attack, clean_weight=clean_weight)
@@ -153,7 +153,7 @@ def of_rounds(
 
 
 def table(results: RunResults) -> list[list[str]]:
-    """The rows of the results' table, the header first; accuracies in percent."""
+    """The rows of the table of results, header first; accuracies in percent."""
     attacks = list(results["rounds"][0]["test"]["robust_accuracy"])
     header = ["round", "density", "clean", *attacks]
     header += ["stop", "clean there", *[f"{name} there" for name in attacks]]
@@ -173,7 +173,7 @@ def table(results: RunResults) -> list[list[str]]:
 
 
 def cost_table(results: RunResults) -> list[list[str]]:
-    """What each round's network costs, the header first; shares in percent."""
+    """The table of what each round's network costs, header first; fractions in percent."""
     rows = [["round", "weights", "explored", "units cut off", "multiply-adds", "KB", "KB dense"]]
     for entry in results["rounds"]:
         found = entry["sparsity"]
@@ -192,7 +192,7 @@ def cost_table(results: RunResults) -> list[list[str]]:
 
 
 def markdown(results: RunResults) -> str:
-    """results.md: the table, what made it, and the exported model."""
+    """The text of results.md: tables, flags, and the exported model."""
     there = "validation accuracy " if is_mixed(results["flags"]) else ""
     lines = [
         f"# {results['name']}",
@@ -224,14 +224,14 @@ def markdown(results: RunResults) -> str:
 
 
 def validation_loss(record: Record, attack: str, clean_weight: float | None = None) -> float:
-    """Under the attack where it is measured, else on clean images.
+    """The validation loss under the attack if it is measured, otherwise on clean images.
 
     Args:
-        record: of an evaluation.
-        attack: of training.
-        clean_weight: of the clean loss beside that under attack. The 50/50 loss of "The Search for
-            Sparse, Robust Neural Networks" (Cosentino et al., 2019, sections 4.2 and 5,
-            https://arxiv.org/abs/1912.02386) has 0.5. None: no clean loss.
+        record: record of an evaluation.
+        attack: training attack.
+        clean_weight: weight of the clean loss beside that under attack. The 50/50 loss of "The
+            Search for Sparse, Robust Neural Networks" (Cosentino et al., 2019, sections 4.2 and 5,
+            https://arxiv.org/abs/1912.02386) has 0.5. None: without the clean loss.
     """
     figures = record["validation"]
     robust = figures["robust_loss"].get(attack, figures["clean_loss"])
@@ -241,22 +241,22 @@ def validation_loss(record: Record, attack: str, clean_weight: float | None = No
 
 
 def is_mixed(flags: Values) -> bool:
-    """Whether early stopping is by the mixed loss, by a run's flags that are no defaults."""
+    """Whether early stopping uses the mixed loss, given a run's flags that are not defaults."""
     return flags.get("early_stopping") == "mixed"
 
 
 def stopping_weight(flags: Values) -> float | None:
-    """The `clean_weight` of the loss of early stopping, by the same flags."""
+    """The `clean_weight` of the loss of early stopping, from the same flags."""
     return options.value_of(flags, "clean_weight") if is_mixed(flags) else None
 
 
 def told_there(early: EarlyStopping, flags: Values) -> Figures:
-    """The figures that are told of early stopping, by the same flags."""
+    """The split whose accuracies are reported at early stopping, from the same flags."""
     return early["validation"] if is_mixed(flags) else early["test"]
 
 
 def accuracy_gap(record: Record, attack: str) -> float:
-    """Training less validation accuracy, robust where training is and it is measured."""
+    """Training minus validation accuracy; robust if training is adversarial and it is measured."""
     robust = record["validation"]["robust_accuracy"].get(attack)
     if robust is None:
         return record["train"]["accuracy"] - record["validation"]["clean_accuracy"]

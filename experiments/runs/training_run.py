@@ -1,4 +1,4 @@
-"""One training run, from its flags to the files in its directory."""
+"""A training run, from its flags to the files in its directory."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _TFLITE = "model.tflite"
 
 
 class TrainingRun:
-    """A run of given flags.
+    """A run with given flags.
 
     Args:
         values: the value of each flag.
 
     Raises:
-        InputError: for values that are not allowed or do not fit together.
+        InputError: for invalid values, or combinations of them.
     """
 
     def __init__(self, values: Values) -> None:
@@ -74,25 +74,25 @@ class TrainingRun:
         }
 
     def check(self) -> None:
-        """Loads the data and builds the network, as `execute` does before it trains.
+        """Loads the data and builds the network, like `execute` before training.
 
         Raises:
-            InputError: for what is refused there.
+            InputError: for data and networks that are refused there.
         """
         splits = data.load(**vars(self.data), seed=self.options.seed)
         self._model(tf.distribute.get_strategy(), splits[0])
 
     def execute(self) -> tuple[str, RunResults | None]:
-        """Runs or resumes, or finds the run finished.
+        """Runs, resumes, or returns the stored results of a finished run.
 
         Returns:
-            The run's directory and its results; None for the results in a worker of a distributed
-            run that does not write them.
+            The run's directory and its results; results are None in workers of a distributed run
+            that do not write.
 
         Raises:
-            InputError: for data that is not there or a directory that cannot be used.
-            TrainingError: when the loss is no longer finite, or on catastrophic overfitting where
-                that is to stop the run.
+            InputError: for missing data, or a directory that cannot be used.
+            TrainingError: if the loss is not finite, or on catastrophic overfitting if that must
+                stop the run.
         """
         continuation = Continuation(self.values) if self.options.continue_from else None
         if self.options.distribute != "multiworker":
@@ -103,7 +103,7 @@ class TrainingRun:
     def _execute(
         self, continuation: Continuation | None, *, chief: bool
     ) -> tuple[str, RunResults | None]:
-        """The same; `chief` says whether this process writes, of several that train together."""
+        """The same; `chief` is whether this process writes, of several that train together."""
         strategy = self._devices()
         directory = RunDirectory(self.values, owner=chief)
         stored = directory.finished() if chief else None
@@ -114,7 +114,7 @@ class TrainingRun:
             done = workers.share_folder(strategy, directory.path, chief, done)
         if done:
             if stored:
-                print("finished before: stored results are shown; --overwrite starts again")
+                print("already finished; these are the stored results (--overwrite starts again)")
             return directory.path, stored
         made_with = resolved.check(
             directory.path,
@@ -128,7 +128,7 @@ class TrainingRun:
         if chief:
             directory.start(config.of_values(self.values, made_with))
         if several:
-            workers.wait(strategy)  # for what the chief removes
+            workers.wait(strategy)  # wait for the chief, which may remove files
         store = CheckpointStore(directory.file("checkpoints"), read_only=not chief)
         if several:
             workers.agree(strategy, {"newest checkpoint": store.newest()})
@@ -150,13 +150,13 @@ class TrainingRun:
 
     @functools.cached_property
     def _settings(self) -> config.Resolved:
-        """Threads and the like: those the run was begun with, as its bits depend on them."""
+        """Threads and similar settings, as at the run's beginning: its bits depend on them."""
         folders = [] if self.options.overwrite else [path_of(self.values)]
         return resolved.settings(self.options, filter(None, [*folders, self.options.continue_from]))
 
     @property
     def branches(self) -> int:
-        """Parts of a batch side by side."""
+        """Number of parts of a batch in parallel."""
         return self._settings["branches"]
 
     def _devices(self) -> tf.distribute.Strategy:
@@ -181,7 +181,7 @@ class TrainingRun:
             if self.options.prune == "features":
                 feature_usefulness.head(
                     dense
-                )  # refuses networks without, before hours are spent on one
+                )  # refuses unsuitable networks before hours are spent on training
             network = sparsity.sparsify(dense, self.method, data=train)
             model = training.AdversarialModel(
                 network,
@@ -207,7 +207,7 @@ class TrainingRun:
         store: CheckpointStore,
         log: RunLog,
     ) -> tuple[list[Record], bool]:
-        """The records of the whole run, and whether some are of an earlier process."""
+        """Trains; returns the records of the run, and whether some are of an earlier process."""
         train, validation, test = splits
         measure = evaluation.Evaluator(
             model,
@@ -265,7 +265,7 @@ class TrainingRun:
         }
 
     def _tell(self, model: AdversarialModel, records: list[Record]) -> None:
-        """Tells the method of the evaluations so far."""
+        """Passes the evaluations so far to the method."""
         name = self.options.attack
         losses = [results.validation_loss(record, name) for record in records]
         gaps = [results.accuracy_gap(record, name) for record in records]
@@ -281,15 +281,15 @@ class TrainingRun:
         warnings: list[str],
         resumed: bool,
     ) -> RunResults:
-        """Writes models, figures and results; results.json, written last, marks the end.
+        """Writes models, figures and results; results.json is last, and marks the end.
 
         Args:
-            model: as trained.
+            model: the trained model.
             test: the test images.
-            directory: the run's.
-            records: of the whole run.
-            warnings: what the run warned of.
-            resumed: whether some of the records are of an earlier process.
+            directory: directory of the run.
+            records: records of the whole run.
+            warnings: warnings of the run.
+            resumed: whether some records are of an earlier process.
         """
         given = flags.different(self.values)
         weight = results.stopping_weight(given)
@@ -317,7 +317,7 @@ def _plain(value: Any) -> bool | float | str:
 
 
 def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:
-    """A round's masks, and its network as an ordinary model, for `experiments.evaluate`."""
+    """Writes a round's masks, and its network as an ordinary model for `experiments.evaluate`."""
     folder = directory.file("rounds", str(number))
     os.makedirs(folder, exist_ok=True)
     path, partial = os.path.join(folder, "model.keras"), os.path.join(folder, "partial.keras")

@@ -1,4 +1,4 @@
-"""Flags of which a run makes no use, though they would be part of its name."""
+"""Flags that have no effect on a run, although they would be part of its name."""
 
 import dataclasses
 
@@ -23,8 +23,8 @@ def check(values: Values) -> None:
     """Refuses flags that have no effect.
 
     Raises:
-        InputError: for such a flag, except those of `notes`, and for a setting of attacks that is
-            not allowed, whether the run has such an attack or not.
+        InputError: for such a flag, except those of `notes`, and for invalid settings of attacks,
+            even if the run has no such attack.
     """
     for name, needed in reasons(values).items():
         raise InputError(f"{name}={values[name]}: has no effect without {needed}")
@@ -32,9 +32,9 @@ def check(values: Values) -> None:
 
 
 def notes(values: Values) -> list[str]:
-    """Lines on flags that have no effect and yet are allowed.
+    """Lines about flags without effect that are allowed.
 
-    Sweeps share them between their cells, of which some have other attacks or train once.
+    Sweeps share flags between cells, some of which have other attacks or train once.
     """
     once = values["method"] != "lottery"
     found = [
@@ -46,17 +46,17 @@ def notes(values: Values) -> list[str]:
         of = "attack" if name.startswith("attack.") else "eval_attacks"
         chosen = values[of] if of == "attack" else ",".join(values[of])
         found.append(f"{name}={values[name]}: has no effect with {of}={chosen}")
-    return [f"{line}, but on the run's name" for line in found]
+    return [f"{line}, except on the run's name" for line in found]
 
 
 def reasons(values: Values) -> dict[str, str]:
-    """What each given flag that is refused would need to have an effect."""
+    """What each refused flag would need to have an effect."""
     found = {name: _needed(name, values) for name in different(values)}
     return {name: needed for name, needed in found.items() if needed}
 
 
 def has_effect(name: str, values: Values) -> bool:
-    """Whether a flag means something for a run, given or not.
+    """Whether a flag can have an effect on a run.
 
     Args:
         name: the flag.
@@ -75,7 +75,7 @@ def has_effect(name: str, values: Values) -> bool:
 
 
 def _needed(name: str, values: Values) -> str:
-    """The setting of another flag that a flag needs and does not have; "" for none."""
+    """The missing setting of another flag that a flag needs; "" for none."""
     if name in _OF_LOTTERIES and values["method"] != "lottery":
         return "method=lottery"
     for pruner, names in _OF_PRUNERS.items():

@@ -1,4 +1,4 @@
-"""The workers of a distributed run, which must be of one mind before they train together."""
+"""Checks that the workers of a distributed run agree before they train together."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from experiments.cli.digest import digest
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, TrainingError, reason
 
-# Ends in .partial, so that after a kill a folder with this file alone still counts as empty.
+# Ends in .partial, so that a folder with only this file still counts as empty after a kill.
 _TOKEN = "workers.partial"
 _LOST = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
@@ -23,7 +23,7 @@ _LOST = (
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Makes one line of what is raised where another worker ends.
+    """Makes one line of errors that are raised when another worker ends.
 
     Raises:
         TrainingError: for a lost worker.
@@ -39,14 +39,14 @@ def together() -> Iterator[None]:
 
 
 def agree(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) -> None:
-    """Refuses workers that differ in a fact, in a line that names it.
+    """Refuses workers that differ in a fact; the message names it.
 
     Args:
-        strategy: of all workers, each of which calls this.
-        facts: by names that are the same in all workers.
+        strategy: strategy of all workers; each worker must call this.
+        facts: facts by name; all workers have the same names.
 
     Raises:
-        InputError: in each worker, where they differ.
+        InputError: in each worker, if they differ.
     """
     rows = _gathered(strategy, [int(digest(value), 16) for value in facts.values()])
     for column, (name, value) in enumerate(facts.items()):
@@ -57,7 +57,7 @@ def agree(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) -> None:
 
 
 def wait(strategy: tf.distribute.Strategy) -> None:
-    """Returns when all workers have come so far."""
+    """Waits until all workers have called this."""
     _gathered(strategy, [0])
 
 
@@ -67,16 +67,16 @@ def share_folder(
     """Refuses workers that do not see the same directory of the run.
 
     Args:
-        strategy: of all workers, each of which calls this.
-        folder: of the run.
+        strategy: strategy of all workers; each worker must call this.
+        folder: folder of the run.
         chief: whether this is the worker that writes there.
-        finished: what the chief knows of the run.
+        finished: state of the run, known to the chief.
 
     Returns:
-        What the chief knows.
+        The chief's value.
 
     Raises:
-        InputError: in each worker, where one does not see what the chief writes there.
+        InputError: in each worker, if one does not see the chief's files.
     """
     path = os.path.join(folder, _TOKEN)
     own = secrets.randbits(62) if chief else 0
@@ -88,15 +88,15 @@ def share_folder(
         os.remove(path)
     if not seen.all():
         raise InputError(
-            f"{folder}: must be one folder that all workers of a distributed run see; what the "
-            "first writes there is not seen by all"
+            f"{folder}: must be a folder that all workers of a distributed run share; some do not "
+            "see the files of the first"
         )
     return bool(done)
 
 
 def _gathered(strategy: tf.distribute.Strategy, numbers: list[int]) -> np.ndarray:
     """The numbers of all workers: int64 [replicas, numbers]."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):  # one alone
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):  # a single worker
         return np.array([numbers])
     row = tf.constant([numbers], tf.int64)
     found: np.ndarray = strategy.gather(strategy.run(lambda: tf.identity(row)), axis=0).numpy()

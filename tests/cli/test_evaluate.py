@@ -155,7 +155,7 @@ REFUSED = {
     "no number": (["--model={run}", "--epsilons=a"], "epsilons=a: must be numbers"),
     "negative": (["--model={run}", "--epsilons=-1", "--attacks=fgsm"], "epsilons=-1.0: must be"),
     "unknown attack": (["--model={run}", "--attacks=strong"], "must be one of quick, standard"),
-    "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be alone"),
+    "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be the only"),
     "norm": (["--model={run}", "--attacks=bim", "--norm=l1"], "norm=l1: must be linf"),
     "gradients": (["--model={tflite}", "--attacks=pgd"], "must be of square, spsa"),
     "no number of a round": (
@@ -223,7 +223,7 @@ def test_two_at_once(places, call, tmp_path):
     folder = call(*argv)[1].splitlines()[-1]
     with locking.alone(folder):
         code, _, err = call(*argv)
-    assert code == 75 and f"{folder}: another process works there" in err
+    assert code == 75 and f"{folder}: another process is using it" in err
     assert err.count("\n") == 1
     assert call(*argv)[0] == 0
 

@@ -127,7 +127,7 @@ def test_flags_that_say_nothing_are_refused(words, line):
     ],
 )
 def test_what_cells_of_a_sweep_share_is_told(words, line):
-    assert TrainingRun(flags.parse(["run", *words])).notes == [f"{line}, but on the run's name"]
+    assert TrainingRun(flags.parse(["run", *words])).notes == [f"{line}, except on the run's name"]
 
 
 def test_cells_are_without_flags_that_say_nothing():

@@ -84,7 +84,7 @@ def test_each_round_is_measured_once(tmp_path, call):
     code, again, _ = call(*asked)
     assert code == 0 and again.splitlines()[1:] == out.splitlines()[1:]
     assert "(networks: 1)" in again.splitlines()[0]
-    assert call(*asked)[1].startswith(f"{run} was measured before: stored results\n")
+    assert call(*asked)[1].startswith(f"{run} was measured before; these are the stored results\n")
     assert json.loads(paths[0].read_text())["seconds"] == -1
     assert json.loads(paths[1].read_text())["measures"] == second["measures"]
 
@@ -102,7 +102,8 @@ def test_what_is_not_of_the_network_is_measured_anew(how, tmp_path, call):
     code, again, err = call(*asked)
     assert (code, paths_in(again)) == (0, paths_in(out))
     assert (again == out) == (how == "damaged")  # the table is of the network there now
-    assert err == f"warning: {paths_in(out)[0]} is of another network, or damaged: measured again\n"
+    why = "belongs to another network, or is damaged; measuring again"
+    assert err == f"warning: {paths_in(out)[0]} {why}\n"
     assert (read(out)[0]["measures"] == before) == (how == "damaged")
 
 

@@ -72,7 +72,7 @@ def test_stops(outcomes, name):
     """With the line that is said elsewhere, and the same when it is asked for once more."""
     code, out, err = outcomes[name]
     (line,) = outcomes["warn"].results["warnings"]
-    assert (code, err) == (1, f"error: {line}; stopped, as overfitting=stop asks for\n")
+    assert (code, err) == (1, f"error: {line}; stopped because of overfitting=stop\n")
     step = line.split(" at step ")[1].split(":")[0]
     last = out.splitlines()[-1]
     if name == "stop":

@@ -344,7 +344,7 @@ def test_again_shows_and_trains_nothing(cli, base, tmp_path):
     assert (code, err) == (0, "")
     assert state(tmp_path) == before
     _, _, told, *printed = out.splitlines()  # the first two say what is run
-    assert told == "finished before: stored results are shown; --overwrite starts again"
+    assert told == "already finished; these are the stored results (--overwrite starts again)"
     first = base.out.splitlines()
     shown = [line for line in first[2:] if not line.startswith(("round ", str(base.path.parent)))]
     assert [line for line in shown if line] == [line for line in printed if line][: len(shown)]

@@ -110,7 +110,7 @@ def test_refuses_evaluations(call_sweep, made_up, text, words):
     ("text", "words"),
     [
         ("--measures=speed", "must be one of r_inf"),
-        ("--model=runs/x", "measure=--model=runs/x: must not say --model"),
+        ("--model=runs/x", "measure=--model=runs/x: must not set --model"),
         ("--measures='", "measure=--measures=': cannot be read"),
         ("--at_rounds=a", "at_rounds=a: must be whole numbers"),
     ],

@@ -113,7 +113,7 @@ def _network(name):
         (_network("rounds/0"), "rounds/0 was not asked for"),
         (lambda content: content["cells"][0]["evaluations"].clear(), "is damaged"),
         (lambda content: content.pop("cells"), "holds no trials of a sweep (cells of it missing)"),
-        (lambda content: content["cells"].clear(), "holds no finished cell"),
+        (lambda content: content["cells"].clear(), "has no finished cell"),
     ],
 )
 def test_trials_that_are_damaged_or_of_another_sweep(tmp_path, capfd, change, told):

@@ -57,7 +57,7 @@ def test_workers_that_disagree(name, cli, start, tmp_path):
 def test_workers_that_do_not_share_a_folder(cli, start, tmp_path):
     processes = start(*([f"--output_dir={tmp_path / name}"] for name in "ab"))
     for process in processes:
-        assert_one_error(tuple(cli.wait(process)), "must be one folder that all workers")
+        assert_one_error(tuple(cli.wait(process)), "must be a folder that all workers")
     assert not list(tmp_path.glob("*/*/metrics.jsonl"))
 
 

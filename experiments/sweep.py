@@ -1,4 +1,4 @@
-"""Runs a grid of runs, each on a core, and reports on them."""
+"""Trains a grid of runs, each on its own core, and writes a report."""
 
 import sys
 
@@ -11,31 +11,32 @@ USAGE = """python -m experiments.sweep --grid=FLAG=VALUE,VALUE,... [--grid=...]
     [--evaluate="FLAGS OF evaluate" ...] [--study=NAME] [--cell_limit=SECONDS]
     [--ray_address=HOST:PORT] [FLAGS OF run]
 
-Each grid is the product of its axes. Finished cells are not run again; the report follows them, by
-a twentieth of the time at most, and is whole at the end. With --evaluate they are attacked, too, as
-by experiments.evaluate, and the report has the results. With --study it has that study's tables
-and figures, ours beside the published. The sweep's directory, under --output_dir, is the last line
-printed. While it runs it names cells by what varies, and says how long the rest takes.
+Each grid is the product of its axes. Finished cells are not run again. The report is refreshed as
+cells finish (using at most 5 % of the time) and rewritten at the end. With --evaluate, finished
+cells are attacked as by experiments.evaluate, and the report has the results. With --study it has
+that study's tables and figures, ours beside the published. The sweep's directory, under
+--output_dir, is the last line printed. While it runs, it names cells by the flags that vary, and
+shows the time left.
 
-With --measure="FLAGS OF measure" the networks of all rounds of finished cells are measured, as by
+With --measure="FLAGS OF measure", the networks of all rounds of finished cells are measured as by
 experiments.measure, for the reports of studies.
 
-By Ray (pip install '.[sweep]') as many cells are run at a time as there are cores, each with one
-thread (--branches=1 --intra_op_threads=1 where no others are given): on this machine, or on a
-cluster whose nodes see the same files, from one of them, with --ray_address. Without Ray they are
-run one after the other, bit-identically. What a cell prints goes to logs/CELL.log in the sweep's
-directory. A cell that fails is tried again once; then the others continue. One that takes
-longer than --cell_limit is ended, as it may hang, and continues from its last checkpoint when it is
-tried again. One that another process runs is waited for."""
+With Ray (pip install '.[sweep]'), one cell runs per core, each with one thread (--branches=1
+--intra_op_threads=1 by default): on this machine or, with --ray_address, on a cluster whose nodes
+see the same files. Start the sweep on one of the nodes. Without Ray, cells run one after another,
+with bit-identical results. The output of a cell goes to logs/CELL.log in the sweep's directory. A
+cell that fails is retried once; then the others continue without it. A cell that takes longer than
+--cell_limit is stopped, and resumes from its last checkpoint when it is retried. The sweep waits
+for cells that another process is running."""
 
 
 def main(argv: list[str]) -> int:
-    """The command; returns its exit code, 1 where a cell failed; see `command.exit_code`."""
+    """The command; returns its exit code, 1 if a cell failed; see `command.exit_code`."""
     if "--help" in argv:
         print(USAGE)
         return 0
     command.show_warnings()
-    return command.exit_code(lambda: _sweep(argv), "interrupted; the same command continues")
+    return command.exit_code(lambda: _sweep(argv), "interrupted; the same command resumes")
 
 
 def _sweep(argv: list[str]) -> int:

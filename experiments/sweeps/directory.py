@@ -32,14 +32,14 @@ _SHAPE = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What sweep.json says of a sweep.
+    """The contents of sweep.json.
 
     Attributes:
-        command: that made it.
-        cells: the names of the runs of all its cells, finished or not.
-        evaluations: attacks on each finished run.
-        measurements: measures of each finished run's rounds.
-        study: the paper that its report compares with; "" for none.
+        command: command line of the sweep.
+        cells: names of the runs of all cells, finished or not.
+        evaluations: evaluations of each finished run.
+        measurements: measurements of each finished run's rounds.
+        study: name of the study of its report; "" for none.
     """
 
     command: str
@@ -49,7 +49,7 @@ class Contents:
     study: str
 
     def as_json(self) -> dict[str, object]:
-        """What sweep.json holds."""
+        """The contents as JSON."""
         return {
             "command": self.command,
             "cells": self.cells,
@@ -64,8 +64,8 @@ class Cell:
     """A finished cell of a sweep's grid.
 
     Attributes:
-        path: the directory of its run.
-        results: of its run.
+        path: directory of its run.
+        results: results of its run.
     """
 
     path: str
@@ -73,26 +73,26 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The name of its run."""
+        """Name of its run."""
         return self.results["name"]
 
     @property
     def rounds(self) -> list[RoundResult]:
-        """What each round ended with."""
+        """The end of each round."""
         return self.results["rounds"]
 
     def flag(self, name: str) -> Any:
-        """The value of a flag."""
+        """Returns the value of a flag."""
         return options.value_of(self.results["flags"], name)
 
     @functools.cached_property
     def config(self) -> Config:
-        """What made its run."""
+        """The configuration of its run."""
         return config.read(self.path)
 
     @functools.cached_property
     def records(self) -> list[Record]:
-        """The evaluations of its run, in the order in which they were made."""
+        """The records of its run, in order."""
         return records.read(self.path)
 
 
@@ -102,15 +102,15 @@ def write(folder: str, contents: Contents) -> None:
 
 
 def exists(folder: str) -> bool:
-    """Whether a folder is that of a sweep."""
+    """Whether a folder is a sweep's."""
     return os.path.exists(os.path.join(folder, FILE))
 
 
 def read(folder: str) -> Contents:
-    """What sweep.json says.
+    """Reads sweep.json.
 
     Raises:
-        InputError: for a folder that holds no sweep.
+        InputError: if the folder has no sweep.
     """
     try:
         content = files.read_json(os.path.join(folder, FILE), _SHAPE)
@@ -126,7 +126,7 @@ def read(folder: str) -> Contents:
 
 
 def finished(folder: str, names: list[str]) -> list[Cell]:
-    """The finished cells of a sweep, of those named; damaged ones are left out, with a warning."""
+    """The finished cells among those named; damaged ones are left out, with a warning."""
     cells = []
     for name in names:
         try:
@@ -138,10 +138,10 @@ def finished(folder: str, names: list[str]) -> list[Cell]:
 
 
 def _checked(cell: Cell) -> Cell:
-    """A cell whose other files can be read, too, where they are there.
+    """Checks that the other files of a cell, if any, can be read.
 
     Raises:
-        InputError: for one that is damaged.
+        InputError: if one is damaged.
     """
     if not cell.rounds:
         raise InputError(f"{cell.path}: holds results without a round")

@@ -1,4 +1,4 @@
-"""Grids of runs: which flags vary, and the cells that come of them."""
+"""Grids of runs: the flags that vary, and the resulting cells."""
 
 import itertools
 import json
@@ -14,14 +14,14 @@ from robust_sparse_tf.options import kind
 
 
 def parse_grid(text: str) -> dict[str, list[str]]:
-    """The axes of a grid such as "method=set,rigl,density=0.5,0.1,seed=0,1".
+    """Parses the axes of a grid such as "method=set,rigl,density=0.5,0.1,seed=0,1".
 
-    A word with "=" begins an axis; the words after it are its further values. The items of a flag
-    that takes a list are joined by "+", as in "classes=1+7".
+    A word with "=" begins an axis; the following words are further values. The items of a flag that
+    takes a list are joined by "+", as in "classes=1+7".
 
     Raises:
-        InputError: for a grid without an axis, with one twice, or of flags that are unknown or make
-            no other run.
+        InputError: for a grid without an axis, with a repeated axis, or with flags that are unknown
+            or do not distinguish runs.
     """
     axes: dict[str, list[str]] = {}
     name = ""
@@ -40,21 +40,21 @@ def parse_grid(text: str) -> dict[str, list[str]]:
         if name not in kinds:
             raise InputError(f"grid={text}: {name} is no flag of experiments.run")
         if name in places:
-            raise InputError(f"grid={text}: {name} makes no other run, and must not vary")
+            raise InputError(f"grid={text}: {name} does not distinguish runs, and must not vary")
         if kinds[name] is list:
             axes[name] = [word.replace("+", ",") for word in words]
     return axes
 
 
 def cells(shared: Values, grids: list[str]) -> list[Values]:
-    """The values of all flags of each cell, equal cells once, ordered by seed.
+    """The values of all flags of each cell, without duplicates, ordered by seed.
 
-    Options that a cell's method does not have, and others that have no effect, are left out of it,
-    so that "dense" is one cell whatever the densities. All cells of a seed come before those of the
-    next one: what a sweep has when it is stopped is then worth most.
+    Options that a cell's method does not have, and flags without effect, are left out, so that
+    "dense" is one cell for all densities. All cells of a seed come before those of the next seed,
+    so that a sweep that is stopped early is most useful.
 
     Args:
-        shared: the flags that all cells share, where they are not the defaults.
+        shared: flags of all cells that are not at their defaults.
         grids: see `parse_grid`.
     """
     found: dict[str, Values] = {}
@@ -70,7 +70,7 @@ def cells(shared: Values, grids: list[str]) -> list[Values]:
 
 
 def _fits(name: str, method: str) -> bool:
-    """Whether a flag means something for a method; flags of no method do for all."""
+    """Whether a method has a flag; flags that are not options of methods count for all."""
     if name not in flags.method_options():
         return True
     return method in PROCEDURES and name in PROCEDURES[method].options

@@ -1,6 +1,6 @@
-"""A command of a sweep: a process with a core of its own, that ends when its parent does.
+"""Runs a command of a sweep as a process with its own core, which ends with its parent.
 
-Ray's workers import this module, so it needs nothing but the standard library.
+Ray's workers import this module, so it needs only the standard library.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ _NO_CORE = -1
 def run(
     command: Sequence[str], log: str, environment: Mapping[str, str], folder: str, limit: int = 0
 ) -> tuple[int, str]:
-    """Runs a command to its end, on a core that no other command of a sweep has.
+    """Runs a command to its end, on a core that no other command of a sweep uses.
 
     Args:
         command: the program and its arguments.
-        log: file to which the command and what it prints are added; its folder is made.
-        environment: the variables of the process.
-        folder: in which it starts.
-        limit: seconds after which it is ended; 0 for never.
+        log: file to which the command and its output are appended; its folder is created.
+        environment: environment variables of the process.
+        folder: working directory.
+        limit: seconds after which it is stopped; 0 for never.
 
     Returns:
         The exit code, negative for a signal, and the last line printed ("" for none).
     """
-    # Not a function between fork and exec, which may hang where there are threads.
+    # No function between fork and exec, which may hang if there are threads.
     guard = [sys.executable, "-I", __file__, str(os.getpid()), str(limit)]
     try:
         os.makedirs(os.path.dirname(log), exist_ok=True)
@@ -46,20 +46,20 @@ def run(
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # an interrupt is for the sweep, which ends its commands
+                start_new_session=True,  # interrupts go to the sweep, which stops its commands
             ) as child:
                 said = _copy(child, file)
             if child.returncode == -signal.SIGALRM:
-                said = f"took longer than {limit} s, and was ended"
+                said = f"took longer than {limit} s, and was stopped"
             return child.returncode, said
     except OSError as error:
         return 1, f"cannot be run: {error}"
 
 
 def _copy(child: subprocess.Popen[bytes], file: BinaryIO) -> str:
-    """Copies what a process prints to its end; returns the last line that is not blank.
+    """Copies the output of a process until it ends; returns the last line that is not blank.
 
-    The log does not say which line that is, as another sweep may write there at the same time.
+    The line is not read from the log, as another sweep may write there at the same time.
     """
     said = b""
     try:
@@ -82,9 +82,9 @@ def last_line(path: str) -> str:
 
 @contextlib.contextmanager
 def _own_core() -> Iterator[int]:
-    """A core that no other command of a sweep has on this machine; none where all are taken.
+    """Claims a core that no other command of a sweep uses on this machine; none if all are used.
 
-    It is claimed by a socket's name without a file, which the kernel frees with the process.
+    The claim is a socket name without a file, which the kernel frees with the process.
     """
     with contextlib.ExitStack() as claims:
         for core in sorted(os.sched_getaffinity(0)):
@@ -97,13 +97,13 @@ def _own_core() -> Iterator[int]:
 
 
 def _become(parent: int, limit: int, core: int, command: list[str]) -> None:
-    """Turns this process into a command that is killed when `parent` ends, or at its limit."""
+    """Turns this process into a command that is killed when `parent` ends or at its limit."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before it was asked for its signal
+    if os.getppid() != parent:  # the parent ended before the signal was requested
         sys.exit(1)
     if core != _NO_CORE:
         os.sched_setaffinity(0, {core})
-    signal.alarm(limit)  # exec keeps it, and no command handles SIGALRM
+    signal.alarm(limit)  # exec keeps the alarm, and no command handles SIGALRM
     os.execvp(command[0], command)
 
 

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: one display on a terminal, lines elsewhere."""
+"""Progress of a sweep: a display on a terminal, lines elsewhere."""
 
 import os
 import time
@@ -16,24 +16,24 @@ from robust_sparse_tf.durations import in_words
 
 
 class SweepProgress:
-    """Shows which cells are done and how long the rest takes.
+    """Shows which cells are done, and the time left.
 
-    On a terminal it also shows what each cell that runs printed last.
+    On a terminal it also shows the last output of each running cell.
 
     Args:
-        labels: what cells are called, by the names of all of them in order.
-        done: how many cells were finished before.
-        console: where to (default: standard output).
+        labels: labels of the cells, by their names, in order.
+        done: number of cells that were finished before.
+        console: where to write (default: standard output).
     """
 
     def __init__(
         self, labels: Mapping[str, str], done: int, console: Console | None = None
     ) -> None:
         self._labels = labels
-        self._running: dict[Job, float] = {}  # since when, on the monotonic clock
+        self._running: dict[Job, float] = {}  # start times, on the monotonic clock
         self._waiting = len(labels) - done
-        self._lanes = 1  # most cells that ran side by side
-        self._seconds: list[float] = []  # that each finished cell took
+        self._lanes = 1  # maximum cells that ran in parallel
+        self._seconds: list[float] = []  # of each finished cell
         self._failed = 0
         self._console = console or Console()
         self._bar = Progress(
@@ -58,20 +58,20 @@ class SweepProgress:
             self._live.stop()
 
     def show(self, job: Job, event: Event, why: str) -> None:
-        """Shows what happens to a cell's job; see `scheduler.run`."""
+        """Shows an event of a cell's job; see `scheduler.run`."""
         place = list(self._labels).index(job.name) + 1
         label = f"cell {place}/{len(self._labels)} {self._labels[job.name]}"
         if event is Event.STARTED:
             self._waiting -= 1
             self._running[job] = time.monotonic()
             self._lanes = max(self._lanes, len(self._running))
-            if not self._console.is_terminal:  # where the display has it
+            if not self._console.is_terminal:  # the display shows it
                 self._print(f"{label}: starts ({job.name})")
             return
         seconds = time.monotonic() - self._running.pop(job)
         if event is Event.AGAIN:
             self._waiting += 1
-            self._print(f"{label}: is tried again, {why}")
+            self._print(f"{label}: will be retried, {why}")
             return
         if event is Event.DONE:
             self._seconds.append(seconds)
@@ -84,7 +84,7 @@ class SweepProgress:
         self._bar.update(self._task, advance=1, failed=failed)
 
     def _left(self) -> str:
-        """How long the cells that are not finished take, if they take as long as the others did."""
+        """The time left, if the remaining cells take as long as the finished ones."""
         if not self._seconds or not self._waiting + len(self._running):
             return ""
         each, now = sum(self._seconds) / len(self._seconds), time.monotonic()
@@ -98,7 +98,7 @@ class SweepProgress:
         self._console.file.flush()
 
     def _render(self) -> Group:
-        """The bar, and a line for each cell that runs."""
+        """The bar, and a line per running cell."""
         self._bar.update(self._task, left=self._left())
         lines = [
             Text(f"{self._labels[job.name]}  {_said(job)}", no_wrap=True, overflow="ellipsis")
@@ -108,6 +108,6 @@ class SweepProgress:
 
 
 def _said(job: Job) -> str:
-    """What a job printed last; its log begins with the command line."""
+    """The last output of a job; its log begins with the command line."""
     said = last_line(job.log) if os.path.exists(job.log) else ""
     return "starts" if not said or said.startswith("$ ") else said

@@ -1,4 +1,4 @@
-"""Runs the jobs of a sweep: one a core by Ray, or one after the other."""
+"""Runs the jobs of a sweep: one per core by Ray, or one after another."""
 
 import collections
 import contextlib
@@ -23,18 +23,18 @@ from experiments.cli.quiet import quiet_stderr
 from experiments.sweeps import process
 from robust_sparse_tf.errors import InputError
 
-# Of every command, also of those that have no flags for it.
+# For every command, even those without flags for it.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
 )
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 _NOT_STARTED = "Ray cannot be started here"
-_OBJECT_STORE = 80 * 2**20  # bytes; Ray's least is 75 MiB, and nothing is stored
+_OBJECT_STORE = 80 * 2**20  # bytes; Ray's minimum is 75 MiB, and nothing is stored
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A command, the file that gets what it prints, and the seconds that it may take (0: any)."""
+    """A command, the file for its output, and its time limit in seconds (0: none)."""
 
     name: str
     command: tuple[str, ...]
@@ -43,11 +43,11 @@ class Job:
 
 
 class Event(enum.Enum):
-    """What happens to a job."""
+    """Events of a job."""
 
     STARTED = "started"
     DONE = "done"
-    AGAIN = "again"  # is tried again, later
+    AGAIN = "again"  # will be retried later
     FAILED = "failed"
 
 
@@ -57,15 +57,15 @@ class End(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     REFUSED = "refused"  # its flags
-    BUSY = "busy"  # another process runs the job
-    LOST = "lost"  # with the node that ran it
+    BUSY = "busy"  # another process is running the job
+    LOST = "lost"  # its node was lost
 
 
-# By exit code, see `cli.command`; any other is a failure.
+# By exit code, see `cli.command`; any other code is a failure.
 _ENDS = {command.REFUSED: End.REFUSED, command.BUSY: End.BUSY}
 
-# How often a command is tried again, and after how many seconds. A busy job is another sweep's,
-# which ends, or what a lost node left; that a node is lost is no fault of the command.
+# How often a command is retried, and after how many seconds. A busy job belongs to another sweep,
+# or to an orphan of a lost node, which exits soon. Losing a node is not the command's fault.
 _AGAIN = {
     End.FAILED: (1, 0.0),
     End.REFUSED: (0, 0.0),
@@ -75,7 +75,7 @@ _AGAIN = {
 
 
 class Outcome(NamedTuple):
-    """The end of a command, and the last line that it printed."""
+    """How a command ended, and the last line of its output."""
 
     end: End
     said: str
@@ -85,18 +85,18 @@ Tell = Callable[[Job, Event, str], None]
 
 
 def run(jobs: Sequence[Job], tell: Tell, address: str | None = None) -> dict[str, str]:
-    """Runs jobs, as many at a time as there are cores.
+    """Runs jobs, one per core at a time.
 
     Args:
-        jobs: what is to be run, the most urgent first.
-        tell: called with a job, what happens to it, and for a failure the line that says why.
+        jobs: the jobs, in order of priority.
+        tell: called with a job, its event and, for a failure, the reason.
         address: "HOST:PORT" of a Ray cluster whose nodes see the same files; None for this machine.
 
     Returns:
-        For each failed job, by its name, the last line that it printed.
+        The last line of output of each failed job, by name.
 
     Raises:
-        InputError: for an address that cannot be reached.
+        InputError: if the address cannot be reached.
     """
     if not jobs and not address:
         return {}
@@ -106,9 +106,9 @@ def run(jobs: Sequence[Job], tell: Tell, address: str | None = None) -> dict[str
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Lets SIGTERM interrupt this process, whose commands then end as by an interrupt.
+    """Lets SIGTERM interrupt this process, so that its commands end as for an interrupt.
 
-    It has to come after Ray, whose own handler prints the stack.
+    Must be called after Ray has started, whose own handler prints the stack.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -118,32 +118,32 @@ def _terminable() -> Iterator[None]:
 
 
 class _Place(Protocol):
-    """Where commands are run."""
+    """Runs commands somewhere."""
 
     def slots(self) -> int:
-        """How many commands can be run at a time."""
+        """The number of commands that can run at a time."""
 
     def start(self, job: Job) -> Any:
-        """Starts a job, and gives what stands for it in `wait`; see `process.run`."""
+        """Starts a job, and returns a handle for `wait`; see `process.run`."""
 
     def wait(self, started: list[Any], seconds: float) -> list[tuple[Any, Outcome]]:
-        """The commands that are ended; returns after some seconds where none is."""
+        """The commands that have ended; returns after some seconds even if none has."""
 
     def close(self) -> None:
-        """Ends what is still running."""
+        """Stops all running commands."""
 
 
 @dataclasses.dataclass
 class _Pending:
-    """A job on its way, and how its command ended where it did not end well."""
+    """A job in progress, with the failures of its command so far."""
 
     job: Job
-    earliest: float = 0.0  # next start, on the monotonic clock
+    earliest: float = 0.0  # time of the next start, on the monotonic clock
     ends: collections.Counter[End] = dataclasses.field(default_factory=collections.Counter)
 
 
 class _Schedule:
-    """Which job is run next."""
+    """The order of jobs."""
 
     def __init__(self, jobs: Sequence[Job], place: _Place, tell: Tell) -> None:
         self._waiting = collections.deque(map(_Pending, jobs))
@@ -152,7 +152,7 @@ class _Schedule:
         self._failed: dict[str, str] = {}
 
     def run(self) -> dict[str, str]:
-        """Runs all; see the function of this name."""
+        """Runs all jobs; see the function of this name."""
         while self._waiting or self._running:
             self._start()
             if self._running:
@@ -164,7 +164,7 @@ class _Schedule:
         return self._failed
 
     def _start(self) -> None:
-        """Starts what may be started, in order, while there are free cores."""
+        """Starts jobs in order while there are free cores."""
         free = self._place.slots() - len(self._running)
         now = time.monotonic()
         ready = [pending for pending in self._waiting if pending.earliest <= now]
@@ -174,7 +174,7 @@ class _Schedule:
             self._running[self._place.start(pending.job)] = pending
 
     def _end(self, pending: _Pending, outcome: Outcome) -> None:
-        """Ends a job, tries again, or gives it up."""
+        """Finishes a job, schedules a retry, or gives it up."""
         if outcome.end is End.DONE:
             self._tell(pending.job, Event.DONE, "")
             return
@@ -190,7 +190,7 @@ class _Schedule:
 
 
 def _place(size: int, address: str | None) -> _Place:
-    """Where a number of jobs is run; says why they are run one after the other."""
+    """Chooses where jobs run; prints why they run one after another, if they do."""
     there = importlib.util.find_spec("ray") is not None
     if address:
         if not there:
@@ -204,12 +204,12 @@ def _place(size: int, address: str | None) -> _Place:
             return _Ray()
         except InputError as error:
             why = str(error)
-    print(f"{why}: the cells run one after the other")
+    print(f"{why}: the cells run one after another")
     return _OneByOne()
 
 
 class _OneByOne:
-    """Runs commands in processes of this one, one after the other."""
+    """Runs commands as child processes, one after another."""
 
     def __init__(self) -> None:
         self._run = functools.partial(process.run, environment=environment(), folder=os.getcwd())
@@ -228,11 +228,11 @@ class _OneByOne:
 
 
 class _Ray:
-    """Runs commands as tasks of Ray, each on a core.
+    """Runs commands as Ray tasks, one per core.
 
     Args:
-        address: "HOST:PORT" of a cluster; by default Ray is started on this machine alone, and
-            nobody else can reach it.
+        address: "HOST:PORT" of a cluster; by default Ray is started on this machine, where no other
+            user can reach it.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -241,13 +241,13 @@ class _Ray:
         self._files = None
         if address:
             _check_reachable(address)
-            os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 40 s each, instead of 20
+            os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # 40 s each, instead of 20
         else:
-            # Without clusters Ray's own address is 127.0.0.1; it is read when Ray is imported.
+            # Without clusters, Ray's own address is 127.0.0.1; Ray reads this when imported.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            # Not where TMPDIR says: the names of sockets must be short.
+            # Not in TMPDIR, because socket names must be short.
             self._files = tempfile.TemporaryDirectory(
                 prefix="sweep-", dir="/tmp", ignore_cleanup_errors=True
             )
@@ -263,7 +263,7 @@ class _Ray:
         self._task: Any = ray.remote(num_cpus=1, max_retries=0)(process.run)
 
     def _connect(self, address: str | None) -> str:
-        """Connects to a cluster, or starts Ray here; returns what speaks against it."""
+        """Connects to a cluster, or starts Ray here; returns the reason if it fails."""
         here: dict[str, Any] = dict(
             num_cpus=cores(),
             include_dashboard=False,
@@ -272,12 +272,12 @@ class _Ray:
         )
         try:
             self._ray.init(
-                address or "local",  # whatever RAY_ADDRESS says
+                address or "local",  # ignores RAY_ADDRESS
                 logging_level=logging.ERROR,
                 log_to_driver=False,
                 **({} if address else here),
             )
-        except Exception as error:  # of many kinds, plain ones among them
+        except Exception as error:  # many exceptions, including Exception itself
             return str(error).strip().split("\n")[0] or type(error).__name__
         return ""
 
@@ -308,7 +308,7 @@ class _Ray:
 
 
 def _outcome(code: int, said: str) -> Outcome:
-    """The end of a command by its exit code and its last line."""
+    """How a command ended, from its exit code and last line."""
     said = said.removeprefix("error: ") or f"exit code {code}"
     if code == 0:
         return Outcome(End.DONE, said)
@@ -316,16 +316,16 @@ def _outcome(code: int, said: str) -> Outcome:
 
 
 def environment() -> dict[str, str]:
-    """The variables of this process, and those that make one thread of a command."""
+    """The environment variables of this process, plus those that limit commands to one thread."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return own | _ONE_THREAD
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for a minute.
+    """Checks an address, because Ray itself would try for a minute.
 
     Raises:
-        InputError: for an address where nothing listens, or that is none.
+        InputError: if nothing listens there, or it is not an address.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:

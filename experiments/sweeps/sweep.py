@@ -1,4 +1,4 @@
-"""The cells of a sweep: what is left to do of each, and the directory that holds them."""
+"""The cells of a sweep, their remaining work, and their directory."""
 
 import contextlib
 import dataclasses
@@ -30,37 +30,37 @@ from robust_sparse_tf.procedures import LotteryTicket
 
 _REPEATED = {
     "grid": "flags that vary, with their values: method=set,rigl,density=0.5,0.1,seed=0,1",
-    "evaluate": "attacks on each finished cell, as flags of experiments.evaluate",
-    "measure": "measures of each finished cell's rounds, as flags of experiments.measure",
-    "study": "the study that the report compares with",
-    "cell_limit": "seconds after which a cell is ended, as one that hangs; 0: never",
+    "evaluate": "attack each finished cell, with these flags of experiments.evaluate",
+    "measure": "measure the rounds of each finished cell, with these flags of experiments.measure",
+    "study": "study whose tables and figures the report has",
+    "cell_limit": "seconds after which a cell is stopped, in case it hangs; 0: never",
     "ray_address": "HOST:PORT of a Ray cluster whose nodes see the same files",
 }
-# What a core of its own makes best, with Ray and without it; part of the cells' names and bits.
+# Best for one core per cell, with and without Ray; they affect the cells' names and bits.
 _ONE_CORE = {"branches": 1, "intra_op_threads": 1}
-# Where files lie, and who computes, is no part of what is computed.
+# Folders and devices do not affect results.
 _PLACES = ("--output_dir=", "--data_dir=", "--ray_address=", "--cell_limit=")
-# What makes no difference to data and network as they are before training.
+# Flags that do not affect data and network before training.
 _UNSEEN = (
     *("seed", "output_dir", "overwrite", "eval_attacks", "overfitting", "branches"),
     *(field.name for field in dataclasses.fields(LotteryTicket) if field.name != "seed"),
     *(field.name for group in attack_flags.GROUPS for field in attack_flags.fields(group)),
 )
-# So many times as long as a report took it stays as it is: the figures of many cells take half a
-# minute, in which no other cell is begun.
+# After a report, wait this multiple of its duration: the figures of many cells take half a minute,
+# in which no other cell is started.
 _REPORT_STAYS = 20
 
 
 class Sweep:
-    """The cells of a command line, and the directory that holds them.
+    """The cells of a command line, and their directory.
 
     Args:
-        argv: the command line, whose first word is the program's name.
-        studies: the names that the flag `study` may have.
-        on_change: called with the sweep's directory as cells end, to report on them.
+        argv: the command line, which begins with the program's name.
+        studies: allowed values of the flag `study`.
+        on_change: called with the sweep's directory as cells end, to update the report.
 
     Raises:
-        InputError: for wrong flags, those of any cell among them, or no grid.
+        InputError: for wrong flags, including those of any cell, or without a grid.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Sweep:
             raise InputError("grid: must be given, as in --grid=method=set,rigl,density=0.5,0.1")
         self.cells = cells(flags.given(base), grids)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RunWarning)  # the cell says so itself
+            warnings.simplefilter("ignore", RunWarning)  # the cells print it themselves
             for values in self.cells:
                 TrainingRun(values)
         self._refuse_for_all()
@@ -95,7 +95,7 @@ class Sweep:
         self._next_report = 0.0  # on the monotonic clock
 
     def _refuse_for_all(self) -> None:
-        """Refuses what no cell can do."""
+        """Refuses flags that no cell supports."""
         if any(values["distribute"] == "multiworker" for values in self.cells):
             raise InputError(
                 "distribute=multiworker: must not be given to a sweep, whose cells are one process "
@@ -109,11 +109,11 @@ class Sweep:
         """Runs all cells that are not finished.
 
         Returns:
-            For each cell that failed, by its name, the last line that it printed.
+            The last line of output of each failed cell, by name.
 
         Raises:
-            InputError: for a folder that cannot be written, a cluster that cannot be reached, and
-                for what a cell would refuse.
+            InputError: if the folder cannot be written, the cluster cannot be reached, or a cell
+                would be refused.
         """
         try:
             os.makedirs(self.folder, exist_ok=True)
@@ -145,15 +145,15 @@ class Sweep:
                 progress.show(job, event, why)
                 if event in (scheduler.Event.DONE, scheduler.Event.FAILED):
                     left.remove(job.name)
-                    if left:  # after the last the whole report is written anyway
+                    if left:  # after the last cell the report is written anyway
                         self._report()
 
             return scheduler.run(todo, tell, self._address)
 
     def _check(self, cells: Iterable[Values]) -> None:
-        """Refuses what cells would refuse, once for settings that are checked alike.
+        """Checks all cells before the first one runs; those that are checked alike, once.
 
-        A process does so, as it needs TensorFlow.
+        This runs in another process, as it needs TensorFlow.
         """
         found = checks(cells)
         if not found:
@@ -166,13 +166,13 @@ class Sweep:
             raise InputError(said.removeprefix("error: "))
 
     def log(self, name: str) -> str:
-        """The file that gets what a cell prints."""
+        """The file for the output of a cell."""
         return os.path.join(self.folder, "logs", f"{name}.log")
 
     def _report(self) -> None:
-        """Reports on what is there, where it is time to.
+        """Updates the report, if it is time.
 
-        An error costs no cell; it is raised when all have ended.
+        An error does not stop the cells; it is raised when all have ended.
         """
         begin = time.monotonic()
         if begin < self._next_report:
@@ -183,20 +183,20 @@ class Sweep:
         self._next_report = end + _REPORT_STAYS * (end - begin)
 
     def _job(self, name: str, commands: list[list[str]]) -> scheduler.Job:
-        """What is left to do of a cell."""
+        """The remaining commands of a cell."""
         command = (sys.executable, "-m", "experiments.chain", *chaining.join(commands))
         return scheduler.Job(name, command, self.log(name), self._limit)
 
     def _training(self, name: str, values: Values) -> list[list[str]]:
         """The command that trains a cell, if it is not finished."""
-        with contextlib.suppress(InputError):  # a damaged one, which is made again
+        with contextlib.suppress(InputError):  # damaged results are made again
             if finished(self.folder, name) and not values["overwrite"]:
                 return []
         given = flags.given(values | {"output_dir": self.folder})
         return [["run", *(as_flag(key, value) for key, value in given.items())]]
 
     def _follow_ups(self, name: str, values: Values) -> list[list[str]]:
-        """The commands that attack and measure a cell, except those whose files are there."""
+        """The commands that attack and measure a cell, except those whose files exist."""
         run = os.path.join(self.folder, name)
         commands = []
         for each in (*self._evaluations, *self._measurements):
@@ -209,16 +209,16 @@ class Sweep:
 
 
 def _seconds(text: str) -> int:
-    """The time that a cell may take."""
+    """The time limit of a cell."""
     if not is_count(text):
         raise InputError(f"cell_limit={text}: must be a whole number of seconds from 0")
     return int(text)
 
 
 def checks(cells: Iterable[Values]) -> list[list[str]]:
-    """The command lines of `chain` that check the data and networks of cells, each once.
+    """The command lines of `chain` that check the data and networks of cells, without duplicates.
 
-    Left out are flags that make no difference to them, and those that have no effect without.
+    Flags that do not affect these checks are left out, and flags that depend on them, too.
     """
     given = (flags.given(values).items() for values in cells)
     seen = ({name: as_flag(name, v) for name, v in own if name not in _UNSEEN} for own in given)

@@ -1,6 +1,6 @@
-"""The trials of a sweep in one small file: all that its report is made of, without the networks.
+"""The trials of a sweep in one small file: the data of its report, without the networks.
 
-It lies beside the report, which can be written again from it; see `experiments.report`.
+The report beside it can be rewritten from it; see `experiments.report`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 FILE = "trials.json"
 _DRAWN = "tickets.json"
 
-_EVERY = 1000  # iterations: of evaluations that are nearer to each other one is kept
+_EVERY = 1000  # iterations: of evaluations that are closer together, one is kept
 
-# What reports read of each file; None for all of it.
+# The parts of each file that reports read; None for all.
 _ACCURACIES = {"clean_accuracy": None, "robust_accuracy": None}
 _LOSSES = {"clean_loss": None, "robust_loss": None}
 _ROUND = {
@@ -79,9 +79,9 @@ def write(folder: str, sweep: Contents, cells: Sequence[Cell]) -> None:
     """Writes trials.json of a sweep.
 
     Args:
-        folder: of the sweep.
-        sweep: what sweep.json says.
-        cells: that are finished.
+        folder: folder of the sweep.
+        sweep: contents of sweep.json.
+        cells: finished cells.
     """
     content = {
         "sweep": sweep.as_json(),
@@ -92,30 +92,29 @@ def write(folder: str, sweep: Contents, cells: Sequence[Cell]) -> None:
 
 
 def drawn(folder: str) -> dict[str, Any]:
-    """What `write_drawn` left in the folder of a sweep; {} where there is nothing to be read."""
+    """Reads what `write_drawn` wrote to the folder of a sweep; {} if there is nothing."""
     return _read(os.path.join(folder, _DRAWN))
 
 
 def write_drawn(folder: str, content: Mapping[str, Any]) -> None:
-    """Leaves what a study's figures are drawn from beside its cells, for when those are gone."""
+    """Writes the data of a study's figures beside its cells, in case those are deleted."""
     files.write_json(os.path.join(folder, _DRAWN), content)
 
 
 def is_stored(folder: str) -> bool:
-    """Whether a folder holds the trials of a sweep, and not the sweep."""
+    """Whether a folder has the trials of a sweep, and not the sweep itself."""
     return os.path.exists(os.path.join(folder, FILE)) and not sweeps.exists(folder)
 
 
 @contextlib.contextmanager
 def unpacked(folder: str) -> Iterator[str]:
-    """A folder that looks like the sweep whose trials are stored, while it is needed.
+    """A temporary folder that looks like the sweep whose trials are stored.
 
     Args:
-        folder: that holds trials.json.
+        folder: folder with trials.json.
 
     Raises:
-        InputError: for a file that holds no trials, and for those of another sweep than the report
-            beside them.
+        InputError: if the file has no trials, or those of another sweep than the report beside it.
     """
     path = os.path.join(folder, FILE)
     try:
@@ -140,7 +139,7 @@ def unpacked(folder: str) -> Iterator[str]:
 
 
 def _check_report(path: str, command: object) -> None:
-    """Raises InputError where the report beside the trials was made by another command."""
+    """Raises InputError if the report beside the trials was made by another command."""
     beside = _read(os.path.join(os.path.dirname(path), "report.json"))
     if beside and beside.get("command") != command:
         raise InputError(
@@ -150,7 +149,7 @@ def _check_report(path: str, command: object) -> None:
 
 
 def _read(path: str) -> dict[str, Any]:
-    """A file that a report has written, and writes again; {} where it is not there or damaged."""
+    """Reads a file that a report has written; {} if it is missing or damaged."""
     found: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         found = files.read_json(path)
@@ -185,7 +184,7 @@ def _unpack(cell: dict[str, Any], sweep: Contents, place: str) -> None:
         for by_network, follow_up in zip(kinds, follow_ups, strict=True):
             for network in by_network:
                 if not re.fullmatch(r"\.|rounds/[0-9]{1,9}", network):
-                    raise ValueError(f"{network!r} is no network of a run")
+                    raise ValueError(f"{network!r} is not a network of a run")
                 os.makedirs(os.path.join(place, network), exist_ok=True)
             own = _by_network(follow_up, place)
             for network, content in by_network.items():
@@ -196,7 +195,7 @@ def _unpack(cell: dict[str, Any], sweep: Contents, place: str) -> None:
 
 
 def _by_network(follow_up: FollowUp, run: str) -> dict[str, str]:
-    """The files of a follow-up by the networks of which they are, such as "." and "rounds/3"."""
+    """The files of a follow-up by network, such as "." and "rounds/3"."""
     targets = [os.path.relpath(target, run) for target in follow_up.targets(run)]
     return dict(zip(targets, follow_up.files(run), strict=True))
 
@@ -204,16 +203,16 @@ def _by_network(follow_up: FollowUp, run: str) -> dict[str, str]:
 def _found(
     follow_up: FollowUp, cell: Cell, read: Callable[[str], tuple[Any, str]]
 ) -> dict[str, Any]:
-    """What a follow-up left of the networks that are there now, by their place in the run.
+    """Reads the results of a follow-up for the current networks, by their place in the run.
 
     Args:
-        follow_up: of the sweep.
-        cell: that is finished.
-        read: what a file holds, and the name of the network of which it is.
+        follow_up: follow-up of the sweep.
+        cell: finished cell.
+        read: reads a file, and returns its contents and the digest of its network.
     """
     found = {}
     for network, path in _by_network(follow_up, cell.path).items():
-        with contextlib.suppress(InputError):  # of which the report warns
+        with contextlib.suppress(InputError):  # the report warns of them
             content, known = read(path)
             if follow_up.is_current(path, known, os.path.join(cell.path, network)):
                 found[network] = content
@@ -231,7 +230,7 @@ def _measured(path: str) -> tuple[Any, str]:
 
 
 def _thinned(history: Sequence[Record], cell: Cell) -> list[Record]:
-    """The evaluations every 1,000 iterations, those asked for by number, and each round's last."""
+    """The evaluations every 1,000 iterations, those requested, and the last of each round."""
     asked = set(cell.flag("evaluate_at"))
     kept: list[Record] = []
     for _, group in itertools.groupby(history, key=lambda record: record["round"]):
@@ -245,7 +244,7 @@ def _thinned(history: Sequence[Record], cell: Cell) -> list[Record]:
 
 
 def _kept(content: Any, shape: Any) -> Any:
-    """The parts of a JSON value that a shape names."""
+    """The parts of a JSON value that are in a shape."""
     if shape is None:
         return content
     if isinstance(shape, list):
@@ -254,7 +253,7 @@ def _kept(content: Any, shape: Any) -> Any:
 
 
 def _lines(content: dict[str, Any]) -> str:
-    """JSON with a line for each cell, so that two of these files can be compared."""
+    """JSON with a line per cell, so that two files can be compared with diff."""
     cells = ",\n".join(json.dumps(cell) for cell in content["cells"])
     sweep, drawn = json.dumps(content["sweep"]), json.dumps(content["drawn"])
     return f'{{"sweep": {sweep},\n"cells": [\n{cells}\n],\n"drawn": {drawn}}}\n'

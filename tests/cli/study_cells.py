@@ -40,7 +40,7 @@ def cell(
     """Writes what a run leaves, and returns its results.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
         accuracies: for each round, for each evaluation, the accuracy by attack, "none" for clean.
         densities: of each round.
         every: iterations between evaluations.

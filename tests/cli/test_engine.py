@@ -137,7 +137,7 @@ def test_a_cell_that_hangs_is_ended(run, make, tmp_path):
     """And tried again, as one that fails is; the others continue."""
     hung = dataclasses.replace(make("a", "import time; time.sleep(3600)"), limit=1)
     failed, told = run(hung, dataclasses.replace(make("b", "pass"), limit=60))
-    assert failed == {"a": "took longer than 1 s, and was ended"}
+    assert failed == {"a": "took longer than 1 s, and was stopped"}
     assert told.count(("a", Event.AGAIN)) == 1 and ("b", Event.DONE) in told
 
 
@@ -249,7 +249,7 @@ def test_ray_that_does_not_start(run, make, monkeypatch, capfd):
     out, err = capfd.readouterr()
     assert err == "" and out == (
         "Ray cannot be started here (The current node timed out during startup.): the cells run "
-        "one after the other\n"
+        "one after another\n"
     )
 
 
@@ -261,7 +261,7 @@ def test_without_ray(run, make, monkeypatch, capfd):
     assert failed == {} and [name for name, _ in told] == ["a", "a", "b", "b"]
     out, err = capfd.readouterr()
     assert err == "" and out.count("\n") == 1
-    assert "Ray is not installed" in out and "one after the other" in out
+    assert "Ray is not installed" in out and "one after another" in out
 
 
 @pytest.mark.parametrize("address", ["x", "localhost", ":6379", "localhost:", "localhost:70000"])

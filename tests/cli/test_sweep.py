@@ -104,7 +104,7 @@ def test_failed_cell_is_named(call_sweep, made_up):
     log = folder / "logs" / f"{name}.log"
     assert err == f"error: cell {name} failed: it failed ({log})\n"
     assert made_up.methods == ["dense", "static", "set", "static"]  # tried again, after the others
-    assert "cell 2/3 static 50 %: is tried again, it failed\n" in out
+    assert "cell 2/3 static 50 %: will be retried, it failed\n" in out
     assert f"cell 2/3 static 50 %: failed, it failed ({name})\n" in out
     rows = json.loads((folder / "report.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["dense", "set"]

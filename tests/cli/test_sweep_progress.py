@@ -52,7 +52,7 @@ EVENTS = [
 def test_lines(cells):
     assert shown(cells, EVENTS, terminal=False).splitlines() == [
         "cell 2/3 rigl 10 % seed 1: starts (two)",
-        "cell 2/3 rigl 10 % seed 1: is tried again, loss [bold]",
+        "cell 2/3 rigl 10 % seed 1: will be retried, loss [bold]",
         "cell 3/3 dense seed 0: starts (three)",
         "cell 3/3 dense seed 0: done in 0 s, 0 s left",
         "cell 2/3 rigl 10 % seed 1: starts (two)",
@@ -64,7 +64,7 @@ def test_terminal(cells):
     """What has ended stays; the rest is one display, with the last line of each cell that runs."""
     Path(cells[1].log).write_text("$ run\nround 0 iteration 5\n")
     text = shown(cells, EVENTS[:4], terminal=True)
-    assert "cell 2/3 rigl 10 % seed 1: is tried again, loss [bold]" in text
+    assert "cell 2/3 rigl 10 % seed 1: will be retried, loss [bold]" in text
     assert "cell 3/3 dense seed 0: done in 0 s, 0 s left" in text
     last = text.split("done in")[-1]
     assert "2/3" in last and "round 0" not in last  # the second one does not run now

@@ -109,7 +109,7 @@ def _network(name):
         (lambda content: content["sweep"].update(command="another"), "is of another sweep"),
         (_changed("other"), "holds a cell 'other', which its sweep does not name"),
         (_changed("../other"), "holds a cell '../other', which its sweep does not name"),
-        (_network("../../other"), "'../../other' is no network of a run"),
+        (_network("../../other"), "'../../other' is not a network of a run"),
         (_network("rounds/0"), "rounds/0 was not asked for"),
         (lambda content: content["cells"][0]["evaluations"].clear(), "is damaged"),
         (lambda content: content.pop("cells"), "holds no trials of a sweep (cells of it missing)"),

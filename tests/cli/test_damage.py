@@ -97,7 +97,7 @@ def test_runs_start_without_git(monkeypatch):
 def test_a_file_in_the_place_of_a_folder(tmp_path):
     (tmp_path / "tensorboard").write_text("")
     place = SimpleNamespace(path=str(tmp_path), file=lambda name: str(tmp_path / name))
-    with pytest.raises(InputError, match=r"tensorboard: is a file, where a folder belongs"):
+    with pytest.raises(InputError, match=r"tensorboard: is a file, but must be a folder"):
         RunLog(place, Rounds(), None, {}, {}, {}).start([])
 
 

@@ -1,4 +1,4 @@
-"""Reports of the studies: of a sweep's finished cells, beside what was published.
+"""Reports of the studies: results of a sweep's finished cells beside the published numbers.
 
 Each study has `report(folder, cells, attacked)`: `folder` is the sweep's, `cells` are its finished
 cells (`sweeps.directory.Cell`), `attacked` is what `reports.robustness.attacked` returns. It draws

@@ -1,4 +1,4 @@
-"""What the studies' reports read of a sweep's finished cells."""
+"""Access to a sweep's finished cells, for the studies' reports."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 
 def select(cells: Sequence[Cell], **values: Any) -> list[Cell]:
-    """The cells whose flags have these values."""
+    """The cells with these values of flags."""
     return [cell for cell in cells if all(cell.flag(key) == own for key, own in values.items())]
 
 
 def values_of(cells: Sequence[Cell], name: str) -> list[Any]:
-    """The values that a flag has in any cell, each once, in the order of the cells."""
+    """The values of a flag in any cell, without duplicates, in the order of the cells."""
     return list(dict.fromkeys(cell.flag(name) for cell in cells))
 
 
 def seeds(cells: Sequence[Cell]) -> str:
-    """How many trials there are of networks, in words, such as "one seed"."""
+    """The number of trials of networks, in words, such as "one seed"."""
     count = len(values_of(cells, "seed"))
     return "one seed" if count == 1 else f"means of up to {count} seeds"
 
 
 def tested(cells: Sequence[Cell]) -> list[str]:
-    """A line that says of how many test images the accuracies are, where it is not all."""
+    """A line with the number of test images, unless all are used."""
     sizes = [f"{size:,}" if size else "all" for size in values_of(cells, "test_size")]
     if sizes == ["all"]:
         return []
@@ -36,12 +36,12 @@ def tested(cells: Sequence[Cell]) -> list[str]:
 
 
 def how(trained: str) -> str:
-    """The words for training with an attack, or "none"."""
+    """Words for training with an attack, or "none"."""
     return "naturally" if trained == "none" else f"with {trained.upper()}"
 
 
 def accuracy(figures: Figures, attack: str) -> float | None:
-    """An accuracy (percent) of a split, on clean images for "none"; None where not measured."""
+    """An accuracy (percent) on a split, on clean images for "none"; None if not measured."""
     if attack == "none":
         return 100 * figures["clean_accuracy"]
     found = figures["robust_accuracy"].get(attack)
@@ -49,11 +49,11 @@ def accuracy(figures: Figures, attack: str) -> float | None:
 
 
 def accuracies(splits: Iterable[Figures], attack: str) -> list[float]:
-    """The accuracies (percent) of those splits where it was measured; see `accuracy`."""
+    """The accuracies (percent) of the given splits, as far as measured; see `accuracy`."""
     return [own for figures in splits if (own := accuracy(figures, attack)) is not None]
 
 
 def nearest_round(cell: Cell, percent: float) -> int | None:
-    """The round with this share of its weights; None where none is within a twentieth of it."""
+    """The round with this fraction of weights; None if none is within 5 % of it."""
     best = min(cell.rounds, key=lambda entry: abs(100 * entry["density"] - percent))
     return best["round"] if abs(100 * best["density"] / percent - 1) < 0.05 else None

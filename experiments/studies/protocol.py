@@ -1,4 +1,4 @@
-"""The settings of a study, and how those of a sweep's cells differ from them."""
+"""Settings of a study, and how those of a sweep's cells differ."""
 
 import contextlib
 import dataclasses
@@ -14,26 +14,25 @@ from experiments.runs import options, unused
 from experiments.sweeps.directory import Cell
 
 Allowed = Mapping[str, Sequence[Any]]
-"""For flags the values that they have in a study."""
+"""Values of flags in a study."""
 
 Part = tuple[list[str], dict[str, object]]
-"""Lines of Markdown, and the numbers in them."""
+"""Markdown, and its numbers."""
 
 Names = Mapping[str, tuple[str, ...]]
-"""Of each cell, by its name, the flags that set it apart; see `Protocol.parts`."""
+"""The distinguishing flags of each cell, by name; see `Protocol.parts`."""
 
 
 class _Published(typing.Protocol):
     def without_numbers(self) -> Self:
-        """The same for networks that are not the paper's."""
+        """No published numbers, for networks with other settings than the paper's."""
 
 
 Known = TypeVar("Known", bound=_Published)
 
-# What trials of a network may differ in, besides seeds: how many rounds there are and what is
-# looked at.
+# Trials of a network may differ in these, besides seeds: the number of rounds and the measures.
 _OF_TRIALS = ("seed", "rounds", "evaluate_every", "evaluate_at", "eval_attacks")
-# How a cell is computed, of which studies say nothing.
+# How a cell is computed, which papers do not give.
 _COMPUTING = (
     *("branches", "intra_op_threads", "jit_compile", "steps_per_execution"),
     *("distribute", "logical_cpus", "overfitting"),
@@ -45,24 +44,24 @@ class Protocol:
     """The settings of a study.
 
     Attributes:
-        settings: from all flags of a cell to the paper's values of flags. Those that are not among
-            them must be at their defaults. Of cells with others no published number is told.
+        settings: function from all flags of a cell to the paper's values. Other flags must be at
+            their defaults. Cells with other settings are shown without published numbers.
         budget: the paper's values of flags that make training and attacks longer or shorter. Cells
-            with others are told of, and published numbers stand beside them.
+            with other budgets are listed, and shown beside published numbers.
     """
 
     settings: Callable[[Values], Allowed]
     budget: Callable[[Values], Allowed]
 
     def unlike(self, cell: Cell) -> tuple[str, ...]:
-        """Such as ("label_smoothing=0.0",): the cell's flags that are not the paper's."""
+        """The cell's flags that differ from the paper's, such as ("label_smoothing=0.0",)."""
         return tuple(self._unlike(cell, self.settings))
 
     def parts(self, cells: Sequence[Cell]) -> dict[tuple[str, ...], list[Cell]]:
-        """The cells by how they are unlike the paper; those that are like it come first.
+        """The cells grouped by their differences from the paper; those without any are first.
 
-        Networks that differ in more than their seeds are no trials of each other: where they have
-        several budgets, those are parts of their own, too.
+        Networks that differ in more than their seeds are not trials of each other: several budgets
+        are separate parts, too.
         """
         names = self._varying_budgets(cells)
         found: dict[tuple[str, ...], list[Cell]] = {}
@@ -72,7 +71,7 @@ class Protocol:
         return dict(sorted(found.items(), key=lambda part: bool(self.unlike(part[1][0]))))
 
     def names(self, cells: Sequence[Cell]) -> Names:
-        """The words of `parts` for each cell."""
+        """The words of `parts`, per cell."""
         return {cell.name: words for words, own in self.parts(cells).items() for cell in own}
 
     def report(
@@ -81,17 +80,17 @@ class Protocol:
         known: Known,
         part: Callable[[Sequence[Cell], Known, str], Part],
     ) -> Part:
-        """A report on each of the `parts`, one after the other.
+        """Reports on the `parts`, one after the other.
 
         Args:
-            cells: that are finished.
-            known: what is published.
-            part: makes it from cells, what of the published stands beside them, and the folder for
-                its figures in that of the sweep.
+            cells: finished cells.
+            known: the published numbers.
+            part: makes the report of a part from its cells, the published numbers to compare with,
+                and the folder for its figures.
 
         Returns:
-            Of the numbers those of the first part, with `differences` as `settings`; the other
-            parts are in `others`, each with the flags that set it apart in `unlike`.
+            Markdown, and the numbers of the first part, with `differences` as `settings`; other
+            parts are in `others`, with their distinguishing flags in `unlike`.
         """
         lines: list[str] = []
         found: list[dict[str, object]] = []
@@ -112,7 +111,7 @@ class Protocol:
         return [word for line in self.differences(cells) for word in (line, "")]
 
     def differences(self, cells: Sequence[Cell]) -> list[str]:
-        """Lines that say which settings are not the paper's; [] for none."""
+        """Lines about settings that differ from the paper's; [] for none."""
         lines = []
         if other := self._told(cells, self.settings):
             lines += [f"**Not the paper's settings:** {other}. No published numbers are told."]
@@ -132,7 +131,7 @@ class Protocol:
         )
 
     def _unlike(self, cell: Cell, allowed: Callable[[Values], Allowed]) -> dict[str, str]:
-        """The cell's flags that are not the paper's, with the paper's values in words."""
+        """The cell's flags that differ from the paper's, with the paper's values in words."""
         values = options.whole(cell.results["flags"])
         wanted = dict(allowed(values))
         if allowed is self.settings:
@@ -146,7 +145,7 @@ class Protocol:
         }
 
     def _varying_budgets(self, cells: Sequence[Cell]) -> list[str]:
-        """The flags of budgets and computing in which alone some cells differ."""
+        """The flags of budgets and computing if some cells differ only in them."""
         alike: dict[str, list[Values]] = {}
         for cell in cells:
             values = options.whole(cell.results["flags"])
@@ -175,7 +174,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _read(value: Any) -> Any:
-    """A flag's value; an object where it is the JSON of one, which may be written in many ways."""
+    """A flag's value; JSON is parsed, because it can be written in several ways."""
     if isinstance(value, str) and value.startswith("{"):
         with contextlib.suppress(ValueError):
             return json.loads(value)

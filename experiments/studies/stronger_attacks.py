@@ -1,4 +1,4 @@
-"""What a study could not say: its networks under stronger attacks, with the warnings they earn."""
+"""A study's networks under stronger attacks than the paper's, with warnings."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from experiments.sweeps.directory import Cell
 from robust_sparse_tf.texts import markdown_table
 
 STRONG = "standard"
-"""The ensemble that figures show beside a study's own attack."""
+"""The ensemble that figures show beside the paper's own attack."""
 
-_ILLUSION = 0.3  # of which FGSM leaves so much more is told
+_ILLUSION = 0.3  # difference between FGSM and the strongest attack that is reported
 
 
 @dataclasses.dataclass(frozen=True)
 class Strength:
-    """What all attacks left of a network.
+    """The accuracies of a network under all attacks.
 
     Attributes:
         network: its name.
@@ -67,7 +67,7 @@ def table(attacked: Sequence[AttackedNetwork]) -> tuple[str, list[Strength]]:
 def left_of_dense(
     evaluations: Sequence[Evaluation], cells: Sequence[Cell], epsilon: float
 ) -> float | None:
-    """What the ensemble `standard` leaves of a dense network, in the mean over seeds (a fraction).
+    """Accuracy of a dense network under the ensemble `standard`, averaged over seeds (a fraction).
 
     Args:
         evaluations: of the sweep.
@@ -75,7 +75,7 @@ def left_of_dense(
         epsilon: the radius.
 
     Returns:
-        None where it was not run.
+        None if it was not run.
     """
     strong = [each for each in evaluations if each.options.attacks == [STRONG]]
     found = [
@@ -88,9 +88,9 @@ def left_of_dense(
 
 
 def _titles(attacked: Sequence[AttackedNetwork]) -> list[str]:
-    """Of all columns, in the order in which an evaluation's attacks take their turns.
+    """All columns, in the order of the evaluations' attacks.
 
-    Networks may lack one of them, as two classes are too few for some.
+    Networks may lack some of them, which need more than two classes.
     """
     titles: dict[str, None] = {}
     for text in dict.fromkeys(each.evaluation.text for each in attacked):
@@ -108,7 +108,7 @@ def _is_column(row: MeanRow) -> bool:
 
 
 def _note(attacked: Sequence[AttackedNetwork]) -> str:
-    """On how many images, and that an attack in an ensemble has help from those before it."""
+    """The note on the number of images, and on attacks of an ensemble being cumulative."""
     counts = {}
     for options in (each.evaluation.options for each in attacked):
         counts[", ".join(options.attacks)] = options.examples
@@ -129,7 +129,7 @@ def _title(attacked: AttackedNetwork, row: MeanRow) -> str:
 
 
 def _illusions(found: Sequence[Strength]) -> str:
-    """The networks of which FGSM leaves far more than the strongest attack does."""
+    """The networks whose accuracy under FGSM is far above that under the strongest attack."""
     seen, far = 0, []
     for own in found:
         single = [value for title, value in own.accuracies.items() if title.startswith("fgsm ")]

@@ -143,8 +143,9 @@ def test_features_and_their_pruning(whole):
 def test_pruning_is_beside_a_control_of_equal_length(tmp_path):
     """Part of the same tables: its training is the paper's."""
     cells = [binary(tmp_path, "pgd", "usefulness")]
-    assert "- What pruning features costs, beside networks trained as long: not tested." in written(
-        tmp_path, cells
+    assert (
+        "- The cost of pruning features, compared with networks trained equally long: not tested."
+        in written(tmp_path, cells)
     )
     cells.append(binary(tmp_path, "pgd", "robust_usefulness", prune_features=0))
     text = written(tmp_path, cells)

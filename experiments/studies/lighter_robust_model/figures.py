@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _COLORS = dict(zip(("none", "fgsm", "pgd"), COLORS, strict=False))
 
 Left = Mapping[tuple[str, int], float]
-"""By attack of training and scale, what `standard` leaves (percent)."""
+"""Accuracy under `standard` (percent), by training attack and scale."""
 
 _Entry = TypeVar("_Entry", Scale, Pruned, Ticket)
 
@@ -43,7 +43,7 @@ def draw(
     tickets: Sequence[Ticket],
     left: Left,
 ) -> list[str]:
-    """Draws what there is into a place in a folder; returns Markdown that shows it."""
+    """Draws the available figures into a place in a folder; returns Markdown that shows them."""
     os.makedirs(os.path.join(folder, place), exist_ok=True)
     ran = [entry for entry in scales if entry.accuracies["none"].trials]
     measured = {e.trained: use for e in features if (use := e.usefulness)}
@@ -73,7 +73,7 @@ def _saved(folder: str, place: str, name: str, title: str, figure: Figure) -> li
 
 
 def _capacity(scales: Sequence[Scale], left: Left) -> Figure:
-    """A panel for each way of training; crosses are the published figures, triangles `standard`."""
+    """A panel per training; crosses are published numbers, triangles `standard`."""
     figure, axes = _panels(scales, lambda trained: f"trained with {trained.upper()}")
     for axis, own in axes:
         for attack, title in ATTACKS.items():
@@ -101,7 +101,7 @@ def _capacity(scales: Sequence[Scale], left: Left) -> Figure:
 
 
 def _usefulness(measured: Mapping[str, Usefulness]) -> Figure:
-    """A row for each way of training; features from the most to the least useful."""
+    """A row per training; features from the most to the least useful."""
     shape = (len(measured), 3)
     figure, axes = panels(*shape, (4 * shape[1], 3 * shape[0] + 0.5))
     for row, (trained, use) in zip(axes, measured.items(), strict=True):
@@ -124,7 +124,7 @@ def _usefulness(measured: Mapping[str, Usefulness]) -> Figure:
 
 
 def _pruning(pruned: Sequence[Pruned]) -> Figure:
-    """A panel for each way of training, a style for each measure."""
+    """A panel per training, a style per measure."""
     figure, axes = _panels(pruned, lambda trained: f"trained: {trained}")
     for axis, own in axes:
         for measure, style in (("usefulness", "--"), ("robust_usefulness", "-")):
@@ -136,7 +136,7 @@ def _pruning(pruned: Sequence[Pruned]) -> Figure:
 
 
 def _tickets(tickets: Sequence[Ticket]) -> Figure:
-    """A panel for each way of training, a style for each initialisation."""
+    """A panel per training, a style per initialisation."""
     figure, axes = _panels(tickets, lambda trained: f"trained: {trained}")
     for axis, own in axes:
         for strategy, style in (("original", "-"), ("random", "--")):
@@ -148,7 +148,7 @@ def _tickets(tickets: Sequence[Ticket]) -> Figure:
 
 
 def _log_axis(axis: Axes, label: str, ticks: list[int]) -> None:
-    """From what is whole to what is left of it."""
+    """Sets up the axes, from the whole network to its smallest part."""
     axis.set(xscale="log", xlabel=label, ylabel="test accuracy (%)")
     axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
     axis.minorticks_off()
@@ -156,7 +156,7 @@ def _log_axis(axis: Axes, label: str, ticks: list[int]) -> None:
 
 
 def _lines(axis: Axes, entries: Sequence[tuple[float, Accuracies]], style: str, label: str) -> None:
-    """A line for each attack that was measured."""
+    """Draws a line per measured attack."""
     for attack, title in ATTACKS.items():
         points = [(x, own[attack]) for x, own in entries if own[attack] is not None]
         if points:
@@ -167,7 +167,7 @@ def _lines(axis: Axes, entries: Sequence[tuple[float, Accuracies]], style: str, 
 def _panels(
     entries: Sequence[_Entry], title: Callable[[str], str]
 ) -> tuple[Figure, list[tuple[Axes, list[_Entry]]]]:
-    """A panel for each way of training, with the entries that have it."""
+    """A panel per training, with its entries."""
     values = list(dict.fromkeys(entry.trained for entry in entries))
     figure, axes = panels(1, len(values), (5 * len(values), 4))
     found = []

@@ -1,4 +1,4 @@
-"""What held of "Towards lighter adversarially robust model": sentences made of the numbers."""
+"""Findings on "Towards lighter adversarially robust model": sentences from the numbers."""
 
 import itertools
 import statistics
@@ -8,14 +8,14 @@ from experiments.evaluations.stored import Usefulness
 from experiments.studies.cells import how
 from experiments.studies.lighter_robust_model.numbers import Features, Pruned, Scale, Ticket
 
-_ROBUST = 50.0  # percent; a network that is robust on more images than not
-_ILLUSION = 30.0  # points by which an accuracy under FGSM is above that under PGD
-_ROUND = 0.69  # of the weights that stay in a round of tickets (0.7), and the paper's rounding
-_NEAR = 1.0  # points that a pruned network may lose
+_ROBUST = 50.0  # percent; a network that is robust on most images
+_ILLUSION = 30.0  # points between the accuracies under FGSM and PGD
+_ROUND = 0.69  # of the weights kept per round of tickets (0.7), and the paper's rounding
+_NEAR = 1.0  # points of accuracy that a pruned network may lose
 
 
 def capacity(scales: Sequence[Scale]) -> list[str]:
-    """From which scale networks are robust, ours and the published, and whether PGD agrees."""
+    """The scale from which networks are robust, ours and published, and whether PGD agrees."""
     lines = []
     for trained in dict.fromkeys(entry.trained for entry in scales):
         every = [entry for entry in scales if entry.trained == trained]
@@ -47,7 +47,7 @@ def capacity(scales: Sequence[Scale]) -> list[str]:
 
 
 def least_scale(accuracies: Mapping[int, float]) -> str:
-    """The minimum scale from which all are robust; "none" where the largest is not."""
+    """The minimum scale from which all are robust; "none" if the largest is not."""
     found = "none"
     for scale, value in sorted(accuracies.items(), reverse=True):
         if value <= _ROBUST:
@@ -57,11 +57,11 @@ def least_scale(accuracies: Mapping[int, float]) -> str:
 
 
 def features(found: Sequence[Features], published: tuple[int, int] | None = None) -> list[str]:
-    """How many of the useful features are robustly useful, by way of training.
+    """How many of the useful features are robustly useful, per training.
 
     Args:
-        found: of each way of training.
-        published: how many of how many are robust where no attack is trained with.
+        found: one per training.
+        published: (robust features, all features) of natural training.
     """
     lines = []
     for entry in found:
@@ -79,14 +79,14 @@ def features(found: Sequence[Features], published: tuple[int, int] | None = None
 
 
 def robust_features(use: Usefulness) -> tuple[int, int]:
-    """How many of the useful features are robustly useful, and how many are useful."""
+    """The numbers of robustly useful features and of useful features."""
     pairs = zip(use["weighted"], use["weighted_robust"], strict=True)
     robust = [both > 0 for clean, both in pairs if clean > 0]
     return sum(robust), len(robust)
 
 
 def pruning(found: Sequence[Pruned]) -> list[str]:
-    """With how few features networks keep their accuracies, by training and measure."""
+    """How few features suffice to keep accuracies, per training and measure."""
     lines = []
     for own in _ways(found):
         trained, measure = own[0].trained, own[0].measure
@@ -107,7 +107,7 @@ def pruning(found: Sequence[Pruned]) -> list[str]:
 
 
 def _ways(found: Sequence[Pruned]) -> list[list[Pruned]]:
-    """The rounds of each network that is pruned; the controls are none."""
+    """The rounds of each pruned network, without controls."""
     ways: dict[tuple[str, str, float], list[Pruned]] = {}
     for entry in found:
         if entry.share:
@@ -116,10 +116,12 @@ def _ways(found: Sequence[Pruned]) -> list[list[Pruned]]:
 
 
 def controls(found: Sequence[Pruned]) -> list[str]:
-    """What the last pruned networks have beside those trained as long with all their features."""
+    """Compares the last pruned networks with controls that were trained equally long."""
     whole = {(e.trained, e.round): e for e in found if not e.share}
     if found and not whole:
-        return ["What pruning features costs, beside networks trained as long: not tested."]
+        return [
+            "The cost of pruning features, compared with networks trained equally long: not tested."
+        ]
     lines = []
     for own in _ways(found):
         last = own[-1]
@@ -141,13 +143,13 @@ def controls(found: Sequence[Pruned]) -> list[str]:
 
 
 def _fewest(rounds: Sequence[Pruned], attack: str, least: float) -> int:
-    """The features left before the first round with less than the least accuracy."""
+    """The number of features left before accuracy first falls below a minimum."""
     kept = itertools.takewhile(lambda entry: (entry.accuracies[attack] or 0) >= least, rounds)
     return [entry.features for entry in kept][-1]
 
 
 def tickets(found: Sequence[Ticket]) -> list[str]:
-    """Whether the original initialisation is better than another one, by training and attack."""
+    """Whether the original initialisation is better than a new one, per training and attack."""
     lines = []
     for trained in dict.fromkeys(entry.trained for entry in found):
         own = [entry for entry in found if entry.trained == trained]
@@ -163,10 +165,10 @@ def tickets(found: Sequence[Ticket]) -> list[str]:
 
 
 def gains_of_original(found: Sequence[Ticket], attack: str) -> list[float]:
-    """By how many points the original initialisation is better, in each pruned round.
+    """The gain in points of the original initialisation, per pruned round.
 
     Args:
-        found: rounds of tickets of one way of training.
+        found: rounds of tickets of one training.
         attack: "none" for clean images.
     """
     own = {(e.strategy, e.round): e.accuracies[attack] for e in found if e.round}
@@ -179,10 +181,10 @@ def gains_of_original(found: Sequence[Ticket], attack: str) -> list[float]:
 
 
 def breakpoints(found: Sequence[Ticket], published: Mapping[tuple[str, str], float]) -> list[str]:
-    """Down to which weights clean accuracy is the dense network's, beside what the paper says.
+    """Down to which fraction of weights clean accuracy holds, beside the paper's.
 
     Args:
-        found: rounds of tickets in their order, the dense network first.
+        found: rounds of tickets in order, the dense network first.
         published: see `Published.holds_down_to`.
     """
     return [
@@ -196,9 +198,9 @@ def breakpoints(found: Sequence[Ticket], published: Mapping[tuple[str, str], flo
 def broken(
     found: Sequence[Ticket], published: Mapping[tuple[str, str], float]
 ) -> list[tuple[Ticket, float, str]]:
-    """The last round before clean accuracy falls, the published weights there, and a verdict.
+    """The last round before clean accuracy falls, the published weights, and a verdict.
 
-    There is one for each way of training and strategy; the arguments are those of `breakpoints`.
+    There is one per training and strategy; the arguments are those of `breakpoints`.
     """
     breaks = []
     for trained, strategy in dict.fromkeys((e.trained, e.strategy) for e in found):
@@ -213,7 +215,7 @@ def broken(
 
 
 def _verdict(last: Ticket, end: Ticket, strategy: str, published: float) -> str:
-    """Whether it breaks where the paper's does, within a round; an original one may keep more."""
+    """Whether accuracy falls where the paper's does, within a round; 'original' may keep more."""
     if last is end and last.weights > published / _ROUND:
         return "not tested, as there are no sparser networks"
     if last.weights > published / _ROUND:

@@ -21,42 +21,42 @@ from robust_sparse_tf.attacks import PGD
 from robust_sparse_tf.options import make
 
 Accuracies = dict[str, float | None]
-"""By attack the mean over trials; None where none has measured it."""
+"""The mean over trials, by attack; None if not measured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scale:
-    """A scale of capacity that was trained with an attack, beside the published numbers."""
+    """A scale of capacity trained with an attack, beside the published numbers."""
 
     trained: str
     scale: int
     accuracies: dict[str, Comparison]
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         accuracies = {attack: found.as_json() for attack, found in self.accuracies.items()}
         return {"trained": self.trained, "scale": self.scale} | accuracies
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Features:
-    """The binary network that was trained with an attack, before any of its features go."""
+    """The binary network trained with an attack, before its features are pruned."""
 
     trained: str
     accuracies: Accuracies
     usefulness: Usefulness | None
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         return {"trained": self.trained} | self.accuracies | {"usefulness": self.usefulness}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """A round of a binary network that loses its features, and how many are left.
+    """A round of a binary network whose features are pruned, and the number left.
 
-    `share` is the fraction of the features that goes each round. At 0 the network is the control:
-    trained as long, and not pruned, whatever the measure.
+    `share` is the fraction of features pruned per round. With 0 the network is the control: trained
+    equally long, and not pruned, for any measure.
     """
 
     trained: str
@@ -67,13 +67,13 @@ class Pruned:
     accuracies: Accuracies
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         return _flat(self) | self.accuracies
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ticket:
-    """A round of lottery tickets, and how many weights (percent) are left."""
+    """A round of lottery tickets, and the percentage of weights left."""
 
     trained: str
     strategy: str
@@ -82,12 +82,12 @@ class Ticket:
     accuracies: Accuracies
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         return _flat(self) | self.accuracies
 
 
 def scales(cells: Sequence[Cell], known: Published) -> list[Scale]:
-    """Each scale by way of training, whether it was run or not."""
+    """Each scale and training, whether run or not."""
     found = []
     for trained in TABLES:
         for scale in SCALES:
@@ -103,12 +103,12 @@ def scales(cells: Sequence[Cell], known: Published) -> list[Scale]:
 
 
 def of_scale(cells: Sequence[Cell], scale: int, **values: str) -> list[Cell]:
-    """The cells whose networks have a scale, and whose flags these values."""
+    """The cells with a scale and these values of flags."""
     return select(cells, width=float(2**scale), **values)
 
 
 def features(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> list[Features]:
-    """Each way of training of the binary networks, whose features may have been measured."""
+    """Each training of the binary networks, with measured features if any."""
     found = []
     for trained in values_of(cells, "attack"):
         own = select(cells, attack=trained)
@@ -119,7 +119,7 @@ def features(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> list[Fe
 
 
 def pruned(cells: Sequence[Cell]) -> list[Pruned]:
-    """Each round of the binary networks that lose features, and of their controls."""
+    """Each round of the binary networks with feature pruning, and of their controls."""
     found = []
     names = ("attack", "prune_measure", "prune_features")
     for trained, measure, share in itertools.product(*(values_of(cells, name) for name in names)):
@@ -165,14 +165,14 @@ def tickets(cells: Sequence[Cell], known: Published) -> list[Ticket]:
 
 
 def step_size(cell: Cell) -> float:
-    """The length of a step of PGD, whether it was given or is its default."""
+    """The step size of PGD, given or default."""
     names = ("epsilon", "step_size", "steps")
     attack: PGD = make(PGD, {name: cell.flag(f"attack.{name}") for name in names})
     return attack.step_length
 
 
 def _mean(cells: Sequence[Cell], number: int) -> Accuracies:
-    """The accuracies of a round over the trials that have it."""
+    """The accuracies in a round, over the trials that have it."""
     tests = [cell.rounds[number]["test"] for cell in cells if number < len(cell.rounds)]
     means: Accuracies = {}
     for attack in ATTACKS:

@@ -1,11 +1,11 @@
-"""What "Towards lighter adversarially robust model" trains and attacks."""
+"""Settings of "Towards lighter adversarially robust model"."""
 
 from experiments.cli.values import Values
 from experiments.studies.protocol import Allowed, Protocol
 
 STUDY = "lighter_robust_model"
 ATTACKS = {"none": "clean", "fgsm": "FGSM", "pgd": "PGD"}
-"""What tables and figures call an attack."""
+"""Names of attacks in tables and figures."""
 
 EPSILON = 0.3
 """The radius of its attacks."""
@@ -71,14 +71,14 @@ _FREE = (
 
 
 def _settings(values: Values) -> Allowed:
-    # The paper does not tell how many features go, and 0 of them is a control.
+    # The paper does not give the fraction of features pruned; 0 is a control.
     free = {"prune_features": [values["prune_features"]]}
     networks: Allowed = {"dataset": ["mnist"], "model": list(_NETWORKS), **free}
     return {**networks, **_NETWORKS.get(values["model"], {})}
 
 
 def _budget(values: Values) -> Allowed:
-    """What the paper does not tell of a network may be anything."""
+    """Settings that the paper does not give may have any value."""
     groups = ("attack", "eval")
     steps = {f"{group}.steps": [40] for group in groups}
     sizes = {f"{group}.step_size": [0.01] for group in groups}

@@ -7,25 +7,24 @@ from experiments.reports.published import Figure
 from experiments.studies.lighter_robust_model.protocol import ATTACKS, SCALES, STUDY
 
 _TABLES = {"pgd": "table_2_pgd_trained", "fgsm": "table_3_fgsm_trained"}
-_TRAININGS = {"none": "normal", "fgsm": "fgsm"}  # what the file calls training with an attack
-_ROUNDS_DRAWN = 20  # where the file does not say it
+_TRAININGS = {"none": "normal", "fgsm": "fgsm"}  # the file's names of trainings
+_ROUNDS_DRAWN = 20  # if the file does not have it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """What the paper printed, as far as it is known.
+    """The paper's printed numbers, as far as known.
 
     Attributes:
-        title: of the paper.
-        parameters: counts of parameters by scale.
-        accuracies: in percent, by the attack of training, that of the test ("none" for clean
-            images) and the scale.
+        title: title of the paper.
+        parameters: numbers of parameters by scale.
+        accuracies: percent, by training attack, test attack ("none" for clean images) and scale.
         rounds_drawn: rounds of lottery tickets that its figures show.
         holds_down_to: the weights (percent) down to which clean accuracy is about that of the dense
             network, by the attack of training and the strategy (section V-B).
         robust_features: how many of the naturally trained network's features are robust, and of how
             many (figure 8); None where that is not known.
-        beside: whether there are numbers to stand beside ours.
+        beside: whether there are numbers to compare with.
     """
 
     title: str
@@ -37,7 +36,7 @@ class Published:
     beside: bool = True
 
     def without_numbers(self) -> "Published":
-        """The same for networks that are not the paper's."""
+        """No numbers, for networks with other settings than the paper's."""
         return dataclasses.replace(
             self,
             parameters={},
@@ -52,7 +51,7 @@ def read() -> Published:
     """The numbers of published.json.
 
     Raises:
-        InputError: for a file that is missing or cannot be read.
+        InputError: if the file is missing or cannot be read.
     """
     content = published.load(STUDY)
     accuracies: dict[tuple[str, str, int], Figure] = {}

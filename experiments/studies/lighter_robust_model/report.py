@@ -34,10 +34,10 @@ from robust_sparse_tf.texts import markdown_table
 def report(
     folder: str, cells: Sequence[Cell], attacked: Sequence[AttackedNetwork]
 ) -> tuple[str, Mapping[str, object]]:
-    """Tables I to III, figures 2, 3 and 5 to 12, and what stronger attacks leave.
+    """Tables I to III, figures 2, 3 and 5 to 12, and stronger attacks.
 
     Args:
-        folder: the sweep's, in which the figures are drawn.
+        folder: folder of the sweep, for the figures.
         cells: see `experiments.studies`.
         attacked: see `robustness.attacked`.
 
@@ -62,7 +62,7 @@ def _tables(
     measured: Mapping[str, Measured],
     folder: str,
 ) -> Part:
-    """All tables and figures of cells of one kind of settings."""
+    """All tables and figures of cells with the same settings."""
     binary = select(cells, model="binary_cnn")
     dense = select(cells, model="capacity_cnn", rounds=1)  # what is pruned is no network of it
     scales = numbers.scales(dense, known)
@@ -91,7 +91,7 @@ def _tables(
 def _left(
     scales: Sequence[Scale], cells: Sequence[Cell], evaluations: Sequence[Evaluation]
 ) -> figures.Left:
-    """What `standard` leaves of each scale, in percent, where it was run."""
+    """Accuracy under `standard` per scale, in percent, if it was run."""
     found = {}
     for entry in scales:
         own = numbers.of_scale(cells, entry.scale, attack=entry.trained)
@@ -102,7 +102,7 @@ def _left(
 
 
 def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[str]:
-    """How long and with which attack the networks were trained, beside the paper's own."""
+    """Training lengths and attacks, ours and the paper's."""
     trained: dict[str, list[str]] = {}
     for cell in cells:
         model = cell.flag("model")
@@ -126,7 +126,7 @@ def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> lis
 
 
 def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
-    """Table I: what the scales are, with our counts of parameters beside the published."""
+    """Table I: the scales, with our numbers of parameters beside the published ones."""
     counts = "parameters (published)" if known.beside else "parameters"
     rows = [["scale", "filters", "hidden units", counts, "model.tflite (KB)"]]
     for scale in SCALES:
@@ -151,7 +151,7 @@ def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
 
 
 def _accuracy_tables(scales: Sequence[Scale], beside: bool, trials: str) -> list[str]:
-    """Tables II and III; trials are in words, here and below."""
+    """Tables II and III; `trials` is in words, here and below."""
     lines = []
     for trained, title in TABLES.items():
         own = [entry for entry in scales if entry.trained == trained]
@@ -178,7 +178,7 @@ def _accuracy_tables(scales: Sequence[Scale], beside: bool, trials: str) -> list
 
 
 def _feature_table(found: Sequence[Features], trials: str) -> list[str]:
-    """The binary networks and how many of their features are useful."""
+    """The binary networks and their numbers of useful features."""
     if not found:
         return []
     titles = ["useful", "robustly useful", "mean usefulness", "mean robust usefulness"]
@@ -204,7 +204,7 @@ def _feature_table(found: Sequence[Features], trials: str) -> list[str]:
 
 
 def _pruning_table(found: Sequence[Pruned], trials: str) -> list[str]:
-    """The binary networks round by round, as they lose their features."""
+    """The binary networks, round by round of feature pruning."""
     if not found:
         return []
     rows = [["trained", "pruned by least", "features left", *ATTACKS.values()]]
@@ -223,7 +223,7 @@ def _pruning_table(found: Sequence[Pruned], trials: str) -> list[str]:
 
 
 def _ticket_tables(found: Sequence[Ticket], trials: str) -> list[str]:
-    """A table for each way of training: the original initialisation beside another one."""
+    """A table per training: the original initialisation beside a new one."""
     lines = []
     for trained in dict.fromkeys(entry.trained for entry in found):
         own = [entry for entry in found if entry.trained == trained]

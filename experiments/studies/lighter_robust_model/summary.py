@@ -21,7 +21,7 @@ from experiments.studies.lighter_robust_model.numbers import Ticket
 from experiments.studies.lighter_robust_model.protocol import ATTACKS
 from experiments.studies.lighter_robust_model.published import read
 
-_EPOCHS_50, _EPOCHS_12 = 23_450, 10_000  # iterations of the paper
+_EPOCHS_50, _EPOCHS_12 = 23_450, 10_000  # iterations in the paper
 
 
 def _table(report: Report, trained: str) -> Judged:
@@ -30,7 +30,7 @@ def _table(report: Report, trained: str) -> Judged:
 
 
 def _least_scale(report: Report, trained: str) -> Judged:
-    """From which scale networks are robust to the attack of their training on most images."""
+    """The scale from which networks are robust to their training attack on most images."""
     own = [entry for entry in report["study"]["scales"] if entry["trained"] == trained]
     means = {e["scale"]: e[trained]["mean"] for e in own if e[trained]["mean"] is not None}
     known = {e["scale"]: e[trained]["published"]["mean"] for e in own if e[trained]["published"]}
@@ -40,7 +40,7 @@ def _least_scale(report: Report, trained: str) -> Judged:
 
 
 def _robust_features(report: Report) -> Judged:
-    """Of the naturally trained network's useful features, how many are robustly useful."""
+    """How many useful features of the naturally trained network are robustly useful."""
     theirs = read().robust_features
     for entry in report["study"]["features"]:
         if theirs and entry["trained"] == "none" and entry["usefulness"]:
@@ -51,7 +51,7 @@ def _robust_features(report: Report) -> Judged:
 
 
 def _original_is_better(report: Report, trained: str) -> Judged:
-    """Whether the original initialisation is better than another one, in pruned rounds."""
+    """Whether the original initialisation is better than a new one, in pruned rounds."""
     gains = findings.gains_of_original(_tickets(report, trained), trained)
     told = counted([gain > 0 for gain in gains], "pruned rounds")
     gain = statistics.fmean(gains)
@@ -59,7 +59,7 @@ def _original_is_better(report: Report, trained: str) -> Judged:
 
 
 def _breakpoints(report: Report, trained: str) -> Judged:
-    """Down to which weights clean accuracy holds, as the paper says of both initialisations."""
+    """Down to which fraction of weights clean accuracy holds, for both initialisations."""
     found = findings.broken(_tickets(report, trained), read().holds_down_to)
     return counted([verdict == HELD for _, _, verdict in found], "breakpoints")
 
@@ -78,7 +78,7 @@ def _tickets(report: Report, trained: str) -> list[Ticket]:
 def _item(
     name: str, flagfile: str, judge: Callable[..., Judged], model: str, attack: str, length: int
 ) -> Item:
-    """An item on the networks of a model that are trained with an attack."""
+    """An item on the networks of a model trained with an attack."""
     return Item(
         name=name,
         flagfile=flagfile,

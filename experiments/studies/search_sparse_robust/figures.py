@@ -1,4 +1,4 @@
-"""The figures of "The Search for Sparse, Robust Neural Networks" (2019), of our runs."""
+"""Figures of "The Search for Sparse, Robust Neural Networks" (2019), from our runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _STRATEGIES = {"original": "-", "random": "--", "continued": ":"}
 
 
-_Titles = Mapping[str, str]  # of each cell, by its name; the trials of a network have the same
+_Titles = Mapping[str, str]  # per cell; trials of a network have the same label
 _Plot = Callable[[str, Sequence[Cell], _Titles], "Figure | None"]
 
 
@@ -37,8 +37,8 @@ def draw(folder: str, cells: Sequence[Cell], unlike: Names) -> list[str]:
     """Draws all figures into `folder/figures`; returns Markdown that shows them.
 
     Args:
-        folder: of the sweep.
-        cells: that are finished.
+        folder: folder of the sweep.
+        cells: finished cells.
         unlike: see `Protocol.names`.
     """
     titles = {cell.name: _title(cell, unlike[cell.name]) for cell in cells}
@@ -56,7 +56,7 @@ def draw(folder: str, cells: Sequence[Cell], unlike: Names) -> list[str]:
 
 
 def _trials(cells: Sequence[Cell], titles: _Titles) -> list[list[Cell]]:
-    """The cells of each way of training and pruning, which differ in nothing but their seeds."""
+    """The cells of each training and pruning, which differ only in their seeds."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         found.setdefault(titles[cell.name], []).append(cell)
@@ -72,7 +72,7 @@ def _title(cell: Cell, unlike: tuple[str, ...]) -> str:
 
 
 def _spread(points: dict[float, list[float]]) -> tuple[list[float], np.ndarray, np.ndarray]:
-    """Each x with the mean of its values and their deviation (of the sample, 0 for one)."""
+    """The mean and deviation (of the sample, 0 for one) of the values at each x."""
     means = [statistics.fmean(values) for values in points.values()]
     stds = [deviation(values) or 0 for values in points.values()]
     return list(points), np.array(means), np.array(stds)
@@ -83,7 +83,7 @@ def _curves(
     trials: list[Cell],
     value: Callable[[Record], float | None],
 ) -> None:
-    """A line for each density over the iterations of its round: the mean of trials, and a band."""
+    """A line per density over the iterations of its round: the mean of trials, and a band."""
     for place, percent in enumerate(DENSITIES):
         points: dict[float, list[float]] = {}
         for cell in trials:
@@ -112,10 +112,10 @@ def _attacks(cell: Cell) -> Iterable[str]:
 
 
 def _iterations(folder: str, cells: Sequence[Cell], titles: _Titles) -> Figure:
-    """Accuracy against iteration, and the loss that early stopping looks at, which is of training.
+    """Accuracy and the loss of early stopping against iteration.
 
-    A row for each training, a column for clean images, each attack and the loss. Rows of one
-    attack have the same axes, so that strategies can be compared.
+    A row per training; columns for clean images, each attack and the loss. Rows of one attack share
+    axes, so that strategies can be compared.
     """
     nets = _trials(cells, titles)
     names = ["none", *dict.fromkeys(name for cell in cells for name in _attacks(cell))]
@@ -181,7 +181,7 @@ def _stop(cell: Cell, entry: RoundResult) -> float:
 
 
 def _accuracy_there(attack: str) -> Callable[[Cell, RoundResult], float | None]:
-    """The accuracy that is told of early stopping."""
+    """The accuracy that is reported at early stopping."""
     return lambda cell, entry: accuracy(
         told_there(entry["early_stopping"], cell.results["flags"]), attack
     )
@@ -190,7 +190,7 @@ def _accuracy_there(attack: str) -> Callable[[Cell, RoundResult], float | None]:
 def _by_density(
     trials: list[Cell], value: Callable[[Cell, RoundResult], float | None]
 ) -> dict[float, list[float]]:
-    """By the weights that remain (percent), the trials' values at early stopping, where any."""
+    """The trials' values at early stopping, by remaining weights (percent)."""
     found: dict[float, list[float]] = {}
     for cell in trials:
         for entry in cell.rounds:
@@ -212,8 +212,8 @@ def _axes(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     return panels(rows, columns, size, constrained=True)
 
 
-# What each figure shows, and its numbers in the paper by data set. Of figure 6 the caption says
-# that it is of fashion_mnist, which figure 12 is; it stands and is spoken of as of mnist.
+# The contents of each figure, and its numbers in the paper by data set. The caption of figure 6
+# says fashion_mnist, which is figure 12; its place and the text show that it is mnist.
 FIGURES: dict[str, tuple[_Plot, dict[str, str], str]] = {
     "iterations": (
         _iterations,

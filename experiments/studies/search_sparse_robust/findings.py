@@ -1,4 +1,4 @@
-"""What held of "The Search for Sparse, Robust Neural Networks": sentences made of the numbers."""
+"""Findings on "The Search for Sparse, Robust Neural Networks": sentences from the numbers."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -6,20 +6,20 @@ from typing import Literal
 
 from experiments.studies.search_sparse_robust.tables import Row
 
-_NEAR = 1.0  # points that a pruned network may lose
+_NEAR = 1.0  # points of accuracy that a pruned network may lose
 
 Points = dict[float, float]
-"""Accuracies (percent) by the share of weights left (percent), from the dense network on."""
+"""Accuracies (percent) by weights left (percent), the dense network first."""
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
-    """Whether pruning makes robust, what it costs, and how robust naturally trained networks are.
+    """Whether pruning helps robustness, its cost, and the robustness of natural training.
 
     Args:
-        rows: of one table, their densities falling.
+        rows: rows of one table, by decreasing density.
 
     Returns:
-        A sentence for each attack and question of which there are a dense and a pruned network.
+        A sentence per attack and question, if there are a dense and a pruned network.
     """
     lines = []
     for attack in dict.fromkeys(row.attack for row in rows):
@@ -41,7 +41,7 @@ def _said(
     words: Callable[[Points], str],
     trained: str = "adversarially",
 ) -> list[str]:
-    """A sentence about our networks, and the same about the published; [] without ours."""
+    """A sentence about our networks, and the same about the published ones; [] without ours."""
     own = {row.density: row.kinds[kind] for row in rows if row.trained == trained}
     ours = {key: found.mean for key, found in own.items() if found.mean is not None}
     theirs = {key: found.published["mean"] for key, found in own.items() if found.published}
@@ -52,7 +52,7 @@ def _said(
 
 
 def _has_both(points: Points) -> bool:
-    """Whether there are the dense network and a pruned one."""
+    """Whether there are a dense and a pruned network."""
     return 100.0 in points and len(points) > 1
 
 

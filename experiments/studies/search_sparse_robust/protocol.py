@@ -1,13 +1,13 @@
-"""What "The Search for Sparse, Robust Neural Networks" trains and attacks.
+"""Settings of "The Search for Sparse, Robust Neural Networks".
 
-Its text (2019) leaves details out that its published code has.
+Its text (2019) omits details that are in its published code.
 """
 
 from experiments.studies.protocol import Allowed, Protocol
 
 STUDY = "search_sparse_robust"
 DENSITIES = (100.0, 51.3, 16.9, 8.7, 3.6, 1.8)
-"""Percent of the weights that are left in the networks of the paper's tables."""
+"""Percentages of weights left in the networks of the paper's tables."""
 
 ATTACKS = ("fgsm", "pgd")
 ITERATION = 25_020
@@ -32,8 +32,8 @@ _BUDGET: Allowed = {
     "dense_iterations": [None, 50_000],
     "validation_size": [10_000],
     "test_size": [None],
-    # Its program has the first images for validation, and its early stopping is by the mixed loss.
-    # Runs that are stored have other images in each trial, and stopped by the robust loss.
+    # Its program uses the first images for validation, and the mixed loss for early stopping.
+    # Stored runs draw other images in each trial, and use the robust loss.
     "validation_split": ["first", "seeded"],
     "early_stopping": ["mixed", "robust"],
 }

@@ -8,17 +8,17 @@ from experiments.reports.published import Figure
 from experiments.studies.search_sparse_robust.protocol import ATTACKS, STUDY
 
 _TABLES = {"mnist": "table_1_digits", "fashion_mnist": "table_2_fashion"}
-_KINDS = {"natural": "natural", "robust": "attack"}  # what the file calls them
+_KINDS = {"natural": "natural", "robust": "attack"}  # the file's names
 _TRAINED = ("normally", "adversarially")
 
 
 class Place(NamedTuple):
-    """Of which networks a number of a table is.
+    """The networks of a number in a table.
 
     Attributes:
         dataset: the flag.
-        density: percent of the weights that are left.
-        attack: of the test, and of training where that is adversarial.
+        density: percentage of weights left.
+        attack: attack of the test, and of adversarial training.
         trained: "normally" or "adversarially".
         kind: "natural" or "robust".
     """
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What the paper printed: its title, and accuracies in percent."""
+    """The paper's title, and its printed accuracies in percent."""
 
     title: str
     accuracies: dict[Place, Figure]
@@ -42,7 +42,7 @@ def read() -> Published:
     """The numbers of published.json.
 
     Raises:
-        InputError: for a file that is missing or cannot be read.
+        InputError: if the file is missing or cannot be read.
     """
     content = published.load(STUDY)
     accuracies: dict[Place, Figure] = {}

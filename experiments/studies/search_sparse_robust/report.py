@@ -33,10 +33,10 @@ from robust_sparse_tf.texts import markdown_table
 def report(
     folder: str, cells: Sequence[Cell], attacked: Sequence[AttackedNetwork]
 ) -> tuple[str, Mapping[str, object]]:
-    """Tables 1 and 2, figures 1 to 15, and what stronger attacks leave.
+    """Tables 1 and 2, figures 1 to 15, and stronger attacks.
 
     Args:
-        folder: the sweep's, in which the figures are drawn.
+        folder: folder of the sweep, for the figures.
         cells: see `experiments.studies`.
         attacked: see `robustness.attacked`.
 
@@ -48,7 +48,7 @@ def report(
     found = tables(cells, known, unlike)
     lines = [f"# {known.title}", "", *PROTOCOL.head(cells), *tested(cells)]
     os.makedirs(os.path.join(folder, "figures"), exist_ok=True)
-    # Of several tables it is not known which networks are whose.
+    # With several tables it is not known which networks belong to which.
     left = table_figure.strongest(attacked) if len(found) == 1 else {}
     for number, table in enumerate(found, 1):
         lines += [*_table(table), *_at_a_glance(folder, table, number, left)]
@@ -65,7 +65,7 @@ def report(
 
 
 def _at_a_glance(folder: str, table: Table, number: int, left: Left) -> list[str]:
-    """Draws a table that stands beside published numbers; Markdown that shows it, or none."""
+    """Draws a table that has published numbers; returns Markdown that shows it, or none."""
     figure = table_figure.draw(table, left)
     if not figure:
         return []
@@ -113,7 +113,7 @@ def _table(table: Table) -> list[str]:
 
 
 def _unknown(table: Table) -> list[str]:
-    """A line for each density of which published numbers are missing, and of what."""
+    """A line per density with missing published numbers."""
     lines = []
     for percent in dict.fromkeys(row.density for row in table.rows):
         own = [
@@ -135,7 +135,7 @@ def _unknown(table: Table) -> list[str]:
 
 
 def _counted(rows: Sequence[Row]) -> str:
-    """How many trials of each way of training there are."""
+    """The number of trials per training."""
     counts = {
         ("natural" if row.trained == "normally" else row.attack.upper()): row.natural.trials
         for row in rows
@@ -150,14 +150,14 @@ def _counted(rows: Sequence[Row]) -> str:
 
 
 def _words(rows: Sequence[Row], percent: float) -> list[str]:
-    """A row of a table: natural accuracies by way of training, then robust ones."""
+    """A row of a table: natural accuracies per training, then robust ones."""
     own = [row for row in rows if row.density == percent]
     found = [*(row.natural for row in own), *(row.robust for row in own)]
     return [f"{percent:g}", *map(published.beside, found)]
 
 
 def _near(rows: Sequence[Row]) -> str:
-    """How many figures are near the published ones, by deviations and by points, and which not."""
+    """How many numbers are near the published ones, by deviations and points; which are not."""
     every = [
         (row, kind, found)
         for row in rows

@@ -1,4 +1,4 @@
-"""The strategies of "The Search for Sparse, Robust Neural Networks" (2019) beside each other."""
+"""Compares the strategies of "The Search for Sparse, Robust Neural Networks" (2019)."""
 
 import dataclasses
 import statistics
@@ -13,13 +13,13 @@ from robust_sparse_tf.texts import markdown_table
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A strategy at a density, on a data set and after one way of training.
+    """A strategy at a density, for a data set and a training.
 
     Attributes:
         dataset: the flag.
-        trained: the attack of training, "none" for none.
+        trained: training attack, "none" for none.
         strategy: with what it rewinds to, where it does, and how it is unlike the published.
-        density: percent of the weights that are left.
+        density: percentage of weights left.
         accuracies: at the end of a round by attack ("none" for clean images), the mean over trials
             in percent.
     """
@@ -31,15 +31,15 @@ class Entry:
     accuracies: dict[str, float]
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         own = {name: value for name, value in vars(self).items() if name != "accuracies"}
         return own | self.accuracies
 
 
 def compare(cells: Sequence[Cell], unlike: Names) -> list[Entry]:
-    """One entry a data set, way of training, strategy and density that some cell has.
+    """One entry per data set, training, strategy and density of the cells.
 
-    There are none of training by but one strategy.
+    Trainings with a single strategy are left out.
 
     Args:
         cells: that are finished.
@@ -68,7 +68,7 @@ def compare(cells: Sequence[Cell], unlike: Names) -> list[Entry]:
 
 
 def markdown(found: Sequence[Entry]) -> list[str]:
-    """A table for each data set and way of training, and whether drawing again is as good."""
+    """A table per data set and training, and a comparison with random initialisation."""
     lines = []
     for dataset, trained in dict.fromkeys((e.dataset, e.trained) for e in found):
         own = [e for e in found if (e.dataset, e.trained) == (dataset, trained)]
@@ -85,7 +85,7 @@ def _name(cell: Cell, unlike: Names) -> str:
 
 
 def _means(trials: Sequence[Cell], percent: float) -> dict[str, float]:
-    """The mean accuracy over trials by attack; {} where none has such a density."""
+    """The mean accuracy over trials by attack; {} if none has the density."""
     tests = [
         cell.rounds[number]["test"]
         for cell in trials
@@ -118,7 +118,7 @@ def _table(own: Sequence[Entry], trained: str) -> list[list[str]]:
 
 
 def _held(own: Sequence[Entry], trained: str) -> list[str]:
-    """By how much each strategy is better than `random`, over the densities that are pruned."""
+    """The gain of each strategy over `random`, over the pruned densities."""
     measured = [entry for entry in own if trained in entry.accuracies]
     drawn = {e.density: e.accuracies[trained] for e in measured if e.strategy == "random"}
     words = []

@@ -1,4 +1,4 @@
-"""Tables 1 and 2 at a glance: the published band, our trials, and what a strong attack leaves."""
+"""Tables 1 and 2 at a glance: the published band, our trials, and a strong attack."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Left = Mapping[str, Mapping[float, float]]
-"""By attack of training and percent of weights, what a strong attack leaves (percent)."""
+"""Accuracy under a strong attack (percent), by training attack and percentage of weights."""
 
 
 def strongest(attacked: Sequence[AttackedNetwork]) -> Left:
-    """What the ensemble `standard` leaves of networks, where it was run.
+    """Accuracy of networks under the ensemble `standard`, if it was run.
 
     Args:
         attacked: see `robustness.attacked`.
@@ -43,7 +43,7 @@ def draw(table: Table, left: Left) -> Figure | None:
         left: of networks like those of the table.
 
     Returns:
-        None where nothing is published, or nothing was run.
+        None if nothing is published, or nothing was run.
     """
     ran = [
         row

@@ -1,4 +1,4 @@
-"""The numbers of the tables of "The Search for Sparse, Robust Neural Networks", of our runs."""
+"""Numbers for the tables of "The Search for Sparse, Robust Neural Networks", from our runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from experiments.sweeps.directory import Cell
 if TYPE_CHECKING:
     from robust_sparse_tf.procedures.records import Record
 
-_TRAINED = {"normally": "none", "adversarially": ""}  # the attack of training; "" for the test's
+_TRAINED = {"normally": "none", "adversarially": ""}  # the training attack; "" for that of the test
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,13 +44,13 @@ class Row:
 
     @property
     def kinds(self) -> dict[str, Comparison]:
-        """Both accuracies by what they are called."""
+        """Both accuracies, by name."""
         return {"natural": self.natural, "robust": self.robust}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """The networks of a data set that are rewound and trained alike.
+    """The networks of a data set with the same rewinding and training.
 
     Attributes:
         dataset: the flag.
@@ -74,7 +74,7 @@ class Table:
 
 
 def tables(cells: Sequence[Cell], known: Published, unlike: Names) -> list[Table]:
-    """A table for each data set and kind of cells."""
+    """A table per data set and kind of cells."""
     found = []
     for dataset in values_of(cells, "dataset"):
         own = select(cells, dataset=dataset, strategy="original")
@@ -98,7 +98,7 @@ def tables(cells: Sequence[Cell], known: Published, unlike: Names) -> list[Table
 
 
 def _iteration(cells: Sequence[Cell]) -> int:
-    """The paper's iteration where it was evaluated, or else the last one of all."""
+    """The paper's iteration if it was evaluated, otherwise the last one of all."""
     seen = {record["iteration"] for cell in cells for record in cell.records}
     return ITERATION if ITERATION in seen else max(seen)
 
@@ -125,7 +125,7 @@ def _rows(
 
 
 def _at(cells: Sequence[Cell], iteration: int, percent: float) -> list[Record]:
-    """The record of each cell at a density and an iteration, where there is one."""
+    """The record of each cell at a density and an iteration, if any."""
     return [
         record
         for cell in cells

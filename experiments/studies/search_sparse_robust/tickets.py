@@ -1,4 +1,4 @@
-"""Figures 13 to 15: how the weights are distributed to which winning tickets are rewound.
+"""Figures 13 to 15: distributions of the weights that winning tickets are rewound to.
 
 A curve is a kernel density estimate (SciPy's, with Scott's bandwidth), whose area is 1.
 """
@@ -27,18 +27,18 @@ with epy.lazy_imports():
     from robust_sparse_tf import procedures
 
 _POINTS = 41
-_MOST = 5000  # weights of which a curve is estimated, evenly taken from all
+_MOST = 5000  # weights for the estimate of a curve, evenly sampled
 
 _Curve = dict[str, list[float]]
 _Ticket = Mapping[str, Mapping[str, _Curve]]
-"""By density (percent, in words) and layer, the curve's "x" and "y"."""
+""""x" and "y" of curves, by density (percent, as a string) and layer."""
 
 
 def curves(folder: str, cells: Sequence[Cell]) -> dict[str, _Ticket]:
-    """The curves of each cell that has them, by its name.
+    """The curves of cells, by name.
 
-    They are taken from the cells' checkpoints and left in the sweep's folder, from where they come
-    when the checkpoints are gone.
+    They are computed from the cells' checkpoints, and stored in the sweep's folder for when the
+    checkpoints are deleted.
     """
     known = trials.drawn(folder)
     found = {cell.name: _of_cell(cell) or known.get(cell.name, {}) for cell in cells}
@@ -49,7 +49,7 @@ def curves(folder: str, cells: Sequence[Cell]) -> dict[str, _Ticket]:
 
 
 def draw(tickets: Mapping[str, _Ticket], titles: Mapping[str, str]) -> Figure:
-    """A row for each cell, a panel for each density, a curve for each layer.
+    """A row per cell, a panel per density, a curve per layer.
 
     Args:
         tickets: see `curves`; at least one.
@@ -85,7 +85,7 @@ def _of_cell(cell: Cell) -> _Ticket:
 
 
 def _curve(weights: np.ndarray) -> _Curve:
-    """The curve between the weights' outermost quarters of a percent; none of fewer than three."""
+    """The curve between the 0.25 % and 99.75 % quantiles; none for fewer than three weights."""
     if len(weights) < 3 or np.ptp(weights) == 0:
         return {"x": [], "y": []}
     first, last = np.quantile(weights, [0.0025, 0.9975])
@@ -100,7 +100,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _rewound(cell: Cell) -> dict[str, np.ndarray]:
-    """The kernels by layer that rounds are rewound to; {} where no checkpoint is left."""
+    """The kernels, by layer, that rounds are rewound to; {} if no checkpoint is left."""
     path = os.path.join(cell.path, "checkpoints")
     store = procedures.CheckpointStore
     stored = store(path, read_only=True).load() if os.path.isdir(path) else None

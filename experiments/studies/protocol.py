@@ -114,7 +114,7 @@ class Protocol:
         """Lines about settings that differ from the paper's; [] for none."""
         lines = []
         if other := self._told(cells, self.settings):
-            lines += [f"**Not the paper's settings:** {other}. No published numbers are told."]
+            lines += [f"**Not the paper's settings:** {other}. Published numbers are not shown."]
         if budget := self._told(cells, self.budget):
             lines += [f"**Not the paper's budget:** {budget}."]
         return lines

@@ -115,7 +115,7 @@ def _note(attacked: Sequence[AttackedNetwork]) -> str:
     words = [f"{name}: {f'{count:,}' if count else 'all'}" for name, count in counts.items()]
     return (
         f"Accuracy in percent of the first test images ({'; '.join(words)}). The attacks of an "
-        "ensemble take turns: each column is what its attack and those before it leave."
+        "ensemble are cumulative: each column is the accuracy under its attack and all before it."
     )
 
 

@@ -153,7 +153,8 @@ def test_pruning_is_beside_a_control_of_equal_length(tmp_path):
     assert "| with PGD | nothing (control) | 3 | 99.20 | - | 60.20 |" in text
     assert (
         "- Trained with PGD and pruned by usefulness, accuracy with 1 features left is 40.00 % "
-        "(under PGD), and with all 3, trained as long, 60.20 %: pruning costs at most 1 point: not "
+        "(under PGD), and with all 3, trained equally long, 60.20 %: pruning costs at most 1 "
+        "point: not "
         "held." in text
     )
     assert "nothing (control), accuracy" not in text
@@ -212,7 +213,7 @@ def test_tickets_beside_those_drawn_anew(whole):
     assert shown == ["1", "70.00", "85.00", "80.00", "50.00", "40.00", "-", "-"]
     assert (
         "Trained naturally, the original initialisation is better than another one (clean) in 2 of "
-        "2 pruned rounds, by +5.00 points in the mean." in text
+        "2 pruned rounds, by +5.00 points on average." in text
     )
     assert "(under FGSM) in 0 of 2 pruned rounds, by -10.00 points" in text
 
@@ -234,7 +235,7 @@ def test_says_from_which_scale_networks_are_robust(whole):
     )
     assert (
         "Trained with FGSM, FGSM leaves at least 30 points more than PGD at scale 3 (97.00 and "
-        "2.00 %): what is robust to FGSM there is not robust." in text
+        "2.00 %): robustness to FGSM is illusory there." in text
     )
     stored = json.loads((folder / "report.json").read_text())["study"]
     assert all(f"- {line}" in text for line in stored["held"])

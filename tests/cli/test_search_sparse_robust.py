@@ -197,8 +197,8 @@ def test_strategies_stand_side_by_side(tmp_path):
         ["51.3", "82.00", "79.00", "80.00", "62.00", "59.00", "60.00"],
         ["16.9", "62.00", "59.00", "-", "42.00", "39.00", "-"],
     ]
-    assert "original (initial) is better in 2 of 2 densities, by +3.00 points in the mean" in text
-    assert "continued is better in 1 of 1 densities, by +1.00 points in the mean" in text
+    assert "original (initial) is better in 2 of 2 densities, by +3.00 points on average" in text
+    assert "continued is better in 1 of 1 densities, by +1.00 points on average" in text
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_ours_stand_beside_the_published(whole):
         "0.2050 ± 0.0071",
     ]
     assert "bound on r_2" in text
-    assert "Iterations a round: linear, 1 against 7: 1,000; LeNet-5: 1,000; linear, 10" in text
+    assert "Iterations per round: linear, 1 against 7: 1,000; LeNet-5: 1,000; linear, 10" in text
     assert "Measured on the first test images: all (r_inf, deepfool, activation_sparsity)." in text
     assert "**Note:** few were found (the first of 8 such)" in text
     assert "10 of 10 cells" in text
@@ -144,7 +144,7 @@ def test_a_gain_within_the_spread_is_called_so(tmp_path):
         for path, value in ((first, dense), (second, dense + 0.005)):
             measures(path, numbers={"r_inf_fgsm": value})
     assert (
-        "pruned networks were more robust, by less than references are apart, than the dense one "
+        "pruned networks were more robust, by less than the references differ, than the dense one "
         "(0.4000): at best 0.4050"
     ) in written(tmp_path, cells)
 

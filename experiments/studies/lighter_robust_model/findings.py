@@ -41,7 +41,7 @@ def capacity(scales: Sequence[Scale]) -> list[str]:
         if far:
             lines.append(
                 f"Trained with {name}, FGSM leaves at least {_ILLUSION:.0f} points more than PGD "
-                f"at {', '.join(far)}: what is robust to FGSM there is not robust."
+                f"at {', '.join(far)}: robustness to FGSM is illusory there."
             )
     return lines
 
@@ -136,7 +136,8 @@ def controls(found: Sequence[Pruned]) -> list[str]:
                 held = "held" if pruned >= kept - _NEAR else "not held"
                 lines.append(
                     f"{name}, accuracy with {last.features} features left is {pruned:.2f} % "
-                    f"({under}), and with all {control.features}, trained as long, {kept:.2f} %: "
+                    f"({under}), and with all {control.features}, trained equally long, {kept:.2f} "
+                    "%: "
                     f"pruning costs at most {_NEAR:g} point: {held}."
                 )
     return lines
@@ -159,7 +160,7 @@ def tickets(found: Sequence[Ticket]) -> list[str]:
                 lines.append(
                     f"Trained {how(trained)}, the original initialisation is better than another "
                     f"one ({under}) in {sum(gain > 0 for gain in gains)} of {len(gains)} pruned "
-                    f"rounds, by {statistics.fmean(gains):+.2f} points in the mean."
+                    f"rounds, by {statistics.fmean(gains):+.2f} points on average."
                 )
     return lines
 

@@ -76,7 +76,7 @@ def _tables(
     lines += _feature_table(features, seeds(binary)) or ["Features and their pruning: not run.", ""]
     lines += _pruning_table(pruned, seeds(select(binary, prune="features")))
     lines += _ticket_tables(tickets, seeds(mlps)) or ["Lottery tickets: not run.", ""]
-    lines += ["## What held", "", *(f"- {line}" for line in told or ["Nothing to say yet."]), ""]
+    lines += ["## What held", "", *(f"- {line}" for line in told or ["No findings yet."]), ""]
     left = _left(scales, dense, directory.read(folder).evaluations)
     lines += figures.draw(folder, place, scales, features, pruned, tickets, left)
     return lines, {
@@ -145,7 +145,7 @@ def _scale_table(cells: Sequence[Cell], known: Published) -> list[str]:
         )
     layout = (
         "The paper does not print kernels, paddings and poolings; ours are 5x5 without padding and "
-        "2x2, whose counts of parameters come nearest."
+        "2x2, whose numbers of parameters come nearest."
     )
     return ["## Table I: the scales of capacity", "", *markdown_table(rows), "", layout, ""]
 
@@ -215,8 +215,8 @@ def _pruning_table(found: Sequence[Pruned], trials: str) -> list[str]:
         rows.append([*words, str(entry.features), *shown])
     note = (
         f"Test accuracy in percent, {trials}, after each round, which continues from the weights "
-        "that remain: later rounds are trained longer, so that what they gain is not pruning's "
-        "alone. A control is trained as long and loses no feature (`--prune_features=0`)"
+        "that remain: later rounds are trained longer, so that their gains are not only due to "
+        "pruning. A control is trained equally long and keeps all features (`--prune_features=0`)"
         + (": there is none here." if all(entry.share for entry in found) else ".")
     )
     return ["## Pruning the least useful features", "", note, "", *markdown_table(rows), ""]

@@ -55,7 +55,7 @@ def _original_is_better(report: Report, trained: str) -> Judged:
     gains = findings.gains_of_original(_tickets(report, trained), trained)
     told = counted([gain > 0 for gain in gains], "pruned rounds")
     gain = statistics.fmean(gains)
-    return Judged(f"{told.agreement}, by {gain:+.1f} points in the mean", told.verdict)
+    return Judged(f"{told.agreement}, by {gain:+.1f} points on average", told.verdict)
 
 
 def _breakpoints(report: Report, trained: str) -> Judged:

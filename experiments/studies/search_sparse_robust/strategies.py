@@ -134,7 +134,7 @@ def _held(own: Sequence[Entry], trained: str) -> list[str]:
             better = sum(gain > 0 for gain in gains)
             words.append(
                 f"{strategy} is better in {better} of {len(gains)} densities, by "
-                f"{statistics.fmean(gains):+.2f} points in the mean"
+                f"{statistics.fmean(gains):+.2f} points on average"
             )
     under = "on clean images" if trained == "none" else f"under {trained.upper()}"
     return [f"Than random, {under}: {'; '.join(words)}.", ""] if words else []

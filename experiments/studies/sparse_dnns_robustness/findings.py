@@ -93,7 +93,7 @@ def theorems(found: Mapping[str, Series]) -> list[str]:
         if bounds:
             empty = sum(statistics.fmean(values) >= 1 for values in bounds)
             lines.append(
-                f"{NETWORKS[model]}: the bound on r_inf is 1 or more, and says nothing, in {empty} "
+                f"{NETWORKS[model]}: the bound on r_inf is 1 or more, and so vacuous, in {empty} "
                 f"of {len(bounds)} rounds."
             )
         constants = [entry for entry in own if "lipschitz_l2" in entry.trials]
@@ -139,4 +139,4 @@ def _in_words(gain: float, spread: float, otherwise: str) -> str:
     """What a gain is called, beside the deviation of references."""
     if gain <= 0:
         return otherwise
-    return "more robust" if gain > spread else "more robust, by less than references are apart,"
+    return "more robust" if gain > spread else "more robust, by less than the references differ,"

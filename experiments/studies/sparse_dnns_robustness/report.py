@@ -200,18 +200,20 @@ def _assumed(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list
     steps = {(cell.flag("model"), cell.flag("iterations")) for cell in cells}
     trained = [f"{NETWORKS.get(model, model)}: {count:,}" for model, count in sorted(steps)]
     return [
-        f"Iterations a round: {'; '.join(trained)} (the paper: 50,000 of LeNet-300-100 and "
+        f"Iterations per round: {'; '.join(trained)} (the paper: 50,000 of LeNet-300-100 and "
         f"LeNet-5). {measures.images(measurements)} DeepFool is not "
         "clipped to the range of images, as its authors' program, and as the paper's r_2 of linear "
-        "models must be, and goes 2 % beyond the boundary (its overshoot), so that its r_2 may be "
-        "as much above a bound; Carlini-Wagner, FGS and rFGS are clipped. The l1 norm is of all "
+        "models must be, and goes 2 % beyond the boundary (its overshoot), so that its r_2 may "
+        "exceed a bound by as much; Carlini-Wagner, FGS and rFGS are clipped. The l1 norm is of "
+        "all "
         "hidden ReLUs' outputs, summed over units and averaged over examples, its weights chosen "
         "for sparsities near the published ones: the paper's text has the l1 norm of the weights "
-        "there, which is another quantity. Table 2 is of networks from the Internet, see "
+        "there, which is a different quantity. Table 2 is about networks from the Internet, see "
         "`table_2.py`."
         + (
-            f" The binary model's weight decay, which the paper does not tell, is {l2[-1]:g}; it "
-            "was fitted to the published r_2 of its dense network, which is no evidence then."
+            f" The binary model's weight decay, which the paper does not give, is {l2[-1]:g}; it "
+            "was fitted to the published r_2 of its dense network, so that this number is no "
+            "evidence."
             if l2
             else ""
         )

@@ -72,7 +72,7 @@ def _bounds(report: Report, measure: str, bound: str) -> Judged:
                 held.append(point.mean <= 1.02 * limit)  # DeepFool goes 2 % beyond
                 empty += bound == "bound_r_inf" and limit >= 1
     found = counted(held, "rounds are below it")
-    told = f", {empty} times it is 1 or more and says nothing" if empty else ""
+    told = f", {empty} times it is 1 or more and so vacuous" if empty else ""
     return Judged(found.agreement + told, found.verdict)
 
 

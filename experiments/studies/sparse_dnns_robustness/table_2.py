@@ -207,8 +207,9 @@ def _agreement(rows: Sequence[Row]) -> list[str]:
     less = [_needs_less(row) for row in rows]
     if any(less):
         found.append(
-            "Carlini-Wagner, which is clipped, needs less on average than the published r_2 of "
-            f"DeepFool for {sum(less)} of {len(rows)} networks: that is not the least distance."
+            "Carlini-Wagner, which is clipped, finds smaller distances on average than the "
+            "published r_2 of "
+            f"DeepFool for {sum(less)} of {len(rows)} networks: that is not the minimum distance."
         )
     return found
 

@@ -172,7 +172,7 @@ def _verdicts(
             f"{name} is below c (1 - eta), equation {equation}: "
             f"{'held' if largest <= 1 else 'not held'} ({len(own)} shares, {options.examples} "
             f"images, 9 classes; at most {percent(largest)} % of the bound).",
-            f"{name} gets smaller as weights get more sparse: for random masks "
+            f"{name} decreases with sparsity: for random masks "
             f"{'held' if falls else 'not held'} (lemma 3.1: {means[0]:.4g} without zeros, "
             f"{means[-1]:.4g} with {percent(own[-1].pruned)} %); for the sparse network of table "
             f"2, pruned by {percent(pruned)} % while it was trained, "
@@ -182,7 +182,7 @@ def _verdicts(
     if most is not None and most < -16:
         lines.append(
             f"eta, the part of the bound that grows with sparsity, is at most 10^{most:.3g}: for "
-            "this network the theorem bounds all sparsities alike, by the dense network's c."
+            "this network the theorem has the same bound for all sparsities, the dense network's c."
         )
     return lines
 

@@ -307,6 +307,50 @@ def test_speeds_of_attacks_are_the_measured_ones():
         assert f" | {' | '.join(cells)} |\n" in TEXT
 
 
+def test_comparison_with_libraries_is_the_measured_one():
+    page = PAGES["docs/comparison-with-libraries.md"]
+    with open(os.path.join(ROOT, "experiments", "results", "bench_attacks.json")) as file:
+        measured = json.load(file)
+    libraries = {
+        "ours": "robust_sparse_tf",
+        "cleverhans": "CleverHans",
+        "foolbox_tensorflow": "Foolbox (TensorFlow)",
+        "foolbox_pytorch": "Foolbox (PyTorch)",
+        "art": "ART",
+        "torchattacks": "torchattacks",
+    }
+    rows = [
+        f"| {libraries[name]} | {100 * accuracy:.1f} | {part['mean_l2'][name]:.2f} | "
+        f"{part['images_per_second'][name]:.1f} |"
+        for part in (measured[name] for name in ("pgd", "deepfool", "carlini_wagner"))
+        for name, accuracy in part["accuracy"].items()
+    ]
+    assert (
+        re.findall(r"\| [^|\n]+ \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \|$", page, re.MULTILINE) == rows
+    )
+    skipping, standard = measured["pgd_skip"], measured["standard"]
+    assert f"ours {skipping['ours_faster']['cleverhans']:.2f} times as fast" in page
+    assert (
+        f"leaves {100 * standard['accuracy']['ours']:.1f} % of {standard['images']} images" in page
+    )
+    assert standard["accuracy"]["autoattack"] == standard["accuracy"]["ours"]
+    assert f"is {standard['ours_faster']['autoattack']:.2f} times as fast" in " ".join(page.split())
+
+
+def test_versions_of_other_libraries_are_the_pinned_ones():
+    pinned = dict(
+        line.split("==") for line in (ROOT / "tools" / "constraints.txt").read_text().split()
+    )
+    for title, name in (
+        ("CleverHans", "cleverhans"),
+        ("Foolbox", "foolbox"),
+        ("Adversarial Robustness Toolbox (ART)", "adversarial-robustness-toolbox"),
+        ("tensorflow-model-optimization (tfmot)", "tensorflow-model-optimization"),
+    ):
+        row = f"| {title} | {pinned[name]} |"
+        assert row in PAGES["docs/comparison-with-libraries.md"]
+
+
 def test_attacked_networks_are_the_stored_ones():
     stored = os.path.join(ROOT, "experiments", "results", "under_attack", "report.md")
     with open(stored) as file:

@@ -174,7 +174,7 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             if damaged := archive.testzip():
-                raise DamagedError(f"{path}: {damaged} is not as it was written")
+                raise DamagedError(f"{path}: {damaged} is damaged")
         with np.load(path) as stored:
             return dict(stored)
     except (OSError, DamagedError) as error:
@@ -206,7 +206,7 @@ def write_figure(figure: Figure, path: str) -> None:
 
 
 def _refused() -> tuple[type[BaseException], ...]:
-    """What TensorFlow's file system raises for a full disk, or a path that cannot be written."""
+    """Errors of TensorFlow's file system for a full disk, or a path that cannot be written."""
     if (tf := sys.modules.get("tensorflow")) is None:
         return ()
     errors = tf.errors

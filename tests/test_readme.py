@@ -168,6 +168,7 @@ def accuracies(shown: str) -> dict[tuple[str, str], float]:
 def test_ten_lines(run_example, tmp_path):
     """The README's example: an own network and arrays, sparse, robust, and exported."""
     figures = accuracies(run_example("README.md"))
+    assert list(accuracies(PAGES["README.md"])) == list(figures)  # what the page shows
     assert figures["clean", ""] > 70
     assert 40 < figures["worst", "0.1"] < figures["clean", ""]
     assert os.path.getsize(tmp_path / "model.tflite") > 0
@@ -291,6 +292,29 @@ def test_comparison_is_the_stored_one():
     with open(stored) as file:
         rows = [line for line in file.read().splitlines() if line.startswith("|")]
     assert len(rows) > 2 and "\n".join(rows) in TEXT
+
+
+def test_recommended_method_is_the_most_robust_stored_one():
+    stored = os.path.join(ROOT, "experiments", "results", "sweep_mnist", "report.md")
+    with open(stored) as file:
+        rows = re.findall(r"^\| (\w+) \| ([0-9.]+) \| ([0-9.]+) \| ([0-9.]+) \|", file.read(), re.M)
+    under_pgd = {(method, density): float(pgd) for method, density, _, pgd in rows}
+    clean = {(method, density): float(accuracy) for method, density, accuracy, _ in rows}
+    for density in ("50.0", "20.0", "10.0", "5.0", "2.0"):
+        found = {method: value for (method, at), value in under_pgd.items() if at == density}
+        assert max(found, key=found.get) == "set", density
+    for density in ("10.0", "5.0", "2.0"):
+        assert clean["gradual", density] > clean["set", density]
+    assert f"({under_pgd['set', '20.0']} % and {under_pgd['dense', '100.0']} %)" in TEXT
+
+
+def test_citation():
+    """The README's entry has the facts of CITATION.cff."""
+    (entry,) = pages.blocks("bibtex", PAGES["README.md"])
+    facts = dict(re.findall(r"^([\w-]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.M))
+    assert f"version = {{{facts['version']}}}" in entry
+    assert f"@software{{{facts['title']}," in entry
+    assert "The robust_sparse_tf maintainers" in entry.replace("\\_", "_")
 
 
 def test_speeds_of_attacks_are_the_measured_ones():

@@ -26,7 +26,7 @@ _LEAST = 0.1  # fraction of the paper's length below which there is no verdict
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What our numbers show about an item.
+    """The verdict of our numbers on an item.
 
     Attributes:
         agreement: the numbers in words.

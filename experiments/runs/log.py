@@ -31,7 +31,7 @@ _PICTURES = 50  # of each mask in a round, at most
 
 
 def folder_of(run: str, number: int, rounds: int) -> str:
-    """Where the events of a round lie: each of several rounds is a run of TensorBoard.
+    """The folder for the events of a round; each of several rounds is a TensorBoard run.
 
     Args:
         run: its directory.

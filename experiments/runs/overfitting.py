@@ -56,16 +56,18 @@ class OverfittingWatch:
         return {"overfitting": {"pgd": check.accuracy, "own": check.own_accuracy}}
 
     def check(self, record: Record) -> Check:
-        """What a new record shows, beside those that were added; to be asked before `add`."""
+        """Checks a new record against those that were added; call it before `add`."""
         name = "catastrophic overfitting"
         if self._watch is None or "overfitting" not in record:
-            return not_run(name, "needs training under a one-step attack, and overfitting not off")
+            return not_run(
+                name, "needs training with a single-step attack, and overfitting=warn or stop"
+            )
         history = [*self._seen(record), self._of(record)]
         failed = self._watch.is_sign(history)
         last = history[-1]
         fine = (
-            f"{percent(last.own_accuracy)} % of training images are robust to the attack of "
-            f"training, and {percent(last.accuracy)} % to PGD"
+            f"{percent(last.own_accuracy)} % of training images are robust to the training attack, "
+            f"and {percent(last.accuracy)} % to PGD"
         )
         told = self._watch.evidence(history).removeprefix(f"{name} ") if failed else fine
         return outcome(name, failed, told)

@@ -254,7 +254,7 @@ class TrainingRun:
         return records, resumed
 
     def _about(self) -> dict[str, Any]:
-        """What the log says of the run; see `summaries.RunInfo`."""
+        """The description of the run for the log; see `summaries.RunInfo`."""
         given = flags.different(self.values)
         return {
             "method": self.values["method"],

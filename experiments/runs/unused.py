@@ -50,7 +50,7 @@ def notes(values: Values) -> list[str]:
 
 
 def reasons(values: Values) -> dict[str, str]:
-    """What each refused flag would need to have an effect."""
+    """The refused flags, with the setting that each would need to have an effect."""
     found = {name: _needed(name, values) for name in different(values)}
     return {name: needed for name, needed in found.items() if needed}
 

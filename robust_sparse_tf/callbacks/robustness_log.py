@@ -1,4 +1,4 @@
-"""Robustness for TensorBoard."""
+"""Logs robustness for TensorBoard."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,10 +25,10 @@ class RobustnessLog(StepLog):
         log_dir: folder of the event files.
         data: of validation; see `evaluate`.
         attacks: by name, those of all points and of the evaluation.
-        every: steps between two points; None for one each epoch.
+        every: steps between two points; None for one per epoch.
         epsilons: radii of the evaluation at the end; by default the attacks' own.
         examples: how many of the first images are attacked.
-        check_masking: whether the evaluation looks for gradient masking.
+        check_masking: whether the evaluation tests for gradient masking.
 
     Raises:
         InputError: for data or attacks that do not fit, and numbers out of range.
@@ -59,7 +59,7 @@ class RobustnessLog(StepLog):
         self._check_masking = checked("check_masking", check_masking, bool)
 
     def set_model(self, model: keras.Model) -> None:
-        """Called by `fit`; raises `InputError` for what is no tf_keras model of logits."""
+        """Called by `fit`; raises `InputError` unless it is a tf_keras model with logits."""
         if model is not self.model:
             super().set_model(model)
             self._measure = Evaluator(model, self._attacks)

@@ -18,11 +18,11 @@ class SparsityLog(StepLog):
 
     Args:
         log_dir: folder for the event files.
-        every: steps between two points; None for one each epoch.
+        every: steps between two points; None for one per epoch.
         masks_every: points for each picture of the masks, 0 for none.
 
     Raises:
-        InputError: for a folder that is no path, and numbers that are out of range.
+        InputError: for a folder that is not a path, or numbers out of range.
     """
 
     def __init__(self, log_dir: str, every: int | None = None, *, masks_every: int = 1) -> None:

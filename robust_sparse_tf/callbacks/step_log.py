@@ -1,4 +1,4 @@
-"""What callbacks that log for TensorBoard have in common: when they write, and where."""
+"""Base of callbacks that log for TensorBoard: when they write, and where."""
 
 import abc
 import contextlib
@@ -19,10 +19,10 @@ class StepLog(keras.callbacks.Callback, abc.ABC):
 
     Args:
         log_dir: folder of the event files.
-        every: steps between two points; None for one each epoch.
+        every: steps between two points; None for one per epoch.
 
     Raises:
-        InputError: for a folder that is no path, and a number that is none.
+        InputError: for a folder that is not a path, or an invalid number.
     """
 
     def __init__(self, log_dir: str, every: int | None = None) -> None:
@@ -36,7 +36,7 @@ class StepLog(keras.callbacks.Callback, abc.ABC):
         self._is_begun = False
 
     def set_model(self, model: keras.Model) -> None:
-        """Called by `fit`; raises `InputError` for what is no tf_keras model."""
+        """Called by `fit`; raises `InputError` unless it is a tf_keras model."""
         require("model", model, keras.Model)
         super().set_model(model)
 

@@ -87,7 +87,7 @@ class Comparison:
 
     @property
     def over(self) -> str:
-        """What the numbers are: "one seed", or "mean ± standard deviation over 3 seeds"."""
+        """A caption for the numbers: "one seed", or "mean ± standard deviation over 3 seeds"."""
         counts = sorted({len(self._of(method)) for method in self.methods})
         if counts == [1]:
             return "one seed"

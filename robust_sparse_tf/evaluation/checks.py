@@ -1,4 +1,4 @@
-"""Checks of whether a robust accuracy can be believed: what each found, means, and asks for."""
+"""Checks of whether a robust accuracy can be trusted: their outcomes, meanings and remedies."""
 
 import dataclasses
 from typing import Literal, TypeAlias
@@ -11,9 +11,9 @@ class Check:
     """A check and its outcome.
 
     Attributes:
-        name: of `MEANINGS`.
+        name: one of `MEANINGS`.
         status: "passed", "failed" or "not run".
-        evidence: lines with the numbers that were compared; of one that was not run, why.
+        evidence: lines with the compared numbers; for a check that was not run, the reason.
     """
 
     name: str
@@ -22,21 +22,21 @@ class Check:
 
     @property
     def meaning(self) -> str:
-        """What it means where the check fails."""
+        """The meaning of a failed check."""
         return MEANINGS[self.name][0]
 
     @property
     def advice(self) -> str:
-        """What to do where it fails."""
+        """The remedy for a failed check."""
         return MEANINGS[self.name][1]
 
     @property
     def warnings(self) -> list[str]:
-        """A line for each sign that was found."""
+        """A line per sign that was found."""
         return [f"{self.name}: {line}" for line in self.evidence] if self.status == "failed" else []
 
     def as_json(self) -> dict[str, str]:
-        """The check as JSON holds it."""
+        """The check as JSON."""
         return {
             "name": self.name,
             "status": self.status,
@@ -112,8 +112,8 @@ MEANINGS = {
         "Evaluate batch normalization with its moving statistics (training=False).",
     ),
     "catastrophic overfitting": (
-        "The model has learnt to resist the one-step attack of training, and no stronger one.",
+        "The model has learnt to resist the single-step training attack, and no stronger one.",
         "Train with several steps, with random starts, or stop earlier.",
     ),
 }
-"""What a failed check means, and what to do about it, by its name."""
+"""The meaning and the remedy of each failed check, by name."""

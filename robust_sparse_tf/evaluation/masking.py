@@ -97,18 +97,18 @@ def find(
 
 
 def probes_left_out(why: str) -> list[Check]:
-    """The checks of `find`, none of them run."""
+    """The checks of `find`, not run."""
     return [not_run(name, why) for name in (*_OF_GRADIENTS, *_OF_ATTACKS, _TRANSFER, _LEAKING)]
 
 
 def left_out(why: str) -> list[Check]:
-    """All checks of this module, none of them run."""
+    """All checks of this module, not run."""
     rest = [not_run(name, why) for name in (_MONOTONE, _BLACK_BOX)]
     return [not_run(_NOISE, why), *probes_left_out(why), *rest]
 
 
 def of_noise(attacks: Mapping[str, Attack], noisy: bool) -> Check:
-    """Whether the gradients of single draws were followed in a model with noise at inference."""
+    """Whether attacks on a model with noise at inference followed gradients of single draws."""
     if not noisy:
         return outcome(_NOISE, False, "the same images give the same logits each time")
     single = [
@@ -129,7 +129,7 @@ def of_noise(attacks: Mapping[str, Attack], noisy: bool) -> Check:
 def in_outcomes(
     outcomes: list[Outcome], right: np.ndarray, attacks: Mapping[str, Attack]
 ) -> list[Check]:
-    """Checks of the figures themselves.
+    """Checks of the accuracies themselves.
 
     Args:
         outcomes: outcomes of attacks, in the order of running.
@@ -137,8 +137,8 @@ def in_outcomes(
         attacks: the attacks, by their names in the outcomes.
 
     Returns:
-        Whether an accuracy rises with epsilon, and whether in a ball scores alone gave a better
-        attack than gradients, with the evidence of each.
+        Whether an accuracy rises with epsilon, and whether an attack by scores was stronger than
+        those with gradients in a ball, with the evidence.
     """
     signs: list[str] = []
     compared: list[str] = []

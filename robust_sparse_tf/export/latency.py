@@ -21,7 +21,7 @@ def latency(path: str, calls: int = 100) -> float:
         calls: how many are timed.
 
     Raises:
-        InputError: for what is no TFLite file.
+        InputError: for anything else than a TFLite file.
     """
     path, calls = checked_path("path", path), checked("calls", calls, int, minimum=1)
     if form_of(path) != "tflite":

@@ -137,7 +137,7 @@ def _archive_config(path: str) -> Any:
         if len({part.filename for part in parts}) < len(parts):
             raise ValueError("several parts have the same name")
         if damaged := archive.testzip():
-            raise ValueError(f"{damaged} is not as it was written")
+            raise ValueError(f"{damaged} is damaged")
         config = json.loads(archive.read("config.json"))
         if not isinstance(config, dict):
             raise ValueError("its configuration is not that of a model")
@@ -154,8 +154,8 @@ def _hdf5_config(path: str) -> Any:
 
 def _saved_model(path: str) -> Logits:
     warnings.warn(
-        f"{path} is a SavedModel, which is a program: it can do whatever you can, so load only "
-        "what you trust",
+        f"{path} is a SavedModel, which is a program: it can do anything that you can, so load "
+        "only what you trust",
         RunWarning,
         stacklevel=3,
     )

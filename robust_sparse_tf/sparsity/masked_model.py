@@ -80,7 +80,7 @@ class MaskedModel(_Model):
         tell_unfinished(self, "is restored to")
 
     def load_weights(self, *args: Any, **kwargs: Any) -> Any:
-        """As of any model.
+        """See `tf_keras.Model`.
 
         Raises:
             InputError: if the file cannot be read, or lacks weights or masks of the model.
@@ -118,7 +118,7 @@ class MaskedModel(_Model):
             super().save(filepath, *args, **kwargs)
 
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As of any model."""
+        """See `tf_keras.Model`."""
         filepath = checked_path("filepath", filepath)
         store_masked(network_of(self))
         if not filepath.endswith(".weights.h5"):  # the sparse model warns then
@@ -127,7 +127,7 @@ class MaskedModel(_Model):
             super().save_weights(filepath, *args, **kwargs)
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As of any model."""
+        """See `tf_keras.Model`."""
         filepath = checked_path("filepath", filepath)
         store_masked(network_of(self))
         tell_unfinished(self, "is exported at")

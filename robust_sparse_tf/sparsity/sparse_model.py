@@ -148,7 +148,7 @@ class SparseModel(MaskedModel, keras.Model):
             )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As `tf_keras.Model.compile`."""
+        """See `tf_keras.Model.compile`."""
         super().compile(*args, **kwargs)
         self._stepper = Stepper(self, self.optimizer, self.trainable_variables)
 
@@ -334,7 +334,7 @@ def sparsify(
 
 
 def with_own_trainable(metadata: str) -> str:
-    """What a SavedModel stores of a model, such that frozen layers stay frozen after loading.
+    """Configuration of a model in a SavedModel, such that frozen layers stay frozen.
 
     Keras would set `trainable` of all layers to the model's; here each layer stores its own.
     """

@@ -1,4 +1,4 @@
-"""What is logged for TensorBoard: the format of the plugin's data, and the writing of it."""
+"""Logs for TensorBoard: the format of the plugin's data, and writing it."""
 
 from etils import epy
 

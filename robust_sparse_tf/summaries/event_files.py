@@ -58,7 +58,7 @@ def _names(folder: str) -> list[str]:
 
 
 def _events(folder: str) -> Iterator[tf.compat.v1.Event]:
-    """What can be read: a file may end within an event, where its process was killed."""
+    """The readable events: a file may end within an event if its process was killed."""
     for name in _names(folder):
         records = iter(tf.data.TFRecordDataset(os.path.join(folder, name)))
         while True:

@@ -1,4 +1,4 @@
-"""What a run's exported file costs."""
+"""Size and latency of a run's exported file."""
 
 from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.summaries.writing import write_json, write_scalars

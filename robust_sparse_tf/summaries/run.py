@@ -1,4 +1,4 @@
-"""What a run is: its method, attack and flags."""
+"""Describes a run: its method, attack and flags."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where the weights are: measures of each layer, masks as pictures, histograms of weights."""
+"""Topology of networks: measures per layer, masks as pictures, histograms of weights."""
 
 import math
 from typing import Any

@@ -42,7 +42,7 @@ class Stored(keras.Model):
         return cls(network, attack, objective, seed=config["seed"], branches=config["branches"])
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """As `tf_keras.Model.get_compile_config`."""
+        """See `tf_keras.Model.get_compile_config`."""
         config = super().get_compile_config()
         return config and {**config, "jit_update": self._jit_update}
 

@@ -21,7 +21,7 @@ class Published:
         accuracies: percent, by training attack, test attack ("none" for clean images) and scale.
         rounds_drawn: rounds of lottery tickets that its figures show.
         holds_down_to: the weights (percent) down to which clean accuracy is about that of the dense
-            network, by the attack of training and the strategy (section V-B).
+            network, by training attack and strategy (section V-B).
         robust_features: how many of the naturally trained network's features are robust, and of how
             many (figure 8); None where that is not known.
         beside: whether there are numbers to compare with.

@@ -118,7 +118,7 @@ def _protocol(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> lis
     return [
         f"Iterations of batch {batch}: {'; '.join(words)}. PGD, in training and in tests, takes "
         f"{attack}. The paper trains the scales of capacity for 50 epochs (23,450 iterations of "
-        "batch 128) at SGD's learning rate 0.001, tickets for 12 epochs a round, with PGD of 40 "
+        "batch 128) at SGD's learning rate 0.001, tickets for 12 epochs per round, with PGD of 40 "
         f"steps of 0.01. {measures.images(measurements)}".rstrip(),
         "",
         *tested(cells),

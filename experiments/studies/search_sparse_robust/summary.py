@@ -31,7 +31,7 @@ def _table(report: Report, dataset: str) -> Judged:
 
 
 def _robust(report: Report, attack: str) -> dict[float, Mapping[str, Any]]:
-    """By density, networks under the attack of their training."""
+    """Networks under their training attack, by density."""
     return {
         row["density"]: row["robust"]
         for row in report["study"]["tables"][0]["rows"]
@@ -55,7 +55,7 @@ def _best(report: Report, attack: str) -> Judged:
 
 
 def _tickets_are_best(report: Report, dataset: str) -> Judged:
-    """On clean images, at every density below 100 %, in the mean over ways of training."""
+    """On clean images, at every density below 100 %, averaged over trainings."""
     by_density: dict[float, dict[str, list[float]]] = {}
     for entry in report["study"]["strategies"]:
         if entry["dataset"] == dataset and entry["density"] < _DENSE:

@@ -36,7 +36,7 @@ def strongest(attacked: Sequence[AttackedNetwork]) -> Left:
 
 
 def draw(table: Table, left: Left) -> Figure | None:
-    """Adversarially trained networks under the attack of their training, and on clean images.
+    """Adversarially trained networks under their training attack, and on clean images.
 
     Args:
         table: of which the rows that were run are drawn.

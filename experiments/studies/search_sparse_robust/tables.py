@@ -58,7 +58,7 @@ class Table:
         unlike_published: see `Protocol.names`.
         beside: whether the published numbers are of such networks.
         iteration: of each round, after which they were tested.
-        rows: one a density (falling), attack and way of training.
+        rows: one per density (decreasing), attack and training.
     """
 
     dataset: str

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Panel(NamedTuple):
-    """A panel: its title, the name of its axis, and the measures by their labels."""
+    """A panel: its title, the name of its axis, and measures by label."""
 
     title: str
     unit: str
@@ -28,7 +28,7 @@ class _Panel(NamedTuple):
 
 
 class _Figure(NamedTuple):
-    """What a figure is in the paper, the models of ours that it shows, and its panels."""
+    """A figure: its title in the paper, our models in it, and its panels."""
 
     title: str
     models: tuple[str, ...]
@@ -37,7 +37,7 @@ class _Figure(NamedTuple):
 
 _LINEAR, _DEEP = ("binary_linear", "linear"), ("mlp", "lenet5")
 _ROBUST, _DISTANCE = "accuracy under attack", "mean l2 distance (pixels in [0, 1])"
-# The bounds on r_inf are above 1 for most networks, which says nothing.
+# The bounds on r_inf are above 1 for most networks, and so vacuous.
 FIGURES = {
     "figure_1": _Figure(
         "Figure 1: linear models",
@@ -87,12 +87,12 @@ FIGURES = {
 
 
 def draw(folder: str, found: Mapping[str, Series], place: str) -> list[str]:
-    """Draws the figures of networks of several rounds; returns Markdown that shows them.
+    """Draws the figures of networks with several rounds; returns Markdown that shows them.
 
     Args:
-        folder: the sweep's.
+        folder: folder of the sweep.
         found: see `numbers.series`, by model.
-        place: the folder in it that gets the figures.
+        place: folder in it for the figures.
     """
     os.makedirs(os.path.join(folder, place), exist_ok=True)
     lines: list[str] = []
@@ -112,7 +112,7 @@ def draw(folder: str, found: Mapping[str, Series], place: str) -> list[str]:
 
 
 def _draw(axis: Axes, panel: _Panel, network: str, series: Series) -> None:
-    """Means over references with their spread; remaining weights on a logarithmic axis."""
+    """Draws means over references with their spread; remaining weights on a logarithmic axis."""
     for label, name in panel.curves.items():
         own = [entry for entry in series if name in entry.trials]
         if own:

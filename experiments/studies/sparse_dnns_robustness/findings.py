@@ -1,5 +1,4 @@
-"""What held of "Sparse DNNs with Improved Adversarial Robustness" (2018): sentences made of the
-numbers."""
+"""Findings on "Sparse DNNs with Improved Adversarial Robustness" (2018), from the numbers."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from experiments.studies.sparse_dnns_robustness.protocol import COLUMNS, DEEP, N
 
 
 def pruning(found: Mapping[str, Series]) -> list[str]:
-    """Of each network and measure where it was best, and what the last round left."""
+    """The best and the last round of each network, by each measure."""
     lines = []
     for model, own in found.items():
         for name in ("r_inf_fgsm", "r_2_deepfool", "r_2_carlini_wagner", "clever"):
@@ -26,7 +25,7 @@ def pruning(found: Mapping[str, Series]) -> list[str]:
 
 
 def _best(measured: Sequence[Round], name: str) -> str:
-    """The round that is best beside the dense network, and the last round."""
+    """Compares the best and the last round with the dense network."""
     found = points(measured, name)
     best, spread = most_robust(found)
     dense, last = found[0], found[-1]
@@ -42,7 +41,7 @@ def _best(measured: Sequence[Round], name: str) -> str:
 
 
 def most_robust(found: Sequence[Point]) -> tuple[Point, float]:
-    """The pruned network of the largest mean, and how far its or the dense one's references are."""
+    """The pruned network with the largest mean, and the spread of its, or the dense, references."""
     dense, *pruned = found
     best = max(pruned, key=lambda point: point.mean)
     return best, max(best.std, dense.std)
@@ -74,19 +73,19 @@ def over_pruning(found: Mapping[str, Series]) -> list[str]:
 
 
 def falls_first(robust: Sequence[Point], accuracy: Sequence[Point]) -> bool:
-    """Whether a measure falls below the dense network's at a lower sparsity than the accuracy."""
+    """Judges whether a measure falls below the dense network's before the accuracy does."""
     weaker, worse = first_below(robust), first_below(accuracy)
     return weaker is not None and (worse is None or worse.sparsity > weaker.sparsity)
 
 
 def first_below(found: Sequence[Point]) -> Point | None:
-    """The first round below the dense network by more than references are apart."""
+    """The first round below the dense network by more than the spread of references."""
     dense, *pruned = found
     return next((p for p in pruned if dense.mean - p.mean > max(dense.std, p.std)), None)
 
 
 def theorems(found: Mapping[str, Series]) -> list[str]:
-    """How much the bounds on r_inf say, and how lemma 3.1's constants go with sparsity."""
+    """Whether the bounds on r_inf are vacuous, and lemma 3.1's constants against sparsity."""
     lines = []
     for model, own in found.items():
         bounds = [entry.values("bound_r_inf") for entry in own if "bound_r_inf" in entry.trials]
@@ -136,7 +135,7 @@ def activity(rows: Sequence[PenalisedRow]) -> list[str]:
 
 
 def _in_words(gain: float, spread: float, otherwise: str) -> str:
-    """What a gain is called, beside the deviation of references."""
+    """A gain in words, given the deviation of references."""
     if gain <= 0:
         return otherwise
     return "more robust" if gain > spread else "more robust, by less than the references differ,"

@@ -1,4 +1,4 @@
-"""The numbers of "Sparse DNNs with Improved Adversarial Robustness" (2018), of our runs."""
+"""Numbers for "Sparse DNNs with Improved Adversarial Robustness" (2018), from our runs."""
 
 import dataclasses
 import statistics
@@ -23,12 +23,13 @@ from robust_sparse_tf.method_table import deviation
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """A round of networks that differ in nothing but their seeds, the references.
+    """A round of networks that differ only in their seeds, the references.
 
     Attributes:
-        round: its number.
-        sparsity: the fraction of weights that are pruned.
-        trials: of each measure, in the unit of its table, by the name of the reference's cell.
+        round: number of the round.
+        sparsity: fraction of weights pruned.
+        trials: values of each measure, in the unit of its table, by the name of the reference's
+            cell.
     """
 
     round: int
@@ -36,11 +37,11 @@ class Round:
     trials: dict[str, dict[str, float]]
 
     def values(self, measure: str) -> list[float]:
-        """A measure, one number a reference; none where it is not measured."""
+        """The values of a measure, one per reference; empty if not measured."""
         return list(self.trials.get(measure, {}).values())
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         spreads = {
             name: {
                 "mean": statistics.fmean(self.values(name)),
@@ -53,11 +54,11 @@ class Round:
 
 
 Series = list[Round]
-"""The rounds of a network that any reference has measured."""
+"""The rounds of a network with measures of any reference."""
 
 
 class Point(NamedTuple):
-    """The mean and the deviation (0 for one) of a measure over references, at a sparsity."""
+    """Mean and deviation (0 for one) of a measure over references, at a sparsity."""
 
     sparsity: float
     mean: float
@@ -65,7 +66,7 @@ class Point(NamedTuple):
 
 
 def points(series: Sequence[Round], measure: str) -> list[Point]:
-    """A measure by sparsity, of the rounds in which it was taken."""
+    """A measure by sparsity, for the rounds with this measure."""
     trials = [(entry.sparsity, entry.values(measure)) for entry in series]
     return [
         Point(sparsity, statistics.fmean(values), deviation(values) or 0)
@@ -76,9 +77,9 @@ def points(series: Sequence[Round], measure: str) -> list[Point]:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of a table: our trials of some measures against published figures.
+    """A row of a table: our trials of some measures compared with published numbers.
 
-    `sparsity` is a fraction; None where the network is not measured.
+    `sparsity` is a fraction; None if the network is not measured.
     """
 
     network: str
@@ -86,7 +87,7 @@ class Row:
     measures: dict[str, Comparison]
 
     def as_json(self) -> dict[str, object]:
-        """Its entry of report.json."""
+        """The entry in report.json."""
         return dataclasses.asdict(self)
 
 
@@ -99,13 +100,13 @@ class PenalisedRow(Row):
 
 
 def series(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> Series:
-    """The measures of each round of networks that differ in nothing but their seeds.
+    """The measures of each round of networks that differ only in their seeds.
 
-    The accuracy is the run's own, of all test images.
+    The accuracy is that of the run, on all test images.
 
     Args:
-        cells: of the references; rounds that none of them has measured are left out.
-        measured: of each cell, by its name.
+        cells: cells of the references; rounds without measures are left out.
+        measured: measures of each cell, by name.
     """
     found: dict[int, Round] = {}
     for cell in cells:
@@ -121,7 +122,7 @@ def series(cells: Sequence[Cell], measured: Mapping[str, Measured]) -> Series:
 
 
 def dense(found: dict[str, Series], known: Published) -> list[Row]:
-    """The numbers that the paper's text has of dense networks, and of one round of pruning."""
+    """The numbers in the paper's text: dense networks, and one round of pruning."""
     places = [("binary_linear", 0, "accuracy"), ("linear", 0, "accuracy")]
     for measure in ("r_2_deepfool", "r_2_carlini_wagner"):
         places += [("binary_linear", number, measure) for number in (0, 1)]
@@ -138,7 +139,7 @@ def dense(found: dict[str, Series], known: Published) -> list[Row]:
 def table_1(
     cells: Sequence[Cell], measured: Mapping[str, Measured], known: Published
 ) -> list[PenalisedRow]:
-    """Dense networks by the weight of their activations' norm, beside the published."""
+    """Dense networks by the weight of the norm of activations, beside published numbers."""
     rows = []
     for model in DEEP:
         nets = select(cells, model=model, weight_l1=0.0)
@@ -152,7 +153,7 @@ def table_1(
 def table_1_by_weights(
     cells: Sequence[Cell], measured: Mapping[str, Measured]
 ) -> list[PenalisedRow]:
-    """Dense networks by the weight of their weights' norm; which the paper took is not known."""
+    """Dense networks by the weight of the norm of weights; the paper's weight is not known."""
     rows = []
     for model in DEEP:
         nets = select(cells, model=model, activity_l1=0.0)
@@ -173,7 +174,7 @@ def _penalised(
 
 
 def _compared(own: Round | None, theirs: Mapping[str, Figure | None]) -> dict[str, Comparison]:
-    """Our trials of some measures against published figures."""
+    """Compares our trials of some measures with published numbers."""
     return {
         name: compare(own.values(name) if own else [], figure) for name, figure in theirs.items()
     }

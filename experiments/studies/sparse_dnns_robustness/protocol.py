@@ -1,4 +1,4 @@
-"""What "Sparse DNNs with Improved Adversarial Robustness" (2018) trains and measures."""
+"""Settings of "Sparse DNNs with Improved Adversarial Robustness" (2018)."""
 
 from typing import NamedTuple
 
@@ -12,25 +12,25 @@ NETWORKS = {
     "mlp": "LeNet-300-100",
     "lenet5": "LeNet-5",
 }
-"""What a model of ours is called in the paper."""
+"""Names of our models in the paper."""
 
 DEEP = {"mlp": "lenet_300_100", "lenet5": "lenet5"}
-"""What the published numbers call a model of ours."""
+"""Names of our models in the published numbers."""
 
 L1 = {"mlp": (0.0, 0.002, 0.01), "lenet5": (0.0, 0.003, 0.03)}
-"""The weights of the activations' norm that were chosen for the published rows' sparsities."""
+"""The weights of the norm of activations, chosen to match the published sparsities."""
 
 TABLE_1 = ("r_inf_fgsm", "r_2_deepfool", "accuracy", "activation_sparsity")
 TABLE_2 = ("r_inf_fgsm", "r_2_deepfool")
 GAMMAS = ("gamma_l2", "r_2_deepfool", "gamma_linf")
-"""Proposition 3.1's distances, and what they are beside."""
+"""Proposition 3.1's distances, and the measures to compare with."""
 
 PERCENT = ("accuracy", "activation_sparsity")
-"""Measures that are fractions, and in tables percent."""
+"""Measures that are fractions, shown as percent in tables."""
 
 
 class Column(NamedTuple):
-    """What a table calls a measure, with the digits after the point."""
+    """The title of a measure in tables, and its digits after the point."""
 
     title: str
     digits: int
@@ -51,7 +51,7 @@ COLUMNS = {
     "gamma_linf": Column("gamma of proposition 3.1 in linf", 6),
     "activation_sparsity": Column("silent units before the last layer (%)", 2),
 }
-"""The columns of tables, in their order."""
+"""The columns of tables, in order."""
 
 
 def _settings(values: Values) -> Allowed:

@@ -14,7 +14,7 @@ _Stored = Figure | Sequence[float] | float | None
 
 @dataclasses.dataclass(frozen=True)
 class OverPruned:
-    """A row of the paper's table 2: percent of the weights that are pruned, and its measures."""
+    """A row of the paper's table 2: percentage of weights pruned, and measures."""
 
     pruned: float | None
     measures: dict[str, Figure]
@@ -22,14 +22,14 @@ class OverPruned:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """What the paper printed, as far as it is known.
+    """The paper's printed numbers, as far as known.
 
     Attributes:
-        title: of the paper.
-        dense: numbers in its text, by model of ours, round and measure.
-        table_1: dense networks, by model, weight of the activations' norm and measure.
+        title: title of the paper.
+        dense: numbers in its text, by our model, round and measure.
+        table_1: dense networks, by model, weight of the norm of activations, and measure.
         table_2: by model, and "dense" or "sparse".
-        beside: whether there are numbers to stand beside ours.
+        beside: whether there are numbers to compare with.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Published:
     beside: bool = True
 
     def without_numbers(self) -> "Published":
-        """The same for networks that are not the paper's."""
+        """No numbers, for networks with other settings than the paper's."""
         nothing = {key: OverPruned(None, {}) for key in self.table_2}
         return Published(title=self.title, dense={}, table_1={}, table_2=nothing, beside=False)
 
@@ -48,7 +48,7 @@ def read() -> Published:
     """The numbers of published.json.
 
     Raises:
-        InputError: for a file that is missing or cannot be read.
+        InputError: if the file is missing or cannot be read.
     """
     content = published.load(STUDY)
     linear, references = content.get("linear", {}), content.get("references", {})
@@ -81,12 +81,12 @@ def read() -> Published:
 
 
 def _figures(stored: dict[_Key, _Stored]) -> dict[_Key, Figure]:
-    """Those that are known."""
+    """The values that are known."""
     return {key: figure for key, value in stored.items() if (figure := _figure(value))}
 
 
 def _figure(value: _Stored) -> Figure | None:
-    """A published figure: as it is, [mean, deviation], or a number alone."""
+    """Converts a published number: null, [mean, deviation], or a number."""
     if isinstance(value, int | float):
         return {"mean": value}
     if isinstance(value, Sequence):

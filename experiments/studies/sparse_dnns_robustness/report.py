@@ -32,10 +32,10 @@ from robust_sparse_tf.texts import markdown_table, percent
 def report(
     folder: str, cells: Sequence[Cell], attacked: Sequence[AttackedNetwork]
 ) -> tuple[str, Mapping[str, object]]:
-    """Table 1, the linear models' numbers, figures, and what stronger attacks leave.
+    """Table 1, the linear models' numbers, figures, and stronger attacks.
 
     Args:
-        folder: the sweep's, in which the figures are drawn.
+        folder: folder of the sweep, for the figures.
         cells: see `experiments.studies`.
         attacked: see `robustness.attacked`.
 
@@ -62,7 +62,7 @@ def _tables(
     measured: Mapping[str, Measured],
     folder: str,
 ) -> Part:
-    """All tables and figures of cells of one kind of settings."""
+    """All tables and figures of cells with the same settings."""
     plain = select(cells, activity_l1=0.0, weight_l1=0.0)
     all_series = {model: numbers.series(select(plain, model=model), measured) for model in NETWORKS}
     found = {model: own for model, own in all_series.items() if own}
@@ -96,7 +96,7 @@ def _tables(
 
 
 def _section(title: str, rows: Sequence[Row], beside: bool) -> list[str]:
-    """A table of all measures that any of its rows has, of published numbers or of ours alone."""
+    """A table of all measures that any row has, with published numbers or only ours."""
     if not beside:
         rows = [row for row in rows if any(found.trials for found in row.measures.values())]
     if not rows:
@@ -127,7 +127,7 @@ def _section(title: str, rows: Sequence[Row], beside: bool) -> list[str]:
 def _at_a_glance(
     folder: str, place: str, cells: Sequence[Cell], rows: Sequence[PenalisedRow]
 ) -> list[str]:
-    """Draws table 1 beside the published numbers; Markdown that shows it, or none."""
+    """Draws table 1 beside the published numbers; returns Markdown that shows it, or none."""
     left = table_figure.strongest(directory.read(folder).evaluations, cells, rows)
     figure = table_figure.draw(rows, left)
     if not figure:
@@ -139,7 +139,7 @@ def _at_a_glance(
 
 
 def _gammas(found: Mapping[str, Series]) -> list[str]:
-    """Proposition 3.1's distances of all rounds that have them; nothing where none has."""
+    """Proposition 3.1's distances, for all rounds that have them."""
     lines = []
     for model, series in found.items():
         own = [entry for entry in series if "gamma_l2" in entry.trials]
@@ -159,7 +159,7 @@ def _gammas(found: Mapping[str, Series]) -> list[str]:
 
 
 def _rounds(own: Series, columns: Sequence[str] = tuple(COLUMNS)) -> list[str]:
-    """A table of those measures of a network's rounds that any has."""
+    """A table of the measures of a network's rounds."""
     names = [name for name in columns if any(name in entry.trials for entry in own)]
     table = [["round", "pruned (%)", *(COLUMNS[name].title for name in names)]]
     for entry in own:
@@ -172,7 +172,7 @@ def _rounds(own: Series, columns: Sequence[str] = tuple(COLUMNS)) -> list[str]:
 
 
 def _told(warnings: list[str]) -> list[str]:
-    """What could not be measured, and the first warning of each attack, with how many there are."""
+    """Notes on missing measures, and the first warning of each attack, with their numbers."""
     alike: dict[str, list[str]] = {}
     for warning in warnings:
         key = warning if " not measured: " in warning else warning.split()[0]
@@ -184,7 +184,7 @@ def _told(warnings: list[str]) -> list[str]:
 
 
 def _near(rows: Sequence[Row]) -> str:
-    """How many numbers are within two published deviations, or 5 % where none is published."""
+    """The sentence on how many numbers are within two published deviations, or 5 % without one."""
     every = (found for row in rows for found in row.measures.values())
     found = published.near(every, lambda figure: 0.05 * abs(figure["mean"]))
     near = [by_width if by_std is None else by_std for by_std, by_width in found]
@@ -195,7 +195,7 @@ def _near(rows: Sequence[Row]) -> str:
 
 
 def _assumed(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[str]:
-    """What the paper leaves open, and what was taken for it."""
+    """Settings that the paper leaves open, and our choices."""
     l2 = sorted({cell.flag("l2") for cell in select(cells, model="binary_linear")})
     steps = {(cell.flag("model"), cell.flag("iterations")) for cell in cells}
     trained = [f"{NETWORKS.get(model, model)}: {count:,}" for model, count in sorted(steps)]

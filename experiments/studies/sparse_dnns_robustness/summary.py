@@ -37,7 +37,7 @@ def _points(report: Report, model: str, measure: str) -> list[Point]:
 
 
 def _gains(report: Report, models: Sequence[str], measure: str) -> Judged:
-    """Whether some pruned network is more robust than the dense one, by more than references."""
+    """Whether a pruned network is more robust than the dense one, by more than the spread."""
     words, held = [], []
     for model in models:
         found = _points(report, model, measure)
@@ -63,13 +63,13 @@ def _over_pruning(report: Report, models: Sequence[str]) -> Judged:
 
 
 def _bounds(report: Report, measure: str, bound: str) -> Judged:
-    """Whether the bound of a theorem lies above what was measured, and whether it says anything."""
+    """Whether the bound of a theorem is above the measured values, and not vacuous."""
     held, empty = [], 0
     for model in _LINEAR:
         most = {point.sparsity: point.mean for point in _points(report, model, bound)}
         for point in _points(report, model, measure):
             if (limit := most.get(point.sparsity)) is not None:
-                held.append(point.mean <= 1.02 * limit)  # DeepFool goes 2 % beyond
+                held.append(point.mean <= 1.02 * limit)  # DeepFool overshoots by 2 %
                 empty += bound == "bound_r_inf" and limit >= 1
     found = counted(held, "rounds are below it")
     told = f", {empty} times it is 1 or more and so vacuous" if empty else ""
@@ -133,7 +133,7 @@ def _gamma(report: Report) -> Judged:
 
 
 def _theorem_3_3(report: Report) -> Judged:
-    """Whether every constant is below the theorem's bound, and whether that tells sparsities."""
+    """Whether every constant is below the theorem's bound, and if that depends on sparsity."""
     rows = report["rows"]
     found = counted([row["largest"] <= 1 for row in rows], "shares are below the bound")
     bounds = {(row["constant"], row["bound"]) for row in rows}
@@ -147,7 +147,7 @@ _LINEAR_CELLS = {**_PLAIN, "model": _LINEAR}
 
 
 def _deep(name: str, judge: Callable[..., Judged], **given: Any) -> list[Item]:
-    """An item for each deep network, which are trained for different times."""
+    """An item per deep network, as their training lengths differ."""
     return [
         Item(
             name=f"{name}, {NETWORKS[model]}",

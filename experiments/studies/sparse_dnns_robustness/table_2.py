@@ -1,7 +1,8 @@
 """Table 2 of "Sparse DNNs with Improved Adversarial Robustness" (2018), on the paper's networks.
 
-The paper took them from the Internet, where those of "Dynamic Network Surgery for Efficient DNNs"
-(Guo et al., 2016) still are: https://github.com/yiwenguo/Dynamic-Network-Surgery, in `models`.
+The paper used networks from the Internet, where those of "Dynamic Network Surgery for Efficient
+DNNs" (Guo et al., 2016) still are: https://github.com/yiwenguo/Dynamic-Network-Surgery, in
+`models`.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ FILES = {
     ("lenet5", "dense"): "caffe_lenet5_original.caffemodel",
     ("lenet5", "sparse"): "caffe_lenet5_sparse.caffemodel",
 }
-"""The file of each row, by model of ours and kind."""
+"""The file of each row, by our model and kind."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OnNetworks:
-    """Where the networks are, and the test images."""
+    """Options of networks and test images."""
 
     networks: str = option("", "folder of the .caffemodel files of table 2")
     data_dir: str | None = data_dir_option()
@@ -57,10 +58,10 @@ class OnNetworks:
             raise InputError(f"networks: must be given, the folder of {', '.join(FILES.values())}")
 
     def network(self, model: str, kind: str) -> keras.Model:
-        """A network of `FILES`.
+        """Loads a network of `FILES`.
 
         Raises:
-            InputError: for a file that does not hold it.
+            InputError: if the file does not have it.
         """
         empty = models.lenet5() if model == "lenet5" else models.lenet_300_100(use_bias=True)
         return models.load_caffe(os.path.join(self.networks, FILES[model, kind]), empty)
@@ -68,7 +69,7 @@ class OnNetworks:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(OnNetworks):
-    """Where the networks are, and what they are measured on."""
+    """Options of networks, images and results."""
 
     output: str = option("runs/table_2", "folder of report.md and report.json")
     examples: int = option(0, "test images (0: all)", unit="images", minimum=0)
@@ -76,7 +77,7 @@ class Options(OnNetworks):
 
     @property
     def measures(self) -> MeasureOptions:
-        """What is measured, as by `experiments.measure`."""
+        """The measures, as by `experiments.measure`."""
         return MeasureOptions(
             measures=["r_inf", "deepfool", "carlini_wagner", "gamma"],
             cw_examples=self.cw_examples,
@@ -121,20 +122,20 @@ def _table_2(argv: list[str]) -> int:
 
 
 def zeros(network: keras.Model) -> float:
-    """The share of a network's kernels that is zero."""
+    """The fraction of a network's kernels that is zero."""
     kernels = [weight for weight in network.get_weights() if weight.ndim > 1]
     return 1 - sum(map(np.count_nonzero, kernels)) / sum(kernel.size for kernel in kernels)
 
 
 def report(rows: Sequence[Row], known: Published, images: int, few: int, fewest: int) -> list[str]:
-    """Lines of Markdown: the table, and what of the paper's claims held.
+    """Markdown: the table, and verdicts on the paper's claims.
 
     Args:
-        rows: of the four networks, in the order of `FILES`.
-        known: what the paper printed.
-        images: how many all measures are of, except for Carlini-Wagner's and gamma.
-        few: how many Carlini-Wagner's is of.
-        fewest: how many proposition 3.1's gamma is of.
+        rows: rows of the four networks, in the order of `FILES`.
+        known: the published numbers.
+        images: number of images of all measures except Carlini-Wagner's and gamma.
+        few: number of images for Carlini-Wagner.
+        fewest: number of images for proposition 3.1's gamma.
     """
     names = list(rows[0].measures)
     table = [["network", "pruned (%)", *(COLUMNS[name].title for name in names)]]
@@ -159,7 +160,7 @@ def report(rows: Sequence[Row], known: Published, images: int, few: int, fewest:
 
 
 def _claims(rows: Sequence[Row]) -> list[str]:
-    """The paper's claims on sparse networks, each against the dense one."""
+    """The paper's claims on sparse networks, compared with the dense ones."""
     found = []
     for dense, sparse in zip(rows[::2], rows[1::2], strict=True):
         for name in ("r_2_deepfool", "r_inf_fgsm"):
@@ -194,7 +195,7 @@ def _gammas(rows: Sequence[Row]) -> list[str]:
 
 
 def _agreement(rows: Sequence[Row]) -> list[str]:
-    """How far each measure is from the published ones."""
+    """The differences of each measure from the published numbers."""
     found = []
     for name in ("r_inf_fgsm", "r_2_deepfool"):
         compared = [row.measures[name] for row in rows]

@@ -1,4 +1,4 @@
-"""Table 1 (norm of activations) at a glance: published, ours, and what a strong attack leaves."""
+"""Table 1 (norm of activations) at a glance: published, ours, and a strong attack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EPSILON = 0.1  # of r_inf
 
 Left = Mapping[tuple[str, float], float]
-"""By model and weight of the norm, what a strong attack leaves of the network (a fraction)."""
+"""Accuracy under a strong attack (a fraction), by model and weight of the norm."""
 
 _PANELS = {
     "accuracy": "accuracy (%)",
@@ -36,12 +36,12 @@ _PANELS = {
 def strongest(
     evaluations: Sequence[Evaluation], cells: Sequence[Cell], rows: Sequence[PenalisedRow]
 ) -> Left:
-    """What the ensemble `standard` leaves of the networks of table 1, where it was run.
+    """Accuracy of the networks of table 1 under the ensemble `standard`, if it was run.
 
     Args:
-        evaluations: of the sweep.
-        cells: of the sweep that are finished.
-        rows: of table 1.
+        evaluations: evaluations of the sweep.
+        cells: finished cells of the sweep.
+        rows: rows of table 1.
     """
     found = {}
     for row in rows:
@@ -53,14 +53,14 @@ def strongest(
 
 
 def draw(rows: Sequence[PenalisedRow], left: Left) -> Figure | None:
-    """A panel for each measure, with the networks side by side.
+    """Draws a panel per measure, with the networks side by side.
 
     Args:
-        rows: of table 1.
+        rows: rows of table 1.
         left: see `strongest`.
 
     Returns:
-        None where nothing is published, or nothing was run.
+        None if nothing is published, or nothing was run.
     """
     ran = [
         row

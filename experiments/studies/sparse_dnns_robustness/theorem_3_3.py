@@ -31,29 +31,29 @@ with epy.lazy_imports():
 
 USAGE = "python -m experiments.studies.sparse_dnns_robustness.theorem_3_3 --networks=FOLDER"
 PRUNED = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98)
-"""The theorem's alpha of all layers but the last."""
+"""The theorem's alpha, for all layers except the last."""
 
 _QS = {"l2": "L_2", "linf": "L_1"}
-_ERRORS = 2  # standard errors of a mean over masks that are granted
+_ERRORS = 2  # tolerance in standard errors of a mean over masks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(table_2.OnNetworks):
-    """Where the networks are, and how many images and masks are taken."""
+    """Options of networks, images and masks."""
 
     output: str = option("runs/theorem_3_3", "folder of report.md and report.json")
     examples: int = option(10, "test images", unit="images", minimum=1)
-    draws: int = option(20, "masks for each share of zeros", unit="masks", minimum=2)
-    radius: float = option(0.1, "of the theorem's ball", unit="input units", minimum=0)
+    draws: int = option(20, "masks per fraction of zeros", unit="masks", minimum=2)
+    radius: float = option(0.1, "radius of the theorem's ball", unit="input units", minimum=0)
     seed: int = option(0, "seed of the masks", minimum=0, maximum=2**31 - 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The constants under masks of one share of zeros; means over images, classes and masks.
+    """The constants for masks with one fraction of zeros; means over images, classes and masks.
 
-    `largest` is the largest share of its bound that the mean of lemma 3.1's constant, with two
-    standard errors, has at any image and class; `log10_eta` is None for an eta of 0.
+    `largest` is the largest ratio, over images and classes, of the mean of lemma 3.1's constant
+    plus two standard errors to its bound; `log10_eta` is None for an eta of 0.
     """
 
     constant: str
@@ -123,7 +123,7 @@ def _row(
 
 
 def _mean(constants: np.ndarray | tf.Tensor) -> float:
-    """The mean over images and all classes but the predicted one, whose constants are 0."""
+    """The mean over images and all classes except the predicted one, whose constants are 0."""
     images, classes = constants.shape
     return float(np.sum(constants)) / (images * (classes - 1))
 
@@ -131,13 +131,13 @@ def _mean(constants: np.ndarray | tf.Tensor) -> float:
 def report(
     rows: Sequence[Row], options: Options, surgery: dict[str, float], pruned: float
 ) -> list[str]:
-    """Lines of Markdown: a table for each constant, and what of the theorem held.
+    """Markdown: a table per constant, and verdicts on the theorem.
 
     Args:
-        rows: of both constants, by share of zeros.
-        options: of what they are.
-        surgery: lemma 3.1's constants of the sparse network, that was trained.
-        pruned: the share of its weights that are zero.
+        rows: rows of both constants, by fraction of zeros.
+        options: options of the computation.
+        surgery: lemma 3.1's constants of the trained sparse network.
+        pruned: fraction of its weights that are zero.
     """
     header = ["zeros (%)", "constant", "gradient at the image", "lemma 3.1", "theorem", "eta"]
     table = [[*header, "largest share of the theorem's bound (%)"]]

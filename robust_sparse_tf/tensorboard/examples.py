@@ -18,7 +18,7 @@ PARTS = ("clean", "adversarial", "difference")
 
 
 def sets(log: Log, question: Question) -> dict[str, Any]:
-    """What is known of the images of a run, by attack, epsilon and step."""
+    """The known images of a run, by attack, epsilon and step."""
     run = question.text("run")
     tags = log.picked([run])[run]
     wanted = {tag: tags[tag] for tag in sorted(tags) if kind_of(tag) == log_format.EXAMPLES}

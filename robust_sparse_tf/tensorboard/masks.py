@@ -30,7 +30,7 @@ def image(log: Log, question: Question) -> bytes:
 
 
 def inputs(log: Log, question: Question) -> dict[str, Any]:
-    """What a first layer's mask at a step keeps of each place of the input."""
+    """The fraction of weights that a first layer's mask keeps at each position of the input."""
     values = _at_step(log, question, log_format.INPUTS).value
     return {"shape": list(values.shape), "values": finite(values.ravel())}
 

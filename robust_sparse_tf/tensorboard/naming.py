@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 _EVENTS = "tensorboard"
-"""The folder of events in a run's directory, which says nothing of the run."""
+"""The folder of events in a run's directory, which is not part of a run's name."""
 
 _ROUND = re.compile(r"(?:(.*)/)?round_\d+")
 
@@ -17,7 +17,7 @@ def group_of(run: str) -> str:
 
 
 def labels(runs: Iterable[str]) -> dict[str, str]:
-    """Of each run as many of its last folders as tell it from all others.
+    """Names runs by as many of their last folders as distinguish them from all others.
 
     The folder of a round comes with the one that it is in. Folders of events are left out.
     """

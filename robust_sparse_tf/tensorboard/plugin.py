@@ -82,7 +82,7 @@ class BoardPlugin(base_plugin.TBPlugin):
         return base_plugin.FrontendMetadata(es_module_path=_INDEX, tab_name="Sparsity & Robustness")
 
     def get_plugin_apps(self) -> dict[str, Any]:
-        """What answers each address."""
+        """The handler of each address."""
         pages = files.page_files()
         served = {f"/static/{name}": files.page_file(path) for name, path in pages.items()}
         served |= {f"/static/{files.PLOTLY}": files.plotly}

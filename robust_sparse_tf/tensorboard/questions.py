@@ -1,4 +1,4 @@
-"""What a request asks for: its parameters, each checked."""
+"""The parameters of a request, each checked."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ MOST_POINTS = 2000
 
 
 class Series(NamedTuple):
-    """What is known of a tag before its values are read."""
+    """The facts about a tag that are known before its values are read."""
 
     content: bytes  # the plugin's data
     step: int  # the last
@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What can be read of a tag, by step, and what there is to say of the rest."""
+    """The readable values of a tag, by step, and notes on the rest."""
 
     points: list[Point]
     notes: list[str]
@@ -45,7 +45,7 @@ Tags = Mapping[str, Series]
 
 
 class Log:
-    """What a log directory holds of the plugin.
+    """The plugin's data in a log directory.
 
     Args:
         source: TensorBoard's data provider.
@@ -131,7 +131,7 @@ class Log:
         }
 
     def _values(self, wanted: Mapping[str, Tags], most: int) -> dict[str, dict[str, Values]]:
-        """What the cache has, and what has to be read."""
+        """The values in the cache, and those that must be read."""
         found: dict[str, dict[str, Values]] = {run: {} for run in wanted}
         missing: dict[str, list[str]] = {}
         for run, tags in wanted.items():

@@ -1,4 +1,4 @@
-"""What is known of each run: how it was trained, what came of it, and what cannot be read."""
+"""The known facts about each run: its training, its results, and what cannot be read."""
 
 import itertools
 import math
@@ -103,7 +103,7 @@ def _identity(info: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _network(table: Table | None) -> dict[str, Any]:
-    """What is known of the whole network; NaN stands in the log for what is not."""
+    """The known measures of the whole network; the log has NaN for unknown ones."""
     found = table.of_network() if table else {}
     known = {name: value for name, value in found.items() if not math.isnan(value)}
     return {name: log_format.finite(known[name]) if name in known else None for name in _OF_NETWORK}

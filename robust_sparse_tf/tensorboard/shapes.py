@@ -1,4 +1,4 @@
-"""What JSON of the log has to look like; a log may hold anything."""
+"""Required shapes of JSON in the log, which may hold anything."""
 
 import json
 from typing import Any

@@ -140,6 +140,6 @@ def _rows(table: Table, measure: str) -> Iterator[Row]:
 
 
 def _points(log: Log, run: str, tags: Tags, tag: str) -> list[Point]:
-    """What can be read of a tag."""
+    """The readable values of a tag."""
     wanted = {tag: tags[tag]} if tag in tags else {}
     return log.all({run: wanted})[run][tag].points if wanted else []

@@ -33,7 +33,7 @@ def answer(log: Log, question: Question) -> dict[str, Any]:
 
 
 def network(log: Log, question: Question) -> dict[str, Any]:
-    """The measures of the whole networks of some runs, at up to so many of their steps."""
+    """The measures of the whole networks of some runs, at up to a number of their steps."""
     most = question.whole("points", 2, MOST_POINTS, DEFAULT_POINTS_OF_MANY)
     picked = log.picked(question.texts("run", MOST_RUNS))
     tag = log_format.TOPOLOGY

@@ -28,8 +28,12 @@ class Ranged:
         return self.low, self.high
 
     def clip(self, x: tf.Tensor) -> tf.Tensor:
-        """Clips inputs, float32 of any shape, to the range."""
-        return tf.clip_by_value(x, self.low, self.high)
+        """Inputs, float32 of any shape, with entries from low to high; NaN stays.
+
+        Raises:
+            InputError: for what are no numbers.
+        """
+        return tf.clip_by_value(as_tensor("x", x, tf.float32), self.low, self.high)
 
     def check_range(self) -> None:
         """Raises `InputError` for an empty range."""

@@ -125,7 +125,7 @@ def with_counts(given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of tf_keras' methods that take data, by name; integers as Python integers.
 
     Raises:
-        InputError: for integers that are not, or that are too small.
+        InputError: for those that are none, or too small, and for what are no callbacks.
     """
     found = dict(given)
     callbacks = given.get("callbacks")
@@ -134,7 +134,10 @@ def with_counts(given: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"callbacks={shown(each)}: must be a list of callbacks")
     for name, least in _COUNTS.items():
         value = given.get(name)
-        if value is None or (name == "validation_freq" and isinstance(value, list)):  # epochs
+        if value is None:
+            continue
+        if name == "validation_freq" and isinstance(value, list) and value:  # epochs
+            found[name] = [checked(name, each, int, minimum=least) for each in value]
             continue
         whole = isinstance(value, float) and value.is_integer()  # np.ceil returns such floats
         found[name] = checked(name, int(value) if whole else value, int, minimum=least)
@@ -153,8 +156,8 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
             batch.
 
     Raises:
-        InputError: for inputs, labels or weights that are not finite numbers, weights that are not
-            one per output, labels that are not whole numbers, or empty arguments.
+        InputError: for missing labels, weights that are not one an output, class numbers that are
+            not whole, validation data that are not finite numbers, and empty arguments.
     """
     for name in ("validation_data", "class_weight", "sample_weight"):
         value = given.get(name)
@@ -171,7 +174,7 @@ def check_fitted(model: keras.Model, given: Mapping[str, Any]) -> None:
     if loss and not tf.nest.flatten(labels if labels is not None else []) and _are_arrays(inputs):
         raise InputError(f"y={labels}: must be labels, as the model has a loss")
     broken = isinstance(labels, np.ndarray) and labels.dtype.kind == "f" and np.mod(labels, 1).any()
-    if broken and _takes_classes(model.loss):
+    if broken and _takes_classes(loss):
         raise InputError(f"labels of type {labels.dtype}: must be whole numbers for this loss")
     weights = given.get("class_weight")
     numbers = isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu"

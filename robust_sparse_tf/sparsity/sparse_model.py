@@ -110,6 +110,9 @@ class SparseModel(MaskedModel, keras.Model):
         Args:
             losses: see `Method.feedback_from`.
             gaps: see `Method.feedback_from`.
+
+        Raises:
+            InputError: for what are no lists of numbers.
         """
         for argument, values in (("losses", losses), ("gaps", gaps)):
             if as_array(argument, values).ndim != 1:
@@ -178,13 +181,13 @@ class SparseModel(MaskedModel, keras.Model):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """See `tf_keras.Model.evaluate`; raises `InputError` like `fit`."""
-        with one_line():
+        if kwargs.get("_use_cached_eval_dataset"):  # `fit` calls it, and has checked it
             return super().evaluate(*args, **kwargs)
         with one_line():
             return super().evaluate(**self._arguments(keras.Model.evaluate, *args, **kwargs))
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """See `tf_keras.Model.predict`; raises `InputError` like `fit`."""
+        """As `tf_keras.Model.predict`; raises `InputError` for inputs as `fit` does."""
         with one_line():
             return super().predict(**self._arguments(keras.Model.predict, *args, **kwargs))
 
@@ -200,15 +203,11 @@ class SparseModel(MaskedModel, keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """tf_keras' train step, with `Stepper` in place of the optimizer's part."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        asserted = [
-            assert_images(tf.cast(each, tf.float32), None)
-            for each in tf.nest.flatten(x)
-            if isinstance(each, tf.Tensor) and each.dtype.is_floating
-        ]
-        with after(asserted):  # so that a refused batch changes nothing
-            x = tf.nest.map_structure(tf.identity, x)
-        return self.after_checks(self._train)(x, y, sample_weight)
+        return self.after_checks(self._train)(*_finite(data))
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """tf_keras' test step; inputs must be finite."""
+        return dict(super().test_step(_finite(data)))
 
     def _train(self, x: Any, y: Any, sample_weight: Any) -> dict[str, tf.Tensor]:
         scales = hasattr(self.optimizer, "get_scaled_loss")
@@ -234,6 +233,7 @@ class SparseModel(MaskedModel, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SparseModel:
         """The inverse of `get_config`; masks are loaded with the weights."""
+        check_config(config, "network", "method")
         network = keras.Model.from_config(config["network"], custom_objects)
         sparse = _made_of(network, restored(Method, config["method"]))
         sparse._trainable = config["network"].get("trainable", True)
@@ -349,7 +349,7 @@ def _finite(data: Any) -> tuple[Any, Any, Any]:
         for each in tf.nest.flatten(x)
         if isinstance(each, tf.Tensor) and each.dtype.is_floating
     ]
-    with after(asserted):  # so that what is refused has changed nothing
+    with after(asserted):  # so that a refused batch changes nothing
         return tf.nest.map_structure(tf.identity, x), y, sample_weight
 
 

@@ -36,6 +36,7 @@ class Stored(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Stored":
         """The inverse of `get_config`; weights are loaded separately."""
+        check_config(config, "network", "attack", "objective", "seed", "branches")
         network = keras.layers.deserialize(config["network"], custom_objects)
         attack, objective = config["attack"], restored(Mixed, config["objective"])
         attack = attack and restored(Attack, attack)

@@ -54,7 +54,15 @@ class Saliency(Targeted, abc.ABC):
         self.prune(model, data)
 
     def prune(self, model: keras.Model, data: Batches | None = None, progress: float = 1.0) -> None:
-        """Scores the weights of a wrapped model, and prunes a fraction of those to prune."""
+        """Scores the weights of a wrapped model, and prunes a fraction of those to prune.
+
+        Args:
+            model: from `wrap`.
+            data: batches (images, labels), for methods that look at gradients.
+            progress: the share, in [0, 1].
+        """
+        check_batches(data)
+        progress = checked("progress", progress, float, minimum=0, maximum=1)
         tell_frozen(model, self)
         layers = layer_states(model)
         entries, scores = list(wrapper.masked_weights(model)), []

@@ -75,13 +75,19 @@ export function expander(context, unit, isClosed, id) {
   }, el("span", { class: "chevron", "aria-hidden": "true" }), el("span", { class: "name", title: unit.name }, groupName(unit)), el("span", { class: "muted" }, String(unit.rows.length)));
 }
 
+/** A run's short name; inside of its group without the group's. */
+export function runName(run, isInside) {
+  const inside = isInside ? run.label.match(/round_\d+$/)?.[0] : null;
+  return inside ?? (run.label || "(no name)");
+}
+
 function entry(context, run, isInside) {
   const isFocus = context.run?.run === run.run;
   const id = `pick-${context.runs.indexOf(run)}`;
   return el("li", { class: `${isInside ? "inside" : ""}${isFocus ? " focus" : ""}` },
     box(context, [run], `Draw ${run.label}`, id),
     swatch(context, run, `${id}-color`),
-    el("button", { type: "button", class: "name", id: `${id}-name`, title: run.run, "aria-pressed": String(isFocus), onclick: () => context.set({ run: run.run }) }, run.label || "(no name)"));
+    el("button", { type: "button", class: "name", id: `${id}-name`, title: run.run, "aria-label": run.label, "aria-pressed": String(isFocus), onclick: () => context.set({ run: run.run }) }, runName(run, isInside)));
 }
 
 /** The list beside the charts. */

@@ -2,7 +2,7 @@
 
 import { address } from "./api.js";
 import { bytes, compact, count, density, el, finite, number, percent, section, unique } from "./dom.js";
-import { box, expander, filterBox, groupName, matching, swatch } from "./picker.js";
+import { box, expander, filterBox, groupName, matching, runName, swatch } from "./picker.js";
 import { table } from "./table.js";
 
 export function view(context) {
@@ -41,7 +41,7 @@ function columns(context, shown) {
       groupCell: (unit) => box(context, unit.rows, `Draw the group ${groupName(unit)}`, `pick-group-${id(unit.rows[0])}`),
     },
     {
-      key: "label", title: "Run", kind: "text name", value: (run) => run.label, cell: (run) => name(context, run, id(run), isMixed),
+      key: "label", title: "Run", kind: "text name", value: (run) => run.label, cell: (run, _, isInside) => name(context, run, id(run), isMixed, isInside),
       groupCell: (unit, isClosed) => expander(context, unit, isClosed, `group-${id(unit.rows[0])}`),
     },
     { key: "method", title: "Method", kind: "text", value: (run) => run.method, cell: (_, v) => v || "–" },
@@ -78,10 +78,10 @@ export function worst(run) {
   return rows.length ? rows.reduce((a, b) => (b.epsilon >= a.epsilon ? b : a)).accuracy : null;
 }
 
-function name(context, run, id, isMixed) {
+function name(context, run, id, isMixed, isInside) {
   return el("span", { class: "named" },
     swatch(context, run, `color-${id}`),
-    el("button", { type: "button", class: "name", id: `name-${id}`, title: `Look at ${run.run}`, onclick: () => context.set({ run: run.run, view: "topology" }) }, run.label || "(no name)"),
+    el("button", { type: "button", class: "name", id: `name-${id}`, title: `Look at ${run.run}`, "aria-label": run.label, onclick: () => context.set({ run: run.run, view: "topology" }) }, runName(run, isInside)),
     isMixed && run.split ? el("span", { class: "badge" }, run.split) : null);
 }
 

@@ -25,7 +25,7 @@ export function mean(values) {
 }
 
 /**
- * columns: [{key, title, help, kind: "num" | "text", value(row), cell(row, value), ofGroup}];
+ * columns: [{key, title, help, kind: "num" | "text", value(row), cell(row, value, isInside), ofGroup}];
  *   `ofGroup` columns show the mean of a group.
  * groups: {of(row), closed, ontoggle(group), head(group, rows)}; head gives the first cells' content.
  */
@@ -71,7 +71,7 @@ function header(column, key, isDown, onsort) {
 
 function line(row, columns, rowClass, isInside) {
   return el("tr", { class: `${rowClass(row)}${isInside ? " inside" : ""}` }, columns.map((column) => el("td", { class: column.class ?? column.kind },
-    column.cell(row, column.value?.(row)))));
+    column.cell(row, column.value?.(row), isInside))));
 }
 
 function head(unit, columns, groups, isClosed) {

@@ -182,8 +182,8 @@ REFUSED = {
     "density": (["--grid=method=set,density=0.5,2"], "density=2.0: must be above 0"),
     "method": (["--grid=method=set,prune"], "method=prune: must be one of lottery, dense"),
     "value of all": ([GRID, "--learning_rate=0"], "learning_rate=0.0: must be above 0"),
-    "a place": (["--grid=output_dir=a,b"], "output_dir makes no other run"),
-    "a run to continue": (["--grid=continue_from=a"], "continue_from makes no other run"),
+    "a place": (["--grid=output_dir=a,b"], "output_dir does not distinguish runs"),
+    "a run to continue": (["--grid=continue_from=a"], "continue_from does not distinguish runs"),
     "several processes": ([GRID, "--distribute=multiworker"], "distribute=multiworker: must not"),
     "rounds": ([GRID, "--evaluate=--at_rounds=7"], "evaluate=--at_rounds=7: no cell has such"),
     "values that do not fit": (

@@ -91,8 +91,8 @@ def test_a_cell_whose_attack_fails_is_named(call_sweep, made_up):
     ("text", "words"),
     [
         ("--attacks=strong", "must be one of quick"),
-        ("--model=runs/x", "must not say --model"),
-        ("--output=x", "must not say --output"),
+        ("--model=runs/x", "must not set --model"),
+        ("--output=x", "must not set --output"),
         ("--attacks='", "No closing quotation"),
         ("--nosuch=1", "nosuch"),
         ("--attacks=zoo", "norm=linf: must be l2"),

@@ -52,7 +52,7 @@ def test_says_what_held(call, folder, monkeypatch):
         "for random masks held (lemma 3.1: 2 without zeros, 1.02 with 98.00 %); for the sparse "
         "network of table 2, pruned by 50.00 % while it was trained, held (1.8)",
         "for random masks not held",
-        "is at most 10^-434: for this network the theorem bounds all sparsities alike",
+        "is at most 10^-434: for this network the theorem has the same bound for all sparsities",
     ):
         assert words in text
     content = json.loads((folder / "report" / "report.json").read_text())

@@ -56,7 +56,8 @@ def parsed(text: bytes | str, shape: Any) -> Any:
 
 def _named(text: str) -> float | str:
     """A number, or the name of what is too large for one."""
-    return log_format.finite(float(text))
+    value = float(text)
+    return value if value - value == 0 else log_format.finite(value)
 
 
 def _check_depth(value: Any, levels: int) -> None:

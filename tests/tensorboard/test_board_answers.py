@@ -2,11 +2,14 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
 from boards import serving
 from handmade_logs import MEASURES, HandmadeLog, accuracy, png
+
+from robust_sparse_tf.tensorboard.answers import finite
 
 RUN = "rigl/seed_0"
 
@@ -143,3 +146,27 @@ def test_table_of_layers(board):
     lines = table(board, kind="topology", measure="density")
     assert len(lines) == 3 * 3 * 3
     assert [line["layer"] for line in lines[:3]] == ["conv", "dense", "(network)"]
+
+
+def test_whole_networks_of_several_runs(board):
+    answer = board.json("network", run=[RUN, "set/seed_0"])
+    assert (list(answer["runs"]), answer["missing"]) == ([RUN, "set/seed_0"], [])
+    assert answer["runs"][RUN]["steps"] == [0, 10, 20]
+    assert answer["runs"][RUN]["network"]["density"] == [0.5] * 3
+
+
+def test_fewer_points_of_whole_networks_have_the_last(mode, tmp_path):
+    log = HandmadeLog(tmp_path / "one")
+    for step in range(100):
+        log.topology(step, np.full((3, len(MEASURES)), step))
+    log.close()
+    with serving(tmp_path, mode) as board:
+        found = board.json("network", run="one", points=10)["runs"]["one"]
+        assert (len(found["steps"]), found["steps"][-1]) == (10, 99)
+        assert found["network"]["active"] == found["steps"]
+
+
+def test_numbers_too_large_for_exact_whole_ones():
+    values = np.array([1e20, 2.0, -3.0])
+    assert finite(values) == [1e20, 2.0, -3.0]
+    assert json.dumps(finite(values[1:])) == "[2, -3]"

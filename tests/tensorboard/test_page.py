@@ -141,7 +141,7 @@ def test_masks_move_with_the_slider_and_are_compared(pages: Site):
 def test_empty_rows_and_columns_of_masks_are_told(pages: Site):
     with pages.tab("masks", run="lottery_0/round_00") as page:
         expect(page.locator("#mask-summary")).to_contain_text(
-            "every input keeps a weight; 1 of 6 outputs keeps none"
+            "Every input keeps a weight; 1 of 6 outputs keeps none"
         )
 
 
@@ -154,7 +154,7 @@ def test_accuracies_by_step_epsilon_and_split(pages: Site):
         expect(worst).to_contain_text("lottery_0/round_01 45.0 % (40.0 % to 50.0 %)")
         expect(worst.locator(".errorbar").first).to_be_visible()
         page.locator("#epsilon-attack").select_option("pgd")
-        expect(chart(page, "pgd, linf")).to_contain_text("rigl")
+        expect(chart(page, "pgd, linf")).to_contain_text("lottery_0/round_01 50.0 %")
         robust = chart(page, "Robust accuracy")
         expect(robust).to_contain_text("points lost since the best step: robust overfitting")
         expect(robust).to_contain_text("best step 400")

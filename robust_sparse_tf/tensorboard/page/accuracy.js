@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { accuracies, chart, grid, line } from "./charts.js";
 import { choice, select } from "./controls.js";
-import { el, finite, number, panel, percent, section, unique } from "./dom.js";
+import { brief, el, finite, number, panel, percent, section, unique } from "./dom.js";
 import { missing } from "./empty.js";
 import { marks } from "./marks.js";
 import { overfitting } from "./overfitting.js";
@@ -71,14 +71,13 @@ function stepChart(context, series, title, note, isAll, shapes, value) {
       mode: points.length === 1 ? "markers" : "lines",
       hovertemplate: `<b>%{fullData.name}</b><br>step %{x}<br>%{y:.1%}<extra></extra>`,
     }));
-    ends.push(`${run.label} ${percent(value(points.at(-1)[1]))}`);
+    ends[run.run === context.run.run ? "unshift" : "push"](`${run.label} ${percent(value(points.at(-1)[1]))}`);
     rows.push(...points.map(([step, split, record]) => [run.run, record.round, step, record.phase, value(split) ?? null]));
   }
-  const shown = ends.length > 6 ? [...ends.slice(0, 6), `and ${ends.length - 6} more`] : ends;
   return chart({
     title, note, traces, height: 280,
     layout: { xaxis: { title: "step" }, yaxis: accuracies(), shapes: shapes.shapes, annotations: shapes.annotations },
-    summary: ends.length ? `At the last step: ${shown.join("; ")}.` : "No accuracy is known.",
+    summary: ends.length ? `At the last step: ${brief(ends)}.` : "No accuracy is known.",
     all: api.address("csv", { kind: "accuracy" }), onpick: (name) => context.set({ run: name }),
     data: { columns: ["run", "round", "step", "phase", "accuracy"], rows },
   });
@@ -122,14 +121,14 @@ function epsilonChart(context, all, attack, norm, title) {
     }));
     rows.push(...points.map((row) => [run.run, report.name, attack, norm, row.epsilon, row.accuracy, row.low, row.high]));
     const end = points.at(-1);
-    ends.push(`${run.label} ${percent(end.accuracy)} (${percent(end.low)} to ${percent(end.high)})`);
+    ends[run.run === context.run.run ? "unshift" : "push"](`${run.label} ${percent(end.accuracy)} (${percent(end.low)} to ${percent(end.high)})`);
   }
   if (!traces.length) return panel("hint", "No accuracies", el("p", {}, `No drawn run has a report of ${attack} in ${norm}.`));
   const level = all[0][1].level ?? 0.95;
   return chart({
     title: `${title}, ${norm}`, note: `Bars: ${percent(level, 0)} intervals. Epsilon 0: clean.`, traces, height: 340,
     layout: { xaxis: { title: "epsilon", rangemode: "tozero" }, yaxis: accuracies() },
-    summary: `At the largest epsilon: ${ends.slice(0, 6).join("; ")}${ends.length > 6 ? `; and ${ends.length - 6} more` : ""}.`,
+    summary: `At the largest epsilon: ${brief(ends)}.`,
     onpick: (name) => context.set({ run: name }),
     data: { columns: ["run", "report", "attack", "norm", "epsilon", "accuracy", "low", "high"], rows },
   });

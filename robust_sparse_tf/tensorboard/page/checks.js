@@ -33,7 +33,7 @@ function ofReport(title, report) {
   const n = (status) => checks.filter((check) => check.status === status).length;
   const verdict = !checks.length ? "No check was run." : n("failed")
     ? `${n("failed")} of ${checks.length} checks failed: the accuracies under attack may be too high.`
-    : `${n("passed")} of ${checks.length} checks passed${n("not run") ? `, ${n("not run")} were not run` : ""}: nothing speaks against the accuracies.`;
+    : `${n("passed")} of ${checks.length} checks passed${n("not run") ? `, ${n("not run")} not run` : ""}: nothing speaks against the accuracies.`;
   const order = ["failed", "not run", "passed"];
   const sorted = checks.toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
   const of = report.rows.length ? `Report ${report.name}: ${number(report.examples)} ${report.split} examples, at step ${number(report.step)}.` : `${report.name}, at step ${number(report.step)}.`;

@@ -58,6 +58,12 @@ export function finite(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
+/** The first texts as a list, and how many more there are. */
+export function brief(texts) {
+  const more = texts.length - 3;
+  return texts.slice(0, 3).join("; ") + (more > 0 ? `; and ${more} more` : "");
+}
+
 export function unique(values) {
   return [...new Set(values)];
 }

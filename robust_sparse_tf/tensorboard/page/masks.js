@@ -98,7 +98,7 @@ async function mask(run, layer, step, state, others) {
   const isBlock = layer.block.some((size) => size > 1);
   const text = [
     `${layer.layer} at step ${number(step)}: ${count(inputs, "input")} by ${count(outputs, "output")}, ${density(kept(image))} kept.`,
-    `${lines(empty.rows, layer.block[0], inputs, "input", "keeps", "keep")}; ${lines(empty.columns, layer.block[1], outputs, "output", "keeps", "keep")}.`,
+    `${sentence(lines(empty.rows, layer.block[0], inputs, "input", "keeps", "keep"))}; ${lines(empty.columns, layer.block[1], outputs, "output", "keeps", "keep")}.`,
     isBlock ? `A pixel stands for ${layer.block[0]} by ${layer.block[1]} weights.` : "",
   ];
   const canvas = el("canvas");
@@ -129,6 +129,8 @@ function legend(isCompared, name) {
     : [entry("kept", "kept"), entry("dropped", "pruned")];
   return el("figcaption", { class: "legend" }, entries, entry("empty", "empty row or column"));
 }
+
+const sentence = (text) => text.replace(/^./, (letter) => letter.toUpperCase());
 
 function lines(indices, block, n, word, one, many) {
   const found = Math.min(n, indices.length * block);

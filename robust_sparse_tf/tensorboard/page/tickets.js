@@ -2,7 +2,7 @@
 
 import { address } from "./api.js";
 import { accuracies, chart, grid, line } from "./charts.js";
-import { density, finite, percent, section, unique } from "./dom.js";
+import { brief, density, finite, percent, section, unique } from "./dom.js";
 import { mean } from "./table.js";
 import { look } from "./theme.js";
 
@@ -68,7 +68,7 @@ function ofStrategies(context, all, title, value) {
   }).filter(Boolean);
   if (!traces.length) return null;
   return chart({
-    title, traces, height: 320, summary: `Last tickets: ${ends.slice(0, 5).join("; ")}${ends.length > 5 ? `; and ${ends.length - 5} more` : ""}.`,
+    title, traces, height: 320, summary: `Last tickets: ${brief(ends)}.`,
     layout: { xaxis: { title: "density", type: "log", autorange: "reversed", tickformat: ".3~p", dtick: "D2" }, yaxis: accuracies(rows.flatMap(([, , , center, spread]) => [center - spread, center + spread])), legend: {} },
     all: address("csv", { kind: "runs" }), data: { columns: ["strategy", "round", "density", "mean", "deviation", "trials"], rows },
   });

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { chart, grid, line, plain } from "./charts.js";
 import { choice } from "./controls.js";
-import { compact, density, el, finite, number, percent, section } from "./dom.js";
+import { brief, compact, density, el, finite, number, percent, section } from "./dom.js";
 import { missing } from "./empty.js";
 import { look } from "./theme.js";
 
@@ -69,7 +69,7 @@ function ofRuns(context, named, [key, title, note, unit]) {
       name: run.label, run: run.run, x: steps, y: values.map(finite), look: context.looks.get(run.run), isChosen: run.run === context.run.run,
       hovertemplate: `<b>%{fullData.name}</b><br>step %{x}<br>${unit} %{y:.4~g}<extra></extra>`,
     }));
-    ends.push(`${run.label} ${shown(key, values.at(-1))}`);
+    ends[run.run === context.run.run ? "unshift" : "push"](`${run.label} ${shown(key, values.at(-1))}`);
     rows.push(...steps.map((step, at) => [run.run, step, values[at]]));
   }
   if (!traces.length) return null;
@@ -96,8 +96,4 @@ function ofLayers(context, own, [key, title, note, unit]) {
       rows: own.steps.flatMap((step, at) => own.layers.map((layer, each) => [context.run.run, step, layer, values[at][each]])),
     },
   });
-}
-
-function brief(texts) {
-  return texts.length > 6 ? `${texts.slice(0, 6).join("; ")}; and ${texts.length - 6} more` : texts.join("; ");
 }

@@ -3,7 +3,7 @@
 import { address } from "./api.js";
 import { accuracies, chart, grid, plain } from "./charts.js";
 import { choice, select } from "./controls.js";
-import { bytes, compact, count, density, el, finite, number, panel, percent, section, unique } from "./dom.js";
+import { brief, bytes, compact, count, density, el, finite, number, panel, percent, section, unique } from "./dom.js";
 import { color } from "./theme.js";
 import { worst } from "./runs.js";
 import { tickets } from "./tickets.js";
@@ -88,7 +88,7 @@ function against(context, [key, title, unit, cost, text, axis], value, of) {
   return chart({
     title: `${title}`, note: of, traces, height: 300,
     layout: { xaxis: { title: unit, ...scaled(context.state.scale, points.map((point) => point.cost)), ...axis }, yaxis: accuracies(points.map((point) => point.accuracy)) },
-    summary: `On the Pareto front, of ${count(points.length, "run")}: ${listed.slice(0, 5).join("; ")}${listed.length > 5 ? `; and ${listed.length - 5} more` : ""}.`,
+    summary: `On the Pareto front, of ${count(points.length, "run")}: ${brief(listed)}.`,
     all: address("csv", { kind: "runs" }), onpick: (run) => context.set({ run }),
     data: { columns: ["run", key, "accuracy", "on the front"], rows: points.map((point) => [point.run.run, point.cost, point.accuracy, names.has(point.run) ? "yes" : "no"]) },
   });

@@ -60,7 +60,7 @@ def test_measures_are_those_of_the_network(board, network):
 
 def test_masks_are_those_of_the_network(board, network):
     layers = {each["layer"]: each for each in board.json("masks", run="ours")["layers"]}
-    entries = sparsity.masked_weights(network)
+    entries = [*sparsity.masked_weights(network)]
     assert [*layers] == [entry.name for entry in entries]
     entry = entries[0]
     step = layers[entry.name]["steps"][-1]

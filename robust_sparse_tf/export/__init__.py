@@ -3,7 +3,6 @@
 from etils import epy
 
 with epy.lazy_api_imports(globals()):
-    from robust_sparse_tf.export.latency import latency
     from robust_sparse_tf.export.loading import load, load_model
     from robust_sparse_tf.export.tflite import (
         agreement,
@@ -12,6 +11,7 @@ with epy.lazy_api_imports(globals()):
         to_saved_model,
         to_tflite,
     )
+    from robust_sparse_tf.export.timing import latency
 
 
 __all__ = [

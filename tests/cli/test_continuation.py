@@ -53,7 +53,7 @@ REFUSED = {
     "nothing in common": (
         "emptied",
         ["--rounds=3"],
-        "has no checkpoint that a run with more rounds makes too",
+        "has no checkpoint that a run with more rounds would also make",
     ),
 }
 

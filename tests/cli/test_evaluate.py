@@ -17,6 +17,7 @@ from experiments.cli import locking
 from experiments.evaluations import loading
 from robust_sparse_tf import data
 from robust_sparse_tf.evaluation import masking
+from robust_sparse_tf.evaluation.checks import outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
@@ -92,7 +93,9 @@ def test_command(base, tmp_path):
 
 
 def test_masking_is_looked_for_unless_told_otherwise(places, call, monkeypatch):
-    monkeypatch.setattr(masking, "find", lambda *arguments: ["masked"])
+    monkeypatch.setattr(
+        masking, "find", lambda *arguments: [outcome("restarts gain much", True, "masked")]
+    )
     told = [f"--model={places['run']}", "--attacks=fgsm"]
     found = [call(*told, *other)[1] for other in ([], ["--check_masking=false"])]
     assert ["masked" in text for text in found] == [True, False]

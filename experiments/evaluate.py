@@ -66,7 +66,7 @@ def _evaluate(argv: list[str]) -> int:
                 ball=ball,
                 seed=options.seed,
                 batch_size=options.attack_batch_size,
-                draws=options.passes,
+                passes=options.passes,
                 sources=sources,
                 state=os.path.join(where, "state.npz"),
                 identity=identity,

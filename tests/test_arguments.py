@@ -148,7 +148,7 @@ TABLE = [
     (rst.data.load, "classes", ["12", 1, [1.5], [1], ["１", "7"], None]),
     (rst.data.load, "dataset", ["imagenet", None, 1]),
     (rst.data.load, "data_dir", [path for path in PATHS if path is not None]),
-    (evaluate, "draws", COUNTS),
+    (evaluate, "passes", COUNTS),
     (evaluate, "batch_size", COUNTS),
     (evaluate, "seed", SEEDS),
     (evaluate, "check_masking", FLAGS),

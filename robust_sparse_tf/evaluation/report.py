@@ -18,7 +18,7 @@ from robust_sparse_tf.texts import csv_table, markdown_table, percent
 class Row(TypedDict):
     """A row of the table: clean examples, an attack at one epsilon, or the worst case.
 
-    `low` and `high` are the interval of the accuracy. `expected` is its mean over draws, with its
+    `low` and `high` are the interval of the accuracy. `expected` is its mean over passes, with its
     `standard_error` if there are several. `distance` and `queries` are means over the attacked
     examples. Values that a row does not have are None.
     """
@@ -58,7 +58,7 @@ def reach(epsilon: float | None) -> float:
 
 
 def mostly(judged: np.ndarray) -> np.ndarray:
-    """Which examples are correct in more than half of the draws: bool [n] from [n, draws]."""
+    """Which examples are correct in more than half of the passes: bool [n] from [n, passes]."""
     return 2 * judged.sum(axis=1) > judged.shape[1]
 
 
@@ -71,8 +71,8 @@ class Outcome:
         norm: norm of the distances.
         epsilon: radius of the ball; None for an attack that minimises the distance.
         tried: bool [n], the examples that were attacked; the others keep their state.
-        judged: bool [n, draws], whether draw j classifies example i correctly after this attack (in
-            an ensemble: after all attacks so far); one draw unless the model has noise at
+        judged: bool [n, passes], whether pass j classifies example i correctly after this attack
+            (in an ensemble: after all attacks so far); one pass unless the model has noise at
             inference.
         distance: float32 [n], size of the perturbation; 0 for examples that were not attacked.
         queries: float32 [n], forward passes per attacked example, averaged over its batch.
@@ -90,7 +90,7 @@ class Outcome:
 
     @property
     def stands(self) -> np.ndarray:
-        """The examples that are correct in most draws: bool [n]."""
+        """The examples that are correct in most passes: bool [n]."""
         return mostly(self.judged)
 
     def within(self, epsilon: float) -> "Outcome":
@@ -106,8 +106,8 @@ class Report:
 
     Attributes:
         labels: int64 [n].
-        predictions: int64 [n], of the clean examples; with several draws, the most frequent one.
-        judged: bool [n, draws], whether draw j classifies clean example i correctly.
+        predictions: int64 [n], of the clean examples; with several passes, the most frequent one.
+        judged: bool [n, passes], whether pass j classifies clean example i correctly.
         outcomes: one per attack and epsilon, in the order of running.
         warnings: reasons why accuracies may be too high, and other limits of the evaluation.
         checks: of gradient masking and the like; those that failed are among the warnings.
@@ -248,10 +248,10 @@ class Report:
 
     def _table(self) -> list[list[str]]:
         """The cells of the table, the header first."""
-        draws = self.judged.shape[1]
-        over_draws = [f"over {draws} draws (%)"] if draws > 1 else []
+        passes = self.judged.shape[1]
+        over_passes = [f"over {passes} passes (%)"] if passes > 1 else []
         names = ["attack", "epsilon", "accuracy (%)", f"{100 * self.level:g} % interval"]
-        names += [*over_draws, "mean distance", "queries", "seconds"]
+        names += [*over_passes, "mean distance", "queries", "seconds"]
         table = [names]
         for row in self.rows():
             interval = f"{percent(row['low'])} to {percent(row['high'])}"
@@ -262,7 +262,7 @@ class Report:
                 percent(row["accuracy"]),
                 interval,
             ]
-            if over_draws:
+            if over_passes:
                 cells.append(_with_error(row["expected"], row["standard_error"]))
             cells += [distance, _number(row["queries"], ".0f"), _number(row["seconds"], ".1f")]
             table.append(cells)
@@ -307,11 +307,11 @@ def _is_close(one: float | None, other: float) -> bool:
 
 
 def _expected(judged: np.ndarray) -> tuple[float, float | None]:
-    """The mean accuracy over draws, and its standard error if there are several."""
-    accuracies, draws = judged.mean(axis=0), judged.shape[1]
-    if draws == 1:
+    """The mean accuracy over passes, and its standard error if there are several."""
+    accuracies, passes = judged.mean(axis=0), judged.shape[1]
+    if passes == 1:
         return float(accuracies[0]), None
-    error = accuracies.std(ddof=1) / np.sqrt(draws)
+    error = accuracies.std(ddof=1) / np.sqrt(passes)
     return float(accuracies.mean()), float(error)
 
 

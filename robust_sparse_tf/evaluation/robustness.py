@@ -36,7 +36,7 @@ def evaluate(
     ball: Ball | None = None,
     seed: int = 0,
     batch_size: int = 500,
-    draws: int = 1,
+    passes: int = 1,
     sources: Sequence[Any] = (),
     state: str | None = None,
     identity: str = "",
@@ -61,7 +61,7 @@ def evaluate(
             attacks given by name must have the same range.
         seed: of everything random.
         batch_size: examples attacked at a time; limits the memory.
-        draws: forward passes per example, for models with noise at inference. An example counts as
+        passes: forward passes per example, for models with noise at inference. An example counts as
             robust if most are correct; the report also has their mean accuracy with its standard
             error.
         sources: other models, whose adversarial examples the test for gradient masking tries on
@@ -78,7 +78,7 @@ def evaluate(
     Raises:
         InputError: if data, model, attacks or state do not fit.
     """
-    draws = checked("draws", draws, int, minimum=1)
+    passes = checked("passes", passes, int, minimum=1)
     batch_size = checked("batch_size", batch_size, int, minimum=1)
     seed = checked("seed", seed, int)
     check_masking = checked("check_masking", check_masking, bool)
@@ -94,7 +94,7 @@ def evaluate(
     with inputs.as_they_run(logits, *others):
         logits, differentiable = inputs.connected(logits, images)
         runner = Runner(
-            logits, images, labels, ball.limits, batch_size, draws, seed, on_batch, verbose
+            logits, images, labels, ball.limits, batch_size, passes, seed, on_batch, verbose
         )
         drawn = runner.predictions()
         clean = drawn == labels[:, None]
@@ -109,7 +109,7 @@ def evaluate(
         known = known or identities.of_logits(logits(tf.constant(images[:_KNOWN_BY])).numpy())
         # A deterministic model is also identified by its predictions.
         whole = known if noisy else f"{known} {inputs.digest(drawn, labels)}"
-        saved = State(state, _asked(turns, seed, draws, inputs.digest(images, labels)), whole)
+        saved = State(state, _asked(turns, seed, passes, inputs.digest(images, labels)), whole)
         outcomes = list(runner.run_all(turns, clean, epsilons, saved))
         warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
         checks = [
@@ -256,6 +256,6 @@ def _one_by_one(
     return found
 
 
-def _asked(turns: Turns, seed: int, draws: int, examples: str) -> dict[str, object]:
+def _asked(turns: Turns, seed: int, passes: int, examples: str) -> dict[str, object]:
     members = [[epsilon, {n: repr(a) for n, a in named.items()}] for epsilon, named in turns]
-    return {"attacks": members, "seed": seed, "draws": draws, "examples": examples}
+    return {"attacks": members, "seed": seed, "draws": passes, "examples": examples}

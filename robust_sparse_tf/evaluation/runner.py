@@ -32,7 +32,7 @@ class Runner:
         labels: int64 [n].
         limits: minimum and maximum value of adversarial examples.
         batch_size: examples attacked at a time.
-        draws: forward passes per example.
+        passes: forward passes per example.
         seed: seed of everything random.
         on_batch: called with progress: (name, examples done, all examples).
         verbose: whether to print a line as each attack ends.
@@ -48,13 +48,13 @@ class Runner:
         labels: np.ndarray,
         limits: tuple[float, float],
         batch_size: int,
-        draws: int,
+        passes: int,
         seed: int,
         on_batch: Callable[[str, int, int], None],
         verbose: bool,
     ) -> None:
         self._images, self._labels, self._limits = images, labels, limits
-        self._batch_size, self._draws = batch_size, draws
+        self._batch_size, self._passes = batch_size, passes
         self._seed, self._on_batch = seed, on_batch
         self._verbose = verbose
         self._queries = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -68,7 +68,7 @@ class Runner:
         self._batch = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
 
     def predictions(self) -> np.ndarray:
-        """Predicts the classes of the clean examples: int64 [n, draws].
+        """Predicts the classes of the clean examples: int64 [n, passes].
 
         Raises:
             InputError: if the model returns NaN for some of them.
@@ -90,7 +90,7 @@ class Runner:
 
         Args:
             turns: (epsilon, attacks by name); each turn starts from the clean examples.
-            clean: bool [n, draws], whether draw j classifies clean example i correctly.
+            clean: bool [n, passes], whether pass j classifies clean example i correctly.
             epsilons: radii within which attacks that minimise the distance are also counted.
             saved: stored progress, which is updated.
         """
@@ -112,7 +112,7 @@ class Runner:
             name: name of the attack.
             attack: the attack.
             epsilon: distance within which adversarial examples count; None for any distance.
-            judged: bool [n, draws], whether draw j classified example i correctly before.
+            judged: bool [n, passes], whether pass j classified example i correctly before.
             saved: stored progress, which is updated.
         """
         key = f"{name}@{epsilon}"
@@ -155,18 +155,18 @@ class Runner:
         return outcome
 
     def _classes(self, x: tf.Tensor) -> tf.Tensor:
-        """Predicts classes, with new noise in each draw: int64 [batch, draws]; _NONE for NaN."""
+        """Predicts classes, with new noise in each pass: int64 [batch, passes]; _NONE for NaN."""
 
         def draw() -> tf.Tensor:
             logits = self._logits(x)
             broken = tf.reduce_any(tf.math.is_nan(logits), axis=1)
             return tf.where(broken, tf.constant(_NONE, tf.int64), tf.argmax(logits, axis=1))
 
-        if self._draws == 1:
+        if self._passes == 1:
             return draw()[:, None]
         drawn = tf.map_fn(
             lambda _: draw(),
-            tf.range(self._draws),
+            tf.range(self._passes),
             fn_output_signature=tf.int64,
         )
         return tf.transpose(drawn)
@@ -241,5 +241,5 @@ def _check_shape(name: str, found: Any, expected: Any) -> None:
 
 
 def _worse(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Per example, the draws of which fewer are correct: bool [n, draws]."""
+    """Per example, the passes of which fewer are correct: bool [n, passes]."""
     return np.where((after.sum(axis=1) < before.sum(axis=1))[:, None], after, before)

@@ -293,7 +293,7 @@ def test_the_range_is_that_of_the_attack_in_training(digits):
 
 
 class Noisy:
-    """Logits of two classes: the second wins for a given share of the draws."""
+    """Logits of two classes: the second wins for a given share of the passes."""
 
     def __init__(self, share: float) -> None:
         self._share = share
@@ -304,12 +304,12 @@ class Noisy:
         return 5 * tf.one_hot(tf.cast(second, tf.int32), 2) + 0 * tf.reduce_sum(x)
 
 
-def test_models_with_noise_are_judged_by_several_draws():
+def test_models_with_noise_are_judged_by_several_passes():
     data = np.zeros((400, 2), np.float32), np.ones(400, int)
     attacks = {"fgsm": FGSM(epsilon=0.1)}
-    report = evaluate(Noisy(0.9), data, attacks, draws=25, check_masking=False)
+    report = evaluate(Noisy(0.9), data, attacks, passes=25, check_masking=False)
     row = next(row for row in report.rows() if row["attack"] == "clean")
-    assert report.judged.shape == (400, 25) and row["accuracy"] == 1  # most draws are right
+    assert report.judged.shape == (400, 25) and row["accuracy"] == 1  # in most passes
     error = (0.9 * 0.1 / 400 / 25) ** 0.5
     assert row["expected"] == pytest.approx(0.9, abs=4 * error)
     assert 0.5 * error < row["standard_error"] < 1.5 * error
@@ -317,7 +317,7 @@ def test_models_with_noise_are_judged_by_several_draws():
         f"{100 * row['expected']:.2f} ± {100 * row['standard_error']:.2f}" in report.to_markdown()
     )
     assert (
-        "over 25 draws" not in evaluate(Noisy(1), data, attacks, check_masking=False).to_markdown()
+        "over 25 passes" not in evaluate(Noisy(1), data, attacks, check_masking=False).to_markdown()
     )
 
 
@@ -325,15 +325,15 @@ def test_an_evaluation_of_a_noisy_model_goes_on(tmp_path):
     """Although the model predicts something else each time."""
     data = np.zeros((40, 2), np.float32), np.ones(40, int)
     path = str(tmp_path / "state.npz")
-    state = dict(state=path, check_masking=False, draws=3, identity="noise of 0.7")
+    state = dict(state=path, check_masking=False, passes=3, identity="noise of 0.7")
     first = evaluate(Noisy(0.7), data, {"fgsm": FGSM(epsilon=0.1)}, **state)
     again = evaluate(Noisy(0.7), data, {"fgsm": FGSM(epsilon=0.1)}, **state)
     np.testing.assert_array_equal(first.outcomes[0].judged, again.outcomes[0].judged)
 
 
-def test_draws_must_be_at_least_one(trained, digits):
-    with pytest.raises(InputError, match="draws=0: must be at least 1"):
-        evaluate(trained, digits[2], ATTACKS, draws=0)
+def test_passes_must_be_at_least_one(trained, digits):
+    with pytest.raises(InputError, match="passes=0: must be at least 1"):
+        evaluate(trained, digits[2], ATTACKS, passes=0)
 
 
 def test_transfer_is_run_at_each_radius(trained, make_lenet, digits):

@@ -1,13 +1,13 @@
-"""Speed of attacks beside other libraries', on networks trained briefly on MNIST.
+"""Compares the speed of attacks with other libraries', on networks trained briefly on MNIST.
 
-In one process, where the contenders' windows alternate, so that the machine's moods meet all of
-them alike. On one core times are the processor's: what else runs on the machine counts less. On
-more they are the clock's. What is not installed is named and left out; `autoattack` is that of
-AutoAttack's authors.
+All contenders run in one process, and their timed windows alternate, so that changes in load affect
+all of them equally. On one core, times are processor times, which other processes affect less; on
+more cores, they are clock times. Libraries that are not installed are listed and left out.
+`autoattack` is the program of AutoAttack's authors.
 
     python tools/bench_attacks.py --data_dir=FOLDER [--parts=pgd,deepfool] [--output=FILE.json]
 
-Figures are written to the output after each part, which keeps what it holds of other parts.
+Results are written to the output after each part; those of other parts in it are kept.
 """
 
 import functools

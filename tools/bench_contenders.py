@@ -1,4 +1,4 @@
-"""Other libraries' attacks on a network of this one, each as a call that returns what it found."""
+"""Attacks of other libraries on a network of this one, as calls that return what they find."""
 
 import functools
 import importlib.util

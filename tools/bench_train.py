@@ -1,7 +1,7 @@
 """Training speed of PGD-10 on LeNet-300-100 (workload W1), beside what people write today.
 
-Each contender runs in a process of its own, at the thread setting that suits it best, and their
-timed windows alternate, so that the machine's moods meet all of them alike.
+Each contender runs in its own process, at its fastest thread setting. Their timed windows
+alternate, so that changes in load affect all of them equally.
 
     python tools/bench_train.py --data_dir=FOLDER [--windows=7] [--output=FILE.json]
 """

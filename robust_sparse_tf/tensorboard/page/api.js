@@ -2,7 +2,7 @@
 
 const BASE = new URL("../", import.meta.url);
 const PAGE = 200; // runs in one answer
-const AT_ONCE = 50; // runs of which accuracies are asked at once: a URL has its limits
+const AT_ONCE = 50; // runs that are asked for at once: a URL has its limits
 
 let answers = new Map();
 
@@ -58,10 +58,15 @@ export async function runs() {
 }
 
 /** Accuracies by run: {run: {first_step, records}}. */
-export async function accuracy(names) {
+export const accuracy = (names) => ofRuns("accuracy", names);
+
+/** Measures of whole networks by run: {run: {steps, network}}. */
+export const network = (names) => ofRuns("network", names);
+
+async function ofRuns(path, names) {
   const parts = [];
   for (let first = 0; first < names.length; first += AT_ONCE) {
-    parts.push(ask("accuracy", { run: names.slice(first, first + AT_ONCE) }));
+    parts.push(ask(path, { run: names.slice(first, first + AT_ONCE) }));
   }
   return Object.assign({}, ...(await Promise.all(parts)).map((part) => part.runs));
 }

@@ -15,14 +15,13 @@ const MEASURES = [
   ["no_output", "Units without outputs", "Units whose outgoing weights are all pruned", "units"],
   ["multiply_accumulates", "Multiply-adds", "Of one example, with the zeros left out", "multiply-adds"],
 ];
-const DRAWN = 40; // runs of which topologies are asked
-
 export async function view(context) {
   const { run, state, set } = context;
-  const having = context.picked.filter((each) => each.has.includes("topology")).slice(0, DRAWN);
+  const having = context.picked.filter((each) => each.has.includes("topology"));
   const own = run.has.includes("topology") ? await api.topology(run.run) : null;
   const perLayer = state.lines === "layers";
-  const named = new Map(perLayer ? [] : await Promise.all(having.map(async (each) => [each, await api.topology(each.run)])));
+  const found = perLayer ? {} : await api.network(having.map((each) => each.run));
+  const named = new Map(having.filter((each) => each.run in found).map((each) => [each, found[each.run]]));
   const lines = MEASURES.map((measure) => (perLayer ? ofLayers(context, own, measure) : ofRuns(context, named, measure))).filter(Boolean);
   return el("div", {},
     section(`Topology of ${run.label}`, "Where the weights are, step by step.",

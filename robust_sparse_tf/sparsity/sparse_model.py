@@ -173,7 +173,7 @@ class SparseModel(MaskedModel, keras.Model):
             return super().train_on_batch(**given)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.test_on_batch`; raises `InputError` as `fit` does."""
+        """See `tf_keras.Model.test_on_batch`; raises `InputError` like `fit`."""
         with one_line():
             given = self._arguments(keras.Model.test_on_batch, *args, **kwargs)
             check_batch(given)

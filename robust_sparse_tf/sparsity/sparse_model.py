@@ -187,7 +187,7 @@ class SparseModel(MaskedModel, keras.Model):
             return super().evaluate(**self._arguments(keras.Model.evaluate, *args, **kwargs))
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.predict`; raises `InputError` for inputs as `fit` does."""
+        """See `tf_keras.Model.predict`; raises `InputError` for inputs like `fit`."""
         with one_line():
             return super().predict(**self._arguments(keras.Model.predict, *args, **kwargs))
 

@@ -266,7 +266,6 @@ def main(_: list[str]) -> None:
     figures: dict[str, Any] = {
         "runs": _RUNS.value,
         "steps": _STEPS.value,
-        "load_before": os.getloadavg()[0],
         "cores": len(os.sched_getaffinity(0)),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -286,8 +285,12 @@ def main(_: list[str]) -> None:
                 loaded = time.perf_counter() - start - IDLE
                 figures[name] = {"loaded_seconds": loaded} | measure(server, _RUNS.value)
                 figures[name]["memory_mib"] = server.memory()
+            figures[name]["load"] = os.getloadavg()[0]  # of the machine: above its cores, all waits
             print(f"{name}: {json.dumps(figures[name], indent=1)}", flush=True)
-    figures["load_after"] = os.getloadavg()[0]
+            _store(figures)
+
+
+def _store(figures: dict[str, Any]) -> None:
     if _OUTPUT.value:
         with open(_OUTPUT.value, "w") as file:
             json.dump(figures, file, indent=1)

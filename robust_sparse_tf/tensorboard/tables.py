@@ -11,7 +11,7 @@ from robust_sparse_tf.tensorboard.runs import described
 from robust_sparse_tf.tensorboard.topology import thinned
 from robust_sparse_tf.texts import csv_table
 
-MOST_ROWS = 500_000
+MOST_ROWS = 200_000
 """Lines of a table of layers; with more of them, each run has fewer steps."""
 
 WHOLE = "(network)"

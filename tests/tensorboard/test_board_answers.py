@@ -9,6 +9,7 @@ import pytest
 from boards import serving
 from handmade_logs import MEASURES, HandmadeLog, accuracy, png
 
+from robust_sparse_tf.tensorboard import tables
 from robust_sparse_tf.tensorboard.answers import finite
 
 RUN = "rigl/seed_0"
@@ -170,3 +171,9 @@ def test_numbers_too_large_for_exact_whole_ones():
     values = np.array([1e20, 2.0, -3.0])
     assert finite(values) == [1e20, 2.0, -3.0]
     assert json.dumps(finite(values[1:])) == "[2, -3]"
+
+
+def test_a_table_of_layers_is_not_too_long(board, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_ROWS", 18)
+    lines = table(board, kind="topology", measure="density")
+    assert [line["step"] for line in lines[::3]] == ["0", "20"] * 3

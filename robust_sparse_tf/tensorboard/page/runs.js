@@ -3,6 +3,7 @@
 import { address } from "./api.js";
 import { bytes, compact, count, density, el, finite, number, percent, section, unique } from "./dom.js";
 import { box, expander, filterBox, groupName, matching, runName, swatch } from "./picker.js";
+import { differences } from "./settings.js";
 import { table } from "./table.js";
 
 export function view(context) {
@@ -33,6 +34,7 @@ function columns(context, shown) {
   const id = (run) => context.runs.indexOf(run);
   const num = (key, title, help, value, format, ofGroup = true) => ({ key, title, help, kind: "num", value, cell: (_, v) => format(v), ofGroup });
   const isMixed = splits(context.runs).length > 1;
+  const settings = differences(shown);
   const some = (value) => shown.some((run) => value(run) !== null && value(run) !== undefined);
   const measured = (key, title, help, value, format) => (some(value) ? [num(key, title, help, value, format)] : []);
   return [
@@ -41,8 +43,8 @@ function columns(context, shown) {
       groupCell: (unit) => box(context, unit.rows, `Draw the group ${groupName(unit)}`, `pick-group-${id(unit.rows[0])}`),
     },
     {
-      key: "label", title: "Run", kind: "text name", value: (run) => run.label, cell: (run, _, isInside) => name(context, run, id(run), isMixed, isInside),
-      groupCell: (unit, isClosed) => expander(context, unit, isClosed, `group-${id(unit.rows[0])}`),
+      key: "label", title: "Run", kind: "text name", value: (run) => run.label, cell: (run, _, isInside) => name(context, run, id(run), isMixed, isInside, settings.get(run.run)),
+      groupCell: (unit, isClosed) => el("span", { class: "lines" }, expander(context, unit, isClosed, `group-${id(unit.rows[0])}`), differs(settings.get(unit.rows[0].run))),
     },
     { key: "method", title: "Method", kind: "text", value: (run) => run.method, cell: (_, v) => v || "–" },
     num("density", "Density", "Fraction of the weights that are kept", (run) => run.density, density),
@@ -78,11 +80,18 @@ export function worst(run) {
   return rows.length ? rows.reduce((a, b) => (b.epsilon >= a.epsilon ? b : a)).accuracy : null;
 }
 
-function name(context, run, id, isMixed, isInside) {
+function name(context, run, id, isMixed, isInside, settings) {
   return el("span", { class: "named" },
     swatch(context, run, `color-${id}`),
-    el("button", { type: "button", class: "name", id: `name-${id}`, title: `Look at ${run.run}`, "aria-label": run.label, onclick: () => context.set({ run: run.run, view: "topology" }) }, runName(run, isInside)),
+    el("span", { class: "lines" },
+      el("button", { type: "button", class: "name", id: `name-${id}`, title: `Look at ${run.run}`, "aria-label": run.label, onclick: () => context.set({ run: run.run, view: "topology" }) }, runName(run, isInside)),
+      isInside ? null : differs(settings)),
     isMixed && run.split ? el("span", { class: "badge" }, run.split) : null);
+}
+
+/** A line of the settings in which a run differs from others. */
+function differs(settings) {
+  return settings.short ? el("span", { class: "settings muted", title: settings.all }, settings.short) : null;
 }
 
 function badges(context, run) {

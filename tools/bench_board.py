@@ -35,7 +35,7 @@ _STEPS = flags.DEFINE_integer("steps", 1000, "steps of a run", lower_bound=100)
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file to write the figures to")
 
 DENSITY = 0.1
-MASKS, ACCURACIES = 20, 100  # times that they are written
+MASKS, ACCURACIES = 50, 100  # times that they are written: masks as often as runs do
 EPSILONS = (2 / 255, 4 / 255, 8 / 255)
 PREFIX = "data/plugin/sparsity_robustness"
 PARTS = ("clean", "adversarial", "difference")
@@ -71,6 +71,7 @@ def write_run(folder: Path, steps: int) -> None:
                 _move_masks(network, step)
                 masks.write(network, step)
                 summaries.write_histograms(network, step)
+                summaries.write_layers(found, step)
             if step % (steps // ACCURACIES) == 0:
                 _write_accuracy(step)
         summaries.write_report("standard", _report(), steps)

@@ -165,10 +165,11 @@ class RunLog:
             )
 
     def _write_masks(self, record: Record) -> None:
-        """Masks and histograms, at most `_PICTURES` times a round."""
+        """Masks, histograms and scalars of layers, at most `_PICTURES` times a round."""
         if record["iteration"] < self._next:
             return
         self._next = record["iteration"] + self._procedure.length(record["round"]) / _PICTURES
         with self._writer.as_default():
             self._masks.write(self._model.network, record["iteration"])
             summaries.write_histograms(self._model.network, record["iteration"])
+            summaries.write_layers(record["sparsity"], record["iteration"])

@@ -11,6 +11,7 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.summaries.topology import (
         MaskWriter,
         write_histograms,
+        write_layers,
         write_statistics,
     )
     from robust_sparse_tf.summaries.writing import writer_of
@@ -23,6 +24,7 @@ __all__ = [
     "write_examples",
     "write_export",
     "write_histograms",
+    "write_layers",
     "write_measures",
     "write_report",
     "write_run",

@@ -19,10 +19,9 @@ LARGEST = 512
 
 
 def write_statistics(found: Statistics, step: int) -> None:
-    """Writes the measures of all layers, for the plugin and as plain scalars.
+    """Writes the measures of all layers for the plugin, and plain scalars of the whole network.
 
-    The scalars are `network/<measure>`, and `<measure>/<layer>`, of `log_format.OF_NETWORK` and
-    `OF_LAYERS`.
+    The scalars are `network/<measure>` of `log_format.OF_NETWORK`.
 
     Args:
         found: from `sparsity.statistics`.
@@ -43,8 +42,18 @@ def write_statistics(found: Statistics, step: int) -> None:
         measures=log_format.OF_NETWORK,
     )
     write_scalars({f"network/{name}": network.get(name) for name in log_format.OF_NETWORK}, step)
-    for layer, measures in layers.items():
-        write_scalars({f"{name}/{layer}": measures[name] for name in log_format.OF_LAYERS}, step)
+
+
+def write_layers(found: Statistics, step: int) -> None:
+    """Writes the measures of each layer as plain scalars `<measure>/<layer>`, of `OF_LAYERS`.
+
+    TensorBoard takes about 100 bytes of memory for each, so they are for a few hundred points.
+    """
+    scalars: dict[str, float] = {}
+    for layer, measures in found["layers"].items():
+        own = _with_churn({**measures})
+        scalars |= {f"{name}/{layer}": own[name] for name in log_format.OF_LAYERS}
+    write_scalars(scalars, step)
 
 
 def _with_churn(measures: dict[str, Any]) -> dict[str, Any]:

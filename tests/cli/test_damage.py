@@ -55,7 +55,10 @@ def run(tmp_path) -> RunDirectory:
 @pytest.mark.parametrize("content", BAD_JSON.values(), ids=BAD_JSON)
 def test_bad_results_are_made_anew(content, run):
     Path(run.file("results.json")).write_bytes(content)
-    with pytest.warns(RunWarning, match=r"results\.json: holds no results of a run \(.*made again"):
+    with pytest.warns(
+        RunWarning,
+        match=r"results\.json: holds no results of a run \(.*resumes from the last checkpoint",
+    ):
         assert run.finished() is None
 
 

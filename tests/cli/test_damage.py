@@ -57,7 +57,7 @@ def test_bad_results_are_made_anew(content, run):
     Path(run.file("results.json")).write_bytes(content)
     with pytest.warns(
         RunWarning,
-        match=r"results\.json: holds no results of a run \(.*resumes from the last checkpoint",
+        match=r"results\.json: holds no results of a run \(.*last checkpoint",
     ):
         assert run.finished() is None
 

@@ -160,7 +160,7 @@ REFUSED = {
     "unknown attack": (["--model={run}", "--attacks=strong"], "must be one of quick, standard"),
     "two ensembles": (["--model={run}", "--attacks=quick,pgd"], "an ensemble must be the only"),
     "norm": (["--model={run}", "--attacks=bim", "--norm=l1"], "norm=l1: must be linf"),
-    "gradients": (["--model={tflite}", "--attacks=pgd"], "must be of square, spsa"),
+    "gradients": (["--model={tflite}", "--attacks=pgd"], "must be among square, spsa"),
     "no number of a round": (
         ["--model={run}", "--at_rounds=0,last"],
         "at_rounds=0,last: must be whole",

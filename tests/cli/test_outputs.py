@@ -133,8 +133,7 @@ def test_tensorboard(base):
 
 
 def _check_round(folder, number, records, flags):
-    (events,) = folder.iterdir()
-    reader = EventAccumulator(str(events), size_guidance={"tensors": 0})
+    reader = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     reader.Reload()
 
     def points(tag: str) -> list[tuple[int, float]]:

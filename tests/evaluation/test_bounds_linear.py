@@ -102,7 +102,7 @@ def test_refuses(trained, digits):
         binary_bounds(two, split(two, 2), 0)
     data = split(two, 2)
     of_one = Split(data.images, 0 * data.labels, num_classes=2, batch_size=5)
-    with pytest.raises(InputError, match="no example of class 1 right"):
+    with pytest.raises(InputError, match="no example of class 1 correctly"):
         binary_bounds(two, of_one, 0.1)
     with pytest.raises(InputError, match="data of type list"):
         binary_bounds(two, [], 0.1)

@@ -35,7 +35,7 @@ _STEPS = flags.DEFINE_integer("steps", 1000, "steps of a run", lower_bound=100)
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file to write the figures to")
 
 DENSITY = 0.1
-MASKS, ACCURACIES = 50, 100  # times that they are written: masks as often as runs do
+MASKS, ACCURACIES = 20, 100  # times that they are written: masks as often as runs do
 EPSILONS = (2 / 255, 4 / 255, 8 / 255)
 PREFIX = "data/plugin/sparsity_robustness"
 PARTS = ("clean", "adversarial", "difference")
@@ -46,8 +46,7 @@ IDLE = 3.0  # seconds without work after which a server has loaded everything
 SERVERS = {
     "alone": lambda log, port: ("-m", "robust_sparse_tf.tensorboard", log, f"--port={port}"),
     "tensorboard": lambda log, port: (
-        "-m",
-        "tensorboard.main",
+        os.path.join(os.path.dirname(sys.executable), "tensorboard"),
         f"--logdir={log}",
         f"--port={port}",
     ),
@@ -211,7 +210,7 @@ def views(runs: list[str], number: int, known: dict[str, Any]) -> dict[str, list
     """What each view asks for, of a run and of those that are picked."""
     run = runs[number]
     picked = [runs[(number + other) % len(runs)] for other in range(PICKED)]
-    reports = [("reports", {"run": each}) for each in picked]
+    reports = ("reports", {"run": picked})
     return {
         "runs": [("runs", {"offset": 0, "limit": 200})],
         "topology": [("topology", {"run": run}), ("network", {"run": picked})],
@@ -219,11 +218,8 @@ def views(runs: list[str], number: int, known: dict[str, Any]) -> dict[str, list
             ("masks", {"run": run}),
             *((path, {"run": run} | known["mask"]) for path in ("mask", "inputs")),
         ],
-        "accuracy": [
-            ("accuracy", {"run": picked}),
-            *(("reports", {"run": each}) for each in picked),
-        ],
-        "is it real": reports,
+        "accuracy": [("accuracy", {"run": picked}), reports],
+        "is it real": [reports],
         "examples": [
             ("examples", {"run": run}),
             *(("example", {"run": run, "part": part} | known["example"]) for part in PARTS),

@@ -27,7 +27,7 @@ with epy.lazy_imports():
     from robust_sparse_tf.summaries import event_files, log_format
 
 FOLDER = "tensorboard"
-_PICTURES = 50  # of each mask in a round, at most
+_PICTURES = 20  # of each mask in a round, at most: TensorBoard keeps all in memory
 
 
 def folder_of(run: str, number: int, rounds: int) -> str:

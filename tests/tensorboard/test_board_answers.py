@@ -107,13 +107,13 @@ def test_a_run_without_accuracy_is_named(mode, tmp_path):
     with serving(tmp_path, mode) as board:
         assert board.json("accuracy", run="one") == {"runs": {}, "missing": ["one"]}
         assert board.json("masks", run="one")["layers"] == []
-        assert board.json("reports", run="one")["reports"] == []
+        assert board.json("reports", run="one")["runs"]["one"]["reports"] == []
         assert board.json("examples", run="one")["sets"] == []
         assert "no tag 'topology'" in board.refused(404, "topology", run="one")
 
 
 def test_reports(board):
-    answer = board.json("reports", run=RUN)
+    answer = board.json("reports", run=RUN)["runs"][RUN]
     [report], [measures] = answer["reports"], answer["measures"]
     assert (report["step"], report["name"], len(report["rows"])) == (20, "standard", 3)
     assert report["checks"][0]["evidence"] == "0.5 against 0.4"

@@ -40,7 +40,7 @@ def test_hostile_names(mode, tmp_path):
         assert board.json("topology", run=run)["layers"] == [SCRIPT]
         assert board.json("masks", run=run)["layers"][0]["layer"] == SCRIPT
         assert board.get("mask", run=run, layer=SCRIPT, step=0).mimetype == "image/png"
-        [report] = board.json("reports", run=run)["reports"]
+        [report] = board.json("reports", run=run)["runs"][run]["reports"]
         assert report["warnings"] == [SCRIPT]
         [found] = board.json("examples", run=run)["sets"]
         assert found["tag"] == f"examples/{SCRIPT}/any"

@@ -81,7 +81,7 @@ def test_accuracies(board):
 
 
 def test_the_report(board):
-    answer = board.json("reports", run="ours")
+    answer = board.json("reports", run="ours")["runs"]["ours"]
     assert answer["notes"] == []
     [report] = answer["reports"]
     assert {"clean", "fgsm", "worst"} <= {row["attack"] for row in report["rows"]}

@@ -15,7 +15,9 @@ export async function view(context) {
   const having = picked.filter((each) => each.has.includes("accuracy"));
   const names = unique([...having, ...(run.has.includes("accuracy") ? [run] : [])].map((each) => each.run));
   const found = names.length ? await api.accuracy(names) : {};
-  const reports = await Promise.all(picked.filter((each) => each.has.includes("report")).map(async (each) => [each, await api.reports(each.run)]));
+  const attacked = picked.filter((each) => each.has.includes("report"));
+  const known = await api.reports(attacked.map((each) => each.run));
+  const reports = attacked.map((each) => [each, known[each.run]]);
   const own = found[run.run]?.records ?? [];
   return el("div", {},
     section("Against the step", "Clean accuracy beside the accuracy under each attack.",

@@ -75,9 +75,13 @@ export const topology = (run) => ask("topology", { run });
 export const masks = (run) => ask("masks", { run });
 export const inputs = (run, layer, step) => ask("inputs", { run, layer, step });
 
-/** Reports, the last of each name, those with a table last; and measures, the last of each name. */
-export async function reports(run) {
-  const { reports: all, measures } = await ask("reports", { run });
+/** By run: reports, the last of each name, those with a table last; and measures, the last of each name. */
+export async function reports(names) {
+  const found = await ofRuns("reports", names);
+  return Object.fromEntries(Object.entries(found).map(([run, own]) => [run, newest(own)]));
+}
+
+function newest({ reports: all, measures }) {
   const last = (found) => [...new Map(found.toSorted((a, b) => a.step - b.step).map((each) => [each.name, each])).values()];
   return { reports: last(all).sort((a, b) => Boolean(a.rows.length) - Boolean(b.rows.length) || a.step - b.step), measures: last(measures) };
 }

@@ -9,7 +9,9 @@ const KINDS = { passed: ["good", "✓"], failed: ["bad", "✗"], "not run": ["",
 export async function view(context) {
   const { run } = context;
   const having = context.picked.filter((each) => each.has.includes("report"));
-  const all = await Promise.all(unique([...having, ...(run.has.includes("report") ? [run] : [])]).map(async (each) => [each, await api.reports(each.run)]));
+  const asked = unique([...having, ...(run.has.includes("report") ? [run] : [])]);
+  const known = await api.reports(asked.map((each) => each.run));
+  const all = asked.map((each) => [each, known[each.run]]);
   const own = all.find(([each]) => each === run)?.[1];
   const title = `Is the robustness of ${run.label} real?`;
   return el("div", {},

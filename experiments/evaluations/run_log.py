@@ -28,30 +28,41 @@ def add_report(place: str, name: str, report: Report) -> None:
         name: of the report.
         report: what was found.
     """
-    with _of_network(place) as step:
-        if step is not None:
+    if found := _log_of(place):
+        folder, step = found
+        with _writing(folder):
             summaries.write_report(name, report, step)
 
 
 def add_measures(place: str, name: str, found: Measures) -> None:
     """The same of measures."""
-    with _of_network(place) as step:
-        if step is not None:
+    if where := _log_of(place):
+        folder, step = where
+        with _writing(folder):
             summaries.write_measures(name, found.numbers, found.images, found.warnings, step)
 
 
 @contextmanager
-def _of_network(place: str) -> Iterator[int | None]:
-    """Makes the log of a network's round the one written to; the round's last step, or None."""
-    run, number = _split(place)
-    folder, step = _log_of(run, number)
-    if folder is None:
-        yield None
-        return
+def _writing(folder: str) -> Iterator[None]:
+    """Makes the log in a folder the one written to."""
     writer = summaries.writer_of(folder)
     with writer.as_default():
-        yield step
+        yield
     writer.flush()
+
+
+def _log_of(place: str) -> tuple[str, int] | None:
+    """The folder of the events of a network's round, and its last step; None without a log."""
+    run, number = _split(place)
+    try:
+        known = records.read(run)
+    except (OSError, InputError):
+        return None
+    if number is None:
+        number = max((record["round"] for record in known), default=0)
+    steps = [record["iteration"] for record in known if record["round"] == number]
+    folder = log.logged_folder(run, number)
+    return (folder, max(steps)) if steps and folder else None
 
 
 def _split(place: str) -> tuple[str, int | None]:
@@ -60,19 +71,3 @@ def _split(place: str) -> tuple[str, int | None]:
     if os.path.basename(rounds) == "rounds" and number.isdecimal():
         return os.path.dirname(rounds), int(number)
     return place, None
-
-
-def _log_of(run: str, number: int | None) -> tuple[str | None, int]:
-    """The folder of a round's events, and its last step; None where a run has no log of it."""
-    try:
-        known = records.read(run)
-    except (OSError, InputError):
-        return None, 0
-    if not known:
-        return None, 0
-    number = known[-1]["round"] if number is None else number
-    steps = [record["iteration"] for record in known if record["round"] == number]
-    events = os.path.join(run, log.FOLDER)
-    of_round = log.folder_of(run, number, 2)
-    folder = of_round if os.path.isdir(of_round) else events
-    return (folder, max(steps)) if steps and os.path.isdir(folder) else (None, 0)

@@ -42,6 +42,12 @@ def folder_of(run: str, number: int, rounds: int) -> str:
     return os.path.join(events, f"round_{number:02}") if rounds > 1 else events
 
 
+def logged_folder(run: str, number: int) -> str | None:
+    """The folder of a round's events, if it has any; see `folder_of`."""
+    found = (folder_of(run, number, rounds) for rounds in (2, 1))
+    return next(filter(os.path.isdir, found), None)
+
+
 class RunLog:
     """Writes each record twice, and after a restart only those that the checkpoint knows.
 
@@ -68,6 +74,8 @@ class RunLog:
         self._model, self._attacks = model, attacks
         self._examples, self._about = examples, about
         self._round = -1
+        self._latest = 0  # the round of the newest record
+        self._begun: set[int] = set()  # rounds whose log says what they are
 
     def start(self, records: list[Record]) -> None:
         """Sets both files back to the state of the checkpoint."""
@@ -83,13 +91,15 @@ class RunLog:
                 shutil.rmtree(path, ignore_errors=True)
         if not records:
             shutil.rmtree(events, ignore_errors=True)
+        self._latest = max(numbers, default=0)
         for number in sorted(numbers):
             self._continue(number, [each for each in records if each["round"] == number])
 
     def add(self, record: Record) -> None:
         """Appends a record."""
         metrics.append(self._directory.path, record)
-        self._open(record["round"])
+        self._latest = record["round"]
+        self._open(self._latest)
         with files.naming(self._folder(record["round"])):
             self._write(record)
             self._write_masks(record)
@@ -102,8 +112,9 @@ class RunLog:
             path: of the file.
             size: of the file in bytes.
         """
-        with files.naming(self._folder(self._round)), self._writer.as_default():
-            summaries.write_export(size, export.latency(path), self._procedure.length(self._round))
+        self._open(self._latest)
+        with files.naming(self._folder(self._latest)), self._writer.as_default():
+            summaries.write_export(size, export.latency(path), self._procedure.length(self._latest))
             self._writer.flush()
 
     def add_check(self, found: Check, record: Record) -> None:
@@ -115,26 +126,31 @@ class RunLog:
     def _continue(self, number: int, records: list[Record]) -> None:
         """Keeps a round's events up to the first record that they lack, and writes the others."""
         folder = self._folder(number)
-        logged = event_files.steps_of(folder, log_format.ACCURACY)
+        events = event_files.read(folder)
+        logged = event_files.steps_of(events, log_format.ACCURACY)
         lacking = [record for record in records if record["iteration"] not in logged]
         last = lacking[0]["iteration"] - 1 if lacking else records[-1]["iteration"]
-        event_files.keep(folder, last)
-        self._open(number)
-        with files.naming(folder):
-            for record in records:
-                if record["iteration"] > last:
+        kept = [event for event in events if event.step <= last]
+        event_files.keep(folder, kept)
+        if event_files.steps_of(kept, log_format.RUN):
+            self._begun.add(number)
+        left = [record for record in records if record["iteration"] > last]
+        if left:
+            self._open(number)
+            with files.naming(folder):
+                for record in left:
                     self._write(record)
-            self._writer.flush()
+                self._writer.flush()
 
     def _open(self, number: int) -> None:
         """Makes the writer of a round, if it is not that of the round before."""
         if number == self._round:
             return
         folder = self._folder(number)
-        fresh = not event_files.is_logged(folder)
         self._round, self._writer = number, summaries.writer_of(folder)
         self._masks, self._next = summaries.MaskWriter(), 0.0
-        if fresh:
+        if number not in self._begun:
+            self._begun.add(number)
             several = self._procedure.rounds > 1
             info = summaries.RunInfo(
                 name=os.path.basename(self._directory.path),
@@ -155,6 +171,7 @@ class RunLog:
         }
         with self._writer.as_default():
             summaries.write_statistics(record["sparsity"], record["iteration"])
+            summaries.write_metrics(record["train"], record["iteration"])
             summaries.write_accuracy(
                 splits,
                 self._attacks,

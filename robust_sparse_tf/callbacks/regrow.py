@@ -10,8 +10,8 @@ from robust_sparse_tf.callbacks.keeper import MaskKeeper
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import shown
 from robust_sparse_tf.sparsity import Dynamic, RigL, change_weight, layer_states, prunable_weights
+from robust_sparse_tf.sparsity.batches import Batches, check_batches
 from robust_sparse_tf.sparsity.checks import is_measure
-from robust_sparse_tf.sparsity.methods.base import Batches, check_batches
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 

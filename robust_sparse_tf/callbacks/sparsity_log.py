@@ -4,7 +4,6 @@ from robust_sparse_tf import summaries
 from robust_sparse_tf.callbacks.step_log import StepLog
 from robust_sparse_tf.options import checked
 from robust_sparse_tf.sparsity import statistics
-from robust_sparse_tf.summaries.writing import write_scalars
 
 
 class SparsityLog(StepLog):
@@ -36,7 +35,7 @@ class SparsityLog(StepLog):
     def write(self, step: int, logs: dict[str, float]) -> None:
         """Writes one point."""
         found = statistics(self.model)
-        write_scalars(dict(map(_tag, logs.items())), step)
+        summaries.write_metrics(logs, step)
         summaries.write_statistics(found, step)
         if self._masks_every and self._points % self._masks_every == 0:
             self._masks.write(self.model, step)
@@ -44,9 +43,3 @@ class SparsityLog(StepLog):
             summaries.write_layers(found, step)
         self._points += 1
         logs["density"] = found["density"]
-
-
-def _tag(metric: tuple[str, float]) -> tuple[str, float]:
-    name, value = metric
-    is_of_validation = name.startswith("val_")
-    return (f"validation/{name[4:]}" if is_of_validation else f"train/{name}"), value

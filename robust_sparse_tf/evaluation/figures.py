@@ -9,7 +9,7 @@ import numpy as np
 
 from robust_sparse_tf import files
 from robust_sparse_tf.drawing import COLORS, MARKERS, legend_beside, panels, percent_ticks
-from robust_sparse_tf.evaluation.report import RESERVED, Report, Row
+from robust_sparse_tf.evaluation.report import RESERVED, Report, Row, is_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,9 +84,8 @@ def draw_images(report: Report, path: str) -> None:
         axis.axis("off")
     for top, (name, kept) in zip(range(0, rows, 3), pictures.items(), strict=False):
         labels, found, clean, attacked = zip(*kept, strict=True)
-        changes = [after - before for before, after in zip(clean, attacked, strict=True)]
-        factors = [0.5 / max(np.abs(change).max(), 1e-12) for change in changes]
-        grown = [0.5 + factor * change for factor, change in zip(factors, changes, strict=True)]
+        factors = [0.5 / picture.scale for picture in kept]
+        grown = [picture.difference for picture in kept]
         first, *others = map(str, labels)
         _show(axes[top], clean, [f"{name}: {first}", *others], columns)
         _show(axes[top + 1], attacked, [f"as {label}" for label in found], columns)
@@ -96,9 +95,8 @@ def draw_images(report: Report, path: str) -> None:
 
 def _show(axis: Axes, images: Sequence[np.ndarray], titles: list[str], columns: int) -> None:
     """Draws a row of images as one picture, many times faster than one axis per image."""
-    shape = images[0].shape
-    seen = len(shape) == 3 and shape[-1] in (1, 3)
-    height, width, channels = shape if seen else (1, 1, 1)  # other pictures have titles only
+    seen = is_image(images[0])
+    height, width, channels = images[0].shape if seen else (1, 1, 1)  # others have titles only
     pitch = width + max(1, width // 5)
     strip = np.ones((height, pitch * columns, channels))
     for column, (image, title) in enumerate(zip(images, titles, strict=True)):

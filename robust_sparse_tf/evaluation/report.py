@@ -44,6 +44,21 @@ class Picture(NamedTuple):
     clean: np.ndarray
     adversarial: np.ndarray
 
+    @property
+    def scale(self) -> float:
+        """The largest change of a value."""
+        return max(float(np.abs(self.adversarial - self.clean).max()), 1e-12)
+
+    @property
+    def difference(self) -> np.ndarray:
+        """The change, 0.5 where there is none and 0 or 1 at `scale`."""
+        return 0.5 + (self.adversarial - self.clean) / (2 * self.scale)
+
+
+def is_image(value: np.ndarray) -> bool:
+    """Whether an array can be drawn: [height, width, 1 or 3]."""
+    return value.ndim == 3 and value.shape[-1] in (1, 3)
+
 
 COLUMNS = tuple(Row.__annotations__)
 RESERVED = ("clean", "worst")

@@ -119,18 +119,13 @@ def evaluate(
         if not check_masking:
             checks += masking.left_out("check_masking=False")
         else:
-            right = mostly(clean)
             named = {name: attack for _, members in turns for name, attack in members.items()}
+            right = mostly(clean)
+            checks.append(masking.of_noise(named, noisy))
             probed = next(
                 (Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None
             )
-            checks.append(masking.of_noise(named, noisy))
-            if probed and right.any():
-                if verbose:
-                    print("testing for gradient masking", flush=True)
-                checks += masking.find(logits, images, labels, right, probed, seed, others)
-            else:
-                checks += masking.probes_left_out("needs an epsilon above 0, and right images")
+            checks += _probes(logits, images, labels, right, probed, seed, others, verbose)
             checks += masking.in_outcomes(outcomes, right, named)
         warnings += [line for check in checks for line in check.warnings]
         return Report(
@@ -143,6 +138,24 @@ def evaluate(
             pictures=runner.pictures,
             model=known,
         )
+
+
+def _probes(
+    logits: Logits,
+    images: np.ndarray,
+    labels: np.ndarray,
+    right: np.ndarray,
+    ball: Ball | None,
+    seed: int,
+    sources: Sequence[Logits],
+    verbose: bool,
+) -> list[Check]:
+    """The checks of `masking.find`, where there is a ball and something to probe."""
+    if not ball or not right.any():
+        return masking.probes_left_out("needs an epsilon above 0, and right images")
+    if verbose:
+        print("testing for gradient masking", flush=True)
+    return masking.find(logits, images, labels, right, ball, seed, sources)
 
 
 def _of_batches(logits: Logits, images: np.ndarray, noisy: bool) -> Check:

@@ -16,6 +16,7 @@ from tf_keras.src.engine import functional
 
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import checked, require, restored, shown, stored
+from robust_sparse_tf.sparsity.batches import Batches, check_batches
 from robust_sparse_tf.sparsity.checks import (
     check_arrays,
     check_batch,
@@ -31,7 +32,7 @@ from robust_sparse_tf.sparsity.masked_model import (
     tell_unfinished,
     tell_unstarted,
 )
-from robust_sparse_tf.sparsity.methods.base import Batches, Method, check_batches
+from robust_sparse_tf.sparsity.methods.base import Method
 from robust_sparse_tf.sparsity.methods.dense import Dense
 from robust_sparse_tf.sparsity.stepper import Stepper
 from robust_sparse_tf.sparsity.wrapper import Choice, masked_weights, store_masked, tell_dense, wrap

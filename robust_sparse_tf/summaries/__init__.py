@@ -3,7 +3,7 @@
 from etils import epy
 
 with epy.lazy_api_imports(globals()):
-    from robust_sparse_tf.summaries.accuracy import write_accuracy
+    from robust_sparse_tf.summaries.accuracy import write_accuracy, write_metrics
     from robust_sparse_tf.summaries.examples import write_examples
     from robust_sparse_tf.summaries.export import write_export
     from robust_sparse_tf.summaries.reports import write_checks, write_measures, write_report
@@ -26,6 +26,7 @@ __all__ = [
     "write_histograms",
     "write_layers",
     "write_measures",
+    "write_metrics",
     "write_report",
     "write_run",
     "write_statistics",

@@ -20,8 +20,8 @@ def write_accuracy(
 ) -> None:
     """Writes figures of a step, for the plugin and as plain scalars.
 
-    The scalars are `train/<metric>`, `<split>/clean_loss`, `<split>/clean_accuracy`,
-    `<split>/<attack>_loss` and `<split>/<attack>_accuracy`.
+    The scalars are `<split>/clean_loss`, `<split>/clean_accuracy`, `<split>/<attack>_loss` and
+    `<split>/<attack>_accuracy`; for those of `train` see `write_metrics`.
 
     Args:
         splits: figures and the number of examples, by the name of the split ("validation").
@@ -41,9 +41,26 @@ def write_accuracy(
         "splits": ({"train": dict(train)} if train else {}) | measured,
     }
     write_json(log_format.ACCURACY, record, step)
-    write_scalars({f"train/{name}": value for name, value in (train or {}).items()}, step)
+    scalars: dict[str, float] = {}
     for split, (figures, _) in splits.items():
-        write_scalars(_scalars(split, figures), step)
+        scalars |= _scalars(split, figures)
+    write_scalars(scalars, step)
+
+
+def write_metrics(logs: Mapping[str, float], step: int) -> None:
+    """Writes metrics as plain scalars `train/<metric>`, and `val_` ones as `validation/<metric>`.
+
+    Args:
+        logs: metrics by name, as Keras has them.
+        step: steps of training done.
+    """
+    write_scalars(
+        {
+            f"validation/{name[4:]}" if name.startswith("val_") else f"train/{name}": value
+            for name, value in logs.items()
+        },
+        step,
+    )
 
 
 def _scalars(split: str, figures: Figures) -> dict[str, float]:

@@ -2,34 +2,39 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
 from robust_sparse_tf import files
-from robust_sparse_tf.summaries import log_format
 
 _KEPT = "events.out.tfevents.0000000000.kept"  # sorts before every file of a writer
 
 
-def steps_of(folder: str, tag: str) -> set[int]:
-    """The steps at which a tag was written to the event files of a folder."""
-    return {
-        event.step for event in _events(folder) for value in event.summary.value if value.tag == tag
-    }
+def read(folder: str) -> list[tf.compat.v1.Event]:
+    """The events of a folder, which may be missing: all that can be read.
+
+    A file may end within an event if its process was killed.
+    """
+    return list(_events(folder))
 
 
-def keep(folder: str, last: int) -> None:
-    """Leaves the events up to a step, in one file; the folder is emptied where there are none.
+def steps_of(events: Iterable[tf.compat.v1.Event], tag: str) -> set[int]:
+    """The steps at which a tag was written."""
+    return {event.step for event in events for value in event.summary.value if value.tag == tag}
+
+
+def keep(folder: str, events: Iterable[tf.compat.v1.Event]) -> None:
+    """Leaves some events of a folder, in one file; none leaves no file.
 
     Args:
         folder: of event files; may be missing.
-        last: the last step that stays.
+        events: those that stay.
 
     Raises:
         WriteError: for a folder that cannot be written.
     """
-    kept = [event.SerializeToString() for event in _events(folder) if event.step <= last]
+    kept = [event.SerializeToString() for event in events]
     partial = f"{folder}.partial"
     with files.naming(folder):
         shutil.rmtree(partial, ignore_errors=True)
@@ -46,11 +51,6 @@ def keep(folder: str, last: int) -> None:
             os.rmdir(partial)
 
 
-def is_logged(folder: str) -> bool:
-    """Whether a folder holds event files with data of the plugin."""
-    return bool(steps_of(folder, log_format.RUN))
-
-
 def _names(folder: str) -> list[str]:
     """The event files of a folder, oldest first."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
@@ -58,7 +58,6 @@ def _names(folder: str) -> list[str]:
 
 
 def _events(folder: str) -> Iterator[tf.compat.v1.Event]:
-    """The readable events: a file may end within an event if its process was killed."""
     for name in _names(folder):
         records = iter(tf.data.TFRecordDataset(os.path.join(folder, name)))
         while True:

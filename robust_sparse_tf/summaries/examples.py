@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import norms
-from robust_sparse_tf.evaluation.report import Picture, Report
+from robust_sparse_tf.evaluation.report import Picture, Report, is_image
 from robust_sparse_tf.summaries import log_format
 from robust_sparse_tf.summaries.writing import write_images, write_tensor
 
@@ -22,7 +22,7 @@ def write_examples(report: Report, step: int) -> None:
     """
     of_attacks = {(outcome.attack, outcome.epsilon): outcome for outcome in report.outcomes}
     for (attack, epsilon), pictures in report.pictures.items():
-        shown = [picture for picture in pictures if _is_image(picture.clean)]
+        shown = [picture for picture in pictures if is_image(picture.clean)]
         if not shown:
             continue
         norm = of_attacks[attack, epsilon].norm
@@ -42,10 +42,6 @@ def write_examples(report: Report, step: int) -> None:
         write_tensor(tag, tf.stack([log_format.to_json(about), *encoded]), step)
 
 
-def _is_image(image: np.ndarray) -> bool:
-    return image.ndim == 3 and image.shape[-1] in (1, 3)
-
-
 def _item(picture: Picture, norm: str) -> dict[str, float]:
     change = (picture.adversarial - picture.clean)[None]
     return {
@@ -53,21 +49,11 @@ def _item(picture: Picture, norm: str) -> dict[str, float]:
         "before": picture.label,  # only images that the model has right are attacked
         "after": picture.prediction,
         "distance": float(norms.distance(tf.constant(change), norm)[0]),
-        "scale": _scale(picture),
+        "scale": picture.scale,
     }
 
 
-def _scale(picture: Picture) -> float:
-    """The largest change of a value."""
-    return max(float(np.abs(picture.adversarial - picture.clean).max()), 1e-12)
-
-
-def _parts(picture: Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parts(picture: Picture) -> list[np.ndarray]:
     """The clean image, the adversarial one, and their difference: uint8."""
-    change = picture.adversarial - picture.clean
-    difference = 0.5 + change / (2 * _scale(picture))
-    clean, adversarial, grown = (
-        np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
-        for image in (picture.clean, picture.adversarial, difference)
-    )
-    return clean, adversarial, grown
+    images = (picture.clean, picture.adversarial, picture.difference)
+    return [np.round(255 * np.clip(image, 0, 1)).astype(np.uint8) for image in images]

@@ -1,6 +1,7 @@
 """Reports of attacks, and measures, of a trained network."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from robust_sparse_tf.evaluation.checks import Check
 from robust_sparse_tf.evaluation.report import Report, Row
@@ -21,34 +22,31 @@ def write_report(name: str, report: Report, step: int, *, split: str = "test") -
         step: steps of training that the network has behind it.
         split: which images were attacked.
     """
+    rows = report.rows()
     content = {
-        "name": name,
-        "split": split,
         "examples": len(report.labels),
         "level": report.level,
-        "rows": report.rows(),
+        "rows": rows,
         "warnings": report.warnings,
-        "checks": [check.as_json() for check in report.checks],
         "model": report.model,
     }
-    write_json(log_format.REPORT + name, content, step)
-    write_scalars({f"{name}/{tag}": value for tag, value in _accuracies(report.rows())}, step)
+    _write(name, split, report.checks, content, step)
+    write_scalars({f"{name}/{tag}": value for tag, value in _accuracies(rows)}, step)
     write_examples(report, step)
 
 
 def write_checks(name: str, checks: Sequence[Check], step: int) -> None:
     """Writes checks that were made while training, as a report without a table."""
-    content = {
-        "name": name,
-        "split": "train",
-        "examples": 0,
-        "level": None,
-        "rows": [],
-        "warnings": [line for check in checks for line in check.warnings],
-        "checks": [check.as_json() for check in checks],
-        "model": "",
-    }
-    write_json(log_format.REPORT + name, content, step)
+    warnings = [line for check in checks for line in check.warnings]
+    content = {"examples": 0, "level": None, "rows": [], "warnings": warnings, "model": ""}
+    _write(name, "train", checks, content, step)
+
+
+def _write(
+    name: str, split: str, checks: Sequence[Check], content: Mapping[str, Any], step: int
+) -> None:
+    shown = {"name": name, "split": split, "checks": [check.as_json() for check in checks]}
+    write_json(log_format.REPORT + name, shown | dict(content), step)
 
 
 def write_measures(

@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 
 from robust_sparse_tf.evaluation import figures
-from robust_sparse_tf.evaluation.report import Report
+from robust_sparse_tf.evaluation.report import Picture, Report
 
 
 def kept(count, shape, seed=0):
-    """(label, prediction, clean, attacked) of a few images."""
+    """A few images, turned upside down by the attack."""
     generator = np.random.default_rng(seed)
     clean = generator.random((count, *shape))
-    return [(1, 2, image, image[::-1]) for image in clean]
+    return [Picture(1, 2, image, image[::-1]) for image in clean]
 
 
 def report_of(pictures):

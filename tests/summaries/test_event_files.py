@@ -20,6 +20,12 @@ def folder(tmp_path) -> str:
     return place
 
 
+def keep(folder: str, last: int) -> None:
+    """Keeps what was written up to a step."""
+    events = event_files.read(folder)
+    event_files.keep(folder, [event for event in events if event.step <= last])
+
+
 def found(folder: str) -> dict[str, list[int]]:
     events = EventAccumulator(folder)
     events.Reload()
@@ -28,16 +34,16 @@ def found(folder: str) -> dict[str, list[int]]:
 
 
 def test_steps(folder):
-    assert event_files.steps_of(folder, "a") == {1, 2, 3, 4}
-    assert event_files.steps_of(folder, "b") == {3}
-    assert event_files.steps_of(folder + "/none", "a") == set()
+    assert event_files.steps_of(event_files.read(folder), "a") == {1, 2, 3, 4}
+    assert event_files.steps_of(event_files.read(folder), "b") == {3}
+    assert event_files.read(folder + "/none") == []
 
 
 def test_keep(folder, tmp_path):
-    event_files.keep(folder, 3)
+    keep(folder, 3)
     assert found(folder) == {"a": [1, 2, 3], "b": [3]}
     assert len(list((tmp_path / "log").iterdir())) == 1
-    event_files.keep(folder, 2)
+    keep(folder, 2)
     assert found(folder) == {"a": [1, 2]}
     with tf.summary.create_file_writer(folder).as_default():
         tf.summary.scalar("a", 3, step=3)
@@ -48,10 +54,10 @@ def test_a_file_that_ends_within_an_event(folder, tmp_path):
     """As where a process was killed: what is whole stays."""
     last = sorted((tmp_path / "log").iterdir())[0]
     last.write_bytes(last.read_bytes()[:-3])
-    event_files.keep(folder, 9)
+    keep(folder, 9)
     assert found(folder)["a"] == [1, 3, 4]
 
 
 def test_keep_nothing(tmp_path):
-    event_files.keep(str(tmp_path / "none"), 3)
+    keep(str(tmp_path / "none"), 3)
     assert not (tmp_path / "none").exists()

@@ -44,11 +44,16 @@ def test_the_last_of_several_values_at_a_step_counts(mode, tmp_path):
         assert (answer["steps"], answer["network"]["active"]) == ([5], [2])
 
 
-def test_a_long_run_is_read_whole(mode, tmp_path):
-    log = HandmadeLog(tmp_path / "one")
-    for step in range(1500):
+def steps_of_a_run(folder, count: int) -> None:
+    """Logs a run "one" whose measures are all the step."""
+    log = HandmadeLog(folder / "one")
+    for step in range(count):
         log.topology(step, np.full((3, len(MEASURES)), step))
     log.close()
+
+
+def test_a_long_run_is_read_whole(mode, tmp_path):
+    steps_of_a_run(tmp_path, 1500)
     with serving(tmp_path, mode) as board:
         assert board.json("topology", run="one", points=2000)["steps"] == [*range(1500)]
         assert len(board.json("topology", run="one")["steps"]) == 500
@@ -157,10 +162,7 @@ def test_whole_networks_of_several_runs(board):
 
 
 def test_fewer_points_of_whole_networks_have_the_last(mode, tmp_path):
-    log = HandmadeLog(tmp_path / "one")
-    for step in range(100):
-        log.topology(step, np.full((3, len(MEASURES)), step))
-    log.close()
+    steps_of_a_run(tmp_path, 100)
     with serving(tmp_path, mode) as board:
         found = board.json("network", run="one", points=10)["runs"]["one"]
         assert (len(found["steps"]), found["steps"][-1]) == (10, 99)

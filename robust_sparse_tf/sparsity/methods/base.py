@@ -6,13 +6,14 @@ import abc
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple
 
 from etils import epy
 
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.options import check, option, require
 from robust_sparse_tf.sparsity import distribution
+from robust_sparse_tf.sparsity.batches import Batches, check_batches
 from robust_sparse_tf.sparsity.selection import keep_largest
 from robust_sparse_tf.sparsity.structure import SYNTAX, NOfM, Structure, Weights, parse
 from robust_sparse_tf.tensors import as_tensor
@@ -22,21 +23,6 @@ with epy.lazy_imports():
     import tf_keras as keras
 
     from robust_sparse_tf.sparsity import wrapper
-
-Batches: TypeAlias = "Iterable[tuple[tf.Tensor, tf.Tensor]]"
-"""Batches (images, labels)."""
-
-
-def check_batches(data: Batches | None) -> None:
-    """Raises InputError if data cannot be batches (images, labels), as far as known."""
-    spec = getattr(data, "element_spec", ())  # a tf.data.Dataset
-    several = isinstance(data, Iterable) and isinstance(spec, tuple)
-    if isinstance(data, tuple | list):
-        several = all(isinstance(batch, tuple | list) and len(batch) in (2, 3) for batch in data)
-    elif isinstance(data, str | bytes | range | Mapping | set) or hasattr(data, "__array__"):
-        several = False
-    if data is not None and not several:
-        raise InputError(f"data of type {type(data).__name__}: must be batches (images, labels)")
 
 
 class LayerState(NamedTuple):

@@ -7,7 +7,7 @@ import dataclasses
 from etils import epy
 
 from robust_sparse_tf.options import option
-from robust_sparse_tf.sparsity.methods.base import Batches, check_batches
+from robust_sparse_tf.sparsity.batches import Batches, check_batches
 from robust_sparse_tf.sparsity.methods.saliency import Saliency, unchanged
 
 with epy.lazy_imports():

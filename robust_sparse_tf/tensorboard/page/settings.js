@@ -4,10 +4,14 @@ import { unique } from "./dom.js";
 
 const MOST = 3; // settings that are shown; the rest is in the title
 
+/** The names of settings that do not have the same value everywhere. */
+export function varying(all) {
+  return unique(all.flatMap((each) => Object.keys(each))).filter((name) => unique(all.map((each) => each[name])).length > 1);
+}
+
 /** By run: the settings that not all runs share, such as "density=0.1, seed=1". */
 export function differences(runs) {
-  const names = unique(runs.flatMap((run) => Object.keys(run.hparams ?? {})))
-    .filter((name) => name !== "method" && unique(runs.map((run) => String(run.hparams?.[name]))).length > 1);
+  const names = varying(runs.map((run) => run.hparams ?? {})).filter((name) => name !== "method");
   return new Map(runs.map((run) => {
     const own = names.filter((name) => run.hparams?.[name] !== undefined).map((name) => `${name}=${run.hparams[name]}`);
     const more = own.length > MOST ? ` and ${own.length - MOST} more` : "";

@@ -3,6 +3,7 @@
 import { address } from "./api.js";
 import { accuracies, chart, grid, line } from "./charts.js";
 import { brief, density, finite, percent, section, unique } from "./dom.js";
+import { varying } from "./settings.js";
 import { mean } from "./table.js";
 import { look } from "./theme.js";
 
@@ -30,7 +31,7 @@ export function strategies(runs) {
     rounds.set(run.round, [...(rounds.get(run.round) ?? []), run]);
   }
   const all = [...found.values()];
-  const differing = unique(all.flatMap((each) => Object.keys(each.settings))).filter((name) => unique(all.map((each) => each.settings[name])).length > 1);
+  const differing = varying(all.map((each) => each.settings));
   return all.map((each) => ({
     name: differing.map((name) => (name === "method" || name === "attack" ? each.settings[name] : `${name}=${each.settings[name]}`)).join(", ") || each.settings.method || "tickets",
     rounds: [...each.rounds].sort(([a], [b]) => a - b).map(([, runs]) => runs),

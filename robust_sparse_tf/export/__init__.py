@@ -4,14 +4,10 @@ from etils import epy
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.loading import load, load_model
-    from robust_sparse_tf.export.tflite import (
-        agreement,
-        tflite_function,
-        tflite_logits,
-        to_saved_model,
-        to_tflite,
-    )
+    from robust_sparse_tf.export.tflite import to_saved_model, to_tflite
+    from robust_sparse_tf.export.tflite_runner import tflite_function, tflite_logits
     from robust_sparse_tf.export.timing import latency
+    from robust_sparse_tf.export.verification import agreement
 
 
 __all__ = [

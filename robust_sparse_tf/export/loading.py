@@ -18,8 +18,8 @@ from ai_edge_litert.interpreter import Interpreter
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.export import tflite
 from robust_sparse_tf.export.forms import form_of, unreadable
+from robust_sparse_tf.export.tflite_runner import tflite_function
 from robust_sparse_tf.export.trust import check
 from robust_sparse_tf.options import checked
 
@@ -180,7 +180,7 @@ def _tflite(path: str) -> Logits:
         with open(path, "rb") as file:
             content = file.read()
         try:
-            outputs = tflite.tflite_function(content)
+            outputs = tflite_function(content)
         except InputError as error:
             raise InputError(f"model={path}: {error}") from error
         details = Interpreter(model_content=content).get_output_details()

@@ -11,6 +11,7 @@ from robust_sparse_tf.export import (
     tflite,
     tflite_function,
     tflite_logits,
+    tflite_runner,
     to_saved_model,
     to_tflite,
 )
@@ -107,9 +108,9 @@ def test_each_size_of_a_batch_is_prepared_once(exported, digits, monkeypatch):
         content = file.read()
     images = digits[1].images.astype(np.float32)
     expected = tflite_logits(content, images)
-    interpreter, made = tflite.Interpreter, []
+    interpreter, made = tflite_runner.Interpreter, []
     monkeypatch.setattr(
-        tflite, "Interpreter", lambda **given: made.append(given) or interpreter(**given)
+        tflite_runner, "Interpreter", lambda **given: made.append(given) or interpreter(**given)
     )
     logits = tflite_function(content)
     for size in (3, 100, 120, 20, 3, 100):

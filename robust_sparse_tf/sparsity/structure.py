@@ -227,8 +227,12 @@ class NOfM(Structure):
         return f"{self.n}:{self.m}" + ("" if self.axis == "inputs" else "@outputs")
 
 
-def parse(text: str) -> Structure:
+def parse(text: str, name: str = "structure") -> Structure:
     """Parses a structure such as "weights", "channels", "block:4x1" or "2:4@outputs".
+
+    Args:
+        text: the structure.
+        name: of the option that has it, for the message.
 
     Raises:
         InputError: for anything else.
@@ -240,4 +244,4 @@ def parse(text: str) -> Structure:
     found = re.fullmatch(r"([1-9]\d*):([1-9]\d*)(?:@(inputs|outputs))?", text)
     if found and int(found[1]) <= int(found[2]):
         return NOfM(int(found[1]), int(found[2]), found[3] or "inputs")
-    raise InputError(f"structure={text}: must be {SYNTAX}")
+    raise InputError(f"{name}={text}: must be {SYNTAX}")

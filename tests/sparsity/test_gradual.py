@@ -7,7 +7,7 @@ import tf_keras as keras
 
 from robust_sparse_tf import models, sparsify
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.sparsity import GradualMagnitude, densities, masked_weights
+from robust_sparse_tf.sparsity import GradualMagnitude, Magnitude, densities, masked_weights
 from robust_sparse_tf.sparsity.methods.base import layer_states
 
 SIZE = 64 * 300 + 300 * 100 + 100 * 10
@@ -157,3 +157,17 @@ def test_density_one_prunes_nothing(digits):
 def test_refuses(arguments, words):
     with pytest.raises(InputError, match=f"^{words}"):
         GradualMagnitude(**arguments)
+
+
+def test_convolutions_of_their_own_structure():
+    """Dense layers in blocks of four inputs, convolutions in whole channels."""
+    network = models.lenet5((28, 28, 1))
+    sparse = sparsify(network, Magnitude(0.25, structure="block:4x1", conv_structure="channels"))
+    kinds = set()
+    for name, _, mask, *_ in masked_weights(sparse):
+        flat = mask.numpy().reshape(-1, mask.shape[-1])
+        parts = flat if len(mask.shape) == 4 else flat.reshape(-1, 4, flat.shape[1])
+        axis = 0 if len(mask.shape) == 4 else 1
+        assert np.ptp(parts, axis=axis).max() == 0, name
+        kinds.add(len(mask.shape))
+    assert kinds == {2, 4}

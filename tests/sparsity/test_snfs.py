@@ -138,3 +138,8 @@ def test_blocks_grow_whole_and_keep_the_whole_count():
 def test_refused_structures(structure):
     with pytest.raises(InputError, match=f"^structure={structure}: must not be"):
         SNFS(0.5, structure=structure)
+
+
+def test_units_of_one_size_in_all_layers():
+    with pytest.raises(InputError, match="^conv_structure=weights: must be that of structure"):
+        SNFS(0.5, structure="block:4x1", conv_structure="weights")

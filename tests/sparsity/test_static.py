@@ -172,6 +172,8 @@ def test_refuses(arguments, words):
         (dict(minimum_weights=0), "minimum_weights=0: must be at least 1"),
         (dict(seed=-1), "seed=-1: must be at least 0"),
         (dict(structure="rows"), "structure=rows: must be 'weights'"),
+        (dict(conv_structure="rows"), "conv_structure=rows: must be 'weights'"),
+        (dict(conv_structure="2:4"), "density=0.1: must be 0.5 with conv_structure=2:4"),
     ],
 )
 def test_options_refused(arguments, words):

@@ -159,15 +159,23 @@ class Targeted(Method):
     )
     minimum_weights: int = option(1, "minimum number of weights that each layer keeps", minimum=1)
     structure: str = option("weights", f"unit of pruning: {SYNTAX}")
+    conv_structure: str | None = option(
+        None, "unit of pruning in convolutions", kind=str, shown="that of structure"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        structure = parse(self.structure)
-        if isinstance(structure, NOfM) and abs(self.density - structure.density) > 1e-5:
-            raise InputError(
-                f"density={self.density}: must be {structure.density:g} with "
-                f"structure={self.structure}"
-            )
+        for name, text in self.structure_texts().items():
+            structure = parse(text, name)
+            if isinstance(structure, NOfM) and abs(self.density - structure.density) > 1e-5:
+                raise InputError(
+                    f"density={self.density}: must be {structure.density:g} with {name}={text}"
+                )
+
+    def structure_texts(self) -> dict[str, str]:
+        """The structures that are given, by the names of their options."""
+        found = {"structure": self.structure, "conv_structure": self.conv_structure}
+        return {name: text for name, text in found.items() if text is not None}
 
     def counts(self, layers: list[LayerState]) -> list[int]:
         """The number of weights that each layer keeps, for all distributions except "global"."""
@@ -199,9 +207,12 @@ class Targeted(Method):
         Raises:
             InputError: if units do not fit into a layer.
         """
-        structure = parse(self.structure)
+        dense, conv = parse(self.structure), parse(self.conv_structure or self.structure)
         fixed = self.fixed_densities([layer.name for layer in layers])
-        found = [Weights() if fixed.get(layer.name) == 1 else structure for layer in layers]
+        found = [
+            Weights() if fixed.get(layer.name) == 1 else conv if len(layer.shape) > 2 else dense
+            for layer in layers
+        ]
         for layer, own in zip(layers, found, strict=True):
             own.check(layer.name, tuple(layer.weight.shape))
         return found

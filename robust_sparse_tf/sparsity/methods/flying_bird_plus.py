@@ -45,10 +45,9 @@ class FlyingBirdPlus(FlyingBird):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(parse(self.structure), NOfM):
-            raise InputError(
-                f"structure={self.structure}: must not be n:m, as layers change their density"
-            )
+        for name, text in self.structure_texts().items():
+            if isinstance(parse(text, name), NOfM):
+                raise InputError(f"{name}={text}: must not be n:m, as layers change their density")
 
     def feedback_from(self, losses: list[float], gaps: list[float]) -> tuple[float, float]:
         """See `Method.feedback_from`: (grow more, drop more), each 0 or 1, for the next updates."""

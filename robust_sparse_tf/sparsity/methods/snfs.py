@@ -28,6 +28,11 @@ class SNFS(EMAGrowth):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.conv_structure not in (None, self.structure):
+            raise InputError(
+                f"conv_structure={self.conv_structure}: must be that of structure, "
+                f"{self.structure}, because weights move between layers in whole units"
+            )
         if isinstance(parse(self.structure), NOfM | Channels):
             raise InputError(
                 f"structure={self.structure}: must not be n:m, because layers change their "

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import Any
 
 from experiments.cli import flags
-from experiments.runs import attack_flags, procedure
+from experiments.runs import attack_flags, procedure, profiles
 from experiments.runs.overfitting import MODES
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.export.device_profiles import PROFILES
 from robust_sparse_tf.models import BY_NAME as MODELS
 from robust_sparse_tf.options import check, default_of, kind, option
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
@@ -63,6 +64,15 @@ class RunOptions:
         "what to prune after a round of the lottery: the smallest weights (LayerRates), or the "
         "least useful features of a binary classifier (FeaturePruning)",
         choices=tuple(procedure.PRUNERS),
+    )
+    device_profile: str | None = option(
+        None,
+        "device for which the network is pruned: sets --structure and other options of the method "
+        "to what it computes fast, and prints why",
+        kind=str,
+        choices=tuple(PROFILES),
+        shown="none",
+        hashed=False,
     )
     overfitting: str = option(
         "warn",
@@ -163,7 +173,9 @@ def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, 
     Raises:
         InputError: for an unknown flag, a value of the wrong type, or a missing flagfile.
     """
-    return flags.parse(argv, fields(), repeated)
+    values = flags.parse(argv, fields(), repeated)
+    # A sweep's cells have other methods than their shared flags.
+    return values if repeated else profiles.applied(values)
 
 
 def make_method(values: dict[str, Any]) -> Method | None:

@@ -12,7 +12,16 @@ from etils import epy
 from experiments.cli import command
 from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
-from experiments.runs import attack_flags, config, figures, networks, resolved, results, unused
+from experiments.runs import (
+    attack_flags,
+    config,
+    figures,
+    networks,
+    profiles,
+    resolved,
+    results,
+    unused,
+)
 from experiments.runs import options as flags
 from experiments.runs.continuation import Continuation
 from experiments.runs.directory import RunDirectory, path_of
@@ -63,7 +72,7 @@ class TrainingRun:
         self.optimizer = make(OptimizerOptions, values)
         self.objective = make(Mixed, values)
         unused.check(values)
-        self.notes = unused.notes(values)
+        self.notes = unused.notes(values) + profiles.reasons(values)
         self.attack: attacks.Ascent | attacks.RandomIntensity | None = None
         if self.options.attack != "none":
             std = self.options.epsilon_std

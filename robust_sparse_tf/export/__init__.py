@@ -4,17 +4,24 @@ from etils import epy
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.loading import load, load_model
-    from robust_sparse_tf.export.tflite import to_saved_model, to_tflite
+    from robust_sparse_tf.export.model_card import ModelCard
+    from robust_sparse_tf.export.saved_model import to_saved_model
+    from robust_sparse_tf.export.storage import Sizes, entropy_bound, sizes
+    from robust_sparse_tf.export.tflite import to_tflite
     from robust_sparse_tf.export.tflite_runner import tflite_function, tflite_logits
     from robust_sparse_tf.export.timing import latency
     from robust_sparse_tf.export.verification import agreement
 
 
 __all__ = [
+    "ModelCard",
+    "Sizes",
     "agreement",
+    "entropy_bound",
     "latency",
     "load",
     "load_model",
+    "sizes",
     "tflite_function",
     "tflite_logits",
     "to_saved_model",

@@ -131,7 +131,7 @@ def _wrong(found: Any, shape: Any, name: str) -> str:
         name: name of the value, for the message.
     """
     kind: Any = type(shape) if isinstance(shape, dict | list) else shape
-    if not isinstance(found, kind) or isinstance(found, bool):
+    if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
         return f"{name} has the wrong type"
     parts: list[tuple[str, Any, Any]] = []
     if isinstance(shape, list):

@@ -228,6 +228,7 @@ def test_wrong_arguments_are_refused(call, name, values):
 
 
 OF_MODELS = [
+    rst.export.compact,
     rst.strip,
     rst.export.to_saved_model,
     sparsity.dense_layers,

@@ -3,6 +3,8 @@
 from etils import epy
 
 with epy.lazy_api_imports(globals()):
+    from robust_sparse_tf.export.compaction.compacting import compact
+    from robust_sparse_tf.export.compaction.result import CompactedLayer, Compaction
     from robust_sparse_tf.export.loading import load, load_model
     from robust_sparse_tf.export.model_card import ModelCard
     from robust_sparse_tf.export.saved_model import to_saved_model
@@ -14,9 +16,12 @@ with epy.lazy_api_imports(globals()):
 
 
 __all__ = [
+    "CompactedLayer",
+    "Compaction",
     "ModelCard",
     "Sizes",
     "agreement",
+    "compact",
     "entropy_bound",
     "latency",
     "load",

@@ -7,30 +7,37 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.compaction.result import CompactedLayer, Compaction
     from robust_sparse_tf.export.loading import load, load_model
     from robust_sparse_tf.export.model_card import ModelCard
+    from robust_sparse_tf.export.patterns import Pattern, pattern_of
+    from robust_sparse_tf.export.quantization_training import quantization_aware
     from robust_sparse_tf.export.saved_model import to_saved_model
     from robust_sparse_tf.export.storage import Sizes, entropy_bound, sizes
     from robust_sparse_tf.export.tflite import to_tflite
     from robust_sparse_tf.export.tflite_runner import tflite_function, tflite_logits
     from robust_sparse_tf.export.timing import latency
-    from robust_sparse_tf.export.verification import agreement
+    from robust_sparse_tf.export.verification import Verification, agreement, verify
 
 
 __all__ = [
     "CompactedLayer",
     "Compaction",
     "ModelCard",
+    "Pattern",
     "Sizes",
+    "Verification",
     "agreement",
     "compact",
     "entropy_bound",
     "latency",
     "load",
     "load_model",
+    "pattern_of",
+    "quantization_aware",
     "sizes",
     "tflite_function",
     "tflite_logits",
     "to_saved_model",
     "to_tflite",
+    "verify",
 ]
 
 

@@ -1,51 +1,86 @@
 """Export to TFLite; files are compared with the Keras model."""
 
+import math
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
-from ai_edge_litert.interpreter import OpResolverType
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError, TrainingError, reason
+from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.export import float32
+from robust_sparse_tf.export.combinations import refusal
 from robust_sparse_tf.export.examples import outputs, random_inputs, require_built
+from robust_sparse_tf.export.formats import QUANTIZATIONS
+from robust_sparse_tf.export.quantization import convert
+from robust_sparse_tf.export.quantization_training import is_quantization_aware
 from robust_sparse_tf.export.tflite_runner import tflite_logits
-from robust_sparse_tf.options import checked_path
+from robust_sparse_tf.export.verification import LIMITS, RESOLVERS
+from robust_sparse_tf.options import checked, checked_path
 from robust_sparse_tf.sparsity import strip
+from robust_sparse_tf.tensors import as_array
+from robust_sparse_tf.values import check_images
+
+_COMPARED = 100  # representative images
+_FEWEST = 10
 
 
-def to_tflite(model: keras.Model, path: str) -> int:
-    """Writes a TFLite model with float32 weights, stored sparse where that saves space.
+def to_tflite(
+    model: keras.Model,
+    path: str,
+    *,
+    quantization: str = "fp32",
+    sparse: bool | None = None,
+    representative: Any = None,
+) -> int:
+    """Writes a TFLite model, whose outputs are compared with the Keras model's.
 
-    The converter stores layers with less than about 30 % zeros dense. If its sparse encoding is
-    wrong, all layers are stored dense: it mistakes runs of zeros, as of pruned units, for blocks of
-    four even if a layer's inputs are not a multiple of four. Networks in float16, mixed precision
-    or float64 are written as float32. The file of a recurrent network takes one example at a time;
-    call the interpreter's `reset_all_variables` before each.
+    Inputs and outputs have the type of the model's, float32 of most, whatever the quantisation.
+    Networks in float16, mixed precision or float64 are written as those in float32. The file of a
+    recurrent network takes one example at a time; call the interpreter's `reset_all_variables`
+    before each.
+
+    Args:
+        model: the model; one from `quantization_aware` is written as full_int8 only.
+        path: path of the file.
+        quantization: "fp32"; "fp16" (weights); "int8" or "int4" (weights, one scale per output;
+            activations are quantised to 8 bits on the fly); "full_int8" (weights and activations).
+        sparse: whether to leave out zeros, of layers with at least 30 % zeros; see
+            `combinations.COMBINATIONS`. None does so if the table allows it for the network.
+        representative: numbers [n, ...] of the shape and range of the model's inputs, such as 100
+            training images. They give the ranges of activations, which full_int8 needs. Files of
+            all quantisations are compared with the model on up to 100 of them, instead of random
+            inputs.
 
     Returns:
         The size of the file in bytes.
 
     Raises:
-        InputError: for several inputs or outputs, unknown sizes, states kept between calls, or a
-            model that the converter refuses.
-        TrainingError: if its outputs on random inputs differ from the Keras model's.
+        InputError: for several inputs or outputs, unknown sizes, states kept between calls, wrong
+            representative images, a combination that the table refuses, or a model that the
+            converter refuses.
+        TrainingError: if its outputs differ from the Keras model's.
     """
     path, network = checked_path("path", path), strip(model)
+    quantization = checked("quantization", quantization, str, choices=QUANTIZATIONS)
+    sparse = None if sparse is None else checked("sparse", sparse, bool)
     _refuse(network)
+    images = None if representative is None else _representative(representative, network)
+    _refuse_quantization(network, quantization, images)
+    if (reason := refusal(quantization, sparse is not False, network)) and sparse:
+        raise InputError(f"model {network.name}: cannot be a sparse {quantization} file: {reason}")
     given, network = network, float32.rebuilt(network)
-    layers = [layer for layer in network.submodules if isinstance(layer, keras.layers.Layer)]
-    inputs = random_inputs(network)
+    inputs = random_inputs(network) if images is None else images[:_COMPARED]
     expected = outputs(network, inputs)
     if given is not network:
         _require_near(path, outputs(given, inputs), expected)
-    fixed = any(isinstance(layer, keras.layers.RNN) for layer in layers)
-    for optimizations in ([tf.lite.Optimize.EXPERIMENTAL_SPARSITY], []):
-        content = _convert(network, optimizations, fixed)
+    fixed = any(isinstance(layer, keras.layers.RNN) for layer in network.submodules)
+    # Where the choice is ours, a sparse file that is wrong all the same is written dense.
+    encodings = [bool(sparse)] if sparse is not None or reason else [True, False]
+    for encoding in encodings:
+        content = convert(network, quantization, encoding, images, fixed)
         difference = _difference(content, inputs, expected)
-        if difference <= 1e-4 * max(1.0, np.abs(expected).max()):
+        if difference <= LIMITS[quantization].largest_difference(expected):
             break
     else:
         raise TrainingError(f"{path}: TFLite logits differ from Keras' by {difference}")
@@ -72,24 +107,34 @@ def _refuse(network: keras.Model) -> None:
         raise InputError(f"model {network.name}: {reason}, to be converted to TFLite")
 
 
-def _convert(network: keras.Model, optimizations: list[Any], fixed: bool) -> bytes:
-    """The content of a file; `fixed`: for a batch of one, which loops need."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(network)
-    if fixed:
-        (symbol,) = network.inputs
-        spec = tf.TensorSpec([1, *symbol.shape[1:]], symbol.dtype)
-        call = tf.function(lambda inputs: network(inputs, training=False))
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [call.get_concrete_function(spec)], network
+def _representative(value: Any, network: keras.Model) -> np.ndarray:
+    """Representative images, of the type of a network's inputs."""
+    (symbol,) = network.inputs
+    images, shape = as_array("representative", value), tuple(symbol.shape[1:])
+    if images.shape[1:] != shape or len(images) < _FEWEST:
+        wanted = ", ".join(map(str, ["n", *shape]))
+        raise InputError(
+            f"representative of shape {images.shape}: must be [{wanted}], n at least {_FEWEST}"
         )
-    converter.optimizations = optimizations
-    try:
-        return converter.convert()
-    except Exception as error:  # of many kinds
-        lines = str(error).splitlines()
-        line = next((line for line in lines if "error:" in line), reason(error))
-        told = line.split("error:")[-1].strip()[:200]
-        raise InputError(f"model {network.name}: cannot be converted to TFLite ({told})") from error
+    check_images(images, None, "representative")
+    return images.astype(symbol.dtype.as_numpy_dtype)
+
+
+def _refuse_quantization(
+    network: keras.Model, quantization: str, images: np.ndarray | None
+) -> None:
+    """Raises InputError for a quantisation that a network, or what is given, does not allow."""
+    trained = is_quantization_aware(network)
+    if trained and quantization != "full_int8":
+        raise InputError(
+            f"quantization={quantization}: must be full_int8 for model {network.name}, whose "
+            "quantisation was trained"
+        )
+    if quantization == "full_int8" and not trained and images is None:
+        raise InputError(
+            "quantization=full_int8: needs representative images, which give the ranges of "
+            "activations"
+        )
 
 
 def _require_near(path: str, given: np.ndarray, found: np.ndarray) -> None:
@@ -100,10 +145,9 @@ def _require_near(path: str, given: np.ndarray, found: np.ndarray) -> None:
 
 
 def _difference(content: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
-    """The maximum difference of logits, with and without XNNPACK."""
-    return np.max(
-        [
-            np.abs(tflite_logits(content, inputs, resolver) - expected).max()
-            for resolver in (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
-        ]
-    )
+    """The maximum difference of logits, with and without XNNPACK; NaN if the file does not run."""
+    try:
+        found = [tflite_logits(content, inputs, resolver) for resolver in RESOLVERS]
+    except RuntimeError:
+        return math.nan
+    return float(np.max([np.abs(each - expected).max() for each in found]))

@@ -14,6 +14,7 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.tflite import to_tflite
     from robust_sparse_tf.export.tflite_runner import tflite_function, tflite_logits
     from robust_sparse_tf.export.timing import latency
+    from robust_sparse_tf.export.twins.twin import Twin, TwinAgreement, twin
     from robust_sparse_tf.export.verification import Verification, agreement, verify
 
 
@@ -23,6 +24,8 @@ __all__ = [
     "ModelCard",
     "Pattern",
     "Sizes",
+    "Twin",
+    "TwinAgreement",
     "Verification",
     "agreement",
     "compact",
@@ -37,6 +40,7 @@ __all__ = [
     "tflite_logits",
     "to_saved_model",
     "to_tflite",
+    "twin",
     "verify",
 ]
 

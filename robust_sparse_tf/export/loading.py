@@ -13,13 +13,12 @@ from typing import Any
 import h5py
 import tensorflow as tf
 import tf_keras as keras
-from ai_edge_litert.interpreter import Interpreter
 
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.export.forms import form_of, unreadable
-from robust_sparse_tf.export.tflite_runner import tflite_function
+from robust_sparse_tf.export.tflite_runner import tflite_graph
 from robust_sparse_tf.export.trust import check
 from robust_sparse_tf.options import checked
 
@@ -180,15 +179,6 @@ def _tflite(path: str) -> Logits:
         with open(path, "rb") as file:
             content = file.read()
         try:
-            outputs = tflite_function(content)
+            return tflite_graph(content)
         except InputError as error:
             raise InputError(f"model={path}: {error}") from error
-        details = Interpreter(model_content=content).get_output_details()
-        classes = int(details[0]["shape"][-1])
-
-    def logits(x: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(outputs, [x], tf.float32)
-        found.set_shape([x.shape[0], classes])
-        return found
-
-    return logits

@@ -1,11 +1,11 @@
 """Runs TFLite files as functions of images."""
 
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from robust_sparse_tf.errors import InputError, reason
@@ -14,7 +14,6 @@ from robust_sparse_tf.tensors import as_array, check_types
 from robust_sparse_tf.values import check_images
 
 _BATCH = 100
-_KEPT = 4  # cached batch sizes, each with a copy of the weights
 
 
 def tflite_logits(
@@ -27,7 +26,7 @@ def tflite_logits(
 def tflite_function(
     content: bytes, resolver: OpResolverType = OpResolverType.AUTO
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """A TFLite model as a function of images [n, ...]; batch sizes are prepared once.
+    """A TFLite model as a function of images [n, ...], of any number of them.
 
     Images and logits are real numbers even if the file is quantised; its scale and zero point are
     applied. A file with a fixed batch size gets the images in such batches.
@@ -35,59 +34,82 @@ def tflite_function(
     Raises:
         InputError: for other files, or several inputs or outputs. The function raises it for images
             of another shape, and for fractions if the file takes whole numbers without a scale.
+        RuntimeError: from the function, if the file cannot run.
     """
     require("resolver", resolver, OpResolverType)
     lock = threading.Lock()  # an interpreter is not thread-safe
-    entry, exit_ = _ends(content)
-    fixed, *sizes = map(int, entry["shape_signature"])
-    size = fixed if fixed > 0 else _BATCH
-
-    @functools.lru_cache(maxsize=_KEPT)
-    def prepared(shape: tuple[int, ...]) -> Interpreter:
-        interpreter = Interpreter(
-            model_content=content, experimental_op_resolver_type=resolver, num_threads=1
-        )
-        if fixed < 1:
-            interpreter.resize_tensor_input(entry["index"], shape)
-        interpreter.allocate_tensors()
-        return interpreter
-
-    def outputs(batch: np.ndarray) -> np.ndarray:
-        count = len(batch)
-        if fixed > count:  # the last batch, padded
-            batch = np.resize(batch, (fixed, *batch.shape[1:]))
-        interpreter = prepared(batch.shape)
-        interpreter.set_tensor(entry["index"], _quantised(batch, entry))
-        interpreter.reset_all_variables()  # these hold the states of recurrent layers
-        interpreter.invoke()
-        return _real(interpreter.get_tensor(exit_["index"]), exit_)[:count]
+    runner = _Runner(content, resolver)
 
     def logits(images: np.ndarray) -> np.ndarray:
         images = as_array("images", images)
         check_types(images, None)
         check_images(images, None)
-        own = tuple(images.shape[1:])
+        own, sizes = images.shape[1:], runner.sizes
         fits = len(own) == len(sizes) and all(a in (b, -1) for a, b in zip(sizes, own, strict=True))
         if not len(images) or not fits:
             raise InputError(f"images of shape {images.shape}: must be [n, *{sizes}], n above 0")
         with lock:
-            parts = range(0, len(images), size)
-            return np.concatenate([outputs(images[first : first + size]) for first in parts])
+            return runner(images)
 
     return logits
 
 
-def _ends(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The interpreter's details of a file's only input and output."""
-    try:
-        interpreter = Interpreter(model_content=content)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"content: must be that of a TFLite file ({reason(error)})") from error
-    ends = interpreter.get_input_details(), interpreter.get_output_details()
-    if any(len(details) != 1 for details in ends):
-        counts = "{} inputs and {} outputs".format(*map(len, ends))
-        raise InputError(f"TFLite model of {counts}: must have one of each")
-    return ends[0][0], ends[1][0]
+class _Runner:
+    """A TFLite model, prepared for one batch size at a time.
+
+    Another size costs little, as the interpreter keeps its packed weights.
+    """
+
+    def __init__(self, content: bytes, resolver: OpResolverType) -> None:
+        try:
+            self._interpreter = Interpreter(
+                model_content=content, experimental_op_resolver_type=resolver, num_threads=1
+            )
+        except (ValueError, TypeError) as error:
+            raise InputError(f"content: must be that of a TFLite file ({reason(error)})") from error
+        ends = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if any(len(details) != 1 for details in ends):
+            counts = "{} inputs and {} outputs".format(*map(len, ends))
+            raise InputError(f"TFLite model of {counts}: must have one of each")
+        (self._entry,), (self._exit,) = ends
+        self._fixed, *self.sizes = map(int, self._entry["shape_signature"])
+        self._shape: tuple[int, ...] | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        size = self._fixed if self._fixed > 0 else _BATCH
+        parts = range(0, len(images), size)
+        return np.concatenate([self._outputs(images[first : first + size]) for first in parts])
+
+    def _outputs(self, batch: np.ndarray) -> np.ndarray:
+        count = len(batch)
+        if self._fixed > count:  # the last batch, padded
+            batch = np.resize(batch, (self._fixed, *batch.shape[1:]))
+        if batch.shape != self._shape:
+            if self._fixed < 1:
+                self._interpreter.resize_tensor_input(self._entry["index"], batch.shape)
+            self._interpreter.allocate_tensors()
+            self._shape = batch.shape
+        self._interpreter.set_tensor(self._entry["index"], _quantised(batch, self._entry))
+        self._interpreter.reset_all_variables()  # these hold the states of recurrent layers
+        self._interpreter.invoke()
+        return _real(self._interpreter.get_tensor(self._exit["index"]), self._exit)[:count]
+
+
+def tflite_graph(content: bytes) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A TFLite model as a function of tensors [n, ...], which graphs can call; has no gradient.
+
+    Attacks by scores run much faster in graphs. See `tflite_function`.
+    """
+    outputs = tflite_function(content)
+    details = Interpreter(model_content=content).get_output_details()
+    classes = int(details[0]["shape"][-1])
+
+    def logits(x: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(outputs, [x], tf.float32)
+        found.set_shape([x.shape[0], classes])
+        return found
+
+    return logits
 
 
 def _quantised(batch: np.ndarray, details: dict[str, Any]) -> np.ndarray:

@@ -227,10 +227,16 @@ def test_wrong_arguments_are_refused(call, name, values):
     assert_refused(call, name, values)
 
 
+WRITERS = [
+    rst.export.to_keras3,
+    rst.export.to_onnx,
+    rst.export.to_packed,
+    rst.export.to_saved_model,
+]
 OF_MODELS = [
+    *WRITERS,
     rst.export.compact,
     rst.strip,
-    rst.export.to_saved_model,
     sparsity.dense_layers,
     sparsity.densities,
     sparsity.layer_states,
@@ -247,7 +253,14 @@ OF_MODELS = [
 def test_functions_of_models_take_models_alone(call):
     for given in MODELS:
         with pytest.raises(InputError, match="must be a tf_keras model"):
-            call(given, *(["folder"] if call is rst.export.to_saved_model else []))
+            call(given, *(["folder"] if call in WRITERS else []))
+
+
+@pytest.mark.parametrize("call", WRITERS, ids=lambda call: call.__name__)
+def test_writers_take_paths_alone(call):
+    for path in PATHS:
+        with pytest.raises(InputError, match="^path="):
+            call(model(), path)
 
 
 def test_numpys_numbers_are_taken():

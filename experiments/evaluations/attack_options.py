@@ -21,7 +21,10 @@ class EvaluateOptions:
     """Options of evaluations: models, attacks, and folders of reports."""
 
     model: str | None = option(
-        None, "a run's directory, a SavedModel, a .keras or a .tflite file", kind=str, shown="none"
+        None,
+        "a run's directory, a SavedModel, a .keras, .tflite or .onnx file",
+        kind=str,
+        shown="none",
     )
     at_rounds: list[str] = option(
         [],
@@ -157,11 +160,12 @@ def radii(options: EvaluateOptions) -> list[float]:
 
 
 def refuse_gradients(options: EvaluateOptions) -> None:
-    """Refuses attacks that need gradients for a .tflite file, which has none."""
-    if (options.model or "").endswith(".tflite") and set(options.attacks) - set(_SCORES):
+    """Refuses attacks that need gradients for .tflite and .onnx files, which have none."""
+    ending = os.path.splitext(options.model or "")[1]
+    if ending in (".tflite", ".onnx") and set(options.attacks) - set(_SCORES):
         raise InputError(
             f"attacks={','.join(options.attacks)}: must be among {', '.join(_SCORES)} for a "
-            ".tflite file, which has no gradients; use --source for transfer"
+            f"{ending} file, which has no gradients; use --source for transfer"
         )
 
 

@@ -1,4 +1,4 @@
-"""Loads models: of a run or round, a SavedModel, a `.keras`, `.h5` or `.tflite` file."""
+"""Loads models: of a run or round, a SavedModel, or a file of any format."""
 
 import functools
 import os
@@ -43,7 +43,7 @@ def check(path: str) -> None:
     if os.path.isdir(stored.model_of(path)) and not _is_saved_model(stored.model_of(path)):
         raise InputError(
             f"model={path}: must be the directory of a finished run or of one of its rounds, a "
-            "SavedModel, a .keras, .h5 or .tflite file"
+            "SavedModel, a .keras, .h5, .tflite, .onnx or packed .safetensors file"
         )
 
 

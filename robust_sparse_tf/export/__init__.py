@@ -5,8 +5,12 @@ from etils import epy
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.compaction.compacting import compact
     from robust_sparse_tf.export.compaction.result import CompactedLayer, Compaction
+    from robust_sparse_tf.export.keras3 import to_keras3
     from robust_sparse_tf.export.loading import load, load_model
     from robust_sparse_tf.export.model_card import ModelCard
+    from robust_sparse_tf.export.model_explorer import to_model_explorer
+    from robust_sparse_tf.export.onnx_file import to_onnx
+    from robust_sparse_tf.export.packed import load_packed, to_packed
     from robust_sparse_tf.export.patterns import Pattern, pattern_of
     from robust_sparse_tf.export.quantization_training import quantization_aware
     from robust_sparse_tf.export.saved_model import to_saved_model
@@ -33,11 +37,16 @@ __all__ = [
     "latency",
     "load",
     "load_model",
+    "load_packed",
     "pattern_of",
     "quantization_aware",
     "sizes",
     "tflite_function",
     "tflite_logits",
+    "to_keras3",
+    "to_model_explorer",
+    "to_onnx",
+    "to_packed",
     "to_saved_model",
     "to_tflite",
     "twin",

@@ -1,6 +1,7 @@
 """The formats of model files, by content; this module does not need TensorFlow."""
 
 import hashlib
+import json
 import os
 import zipfile
 import zlib
@@ -8,14 +9,22 @@ from collections.abc import Iterator
 
 from robust_sparse_tf.errors import InputError, reason
 
-_ALLOWED = "a SavedModel, a .keras, .h5 or .tflite file"
+_ALLOWED = "a SavedModel, a .keras, .h5, .tflite, .onnx or packed .safetensors file"
 _GRAPH = "saved_model.pb"
+_METADATA = "metadata.json"  # part of a .keras file, with the version of Keras
+_LARGEST_METADATA = 10_000  # bytes
+_ONNX_VERSIONS = range(1, 64)
+# How the second field of an ONNX file may begin: those of text or messages, one to ten.
+_ONNX_FIELDS = bytes(8 * number + 2 for number in range(2, 11)) + b"\x28"
 # Parts of a SavedModel or .keras file that hold times and versions only.
-_NOT_CONTENT = ("metadata.json", "fingerprint.pb", "keras_metadata.pb")
+_NOT_CONTENT = (_METADATA, "fingerprint.pb", "keras_metadata.pb")
 
 
 def form_of(path: str) -> str:
-    """The format of a model by its content: "saved_model", "keras", "hdf5" or "tflite".
+    """The format of a model by its content.
+
+    Returns:
+        "saved_model", "keras" (of tf_keras), "keras3", "hdf5", "tflite", "onnx" or "packed".
 
     Raises:
         InputError: for any other file, or one that cannot be read.
@@ -30,16 +39,32 @@ def form_of(path: str) -> str:
         raise InputError(f"model={path}: must be {_ALLOWED}")
     try:
         with open(path, "rb") as file:
-            begin = file.read(8)
+            begin = file.read(9)
     except OSError as error:
         raise unreadable(path, error) from error
     if begin.startswith(b"PK\x03\x04"):
-        return "keras"
-    if begin == b"\x89HDF\r\n\x1a\n":
+        return "keras3" if _is_keras3(path) else "keras"
+    if begin[:8] == b"\x89HDF\r\n\x1a\n":
         return "hdf5"
-    if begin[4:] == b"TFL3":
+    if begin[4:8] == b"TFL3":
         return "tflite"
+    if begin[8:] == b"{" and 8 + int.from_bytes(begin[:8], "little") <= os.path.getsize(path):
+        return "packed"
+    if len(begin) > 2 and begin[0] == 8 and begin[1] in _ONNX_VERSIONS and begin[2] in _ONNX_FIELDS:
+        return "onnx"
     raise InputError(f"model={path}: cannot be read: must be {_ALLOWED}, or is damaged")
+
+
+def _is_keras3(path: str) -> bool:
+    """Whether a zip file is a model of Keras 3; a damaged one is not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_METADATA).file_size > _LARGEST_METADATA:
+                return False
+            version = json.loads(archive.read(_METADATA))["keras_version"]
+        return int(version.split(".")[0]) >= 3
+    except Exception:  # any exception, as any byte may be wrong
+        return False
 
 
 def digest(path: str) -> str:
@@ -53,7 +78,7 @@ def digest(path: str) -> str:
     """
     whole, form = hashlib.sha256(), form_of(path)
     try:
-        if form == "keras":
+        if form in ("keras", "keras3"):
             with zipfile.ZipFile(path) as archive:
                 parts = [(name, archive.read(name)) for name in sorted(archive.namelist())]
         elif os.path.isdir(path):

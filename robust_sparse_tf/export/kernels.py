@@ -1,4 +1,6 @@
-"""The kernels of networks: weights with at least two dimensions."""
+"""Weights of networks: the kernels, which have at least two dimensions, and setting them all."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import tf_keras as keras
@@ -32,3 +34,14 @@ def _free(name: str, taken: dict[str, np.ndarray]) -> str:
         number += 1
         found = f"{name}_{number}"
     return found
+
+
+def set_weights(network: keras.Model, values: Sequence[np.ndarray]) -> None:
+    """Sets all weights of a network, bit-identical, and what its layers compute from them.
+
+    `set_weights` of Keras does not update layers such as an adapted Normalization.
+    """
+    network.set_weights(values)
+    for layer in leaves(network):
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()

@@ -1,7 +1,6 @@
 """Loads models from files; the content decides the format, and is checked before it is loaded."""
 
 import contextlib
-import importlib
 import json
 import os
 import tempfile
@@ -17,7 +16,11 @@ import tf_keras as keras
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.export.forms import form_of, unreadable
+from robust_sparse_tf.export.forms import form_of
+from robust_sparse_tf.export.keras3_loading import keras3_logits
+from robust_sparse_tf.export.onnx_file import onnx_graph
+from robust_sparse_tf.export.packed import load_packed
+from robust_sparse_tf.export.reading import as_path, objects, readable
 from robust_sparse_tf.export.tflite_runner import tflite_graph
 from robust_sparse_tf.export.trust import check
 from robust_sparse_tf.options import checked
@@ -31,20 +34,24 @@ def load(
     """Loads a model of any format, as a callable from images [batch, ...] to logits.
 
     Args:
-        path: a SavedModel, or a `.keras`, HDF5 or `.tflite` file. A SavedModel is a program; a
-            warning says so.
+        path: a SavedModel, or a `.keras` (of tf_keras or Keras 3), HDF5, `.tflite`, `.onnx` or
+            packed file. A SavedModel is a program; a warning says so.
         trust: see `load_model`.
         modules: see `load_model`.
 
     Raises:
         InputError: for files that cannot be read, or that `load_model` refuses.
     """
-    path, trust = _as_path(path), checked("trust", trust, bool)
+    path, trust = as_path(path), checked("trust", trust, bool)
     modules, form = checked("modules", modules, list), form_of(path)
     if form == "saved_model":
         return _saved_model(path)
     if form == "tflite":
         return _tflite(path)
+    if form == "onnx":
+        return _onnx(path)
+    if form == "keras3":
+        return keras3_logits(path, trust=trust)
     model = load_model(path, trust=trust, modules=modules)
 
     def logits(x: tf.Tensor) -> tf.Tensor:
@@ -56,7 +63,7 @@ def load(
 def load_model(
     path: str | os.PathLike[str], *, trust: bool = False, modules: Sequence[str] = ()
 ) -> keras.Model:
-    """Loads a tf_keras model from a `.keras` or HDF5 file; the model is not compiled.
+    """Loads a tf_keras model from a `.keras`, HDF5 or packed file; the model is not compiled.
 
     The configuration is checked first, because Keras imports and calls what it names. Classes and
     functions must be from Keras, tensorflow-model-optimization, this library or `modules`. Layers
@@ -70,11 +77,16 @@ def load_model(
     Raises:
         InputError: for a file that is refused or damaged, or holds no such model.
     """
-    path, trust = _as_path(path), checked("trust", trust, bool)
-    form, known = form_of(path), _objects(modules)
+    path, trust = as_path(path), checked("trust", trust, bool)
+    form, known = form_of(path), objects(modules)
+    if form == "packed":
+        return load_packed(path, trust=trust, modules=modules)
     if form not in ("keras", "hdf5"):
-        raise InputError(f"model={path}: must be a .keras or HDF5 file, to be a tf_keras model")
-    with _named(path, ".keras" if form == "keras" else ".h5") as file, _readable(path):
+        told = "is of Keras 3; " if form == "keras3" else ""
+        raise InputError(
+            f"model={path}: {told}must be a .keras, HDF5 or packed file, to be a tf_keras model"
+        )
+    with _named(path, ".keras" if form == "keras" else ".h5") as file, readable(path):
         config = _archive_config(file) if form == "keras" else _hdf5_config(file)
         if not trust:
             check(path, config, modules)
@@ -83,35 +95,6 @@ def load_model(
         if not isinstance(found, keras.Model):
             raise ValueError("its configuration is not that of a model")
         return found
-
-
-def _as_path(path: Any) -> str:
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"path={path!r}: must be the path of a file")
-    return os.fsdecode(path)
-
-
-def _objects(modules: Sequence[str]) -> dict[str, Any]:
-    """The classes and functions of modules, by their names in files."""
-    found: dict[str, Any] = {}
-    for name in checked("modules", modules, list):
-        try:
-            own = vars(importlib.import_module(name))
-        except Exception as error:
-            raise InputError(f"modules={name}: cannot be imported ({error})") from error
-        found |= {key: each for key, each in own.items() if getattr(each, "__module__", "") == name}
-    return found
-
-
-@contextlib.contextmanager
-def _readable(path: str) -> Iterator[None]:
-    """Turns anything that Keras and TensorFlow raise for a damaged file into one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # any exception, as any byte may be wrong
-        raise unreadable(path, error) from error
 
 
 @contextlib.contextmanager
@@ -158,7 +141,7 @@ def _saved_model(path: str) -> Logits:
         RunWarning,
         stacklevel=3,
     )
-    with _readable(path):
+    with readable(path):
         loaded = tf.saved_model.load(path)
         serve = loaded.signatures["serving_default"]
         entries, exits = serve.structured_input_signature[1], serve.structured_outputs
@@ -174,8 +157,18 @@ def _saved_model(path: str) -> Logits:
     return logits
 
 
+def _onnx(path: str) -> Logits:
+    with readable(path):
+        with open(path, "rb") as file:
+            content = file.read()
+        try:
+            return onnx_graph(content)
+        except InputError as error:
+            raise InputError(f"model={path}: {error}") from error
+
+
 def _tflite(path: str) -> Logits:
-    with _readable(path):
+    with readable(path):
         with open(path, "rb") as file:
             content = file.read()
         try:

@@ -1,6 +1,7 @@
 """Sizes of files and folders, compressed too, and the entropy bound of weights."""
 
 import gzip
+import math
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.examples import require_built
+from robust_sparse_tf.export.tflite_kernels import tflite_kernels
 from robust_sparse_tf.options import checked_path
 from robust_sparse_tf.sparsity import strip
 
@@ -49,7 +51,7 @@ def sizes(path: str) -> Sizes:
     return Sizes(count, packed.count)
 
 
-def entropy_bound(model: keras.Model) -> int:
+def entropy_bound(model: keras.Model | str) -> int:
     """The zeroth-order entropy of a model's weights, in bytes: what a simple coder could reach.
 
     A tensor of n floats, k of them not zero, counts n H(k / n) bits for the mask, where H is the
@@ -59,26 +61,32 @@ def entropy_bound(model: keras.Model) -> int:
     that use patterns in the order of weights.
 
     Args:
-        model: a built Sequential or functional tf_keras model; masks are applied and not counted.
+        model: a built Sequential or functional tf_keras model, for all of its weights (masks are
+            applied and not counted), or the path of a TFLite file, for its kernels only.
+
+    Raises:
+        InputError: for anything else.
     """
-    network = strip(model)
-    require_built(network)
-    return bound_of([np.asarray(weight) for weight in network.get_weights()])
+    if isinstance(model, str | os.PathLike):
+        stored = tflite_kernels(os.fspath(model))
+        bits = [_bits(kernel.values, kernel.size) for kernel in stored]
+    else:
+        network = strip(model)
+        require_built(network)
+        bits = [_bits(weight, weight.size) for weight in map(np.asarray, network.get_weights())]
+    return math.ceil(sum(bits) / 8)
 
 
-def bound_of(tensors: list[np.ndarray]) -> int:
-    """The entropy bound of tensors, in bytes; see `entropy_bound`."""
-    return int(np.ceil(sum(_bits(tensor) for tensor in tensors) / 8))
-
-
-def _bits(tensor: np.ndarray) -> float:
-    if not tensor.size:
+def _bits(values: np.ndarray, size: int) -> float:
+    """The bound of a tensor of some size in bits; `values`: all, or all but some zeros."""
+    if not size:
         return 0.0
-    if np.issubdtype(tensor.dtype, np.integer):
-        return tensor.size * _entropy(np.unique(tensor, return_counts=True)[1])
-    kept = int(np.count_nonzero(tensor))
-    mask = tensor.size * _entropy(np.array([kept, tensor.size - kept]))
-    return mask + 8 * tensor.itemsize * kept
+    if np.issubdtype(values.dtype, np.integer):
+        codes, counts = np.unique(values, return_counts=True)
+        zeros = size - values.size
+        return size * _entropy(np.append(counts[codes != 0], counts[codes == 0].sum() + zeros))
+    kept = int(np.count_nonzero(values))
+    return size * _entropy(np.array([kept, size - kept])) + 8 * values.itemsize * kept
 
 
 def _entropy(counts: np.ndarray) -> float:

@@ -56,15 +56,15 @@ def check(path: str, config: Any, modules: Sequence[str] = ()) -> None:
     Raises:
         InputError: naming the entry that is refused.
     """
-    for entry in _entries(config):
+    for entry in entries(config):
         if reason := _refused(entry, modules):
             raise InputError(
                 f"model={path}: {reason}; give --trust (trust=True) only if you know who made it"
             )
 
 
-def _entries(config: Any) -> Iterator[dict[str, Any]]:
-    """All dictionaries that name a class, at any depth."""
+def entries(config: Any) -> Iterator[dict[str, Any]]:
+    """All dictionaries of a configuration that name a class, at any depth."""
     left = [config]
     while left:
         found = left.pop()

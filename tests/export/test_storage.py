@@ -9,7 +9,6 @@ import tf_keras as keras
 from robust_sparse_tf import models
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export import entropy_bound, sizes
-from robust_sparse_tf.export.storage import bound_of
 
 
 def test_a_file(tmp_path):
@@ -33,20 +32,27 @@ def test_a_folder_counts_all_files_and_no_names(tmp_path):
             sizes(str(path))
 
 
+def of(*values, dtype=np.float32) -> int:
+    """The bound of a model with one weight."""
+    layer = keras.layers.Layer(dtype=dtype)
+    layer.w = layer.add_weight("w", [len(values)], dtype, trainable=False)
+    model = keras.Sequential([keras.layers.Input((1,)), layer])
+    model.set_weights([np.array(values, dtype)])
+    return entropy_bound(model)
+
+
 def test_the_bound_is_that_of_mask_and_values():
-    tensor = np.zeros(800, np.float32)
-    tensor[:200] = 1.5
+    values = [1.5] * 200 + [0] * 600
     mask = 800 * (0.25 * 2 + 0.75 * np.log2(4 / 3))
-    assert bound_of([tensor]) == np.ceil((mask + 32 * 200) / 8)
-    assert bound_of([tensor.astype(np.float16)]) == np.ceil((mask + 16 * 200) / 8)
-    assert bound_of([np.ones(80, np.float32)]) == 320
-    assert bound_of([np.zeros(80, np.float32), np.zeros(0)]) == 0
+    assert of(*values) == np.ceil((mask + 32 * 200) / 8)
+    assert of(*values, dtype=np.float16) == np.ceil((mask + 16 * 200) / 8)
+    assert (of(*[1] * 80), of(*[0] * 80)) == (320, 0)
 
 
 def test_codes_count_by_their_frequencies():
-    codes = np.repeat(np.arange(-2, 2, dtype=np.int8), 8)
-    assert bound_of([codes]) == 32 * 2 / 8
-    assert bound_of([np.zeros(32, np.int8)]) == 0
+    codes = [-2, -1, 0, 1] * 8
+    assert of(*codes, dtype=np.int8) == 32 * 2 / 8
+    assert of(*[0] * 32, dtype=np.int8) == 0
 
 
 def test_a_sparse_model_has_a_lower_bound(make_lenet):

@@ -5,6 +5,7 @@ from etils import epy
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.compaction.compacting import compact
     from robust_sparse_tf.export.compaction.result import CompactedLayer, Compaction
+    from robust_sparse_tf.export.file_robustness import FileRobustness, robust_accuracy
     from robust_sparse_tf.export.keras3 import to_keras3
     from robust_sparse_tf.export.loading import load, load_model
     from robust_sparse_tf.export.model_card import ModelCard
@@ -25,6 +26,7 @@ with epy.lazy_api_imports(globals()):
 __all__ = [
     "CompactedLayer",
     "Compaction",
+    "FileRobustness",
     "ModelCard",
     "Pattern",
     "Sizes",
@@ -40,6 +42,7 @@ __all__ = [
     "load_packed",
     "pattern_of",
     "quantization_aware",
+    "robust_accuracy",
     "sizes",
     "tflite_function",
     "tflite_logits",

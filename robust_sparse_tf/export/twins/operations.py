@@ -63,7 +63,7 @@ def _average_of_quantised(node: Node) -> Function:
 
 
 def _mean_of_quantised(node: Node) -> Function:
-    """Of whole numbers, because real ones would not be halfway where those are."""
+    """The mean of whole numbers, because real ones are not exactly halfway where those are."""
     mean, entry, output = _COMPUTES[node.name](node), node.source(0), node.output
     ratio = entry.scale[0] / output.scale[0]
     return lambda x, axes: real(mean(whole(x, entry.scale[0]), axes) * ratio, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -117,8 +118,8 @@ def _converted(network: keras.Model, folder: str, path: str, inputs: np.ndarray)
     old = os.path.join(folder, "model.h5")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # HDF5 is called old
-        network.save(old, include_optimizer=False)
-        _translate(old, network)
+        with open(old, "wb") as file:
+            file.write(_old_file(network))
         try:
             given = keras3.models.load_model(old, compile=False)
             if not isinstance(given, keras3.Sequential):  # takes a list of one input
@@ -136,12 +137,15 @@ def _converted(network: keras.Model, folder: str, path: str, inputs: np.ndarray)
     return np.asarray(keras3.ops.convert_to_numpy(found), np.float32)
 
 
-def _translate(path: str, network: keras.Model) -> None:
-    """Changes the configuration in an HDF5 file to one that Keras 3 knows."""
+def _old_file(network: keras.Model) -> bytes:
+    """The content of an HDF5 file that Keras 3 reads; HDF5 crashes if it writes to a full disk."""
     layers = {layer.name: layer for layer in leaves(network) if type(layer) in _PARTS}
-    with h5py.File(path, "r+") as file:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        network.save(file, save_format="h5", include_optimizer=False)
         config = json.loads(file.attrs["model_config"])
         file.attrs["model_config"] = json.dumps(_known(config, layers))
+    return content.getvalue()
 
 
 def _known(config: Any, layers: Mapping[str, keras.layers.Layer]) -> Any:

@@ -236,6 +236,7 @@ WRITERS = [
 OF_MODELS = [
     *WRITERS,
     rst.export.compact,
+    rst.export.quantization_aware,
     rst.strip,
     sparsity.dense_layers,
     sparsity.densities,

@@ -42,7 +42,7 @@ class Limits:
 
     def largest_difference(self, expected: np.ndarray) -> float:
         """The maximum difference from the model's logits [n, classes]."""
-        return 1e-5 + self.difference * float(np.abs(expected).max())
+        return 1e-7 + self.difference * float(np.abs(expected).max())
 
 
 LIMITS = types.MappingProxyType(

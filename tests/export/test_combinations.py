@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import itertools
 import os
 
 import numpy as np
@@ -14,7 +15,7 @@ from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.export import tflite, tflite_logits, to_tflite, verification
 from robust_sparse_tf.export.combinations import COMBINATIONS, refusal
 from robust_sparse_tf.export.formats import QUANTIZATIONS
-from robust_sparse_tf.export.patterns import patterns_of
+from robust_sparse_tf.export.patterns import PATTERNS, Pattern, patterns_of
 from robust_sparse_tf.export.quantization import (
     convert,
     quantised,
@@ -171,6 +172,14 @@ def test_every_row_is_tried():
     assert tried == set(COMBINATIONS)
 
 
+def test_every_layer_has_a_row():
+    every = itertools.product(QUANTIZATIONS, PATTERNS, [1, 4, 16, 30], [True, False])
+    for quantization, kind, inputs, matrix in every:
+        pattern = Pattern(kind, 0.5, inputs, matrix)
+        rows = [row for row in COMBINATIONS if row.quantization == quantization]
+        assert any(row.encoding == "sparse" and row.fits(pattern) for row in rows)
+
+
 def test_zeros_are_kept_by_quantisation():
     from ai_edge_litert.interpreter import Interpreter
 
@@ -217,6 +226,20 @@ def test_the_quantizer_does_not_know_the_sparse_encoding():
         assert quantization_of(left) == "fp32"
         with pytest.raises(ValueError, match="cannot reshape"):
             quantised(converted("block:4x1", "fp32", True), bits)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["random", "block:4x1", "block:16x1"])
+def test_xnnpack_runs_no_sparse_layers_of_8_bits_with_real_activations(name):
+    """The converter's, which is the other way to dynamic int8."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(NETWORKS[name]())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT, tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    content = converter.convert()
+    assert sparse_layers(content)
+    try:
+        assert not difference(content, name, WITH_XNNPACK) < 0.1
+    except RuntimeError as error:
+        assert "failed to delegate" in str(error)
 
 
 def test_what_the_table_allows_wrongly_is_not_written(tmp_path, monkeypatch):

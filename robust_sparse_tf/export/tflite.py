@@ -48,9 +48,9 @@ def to_tflite(
         sparse: whether to leave out zeros, of layers with at least 30 % zeros; see
             `combinations.COMBINATIONS`. None does so if the table allows it for the network.
         representative: numbers [n, ...] of the shape and range of the model's inputs, such as 100
-            training images. They give the ranges of activations, which full_int8 needs. Files of
-            all quantisations are compared with the model on up to 100 of them, instead of random
-            inputs.
+            training images. They give the ranges of activations, which full_int8 needs unless they
+            were trained. Files of all quantisations are compared with the model on up to 100 of
+            them, instead of random inputs.
 
     Returns:
         The size of the file in bytes.
@@ -75,10 +75,11 @@ def to_tflite(
     if given is not network:
         _require_near(path, outputs(given, inputs), expected)
     fixed = any(isinstance(layer, keras.layers.RNN) for layer in network.submodules)
+    ranges = None if is_quantization_aware(network) else images
     # Where the choice is ours, a sparse file that is wrong all the same is written dense.
     encodings = [bool(sparse)] if sparse is not None or reason else [True, False]
     for encoding in encodings:
-        content = convert(network, quantization, encoding, images, fixed)
+        content = convert(network, quantization, encoding, ranges, fixed)
         difference = _difference(content, inputs, expected)
         if difference <= LIMITS[quantization].largest_difference(expected):
             break

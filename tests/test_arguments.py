@@ -232,6 +232,7 @@ WRITERS = [
     rst.export.to_onnx,
     rst.export.to_packed,
     rst.export.to_saved_model,
+    rst.export.to_tflite,
 ]
 OF_MODELS = [
     *WRITERS,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import OpResolverType
 
-from robust_sparse_tf import models
+from robust_sparse_tf import export, models, strip
 from robust_sparse_tf.errors import InputError, TrainingError
-from robust_sparse_tf.export import tflite_logits, to_saved_model, to_tflite, verification, verify
+from robust_sparse_tf.export import tflite_logits, to_tflite, verification, verify
 from robust_sparse_tf.export.quantization import quantised
 
 SHAPE = (8, 8, 1)
@@ -108,13 +108,19 @@ def test_a_file_that_does_not_run_is_deleted(path, trained, digits, monkeypatch)
     assert not path.exists()
 
 
-@pytest.mark.parametrize("form", ["saved_model", "keras"])
-def test_other_formats(form, trained, digits, make_lenet, tmp_path, recwarn):
-    path = str(tmp_path / ("model" if form == "saved_model" else "model.keras"))
-    if form == "saved_model":
-        to_saved_model(trained, path)
-    else:
-        trained.network.save(path)
+WRITERS = {
+    "model": export.to_saved_model,
+    "model.keras": export.to_keras3,
+    "model.onnx": export.to_onnx,
+    "model.safetensors": export.to_packed,
+    "own.keras": lambda model, path: strip(model).save(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_other_formats(name, trained, digits, make_lenet, tmp_path, recwarn):
+    path = str(tmp_path / name)
+    WRITERS[name](trained, path)
     found = verify(path, trained, digits[2].images)
     assert found.agreement == 1 and found.difference < 1e-4
     assert found.agreement_without_xnnpack is None and "XNNPACK" not in str(found)

@@ -311,7 +311,7 @@ def test_boundaries_keep_their_channels_and_are_named():
     assert why["shared"].startswith("is called 2 times")
     assert why["own"].startswith("Twice is not a known layer")
     assert why["function"].startswith("Lambda is not a known layer")
-    assert why["layer_norm"].startswith("LayerNormalization is not a known layer")
+    assert why["layer_norm"].startswith("LayerNormalization needs all of its channels")
     assert why["soft"].startswith("activation softmax")
     assert why["d"].startswith("computes in float16")
     assert any("__operators__.add" in reason or "math.add" in reason for reason in why.values())
@@ -407,6 +407,25 @@ def test_wrong_outputs_are_found(monkeypatch):
     monkeypatch.setattr(compacting.rebuild, "rebuild", lambda *_: wrong)
     with pytest.raises(TrainingError, match="outputs of the compacted model differ by"):
         export.compact(model)
+
+
+def test_a_random_network_is_compacted():
+    inputs = layers.Input((4,))
+    x = layers.Dropout(0.5, name="noise")(layers.Dense(6, name="first")(inputs), training=True)
+    x = layers.Dense(5, "tanh", name="second")(x)
+    model = randomise(keras.Model(inputs, layers.Dense(2, name="last")(x)))
+    zero(model.get_layer("first"), outputs=[0, 1])
+    zero(model.get_layer("second"), outputs=[0, 1])
+    found = export.compact(model)
+    assert channels(found) == {"first": 6, "second": 3, "last": 2}
+    assert reasons(found)["noise"].startswith("is called with other arguments than tensors")
+
+
+def test_double_precision():
+    inner = [layers.Dense(6, "relu", dtype="float64"), layers.Dense(2, dtype="float64")]
+    model = chain((4,), *inner)
+    zero(model.layers[0], outputs=[0, 1])
+    assert list(channels(compacted(model, relative=1e-14)).values()) == [4, 2]
 
 
 def test_images_of_unknown_size():

@@ -51,7 +51,7 @@ def outputs_of(node: Node, constants: np.ndarray, padded: bool) -> np.ndarray:
         constants: those among its inputs.
         padded: whether there are zeros around its inputs, at which all but 0 changes.
     """
-    usable = np.isfinite(constants) & (~np.array(padded) | (constants == 0))
+    usable = constants == 0 if padded else np.isfinite(constants)
     values = np.where(usable, constants, 0)
     if node.role is Role.DEPTHWISE:
         kernel = node.weights["depthwise_kernel"]

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.models.layers import ParameterFreeShortcut
+from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 
 layers = keras.layers
 Shape = tuple[int | None, ...]
@@ -99,6 +99,19 @@ _ROLES: dict[type, Role] = {
     **dict.fromkeys([layers.Flatten, layers.Reshape], Role.RESHAPE),
     ParameterFreeShortcut: Role.SHORTCUT,
 }
+_MIXING = (
+    layers.Softmax,
+    layers.LayerNormalization,
+    layers.GroupNormalization,
+    layers.UnitNormalization,
+    layers.Normalization,
+    layers.SimpleRNN,
+    layers.GRU,
+    layers.LSTM,
+    layers.Bidirectional,
+    layers.MultiHeadAttention,
+    BinaryLogits,
+)
 WITH_KERNEL = (Role.KERNEL, Role.SEPARABLE, Role.DEPTHWISE)
 
 _NAMES = ("linear", "relu", "elu", "selu", "gelu", "swish", "mish", "softplus", "softsign", "tanh")
@@ -131,6 +144,8 @@ def refusal(layer: keras.layers.Layer, call: Any, inputs: list[Shape], outputs: 
         outputs: shapes of the tensors that it makes.
     """
     kind = type(layer).__name__
+    if type(layer) in _MIXING:
+        return f"{kind} needs all of its channels"
     if role_of(layer) is Role.BOUNDARY:
         function = getattr(layer, "symbol", "")
         return f"{kind}{f' {function}' if function else ''} is not a known layer"

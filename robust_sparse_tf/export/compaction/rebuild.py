@@ -58,9 +58,9 @@ def _call(
     changes, weights = _smaller(graph, node, constants, kept)
     layer = _copy(node, changes)
     several = node.role in (Role.MERGE, Role.CONCATENATE)
-    outputs = layer(operands if several and len(operands) > 1 else operands[0])
+    outputs = layer(operands if several else operands[0])
     if weights:
-        layer.set_weights([weight.astype(np.float32) for weight in weights])
+        layer.set_weights(weights)
     return outputs
 
 

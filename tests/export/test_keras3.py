@@ -212,3 +212,10 @@ def test_a_cut_file(tmp_path):
         path.write_bytes(content[:size])
         with pytest.raises(InputError, match="cannot be read, is damaged or incomplete"):
             load(path)
+
+
+def test_another_backend_is_refused(tmp_path, monkeypatch):
+    to_keras3(network((4,)), str(tmp_path / "model.keras"))
+    monkeypatch.setattr(keras3.backend, "backend", lambda: "jax")
+    with pytest.raises(InputError, match="Keras 3 uses jax; set KERAS_BACKEND=tensorflow"):
+        load(tmp_path / "model.keras")

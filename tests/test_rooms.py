@@ -25,7 +25,7 @@ LIBRARY = [
     "keras_classes",
 ]
 EXPERIMENTS = ["cli", "runs", "evaluations", "sweeps", "reports", "studies"]
-COMMANDS = ["run", "evaluate", "measure", "report", "check", "chain", "sweep"]
+COMMANDS = ["run", "evaluate", "measure", "export", "report", "pareto", "check", "chain", "sweep"]
 ROOMS = {"robust_sparse_tf": LIBRARY, "experiments": [*EXPERIMENTS, *COMMANDS]}
 EVERYWHERE = {
     "robust_sparse_tf": {

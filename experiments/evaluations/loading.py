@@ -10,10 +10,11 @@ import robust_sparse_tf.keras_classes  # noqa: F401
 from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
 from experiments.evaluations import stored
-from experiments.runs import config
+from experiments.runs import config, options
 from robust_sparse_tf import data, export
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.options import make
 
 
 def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logits:
@@ -74,15 +75,32 @@ def images(path: str, dataset: str | None, data_dir: str | None, examples: int) 
     Raises:
         InputError: if no name is known, or `data.load_test` refuses the data.
     """
+    made = _data_flags(path, dataset)
+    kept = (made.get("image_size"), made.get("scale", 1.0), tuple(made.get("classes", ())))
+    test = _test(made["dataset"], data_dir, *kept)
+    return test.first(examples or test.size)
+
+
+def training_images(path: str, dataset: str | None, data_dir: str | None) -> data.Split:
+    """The training images for a model, without those for validation; see `images`."""
+    values = options.whole(_data_flags(path, dataset))
+    chosen = make(data.DataOptions, values | {"data_dir": data_dir})
+    return data.load(**vars(chosen), seed=values["seed"])[0]
+
+
+def _data_flags(path: str, dataset: str | None) -> Values:
+    """The flags of a model's run, or those for another data set.
+
+    Raises:
+        InputError: if no data set is known.
+    """
     made = flags_of(path)
     if dataset:
         made = {name: made[name] for name in ("image_size", "scale") if name in made}
         made["dataset"] = dataset
     if "dataset" not in made:
         raise InputError(f"dataset: must be given, one of {', '.join(data.NAMES)}")
-    kept = (made.get("image_size"), made.get("scale", 1.0), tuple(made.get("classes", ())))
-    test = _test(made["dataset"], data_dir, *kept)
-    return test.first(examples or test.size)
+    return made
 
 
 @functools.lru_cache(maxsize=1)  # several commands in one process use the same images

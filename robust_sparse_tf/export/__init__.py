@@ -5,6 +5,7 @@ from etils import epy
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.compaction.compacting import compact
     from robust_sparse_tf.export.compaction.result import CompactedLayer, Compaction
+    from robust_sparse_tf.export.exporting import Exported, Exports, to_formats
     from robust_sparse_tf.export.file_robustness import FileRobustness, robust_accuracy
     from robust_sparse_tf.export.keras3 import to_keras3
     from robust_sparse_tf.export.loading import load, load_model
@@ -27,6 +28,8 @@ __all__ = [
     "CompactedLayer",
     "Compaction",
     "FileRobustness",
+    "Exported",
+    "Exports",
     "ModelCard",
     "Pattern",
     "Sizes",
@@ -46,6 +49,7 @@ __all__ = [
     "sizes",
     "tflite_function",
     "tflite_logits",
+    "to_formats",
     "to_keras3",
     "to_model_explorer",
     "to_onnx",

@@ -1,5 +1,7 @@
 """Random inputs of networks, for comparing exported files with them."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
@@ -55,3 +57,10 @@ def outputs(network: keras.Model, inputs: np.ndarray) -> np.ndarray:
     """The first output of a network in float32 [n, ...], without training."""
     found = tf.nest.flatten(network(inputs, training=False))[0]
     return tf.cast(found, tf.float32).numpy()
+
+
+def scaled(images: np.ndarray, dtype: Any) -> np.ndarray:
+    """Images of pixels (uint8) in [0, 1] for inputs of real numbers; other images as they are."""
+    if images.dtype == np.uint8 and tf.as_dtype(dtype).is_floating:
+        return images / np.float32(255)
+    return images

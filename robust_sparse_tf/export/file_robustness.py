@@ -53,9 +53,7 @@ class FileRobustness:
     @property
     def worst(self) -> np.ndarray:
         """Which examples are robust to all attacks: bool [n]."""
-        return np.logical_and.reduce(
-            [self.report.right, *(outcome.stands for outcome in self.report.outcomes)]
-        )
+        return worst(self.report)
 
     def as_json(self) -> dict[str, Any]:
         """The figures as JSON."""
@@ -81,12 +79,18 @@ class FileRobustness:
         return self.to_markdown()
 
 
+def worst(report: Report) -> np.ndarray:
+    """Which examples are robust to all attacks of a report: bool [n]."""
+    return np.logical_and.reduce([report.right, *(outcome.stands for outcome in report.outcomes)])
+
+
 def robust_accuracy(
     path: str | os.PathLike[str],
     data: Data,
     *,
     ball: Ball,
     model: Any = None,
+    compared: Any = None,
     queries: int = 5000,
     seed: int = 0,
     batch_size: int = 500,
@@ -98,8 +102,7 @@ def robust_accuracy(
     The attacks are adversarial examples of the Keras model (transfer: PGD and APGD), a search by
     scores on the file (Square), and attacks that follow the gradients of the file's differentiable
     twin (PGD with restarts, APGD with two losses). These see the logits of the file at each step;
-    they count only if the twin predicts what the file predicts, see `TwinAgreement.counts`, on the
-    first 1,000 of the images, or on all if there are fewer.
+    they count only if the twin predicts what the file predicts, see `TwinAgreement.counts`.
 
     Args:
         path: the file.
@@ -108,6 +111,8 @@ def robust_accuracy(
         ball: the threat model, in linf or l2.
         model: the tf_keras model that was exported, or a function from images to logits; None for
             no transfer attacks.
+        compared: images [n, ...] on which the twin is compared with the file; the default is the
+            first 1,000 of those that are attacked.
         queries: maximum forward passes per example of the search by scores.
         seed: of everything random.
         batch_size: examples attacked at a time; limits the memory.
@@ -125,12 +130,13 @@ def robust_accuracy(
     content = content_of(path)
     images, labels = images_and_labels(data, ball.limits)
     file = _file(path, content, images)
-    twin, agreement, left_out = _twin(content, images)
+    twin, agreement, left_out = _twin(content, images[:_COMPARED] if compared is None else compared)
     attacks = dict(_transfers(ball, model, images))
     attacks["square"] = Square(queries=queries, **dataclasses.asdict(ball))
     if twin is not None:
         file = with_gradients(file, twin)
-        attacks |= _through_twin(ball, twin.classes)
+        through = gradient_attacks(ball, twin.classes)
+        attacks |= {f"twin_{name}": attack for name, attack in through.items()}
     report = evaluate(
         file,
         (images, labels),
@@ -180,7 +186,7 @@ def _twin(content: bytes, images: np.ndarray) -> tuple[Twin | None, TwinAgreemen
         twin = Twin(content)
     except InputError as error:
         return None, None, str(error)
-    agreement = twin.agreement(images[:_COMPARED])
+    agreement = twin.agreement(images)
     if not agreement.counts:
         return None, agreement, f"it {agreement}"
     return twin, agreement, ""
@@ -196,15 +202,16 @@ def _transfers(ball: Ball, model: Any, images: np.ndarray) -> Iterator[tuple[str
         yield f"transfer_{name}", Transfer(attack=attack, sources=(source,))
 
 
-def _through_twin(ball: Ball, classes: int) -> dict[str, Attack]:
+def gradient_attacks(ball: Ball, classes: int) -> dict[str, Attack]:
+    """The attacks by gradients: those through a twin, and the same for a Keras model."""
     same = dataclasses.asdict(ball)
     found: dict[str, Attack] = {
-        "twin_pgd": dataclasses.replace(_pgd(ball), stop_when_fooled=True),
-        "twin_apgd_ce": APGD(**same),
+        "pgd": dataclasses.replace(_pgd(ball), stop_when_fooled=True),
+        "apgd_ce": APGD(**same),
     }
     if classes >= 4:
         others = min(9, classes - 1)
-        found["twin_apgd_t"] = APGD(loss="targeted_dlr", target_classes=others, **same)
+        found["apgd_t"] = APGD(loss="targeted_dlr", target_classes=others, **same)
     return found
 
 

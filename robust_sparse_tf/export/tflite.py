@@ -10,7 +10,7 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, TrainingError
 from robust_sparse_tf.export import float32
 from robust_sparse_tf.export.combinations import refusal
-from robust_sparse_tf.export.examples import outputs, random_inputs, require_built
+from robust_sparse_tf.export.examples import outputs, random_inputs, require_built, scaled
 from robust_sparse_tf.export.formats import QUANTIZATIONS
 from robust_sparse_tf.export.quantization import convert
 from robust_sparse_tf.export.quantization_training import is_quantization_aware
@@ -48,9 +48,10 @@ def to_tflite(
         sparse: whether to leave out zeros, of layers with at least 30 % zeros; see
             `combinations.COMBINATIONS`. None does so if the table allows it for the network.
         representative: numbers [n, ...] of the shape and range of the model's inputs, such as 100
-            training images. They give the ranges of activations, which full_int8 needs unless they
-            were trained. Files of all quantisations are compared with the model on up to 100 of
-            them, instead of random inputs.
+            training images; uint8 is scaled to [0, 1] for a model of real inputs. They give the
+            ranges of activations, which full_int8 needs unless they were trained. Files of all
+            quantisations are compared with the model on up to 100 of them, instead of random
+            inputs.
 
     Returns:
         The size of the file in bytes.
@@ -118,7 +119,7 @@ def _representative(value: Any, network: keras.Model) -> np.ndarray:
             f"representative of shape {images.shape}: must be [{wanted}], n at least {_FEWEST}"
         )
     check_images(images, None, "representative")
-    return images.astype(symbol.dtype.as_numpy_dtype)
+    return scaled(images, symbol.dtype).astype(symbol.dtype.as_numpy_dtype)
 
 
 def _refuse_quantization(

@@ -14,6 +14,7 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, RunWarning, TrainingError, reason
 from robust_sparse_tf.evaluation.inputs import unwrapped
 from robust_sparse_tf.export import loading
+from robust_sparse_tf.export.examples import scaled
 from robust_sparse_tf.export.forms import form_of
 from robust_sparse_tf.export.quantization import quantization_of
 from robust_sparse_tf.export.tflite_runner import tflite_logits
@@ -151,9 +152,7 @@ def _images(value: Any, network: keras.Model) -> np.ndarray:
     check_types(images, None)
     check_shape(images, network.input_shape)
     check_images(images, None)
-    if images.dtype == np.uint8 and network.inputs[0].dtype.is_floating:
-        return images.astype(np.float32) / np.float32(255)
-    return images
+    return scaled(images, network.inputs[0].dtype)
 
 
 def _content(path: str) -> bytes:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.evaluation.inputs import as_images
+from robust_sparse_tf.export.examples import scaled
 from robust_sparse_tf.export.forms import form_of
 from robust_sparse_tf.export.tflite_runner import tflite_function
 from robust_sparse_tf.export.twins.node import Node
@@ -16,7 +17,7 @@ from robust_sparse_tf.export.twins.operations import function_of
 from robust_sparse_tf.export.twins.reading import read
 from robust_sparse_tf.export.twins.rounding import quantised
 from robust_sparse_tf.options import shown
-from robust_sparse_tf.tensors import as_tensor, check_shape
+from robust_sparse_tf.tensors import as_array, as_tensor, check_shape
 
 _BATCH = 500  # images; limits the memory
 _ROUNDING = 1e-4  # of the range of logits, in float32
@@ -113,12 +114,15 @@ class Twin:
         """Compares the predictions with the file's.
 
         Args:
-            images: numbers of any type [n, ...]; a thousand show enough.
+            images: numbers of any type [n, ...]; a thousand show enough. For a file of real inputs
+                uint8 is scaled to [0, 1].
 
         Raises:
             InputError: for other images.
         """
-        images = as_images(images)
+        entry = self._graph.tensors[self._graph.input]
+        kind = np.float32 if entry.is_quantised else entry.dtype
+        images = as_images(scaled(as_array("images", images), kind))
         expected = self.file(images)
         parts = range(0, len(images), _BATCH)
         found = np.concatenate([self(images[first : first + _BATCH]) for first in parts])

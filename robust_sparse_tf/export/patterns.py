@@ -54,14 +54,16 @@ def pattern_of(kernel: np.ndarray) -> Pattern:
 
 
 def patterns_of(network: keras.Model) -> dict[str, Pattern]:
-    """The patterns of a network's kernels and embeddings, by the names of their weights."""
+    """The patterns of a network's kernels, by the names of their weights."""
     return {name: pattern_of(weight.numpy()) for name, weight in _kernels(network)}
 
 
 def _kernels(network: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
     for weight in network.weights:
-        if weight.shape.rank > 1 and weight.dtype.is_floating:
-            yield weight.name.split(":")[0], weight
+        name = weight.name.split(":")[0]
+        # Embeddings are looked up, not multiplied; all formats store them dense.
+        if weight.shape.rank > 1 and weight.dtype.is_floating and not name.endswith("embeddings"):
+            yield name, weight
 
 
 def _kind(zeros: np.ndarray) -> str:

@@ -91,6 +91,15 @@ def quantization_of(content: bytes) -> str:
     return "fp16" if numbers.FLOAT16 in stored else "fp32"
 
 
+def missing(content: bytes, quantization: str, sparse: bool) -> str:
+    """The reason why a file is not what was asked for, which converters do not report; "" if it is."""
+    if quantization != "fp32" and quantization_of(content) != quantization:
+        return "no layer is one that can be quantised"
+    if sparse and not sparse_layers(content):
+        return "no layer is one that can be stored sparse"
+    return ""
+
+
 def sparse_layers(content: bytes) -> int:
     """The number of weights that a TFLite file stores sparse."""
     return sum(tensor.Sparsity() is not None for tensor in _tensors(content))

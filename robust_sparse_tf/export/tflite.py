@@ -12,7 +12,7 @@ from robust_sparse_tf.export import float32
 from robust_sparse_tf.export.combinations import refusal
 from robust_sparse_tf.export.examples import outputs, random_inputs, require_built, scaled
 from robust_sparse_tf.export.formats import QUANTIZATIONS
-from robust_sparse_tf.export.quantization import convert
+from robust_sparse_tf.export.quantization import convert, missing
 from robust_sparse_tf.export.quantization_training import is_quantization_aware
 from robust_sparse_tf.export.tflite_runner import tflite_logits
 from robust_sparse_tf.export.verification import LIMITS, RESOLVERS
@@ -69,7 +69,9 @@ def to_tflite(
     images = None if representative is None else _representative(representative, network)
     _refuse_quantization(network, quantization, images)
     if (reason := refusal(quantization, sparse is not False, network)) and sparse:
-        raise InputError(f"model {network.name}: cannot be a sparse {quantization} file: {reason}")
+        raise InputError(
+            f"model {network.name}: cannot be written as sparse {quantization}: {reason}"
+        )
     given, network = network, float32.rebuilt(network)
     inputs = random_inputs(network) if images is None else images[:_COMPARED]
     expected = outputs(network, inputs)
@@ -81,6 +83,9 @@ def to_tflite(
     encodings = [bool(sparse)] if sparse is not None or reason else [True, False]
     for encoding in encodings:
         content = convert(network, quantization, encoding, ranges, fixed)
+        if reason := missing(content, quantization, bool(sparse)):
+            kind = "sparse " * bool(sparse) + quantization
+            raise InputError(f"model {network.name}: cannot be written as {kind}: {reason}")
         difference = _difference(content, inputs, expected)
         if difference <= LIMITS[quantization].largest_difference(expected):
             break

@@ -267,6 +267,23 @@ def test_what_the_table_allows_wrongly_is_not_written(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.tflite"]
 
 
+def test_layers_that_cannot_be_quantised_are_reported(tmp_path):
+    """The quantizer passes over depthwise convolutions without an error."""
+    inner = [layers.DepthwiseConv2D(3), layers.GlobalAveragePooling2D()]
+    path, model = tmp_path / "model.tflite", keras.Sequential([layers.Input((8, 8, 3)), *inner])
+    with pytest.raises(InputError, match="cannot be written as int4: no layer is one that can be"):
+        to_tflite(model, path, quantization="int4")
+    assert not path.exists()
+
+
+def test_layers_that_are_stored_dense_all_the_same_are_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(tflite, "convert", lambda *given: converted("random", "fp32", False))
+    path = tmp_path / "model.tflite"
+    with pytest.raises(InputError, match="cannot be written as sparse fp32: no layer is one that"):
+        to_tflite(NETWORKS["random"](), path, sparse=True)
+    assert not path.exists()
+
+
 def test_by_default_a_file_is_sparse_where_that_is_right(tmp_path):
     path = tmp_path / "model.tflite"
     to_tflite(NETWORKS["30 inputs"](), path)  # which cannot be sparse
@@ -343,7 +360,7 @@ def test_sweep_of_shapes(quantization, shape, density, tmp_path):
     try:
         to_tflite(model, path, **options, sparse=True)
     except InputError as error:
-        assert "cannot be a sparse" in str(error)
+        assert "cannot be written as sparse" in str(error)
     else:
         assert sparse_layers(path.read_bytes())
         verification.verify(path, model, images)

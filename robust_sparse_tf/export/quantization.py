@@ -92,7 +92,7 @@ def quantization_of(content: bytes) -> str:
 
 
 def missing(content: bytes, quantization: str, sparse: bool) -> str:
-    """The reason why a file is not what was asked for, which converters do not report; "" if it is."""
+    """The reason why a file is not as asked for, which converters do not report; "" if it is."""
     if quantization != "fp32" and quantization_of(content) != quantization:
         return "no layer is one that can be quantised"
     if sparse and not sparse_layers(content):

@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 import tflite_files
+from ai_edge_litert.schema_py_generated import ModelT
 from hypothesis import strategies as st
 from tf_keras import layers
 
-from robust_sparse_tf import attacks, export
+from robust_sparse_tf import attacks, export, models
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.twins import rounding
 from robust_sparse_tf.export.twins.reading import read
@@ -130,6 +131,13 @@ def test_files_of_a_fixed_batch_size_have_a_twin_for_any(images):
     concrete = call.get_concrete_function(tf.TensorSpec([1, 8, 8, 1]))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
     assert export.twin(converter.convert()).agreement(images[:30]).same == 30
+
+
+def test_large_weights_are_read_from_behind_the_flatbuffer(images):
+    model = models.lenet_300_100((8, 8, 1))
+    content = tflite_files.converted(model, "int8", images)
+    assert any(buffer.offset > 1 for buffer in ModelT.InitFromPackedBuf(content).buffers)
+    assert export.twin(content).agreement(images[:30]).counts
 
 
 def test_predictions_may_differ_only_in_ties():

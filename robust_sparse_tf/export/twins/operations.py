@@ -121,6 +121,7 @@ _MOVES: dict[str, Builder] = {
     "SQUEEZE": lambda node: lambda x: tf.squeeze(x, node.options.squeezeDims),
     "STRIDED_SLICE": _strided_slice,
     "TRANSPOSE": _plain(tf.transpose),
+    "ZEROS_LIKE": _plain(tf.zeros_like),
 }
 _COMPUTES: dict[str, Builder] = {
     "ADD": _fused(tf.add),

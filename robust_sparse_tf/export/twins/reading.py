@@ -149,7 +149,8 @@ def read(content: bytes) -> Graph:
     """
     model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
     (graph,) = model.subgraphs[:1]
-    tensors = [_tensor(each, model.buffers[each.buffer].data) for each in graph.tensors]
+    data = [_data(content, each) for each in model.buffers]
+    tensors = [_tensor(each, data[each.buffer]) for each in graph.tensors]
     operations: list[Operation] = []
     for each in graph.operators:
         operation = _operation(each, model.operatorCodes[each.opcodeIndex])
@@ -161,7 +162,15 @@ def read(content: bytes) -> Graph:
     return Graph(tensors, operations, entry_number, exit_number, max(0, int(signature[0])))
 
 
-def _tensor(given: Any, data: Any) -> Tensor:
+def _data(content: bytes, buffer: Any) -> np.ndarray:
+    """The bytes of a buffer: uint8, empty if it has none."""
+    if buffer.data is not None:
+        return np.asarray(buffer.data, np.uint8)
+    # Some writers put large buffers behind the flatbuffer.
+    return np.frombuffer(content[buffer.offset : buffer.offset + buffer.size], np.uint8)
+
+
+def _tensor(given: Any, data: np.ndarray) -> Tensor:
     name = _TYPES.get(given.type, str(given.type))
     if name not in _DTYPES:
         raise InputError(f"a tensor of {name}: must be of {', '.join(_DTYPES)}")
@@ -176,8 +185,8 @@ def _tensor(given: Any, data: Any) -> Tensor:
         zero = np.broadcast_to(np.asarray(found.zeroPoint, np.int64), scale.shape)
         axis = int(found.quantizedDimension)
     stored = None
-    if data is not None and len(data):
-        stored = _stored(np.asarray(data, np.uint8), name, dtype, shape, given.sparsity)
+    if len(data):
+        stored = _stored(data, name, dtype, shape, given.sparsity)
     return Tensor(
         shape, dtype, 4 if name == "INT4" else 8 * dtype.itemsize, scale, zero, axis, stored
     )

@@ -27,7 +27,7 @@ def applied(values: Values) -> Values:
                 f"{option}={values[option]}: must be {value} with device_profile={name}, or left "
                 "out"
             )
-    return values | own
+    return values | dict(own)
 
 
 def reasons(values: Values) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a kind of device computes fast: patterns to train, and formats to export.
+"""Device profiles: the patterns and formats that a kind of device computes fast.
 
 This module does not need TensorFlow.
 """

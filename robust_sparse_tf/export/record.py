@@ -1,4 +1,4 @@
-"""What is known of exported files: a row per format; this module does not need TensorFlow."""
+"""The report of exported files, a row per format; this module does not need TensorFlow."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def peak_memory(path: str) -> int | None:
     """Bytes that an interpreter needs at most to load a file and compute one example.
 
     Measured in a process of its own, beyond Python and the libraries; None where the system does
-    not tell (other systems than Linux).
+    not give it (other systems than Linux).
 
     Args:
         path: of a TFLite file.

@@ -9,13 +9,17 @@ import pytest
 from test_report import result, sweep_of
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("run", "sweep", "evaluate", "measure", "report", "chain", "check")
+COMMANDS = (
+    *("run", "sweep", "evaluate", "measure", "export", "report", "pareto", "chain", "check"),
+)
 BAD = {
     "run": "--attack.epsilon=-1",
     "sweep": "--grid=method=lottery,pace=1",
     "evaluate": "--model=there --norm=l7",
     "measure": "--model=there --at_rounds=one",
+    "export": "--model=there --formats=zip",
     "report": "there and here",
+    "pareto": "there and here",
     "chain": "train --rounds=1",
 }
 HEAVY = {"tensorflow", "tf_keras", "tensorflow_model_optimization", "cleverhans", "scipy"}

@@ -140,7 +140,7 @@ def reached(found: list[tuple[dict[str, Any], ExportReport]]) -> Iterator[dict[s
                 aim.of(report, row)
                 for values, report in found
                 if values["model"] == network
-                and aim.structure in ("", values.get("structure", "weights"))
+                and aim.structure in ("", values.get("structure") or "weights")
                 and report.density <= DENSEST + 0.005
                 for row in report.rows
                 if row.format in aim.formats
@@ -154,8 +154,8 @@ def reached(found: list[tuple[dict[str, Any], ExportReport]]) -> Iterator[dict[s
 def _slug(run: str) -> str:
     """A readable name for the stored results of a run."""
     values = config.read(run)["flags"]
-    parts = [values["model"], values["method"], values.get("structure", "")]
-    parts += [f"{100 * values['density']:g}"] if "density" in values else []
+    parts = [values["method"], values.get("structure")]
+    parts += [f"{100 * values['density']:g}"] if values.get("density") else []
     return "_".join(str(part).replace(":", "_") for part in parts if part)
 
 

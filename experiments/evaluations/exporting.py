@@ -97,9 +97,9 @@ def _label(model: str, flags: Values) -> str:
     if not flags:
         return ""
     parts = [run_flags.value_of(flags, "model"), run_flags.value_of(flags, "method")]
-    if "density" in flags:
+    if flags.get("density"):
         parts.append(f"{100 * flags['density']:g} %")
-    parts += [flags[name] for name in ("structure", "conv_structure") if name in flags]
+    parts += [flags[name] for name in ("structure", "conv_structure") if flags.get(name)]
     number = model.rstrip("/").rpartition("rounds/")[2]
     parts += [f"round {number}"] if number.isdecimal() else []
     return " ".join(map(str, parts))

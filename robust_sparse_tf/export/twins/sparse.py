@@ -24,7 +24,7 @@ def decoded(values: np.ndarray, shape: tuple[int, ...], sparsity: Any) -> np.nda
     """
     levels = [int(axis) for axis in sparsity.traversalOrder]
     blocked = [] if sparsity.blockMap is None else [int(axis) for axis in sparsity.blockMap]
-    places = _leaves(sparsity.dimMetadata)
+    places = _leaves(sparsity.dimMetadata, int(np.prod(shape)))
     found = [np.zeros(places.shape[1], np.int64) for _ in shape]
     sizes = dict(zip(levels, [int(level.denseSize) for level in sparsity.dimMetadata], strict=True))
     for axis, place in zip(levels, places, strict=True):
@@ -38,12 +38,14 @@ def decoded(values: np.ndarray, shape: tuple[int, ...], sparsity: Any) -> np.nda
     return dense
 
 
-def _leaves(levels: list[Any]) -> np.ndarray:
-    """The positions of all leaves at each level: int64 [levels, leaves]."""
+def _leaves(levels: list[Any], most: int) -> np.ndarray:
+    """The positions of all leaves at each level, `most` or fewer: int64 [levels, leaves]."""
     places = np.zeros([0, 1], np.int64)
     for level in levels:
         count = places.shape[1]
         if level.format == _DENSE:
+            if count * level.denseSize > most:  # before memory is used for them
+                raise ValueError("a sparse tensor has more values than its shape")
             parents = np.repeat(np.arange(count), level.denseSize)
             own = np.tile(np.arange(level.denseSize), count)
         else:

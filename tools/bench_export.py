@@ -5,7 +5,7 @@ before, exports every network in the formats of TFLite, and measures the files. 
 files of a network, and of the dense float32 file of its architecture, alternate in one process. At
 the end stand the front of all files, and the best file for each aim.
 
-    python -m tools.bench_export [--output_dir=runs] [--store]
+    python -m tools.bench_export [--output_dir=runs] [--networks=lenet,madry] [--store]
 """
 
 import dataclasses
@@ -23,17 +23,19 @@ from experiments.reports import pareto
 from experiments.runs import config
 from robust_sparse_tf import files
 from robust_sparse_tf.export import record
-from robust_sparse_tf.export.formats import FORMATS
 from robust_sparse_tf.export.record import ExportReport, ExportRow
 from tools import store_results
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "runs", "folder for the runs")
 _STORE = flags.DEFINE_boolean("store", False, "copy the results to experiments/results/export")
-_ATTACKED = flags.DEFINE_integer("attacked", 500, "images that are attacked", lower_bound=0)
+_ATTACKED = flags.DEFINE_integer("attacked", 100, "images that are attacked", lower_bound=0)
 _CALLS = flags.DEFINE_integer("calls", 1000, "inferences that are timed", lower_bound=1)
 _NETWORKS = flags.DEFINE_list("networks", ["lenet", "madry"], "export_NAME.flags that are run")
 
 FLAGFILES = "experiments/flagfiles/export_{}.flags"
+FORMATS = (
+    *("tflite_fp32", "tflite_fp32_sparse", "tflite_int8", "tflite_full_int8", "tflite_int4"),
+)
 STORED = os.path.join(store_results.RESULTS, "export")
 POINT = 0.01  # the file may be this much less robust than the Keras model
 DENSEST = 0.1
@@ -63,7 +65,7 @@ class Aim:
         """What a file reaches."""
         size = row.gzip_bytes if self.gzipped else row.bytes
         smaller, faster = (report.dense_bytes or 0) / size, report.faster(row) or 0.0
-        lost = (report.keras_robust or 0.0) - (row.robust or 0.0)
+        lost = round((report.keras_robust or 0.0) - (row.robust or 0.0), 6)
         return {
             "aim": self.name,
             "asked": {"smaller": self.smaller, "faster": self.faster},
@@ -85,21 +87,22 @@ AIMS = (
 
 
 def main(argv: list[str]) -> None:
-    """Trains, exports, measures, and prints the front and the aims."""
+    """Trains, exports, measures, and prints the fronts and the aims."""
     del argv
-    runs = [run for name in _NETWORKS.value for run in _trained(name)]
-    for run in runs:
-        _export(run)
-    where = _OUTPUT_DIR.value
-    if _STORE.value:
-        where = STORED
+    for name in _NETWORKS.value:
+        runs = _trained(name)
         for run in runs:
-            store_results.main(run, os.path.join("export", _slug(run)))
-    found = [_found(run) for run in runs]
-    files.write_json(os.path.join(where, "bench_export.json"), {"aims": list(reached(found))})
-    print(pareto.write(where))
-    for line in reached(found):
-        print(json.dumps(line))
+            _export(run)
+        where = os.path.dirname(runs[0])
+        if _STORE.value:
+            where = os.path.join(STORED, name)
+            for run in runs:
+                store_results.main(run, os.path.join("export", name, _slug(run)))
+        print(pareto.write(where))
+        lines = list(reached([_found(run) for run in runs]))
+        files.write_json(os.path.join(where, "aims.json"), lines)
+        for line in lines:
+            print(json.dumps(line))
 
 
 def _trained(name: str) -> list[str]:
@@ -115,8 +118,7 @@ def _trained(name: str) -> list[str]:
 
 def _export(run: str) -> None:
     """Exports a run in all formats of TFLite, unless that was done with the same options."""
-    names = [each.name for each in FORMATS.values() if each.quantization]
-    options = [f"--formats={','.join(names)}", f"--attacked={_ATTACKED.value}"]
+    options = [f"--formats={','.join(FORMATS)}", f"--attacked={_ATTACKED.value}"]
     options.append(f"--calls={_CALLS.value}")
     done = os.path.join(run, "export", "bench.json")
     if os.path.exists(done) and files.read_json(done, [str]) == options:
@@ -133,22 +135,18 @@ def _found(run: str) -> tuple[dict[str, Any], ExportReport]:
 
 
 def reached(found: list[tuple[dict[str, Any], ExportReport]]) -> Iterator[dict[str, Any]]:
-    """For each network and aim, the file that does best; the sparsest networks count alike."""
-    for network in dict.fromkeys(values["model"] for values, _ in found):
-        for aim in AIMS:
-            results = [
-                aim.of(report, row)
-                for values, report in found
-                if values["model"] == network
-                and aim.structure in ("", values.get("structure") or "weights")
-                and report.density <= DENSEST + 0.005
-                for row in report.rows
-                if row.format in aim.formats
-            ]
-            if results:
-                yield {"network": network} | max(
-                    results, key=lambda each: (each["reached"], each["smaller"])
-                )
+    """For each aim, the file that does best."""
+    for aim in AIMS:
+        results = [
+            aim.of(report, row)
+            for values, report in found
+            if aim.structure in ("", values.get("structure") or "weights")
+            and report.density <= DENSEST + 0.005
+            for row in report.rows
+            if row.format in aim.formats
+        ]
+        if results:
+            yield max(results, key=lambda each: (each["reached"], each["smaller"]))
 
 
 def _slug(run: str) -> str:

@@ -28,6 +28,8 @@ FILES = (
     "report.pdf",
     "report.png",
     "trials.json",
+    "export/export.json",
+    "export/export.md",
 )
 
 # Flags that say where files lie, on one machine, and change nothing in them.

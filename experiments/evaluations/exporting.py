@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import tf_keras as keras
@@ -19,6 +20,8 @@ from robust_sparse_tf.export.record import ExportReport
 
 Show = Callable[[str, int, int], None]
 
+_QUANTISED = "trained further with quantised weights and activations"
+
 
 def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> ExportReport:
     """Writes the files of a model to a folder, and measures them.
@@ -35,6 +38,10 @@ def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> E
     loading.check(model)
     network = export.load_model(stored.model_of(model), trust=asked.trust, modules=asked.modules)
     flags = loading.flags_of(model)
+    ball, card = (
+        _ball(asked, flags),
+        _card(network, asked, flags),
+    )  # refuse before files are written
     test = loading.images(model, asked.dataset, asked.data_dir, 0)
     names = export_options.formats(asked)
     trained, representative = network, None
@@ -50,7 +57,7 @@ def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> E
         test.images[: asked.compared or test.size],
         representative=representative,
         quantized=trained if asked.qat_steps else None,
-        card=_card(network, asked, flags),
+        card=card,
         compact=asked.compact,
         on_file=show,
     )
@@ -58,7 +65,7 @@ def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> E
         exports,
         network,
         test,
-        ball=_ball(asked, flags),
+        ball=ball,
         name=_label(model, flags) or network.name,
         attacked=asked.attacked,
         calls=asked.calls,
@@ -68,6 +75,9 @@ def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> E
     for each in exports.written:
         if each.format.quantization:
             export.to_model_explorer(each.path, f"{each.path}.density.json")
+    if asked.qat_steps:
+        line = f"tflite_full_int8: {_QUANTISED} for {asked.qat_steps} steps; compared with that"
+        found = dataclasses.replace(found, notes=(*found.notes, line))
     return found
 
 

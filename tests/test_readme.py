@@ -30,7 +30,10 @@ SWEEPS = [command for command in ALL_SWEEPS if command not in STUDIES]
 (REPORT,) = [command for command in COMMANDS if "experiments.report" in command]
 (EVALUATE,) = [command for command in COMMANDS if "experiments.evaluate" in command]
 (MEASURE,) = [command for command in COMMANDS if "experiments.measure" in command]
-KNOWN = [*RUNS, *MAKES, *INSTALLS, *STUDIES, *ALL_SWEEPS, REPORT, EVALUATE, MEASURE]
+EXPORTS = [command for command in COMMANDS if "experiments.export" in command]
+(PARETO,) = [command for command in COMMANDS if "experiments.pareto" in command]
+OF_RUNS = [REPORT, EVALUATE, MEASURE, *EXPORTS, PARETO]
+KNOWN = [*RUNS, *MAKES, *INSTALLS, *STUDIES, *ALL_SWEEPS, *OF_RUNS]
 OTHERS = [command for command in COMMANDS if command not in KNOWN]
 EXAMPLES = {name: code for name, text in PAGES.items() if (code := pages.examples(text))}
 # The README's example and a page's stand for the others.
@@ -88,6 +91,21 @@ def test_evaluate_and_measure(tmp_path):
     done = call(measure)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"\.json$", done.stdout, re.MULTILINE)) == 2  # a file for each round
+
+
+@pytest.mark.slow  # tests/cli/test_export.py exports in several formats
+def test_export_and_pareto(tmp_path):
+    """As they stand, of a short run, but on few images."""
+    command = [sys.executable, *RUNS[0][1:], *SHORT, f"--output_dir={tmp_path}"]
+    run = call(command).stdout.splitlines()[-1]
+    few = ["--compared=100", "--attacked=10", "--calls=10", "--representative=100"]
+    for export in EXPORTS:
+        words = [word.replace("runs/RUN", run) for word in export[1:]]
+        done = call([sys.executable, *words, *few])
+        assert "| tflite_" in done.stdout or "\nRefused:\n" in done.stdout, done.stderr
+    done = call([sys.executable, *PARETO[1:-1], str(tmp_path)])
+    assert done.returncode == 0, done.stderr
+    assert "| yes |" in done.stdout
 
 
 @pytest.mark.slow  # tests/cli/test_sweep.py has real sweeps, too

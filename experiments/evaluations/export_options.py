@@ -37,7 +37,7 @@ class ExportOptions:
     )
     compact: bool = option(
         True,
-        "whether to remove units that do not matter from files with dense weights; outputs stay "
+        "whether to remove units that do not matter, where that makes a file smaller; outputs stay "
         "the same",
     )
     qat_steps: int = option(

@@ -90,8 +90,9 @@ def to_formats(
         quantized: the model after training with quantised weights and activations, for full_int8;
             see `quantization_aware`.
         card: the model card of a SavedModel.
-        compact: whether to remove units that do not matter from files with dense weights; see
-            `compact`. Sparse files and packed ones have the model's own layers.
+        compact: whether to remove units that do not matter; see `compact`. A sparse file holds the
+            compacted network only where that is smaller, as compaction breaks blocks of weights;
+            packed files never do.
         on_file: called with progress: (work, files done, all files).
 
     Raises:
@@ -108,21 +109,46 @@ def to_formats(
     written, refused = [], {}
     for number, each in enumerate(chosen):
         on_file("exporting", number, len(chosen))
-        own, is_compacted, wanted = network, False, network
-        if each.quantization == "full_int8" and quantized is not None:
-            own = wanted = quantized
-        elif small is not None and not (each.sparse or each.name == "packed"):
-            own, is_compacted = small, True
         path = os.path.join(folder, each.file_name)
+        wanted = network
+        if each.quantization == "full_int8" and quantized is not None:
+            wanted, candidates = quantized, [quantized]
+        elif small is None or each.name == "packed":
+            candidates = [network]
+        else:
+            candidates = [network, small] if each.sparse else [small]
         try:
-            count = _writer(each, own, representative, card)(path)
+            writers = [_writer(each, own, representative, card) for own in candidates]
+            best, count = _smallest(writers, path)
             found = verify(path, wanted, images)
         except (InputError, TrainingError) as error:
             refused[each.name] = str(error)
             continue
         gzipped = sizes(path).gzip_bytes
-        written.append(Exported(each, path, is_compacted, count, gzipped, found))
+        written.append(Exported(each, path, candidates[best] is small, count, gzipped, found))
     return Exports(tuple(written), refused, (*_noise(network), *notes))
+
+
+def _smallest(writers: Sequence[Writer], path: str) -> tuple[int, int]:
+    """Writes the smallest of several files: its place in the list, and its bytes.
+
+    Raises:
+        InputError: of the first one, if none can be written.
+        TrainingError: the same.
+    """
+    counts: dict[int, int] = {}
+    errors: list[InputError | TrainingError] = []
+    for place, write in enumerate(writers):
+        try:
+            counts[place] = write(path)
+        except (InputError, TrainingError) as error:
+            errors.append(error)
+    if not counts:
+        raise errors[0]
+    best = min(counts, key=lambda place: counts[place])
+    if best != max(counts):  # another one was written after it
+        writers[best](path)
+    return best, counts[best]
 
 
 def _writer(

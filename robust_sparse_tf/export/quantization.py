@@ -5,6 +5,7 @@ activations, with inputs and outputs in float32.
 """
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ import tf_keras as keras
 from ai_edge_litert import schema_py_generated as schema
 
 from robust_sparse_tf.errors import InputError, reason
+from robust_sparse_tf.export.flatbuffer import read_model
 
 _BITS = {"int8": 8, "int4": 4}
 
@@ -78,12 +80,12 @@ def quantised(content: bytes, bits: int) -> bytes:
 
 def quantization_of(content: bytes) -> str:
     """The name of a TFLite file's quantisation, by the types of its weights and activations."""
-    model, numbers = schema.Model.GetRootAs(content, 0), schema.TensorType
+    model, numbers = read_model(content), schema.TensorType
     stored: set[int] = set()
     computed: set[int] = set()
-    for tensor in _tensors(content):
-        constant = model.Buffers(tensor.Buffer()).DataLength() > 0
-        (stored if constant else computed).add(tensor.Type())
+    for tensor in _tensors(model):
+        constant = len(model.buffers[tensor.buffer].data) > 0
+        (stored if constant else computed).add(tensor.type)
     if numbers.INT4 in stored:
         return "int4"
     if numbers.INT8 in stored:
@@ -102,7 +104,7 @@ def missing(content: bytes, quantization: str, sparse: bool) -> str:
 
 def sparse_layers(content: bytes) -> int:
     """The number of weights that a TFLite file stores sparse."""
-    return sum(tensor.Sparsity() is not None for tensor in _tensors(content))
+    return sum(tensor.sparsity is not None for tensor in _tensors(read_model(content)))
 
 
 def _converter(network: keras.Model, fixed: bool) -> Any:
@@ -130,8 +132,6 @@ def _refusing(network: keras.Model) -> Iterator[None]:
         raise InputError(f"model {network.name}: cannot be converted to TFLite ({told})") from error
 
 
-def _tensors(content: bytes) -> Iterator[Any]:
-    model = schema.Model.GetRootAs(content, 0)
-    for number in range(model.SubgraphsLength()):
-        graph = model.Subgraphs(number)
-        yield from (graph.Tensors(each) for each in range(graph.TensorsLength()))
+def _tensors(model: Any) -> Iterator[Any]:
+    """All tensors of a `schema.ModelT`."""
+    return itertools.chain.from_iterable(graph.tensors for graph in model.subgraphs)

@@ -61,8 +61,10 @@ def tflite_kernels(path: str) -> list[StoredKernel]:
     with readable(path):
         from ai_edge_litert import schema_py_generated as schema
 
+        from robust_sparse_tf.export.flatbuffer import read_model
+
         with open(path, "rb") as file:
-            model = schema.ModelT.InitFromPackedBuf(file.read(), 0)
+            model = read_model(file.read())
         operations = _names(schema.BuiltinOperator)
         types = _names(schema.TensorType)
         return [
@@ -109,16 +111,15 @@ def _of_graph(
 def _values(model: Any, tensor: Any, types: dict[int, str]) -> np.ndarray | None:
     """The stored values of a constant with at least two dimensions; None for other tensors."""
     data, kind = model.buffers[tensor.buffer].data, types.get(tensor.type, "")
-    if data is None or len(data) == 0 or tensor.shape is None or len(tensor.shape) < 2:
+    if len(data) == 0 or tensor.shape is None or len(tensor.shape) < 2:
         return None
-    stored = np.asarray(data, np.uint8)
     if kind == "INT4":
-        halves = np.stack([stored & 15, stored >> 4], axis=1).reshape(-1).astype(np.int8)
+        halves = np.stack([data & 15, data >> 4], axis=1).reshape(-1).astype(np.int8)
         values = np.where(halves > 7, halves - 16, halves).astype(np.int8)
         return values[: int(np.prod(tensor.shape, dtype=np.int64))]
     if kind not in _TYPES:
         return None
-    values = stored.view(_TYPES[kind])
+    values = data.view(_TYPES[kind])
     zeros = getattr(tensor.quantization, "zeroPoint", None)
     if values.dtype.kind == "f" or zeros is None or not np.any(zeros):
         return values

@@ -79,6 +79,27 @@ def test_names(name):
     assert name.endswith("_sparse") == found.sparse
 
 
+@pytest.mark.parametrize("name, compacted", [("tflite_fp32_sparse", True), ("packed", False)])
+def test_sparse_files_hold_the_smaller_network(name, compacted, pruned, tmp_path):
+    (found,) = export.to_formats(pruned, str(tmp_path), [name], IMAGES).written
+    assert found.compacted == compacted
+    path = str(tmp_path / "own.tflite")
+    if compacted:
+        assert found.bytes < export.to_tflite(pruned, path, sparse=True)
+    assert found.bytes == export.sizes(found.path).bytes
+
+
+def test_blocks_stay_where_they_are_smaller(tmp_path):
+    """Compaction would leave single weights of them."""
+    keras.utils.set_random_seed(0)
+    blocks = sparsify(
+        models.mlp((8, 8, 1), hidden=(128, 64)), Magnitude(0.05, structure="block:4x1")
+    )
+    found = export.to_formats(blocks, str(tmp_path), ["tflite_fp32_sparse"], IMAGES)
+    assert [each.compacted for each in found.written] == [False]
+    assert any(note.startswith("compacted from ") for note in found.notes)
+
+
 def test_unknown_format(pruned, tmp_path):
     with pytest.raises(InputError, match="^formats=zip: must be among saved_model, keras3, onnx"):
         export.to_formats(pruned, str(tmp_path), ["zip"], IMAGES)

@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.export.flatbuffer import read_model
 from robust_sparse_tf.export.twins.sparse import decoded
 
 _NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items()}
@@ -147,10 +148,9 @@ def read(content: bytes) -> Graph:
         InputError: for types of numbers, scales or kinds of operations that are not supported.
         Exception: of any type for a damaged file.
     """
-    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    model = read_model(content)
     (graph,) = model.subgraphs[:1]
-    data = [_data(content, each) for each in model.buffers]
-    tensors = [_tensor(each, data[each.buffer]) for each in graph.tensors]
+    tensors = [_tensor(each, model.buffers[each.buffer].data) for each in graph.tensors]
     operations: list[Operation] = []
     for each in graph.operators:
         operation = _operation(each, model.operatorCodes[each.opcodeIndex])
@@ -160,14 +160,6 @@ def read(content: bytes) -> Graph:
     signature = entry.shape if entry.shapeSignature is None else entry.shapeSignature
     (entry_number,), (exit_number,) = graph.inputs, graph.outputs
     return Graph(tensors, operations, entry_number, exit_number, max(0, int(signature[0])))
-
-
-def _data(content: bytes, buffer: Any) -> np.ndarray:
-    """The bytes of a buffer: uint8, empty if it has none."""
-    if buffer.data is not None:
-        return np.asarray(buffer.data, np.uint8)
-    # Some writers put large buffers behind the flatbuffer.
-    return np.frombuffer(content[buffer.offset : buffer.offset + buffer.size], np.uint8)
 
 
 def _tensor(given: Any, data: np.ndarray) -> Tensor:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from experiments.cli import flags
-from experiments.runs import attack_flags, procedure, profiles
+from experiments.runs import attack_flags, procedure
 from experiments.runs.overfitting import MODES
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
@@ -173,9 +173,7 @@ def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, 
     Raises:
         InputError: for an unknown flag, a value of the wrong type, or a missing flagfile.
     """
-    values = flags.parse(argv, fields(), repeated)
-    # A sweep's cells have other methods than their shared flags.
-    return values if repeated else profiles.applied(values)
+    return flags.parse(argv, fields(), repeated)
 
 
 def make_method(values: dict[str, Any]) -> Method | None:

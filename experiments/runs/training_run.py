@@ -62,7 +62,7 @@ class TrainingRun:
 
     def __init__(self, values: Values) -> None:
         self._begin = time.monotonic()
-        self.values = values
+        self.values = values = profiles.applied(values)
         self.options = make(flags.RunOptions, values)
         self.network = networks.builder(self.options)
         self.data = make(data.DataOptions, values)

@@ -6,6 +6,7 @@ import json
 from experiments.cli.flags import as_flag
 from experiments.cli.values import Values
 from experiments.runs import options as flags
+from experiments.runs import profiles
 from experiments.runs.procedure import BY_NAME as PROCEDURES
 from experiments.runs.procedure import DEFAULT
 from experiments.runs.unused import reasons
@@ -63,7 +64,7 @@ def cells(shared: Values, grids: list[str]) -> list[Values]:
             chosen = shared | dict(zip(axes, words, strict=True))
             method = chosen.get("method", DEFAULT)
             argv = [as_flag(name, v) for name, v in chosen.items() if _fits(name, method)]
-            values = flags.parse(["cell", *argv])
+            values = profiles.applied(flags.parse(["cell", *argv]))
             values |= {name: flags.value_of({}, name) for name in reasons(values)}
             found.setdefault(json.dumps(flags.different(values), sort_keys=True), values)
     return sorted(found.values(), key=lambda values: values["seed"])

@@ -10,7 +10,7 @@ def read_model(content: bytes) -> Any:
     """The `schema.ModelT` of a file; each buffer has its bytes as `data`, uint8 [n].
 
     Some writers put large buffers behind the flatbuffer, which the schema's own reader leaves out.
-    Damaged bytes raise exceptions of any kind.
+    Damaged bytes may raise any exception.
     """
     model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
     for buffer in model.buffers:

@@ -103,7 +103,7 @@ BAD = {
     "no model": ([], "model: must be given"),
     "unknown format": (
         ["--model={own}", "--formats=zip"],
-        "formats=zip: must be among saved_model",
+        "formats=['zip']: must be one of saved_model, keras3, onnx, packed",
     ),
     "unknown profile": (
         ["--model={own}", "--device_profile=gpu"],
@@ -117,7 +117,7 @@ BAD = {
         "cannot be read, is damaged or incomplete",
     ),
     "code": (["--model={code}", "--dataset=digits"], "holds code (Lambda); give --trust"),
-    "no data": (["--model={own}"], "dataset: must be given"),
+    "no data": (["--model={own}", "--attacked=0"], "dataset: must be given"),
     "no epsilon": (["--model={own}", "--dataset=digits"], "epsilon: must be given"),
     "large epsilon": (["--model={own}", "--epsilon=8"], "epsilon=8: must be at most 1 in linf"),
     "training without a run": (

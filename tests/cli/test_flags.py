@@ -20,7 +20,7 @@ from robust_sparse_tf.options import default_of, kind, make
 from robust_sparse_tf.procedures import LotteryTicket
 
 FIELDS = {field.name: field for field in flags.fields()}
-UNHASHED = {"data_dir", "output_dir", "continue_from", "overwrite"}
+UNHASHED = {"data_dir", "output_dir", "continue_from", "overwrite", "device_profile"}
 
 
 def parse(*argv: str) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 import pytest
 
-from experiments.runs import options
+from experiments.runs import options, profiles
 from experiments.runs.directory import run_name
 from experiments.runs.training_run import TrainingRun
+from experiments.sweeps import grid
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.device_profiles import PROFILES, device_profile
 from robust_sparse_tf.export.formats import FORMATS
 
 
 def parse(*words: str) -> dict:
-    return options.parse(["run", "--method=gradual", *words])
+    return profiles.applied(options.parse(["run", "--method=gradual", *words]))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,8 @@ def parse(*words: str) -> dict:
 def test_profile_is_short_for_options(name, words):
     found = parse(f"--device_profile={name}")
     assert run_name(found) == run_name(parse(*words))
+    (cell,) = grid.cells({"device_profile": name}, ["method=gradual"])
+    assert run_name(cell) == run_name(found) == run_name(TrainingRun(found).values)
     assert run_name(parse(f"--device_profile={name}", *words)) == run_name(found)
 
 

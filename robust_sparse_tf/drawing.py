@@ -74,6 +74,15 @@ def viridis(share: float) -> tuple[float, float, float, float]:
     return mpl.colormaps["viridis"](share)
 
 
+def plain_log_scale(panel: Axes) -> None:
+    """Makes the x axis logarithmic, with plain numbers at 1, 2 and 5 times the powers of ten."""
+    panel.set_xscale("log")
+    axis = panel.xaxis
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
 def percent_ticks() -> ticker.PercentFormatter:
     """Shows fractions as percent on an axis."""
     return ticker.PercentFormatter(1)

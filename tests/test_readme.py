@@ -408,3 +408,11 @@ def test_attacked_networks_are_the_stored_ones():
 def test_benchmarks_are_there(tool):
     done = call([sys.executable, tool, "--helpshort"])
     assert "--output" in done.stdout
+
+
+def test_the_front_of_exports():
+    """The README's table has the front of the stored results, and no other file."""
+    stored = (ROOT / "experiments/results/export/lenet/pareto.md").read_text()
+    front = [line for line in stored.splitlines() if "| yes |" in line]
+    shown = [line for line in PAGES["README.md"].splitlines() if "| yes |" in line]
+    assert shown == front and len(front) > 3

@@ -97,7 +97,8 @@ def main(argv: list[str]) -> None:
         if _STORE.value:
             where = os.path.join(STORED, name)
             for run in runs:
-                store_results.main(run, os.path.join("export", name, _slug(run)))
+                place = os.path.join("export", name, _slug(run))
+                store_results.main(run, place, store_results.EXPORT_FILES)
         print(pareto.write(where))
         lines = list(reached([_found(run) for run in runs]))
         files.write_json(os.path.join(where, "aims.json"), lines)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 
 from experiments.reports import summary
 
@@ -28,16 +29,15 @@ FILES = (
     "report.pdf",
     "report.png",
     "trials.json",
-    "export/export.json",
-    "export/export.md",
 )
+EXPORT_FILES = ("results.json", "export/export.json", "export/export.md")
 
 # Flags that say where files lie, on one machine, and change nothing in them.
 PLACES = ("output_dir", "data_dir", "overwrite")
 
 
-def main(run: str, name: str) -> None:
-    """Copies the files of a run's directory under a name."""
+def main(run: str, name: str, names: Sequence[str] = FILES) -> None:
+    """Copies files of a run's directory under a name."""
     folder = os.path.join(ROOT, "experiments", "results", name)
     os.makedirs(folder, exist_ok=True)
     configs = sorted(glob.glob(os.path.join(run, "config.json")))
@@ -47,7 +47,7 @@ def main(run: str, name: str) -> None:
         config["flags"] = {k: v for k, v in config["flags"].items() if k not in PLACES}
         with open(os.path.join(folder, "config.json"), "w") as file:
             json.dump(config, file, indent=1)
-    for file in FILES:
+    for file in names:
         if os.path.exists(os.path.join(run, file)):
             shutil.copy(os.path.join(run, file), folder)
             print(os.path.join(folder, os.path.basename(file)))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from robust_sparse_tf import files
-from robust_sparse_tf.drawing import COLORS, MARKERS, legend_beside, panels
+from robust_sparse_tf.drawing import COLORS, MARKERS, legend_beside, panels, plain_log_scale
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export import record
 from robust_sparse_tf.texts import markdown_table, percent
@@ -157,15 +157,17 @@ def _draw(path: str, found: Found, best: Sequence[Point]) -> None:
     """Robust accuracy against bytes and against latency; the front is filled."""
     figure, ((*axes,),) = panels(1, 2, (11, 4.2))
     models = list(dict.fromkeys(point.model for point in found.points))
-    formats = list(dict.fromkeys(point.format for point in found.points))
-    axes[0].set(xlabel="bytes", ylabel="robust accuracy (%)", xscale="log")
-    axes[1].set(xlabel="latency of one example (ms)", xscale="log")
+    formats = list(dict.fromkeys(map(_format, found.points)))
+    axes[0].set(xlabel="size (KB)", ylabel=f"robust accuracy (%), {found.norm} {found.epsilon:g}")
+    axes[1].set(xlabel="latency of one example on one thread (µs)")
     for point in found.points:
         color = COLORS[models.index(point.model) % len(COLORS)]
-        marker = MARKERS[formats.index(point.format) % len(MARKERS)]
+        marker = MARKERS[formats.index(_format(point)) % len(MARKERS)]
         face = color if point in best else "none"
-        for axis, cost in zip(axes, (point.bytes, point.milliseconds), strict=True):
+        for axis, cost in zip(axes, (point.bytes / 1000, 1000 * point.milliseconds), strict=True):
             axis.plot(cost, 100 * point.robust, marker, color=color, markerfacecolor=face)
+    for axis in axes:
+        plain_log_scale(axis)
     for index, model in enumerate(models):
         axes[1].plot([], [], "s", color=COLORS[index % len(COLORS)], label=model)
     for index, name in enumerate(formats):
@@ -174,3 +176,7 @@ def _draw(path: str, found: Found, best: Sequence[Point]) -> None:
     axes[1].plot([], [], "o", color="grey", label="on the front (filled)")
     legend_beside(axes[1])
     files.write_figure(figure, path)
+
+
+def _format(point: Point) -> str:
+    return point.format.removesuffix(" (compacted)")

@@ -5,7 +5,6 @@ import os
 
 from experiments.cli import flags, ranges
 from robust_sparse_tf import data
-from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.device_profiles import PROFILES, device_profile
@@ -86,7 +85,7 @@ class ExportOptions:
         shown="the run's eval.epsilon",
     )
     norm: str | None = option(
-        None, "norm of the ball", kind=str, choices=norms.NAMES, shown="the run's eval.norm"
+        None, "norm of the ball", kind=str, choices=("linf", "l2"), shown="the run's eval.norm"
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     trust: bool = option(

@@ -9,12 +9,14 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.export.file_robustness import FileRobustness, robust_accuracy
     from robust_sparse_tf.export.keras3 import to_keras3
     from robust_sparse_tf.export.loading import load, load_model
+    from robust_sparse_tf.export.measuring import measure
     from robust_sparse_tf.export.model_card import ModelCard
     from robust_sparse_tf.export.model_explorer import to_model_explorer
     from robust_sparse_tf.export.onnx_file import to_onnx
     from robust_sparse_tf.export.packed import load_packed, to_packed
     from robust_sparse_tf.export.patterns import Pattern, pattern_of
     from robust_sparse_tf.export.quantization_training import quantization_aware
+    from robust_sparse_tf.export.record import ExportReport, ExportRow
     from robust_sparse_tf.export.saved_model import to_saved_model
     from robust_sparse_tf.export.storage import Sizes, entropy_bound, sizes
     from robust_sparse_tf.export.tflite import to_tflite
@@ -28,6 +30,8 @@ __all__ = [
     "CompactedLayer",
     "Compaction",
     "FileRobustness",
+    "ExportReport",
+    "ExportRow",
     "Exported",
     "Exports",
     "ModelCard",
@@ -43,6 +47,7 @@ __all__ = [
     "load",
     "load_model",
     "load_packed",
+    "measure",
     "pattern_of",
     "quantization_aware",
     "robust_accuracy",

@@ -26,7 +26,7 @@ from robust_sparse_tf.export.record import ExportReport, ExportRow
 from robust_sparse_tf.export.storage import entropy_bound
 from robust_sparse_tf.export.tflite import to_tflite
 from robust_sparse_tf.export.timing import Latency, latencies, peak_memory
-from robust_sparse_tf.options import checked
+from robust_sparse_tf.options import checked, require, require_function
 from robust_sparse_tf.sparsity import strip
 
 Show = Callable[[str, int, int], None]
@@ -64,52 +64,77 @@ def measure(
         seed: of everything random.
         on_file: called with progress: (work, files done, all files).
     """
+    require("exports", exports, Exports)
+    require("test", test, Split)
+    require("ball", ball, Ball, type(None))
+    require_function("on_file", on_file, 3)
+    name, seed = checked("name", name, str), checked("seed", seed, int)
     calls = checked("calls", calls, int, minimum=0)
     attacked = checked("attacked", attacked, int, minimum=0)
     network = strip(model)
     dense, times, notes = _times(network, exports, calls)
     kept = [np.asarray(kernel) for kernel in kernels(network).values()]
     size = sum(kernel.size for kernel in kept)
-    few = test.first(attacked) if ball and attacked else None
-    keras_report = None
-    if few is not None and ball is not None:
-        square = Square(queries=_QUERIES, **dataclasses.asdict(ball))
-        attacks = {"square": square, **gradient_attacks(ball, test.num_classes)}
-        keras_report = evaluate(
-            network, few, attacks, ball=ball, seed=seed, check_masking=False, verbose=False
-        )
+    attacker = _Attacker(network, test, ball, attacked, seed) if ball and attacked else None
     rows = []
     for number, each in enumerate(exports.written):
         on_file("measuring", number, len(exports.written))
-        found, bound = None, entropy_bound(network)
-        if each.format.quantization:
-            bound = entropy_bound(each.path)
-            if few is not None and ball is not None:
-                found = robust_accuracy(
-                    each.path,
-                    few,
-                    ball=ball,
-                    model=network,
-                    compared=test.images[:_COMPARED],
-                    queries=_QUERIES,
-                    seed=seed,
-                    verbose=False,
-                )
+        is_tflite = bool(each.format.quantization)
+        found = attacker.of_file(each.path) if attacker and is_tflite else None
+        bound = entropy_bound(each.path if is_tflite else network)
         rows.append(_row(each, times.get(each.format.name), found, bound))
     return ExportReport(
         model=name,
         density=sum(int(np.count_nonzero(kernel)) for kernel in kept) / max(size, 1),
         norm=ball.norm if ball else "",
         epsilon=float(ball.epsilon) if ball else 0.0,
-        examples=few.size if few is not None else 0,
-        keras_clean=None if keras_report is None else float(keras_report.right.mean()),
-        keras_robust=None if keras_report is None else float(worst(keras_report).mean()),
+        examples=attacker.few.size if attacker else 0,
+        keras_clean=float(attacker.report.right.mean()) if attacker else None,
+        keras_robust=float(worst(attacker.report).mean()) if attacker else None,
         dense_bytes=dense,
         dense_median=times[_DENSE].median if _DENSE in times else None,
         rows=tuple(rows),
         refused=exports.refused,
         notes=(*exports.notes, *notes),
     )
+
+
+class _Attacker:
+    """Attacks files of a network on some test images.
+
+    Attributes:
+        few: the images.
+        report: the network's own robustness, under the attacks that a file's twin gets.
+    """
+
+    def __init__(
+        self, network: keras.Model, test: Split, ball: Ball, attacked: int, seed: int
+    ) -> None:
+        self.few, self._network, self._ball, self._seed = test.first(attacked), network, ball, seed
+        self._compared = test.images[:_COMPARED]
+        square = Square(queries=_QUERIES, **dataclasses.asdict(ball))
+        self.report = evaluate(
+            network,
+            self.few,
+            {"square": square, **gradient_attacks(ball, test.num_classes)},
+            ball=ball,
+            seed=seed,
+            check_masking=False,
+            verbose=False,
+        )
+
+    def of_file(self, path: str) -> FileRobustness:
+        """The robustness of a file."""
+        return robust_accuracy(
+            path,
+            self.few,
+            ball=self._ball,
+            model=self._network,
+            compared=self._compared,
+            queries=_QUERIES,
+            seed=self._seed,
+            verbose=False,
+        )
 
 
 def _times(

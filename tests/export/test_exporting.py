@@ -103,3 +103,21 @@ def test_sparse_files_hold_the_smaller_network(structure, compacted, tmp_path):
 def test_unknown_format(pruned, tmp_path):
     with pytest.raises(InputError, match="^formats=zip: must be among saved_model, keras3, onnx"):
         export.to_formats(pruned, str(tmp_path), ["zip"], IMAGES)
+
+
+@pytest.mark.slow
+def test_mobilenet_goes_the_whole_way(tmp_path):
+    """96x96x3, 10 classes, random weights, pruned to 80 %: written, or refused in one line."""
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2((96, 96, 3), weights=None, classes=10)
+    network.layers[-1].activation = keras.activations.linear  # logits
+    sparse = sparsify(network, Magnitude(0.2))
+    images = np.random.default_rng(0).random([50, 96, 96, 3], np.float32)
+    found = export.to_formats(sparse, str(tmp_path), list(FORMATS), images, representative=images)
+    written = {each.format.name for each in found.written}
+    assert {"saved_model", "keras3", "onnx", "packed", "tflite_fp32", "tflite_fp16"} <= written
+    assert written | set(found.refused) == set(FORMATS)
+    for line in found.refused.values():
+        assert len(line.splitlines()) == 1 and "MobileNetV2" in line or "mobilenetv2" in line
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {each.format.file_name for each in found.written}

@@ -16,6 +16,7 @@ from pages import PAGES, ROOT, TEXT
 from stopped_sweep import first_report, shortened
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from robust_sparse_tf.export import record
 from robust_sparse_tf.summaries import log_format
 
 # The commands are run as they stand, except for less of the same work.
@@ -416,3 +417,36 @@ def test_the_front_of_exports():
     front = [line for line in stored.splitlines() if "| yes |" in line]
     shown = [line for line in PAGES["README.md"].splitlines() if "| yes |" in line]
     assert shown == front and len(front) > 3
+
+
+def test_exports_in_words():
+    """What README and results say of exported files is what was measured."""
+    folder = ROOT / "experiments/results/export/lenet"
+    reports = {path.parent.name: record.read(str(path)) for path in folder.glob("*/export.json")}
+    rows = {(name, row.format): row for name, report in reports.items() for row in report.rows}
+    dense = rows["dense", "tflite_fp32"]
+    smallest = rows["gradual_channels_10", "tflite_int4"]
+    assert dense.bytes == reports["dense"].dense_bytes
+    words = f"float32 file has {dense.bytes:,} bytes and {100 * dense.robust:.0f} %"
+    assert words in PAGES["README.md"]
+    assert smallest.bytes == min(row.bytes for row in rows.values())
+    others = min(v for name, v in smallest.attacks.items() if not name.startswith("twin"))
+    assert f"only {100 * smallest.robust:.0f} % is seen through" in PAGES["README.md"]
+    assert f"leave {100 * others:.0f}." in PAGES["README.md"]
+    text = PAGES["docs/results.md"]
+    for name, words in (
+        ("gradual_block_4x1_5", "at 5 % density {:.1f} times"),
+        ("gradual_block_4x1_10", "at 10 % {:.1f} times"),
+    ):
+        faster = reports[name].faster(rows[name, "tflite_fp32_sparse"])
+        assert words.format(faster) in text
+    lost = {
+        bits: max(
+            round(100 * (reports[name].keras_robust - row.robust))
+            for (name, form), row in rows.items()
+            if form.endswith(bits)
+        )
+        for bits in ("int8", "int4")
+    }
+    assert lost["int8"] == 2 and "8 bits cost at most two points" in text
+    assert f"4 bits cost up to {lost['int4']}," in text

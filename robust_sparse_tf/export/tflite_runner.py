@@ -66,9 +66,10 @@ class _Runner:
             self._interpreter = Interpreter(
                 model_content=content, experimental_op_resolver_type=resolver, num_threads=1
             )
+            # Names that are not text raise a UnicodeDecodeError, which is a ValueError.
+            ends = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (ValueError, TypeError) as error:
             raise InputError(f"content: must be that of a TFLite file ({reason(error)})") from error
-        ends = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if any(len(details) != 1 for details in ends):
             counts = "{} inputs and {} outputs".format(*map(len, ends))
             raise InputError(f"TFLite model of {counts}: must have one of each")

@@ -8,6 +8,7 @@ import tf_keras as keras
 from ai_edge_litert import schema_py_generated as schema
 
 from robust_sparse_tf import export
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.flatbuffer import read_model
 from robust_sparse_tf.export.quantization import quantization_of
 from robust_sparse_tf.export.tflite_kernels import tflite_kernels
@@ -58,3 +59,12 @@ def test_kernels_and_densities(written, tmp_path):
     found = json.loads((tmp_path / "density.json").read_text())["results"]
     assert found[kernel.output]["value"] == pytest.approx(kernel.active / SIZE, abs=1e-6)
     assert set(found) == {kernel.output, other.output}
+
+
+def test_names_that_are_not_text(written):
+    content = content_of(written)
+    name = read_model(content).subgraphs[0].tensors[0].name
+    assert content.count(name) >= 1
+    damaged = content.replace(name, b"\x8a" * len(name))
+    with pytest.raises(InputError, match="^content: must be that of a TFLite file"):
+        export.tflite_function(damaged)

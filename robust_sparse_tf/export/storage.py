@@ -21,7 +21,7 @@ _PART = 1 << 20  # bytes that are read at once
 class Sizes(NamedTuple):
     """The size of a file or folder.
 
-    Args:
+    Attributes:
         bytes: sum of the sizes of all files.
         gzip_bytes: size of one gzip stream (level 9, no time) of the contents of all files, one
             after the other in the order of their relative paths.

@@ -4,7 +4,6 @@ import sys
 
 from experiments.cli import command
 from experiments.reports import pareto
-from robust_sparse_tf.errors import InputError
 
 USAGE = """python -m experiments.pareto DIRECTORY
 
@@ -23,9 +22,7 @@ def main(argv: list[str]) -> int:
 
 
 def _compare(argv: list[str]) -> int:
-    if len(argv) != 2 or argv[1].startswith("-"):  # this command has no flags
-        raise InputError(f"usage: {USAGE.splitlines()[0]}")
-    print(pareto.write(argv[1]))
+    print(pareto.write(command.directory_of(argv, USAGE)))
     return 0
 
 

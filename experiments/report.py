@@ -5,7 +5,6 @@ import sys
 from experiments import studies
 from experiments.cli import command
 from experiments.reports import sweep_report
-from robust_sparse_tf.errors import InputError
 
 USAGE = """python -m experiments.report DIRECTORY
 
@@ -23,9 +22,7 @@ def main(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> int:
-    if len(argv) != 2 or argv[1].startswith("-"):  # this command has no flags
-        raise InputError(f"usage: {USAGE.splitlines()[0]}")
-    print(sweep_report.write(argv[1], studies.BY_NAME))
+    print(sweep_report.write(command.directory_of(argv, USAGE), studies.BY_NAME))
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from etils import epy
 
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import not_installed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def _refuse(error: Exception) -> None:
-    raise InputError(
-        "matplotlib is not installed; pip install 'robust_sparse_tf[plot]' installs it"
-    ) from error
+    raise not_installed("matplotlib", "plot") from error
 
 
 with epy.lazy_imports(error_callback=_refuse):

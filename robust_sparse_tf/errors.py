@@ -13,6 +13,13 @@ class InputError(ValueError):
     """Stops TensorFlow's AutoGraph from wrapping the error in many lines."""
 
 
+def not_installed(package: str, extra: str) -> InputError:
+    """The error for a package of an extra of this library that is not there."""
+    return InputError(
+        f"{package} is not installed; pip install 'robust_sparse_tf[{extra}]' installs it"
+    )
+
+
 class TrainingError(RuntimeError):
     """A run that had to stop, for example because the loss is not finite."""
 

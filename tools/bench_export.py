@@ -9,7 +9,6 @@ the end stand the front of all files, and the best file for each aim.
 """
 
 import dataclasses
-import glob
 import json
 import os
 import subprocess
@@ -131,7 +130,7 @@ def _export(run: str) -> None:
 
 def _found(run: str) -> tuple[dict[str, Any], ExportReport]:
     """The flags of a run, and the report of its files."""
-    ((path),) = glob.glob(os.path.join(glob.escape(run), "export", "export.json"))
+    path = os.path.join(run, "export", "export.json")
     return dict(config.read(run)["flags"]), record.read(path)
 
 

@@ -60,6 +60,21 @@ def raise_if_interrupted() -> None:
         raise KeyboardInterrupt
 
 
+def directory_of(argv: list[str], usage: str) -> str:
+    """The only argument of a command that has no flags.
+
+    Args:
+        argv: the command line, which begins with the program's name.
+        usage: the command's help, which begins with its form.
+
+    Raises:
+        InputError: for any other command line.
+    """
+    if len(argv) != 2 or argv[1].startswith("-"):
+        raise InputError(f"usage: {usage.splitlines()[0]}")
+    return argv[1]
+
+
 def leave(code: int) -> NoReturn:
     """Ends the process; after an interrupt, by the signal itself, so that shell loops end, too.
 

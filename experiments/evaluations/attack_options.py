@@ -5,6 +5,7 @@ import os
 
 from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
+from experiments.evaluations.file_options import modules_option, trust_option
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
@@ -69,13 +70,8 @@ class EvaluateOptions:
         True, "whether to test for gradient masking, which needs additional attacks"
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
-    trust: bool = option(
-        False, "whether to load a model file that names code, which can do anything that you can"
-    )
-    modules: list[str] = option(
-        [],
-        "your own modules whose layers a model file may name, separated by commas",
-    )
+    trust: bool = trust_option()
+    modules: list[str] = modules_option()
     output: str | None = option(
         None, "folder for reports", kind=str, shown="robustness, in or beside the model"
     )

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from experiments.cli import flags, ranges
+from experiments.evaluations.file_options import modules_option, trust_option
 from robust_sparse_tf import data
 from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
@@ -88,13 +89,8 @@ class ExportOptions:
         None, "norm of the ball", kind=str, choices=("linf", "l2"), shown="the run's eval.norm"
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
-    trust: bool = option(
-        False, "whether to load a model file that names code, which can do anything that you can"
-    )
-    modules: list[str] = option(
-        [],
-        "your own modules whose layers a model file may name, separated by commas",
-    )
+    trust: bool = trust_option()
+    modules: list[str] = modules_option()
     output: str | None = option(
         None, "folder for the files", kind=str, shown="export, in or beside the model"
     )

@@ -20,8 +20,6 @@ from robust_sparse_tf.export.record import ExportReport
 
 Show = Callable[[str, int, int], None]
 
-_QUANTISED = "trained further with quantised weights and activations"
-
 
 def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> ExportReport:
     """Writes the files of a model to a folder, and measures them.
@@ -38,25 +36,23 @@ def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> E
     loading.check(model)
     network = export.load_model(stored.model_of(model), trust=asked.trust, modules=asked.modules)
     flags = loading.flags_of(model)
-    ball, card = (
-        _ball(asked, flags),
-        _card(network, asked, flags),
-    )  # refuse before files are written
+    # What is refused is refused before files are written.
+    ball, card = _ball(asked, flags), _card(network, asked, flags)
     test = loading.images(model, asked.dataset, asked.data_dir, 0)
     names = export_options.formats(asked)
-    trained, representative = network, None
+    representative, quantized_network = None, None
     if "tflite_full_int8" in names:
         train = loading.training_images(model, asked.dataset, asked.data_dir)
         representative = train.images[: asked.representative]
         if asked.qat_steps:
-            trained = quantized.trained(network, train, flags, asked.qat_steps)
+            quantized_network = quantized.trained(network, train, flags, asked.qat_steps)
     exports = export.to_formats(
         network,
         folder,
         names,
         test.images[: asked.compared or test.size],
         representative=representative,
-        quantized=trained if asked.qat_steps else None,
+        quantized=quantized_network,
         card=card,
         compact=asked.compact,
         on_file=show,
@@ -76,7 +72,10 @@ def export_model(model: str, folder: str, asked: ExportOptions, show: Show) -> E
         if each.format.quantization:
             export.to_model_explorer(each.path, f"{each.path}.density.json")
     if asked.qat_steps:
-        line = f"tflite_full_int8: {_QUANTISED} for {asked.qat_steps} steps; compared with that"
+        line = (
+            "tflite_full_int8: trained further with quantised weights and activations for "
+            f"{asked.qat_steps} steps, and compared with the network after it"
+        )
         found = dataclasses.replace(found, notes=(*found.notes, line))
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
+from experiments.evaluations.file_options import modules_option, trust_option
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
@@ -62,13 +63,8 @@ class MeasureOptions:
         0.1, "radius of lemma 3.1's ball", unit="input units", minimum=0
     )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
-    trust: bool = option(
-        False, "whether to load a model file that names code, which can do anything that you can"
-    )
-    modules: list[str] = option(
-        [],
-        "your own modules whose layers a model file may name, separated by commas",
-    )
+    trust: bool = trust_option()
+    modules: list[str] = modules_option()
 
     def __post_init__(self) -> None:
         check(self)

@@ -214,7 +214,7 @@ def examples(data: Data | Examples, limits: tuple[float, float] = ANY_RANGE) -> 
     """Data of any form that is supported, checked; see `images_and_labels`."""
     if isinstance(data, Split | Examples):
         if limits[0] > 0 or limits[1] < 1 or isinstance(data, Examples):
-            as_images(_scaled(data.images), limits)
+            as_images(pixels_scaled(data.images), limits)
         return data
     return Examples(*images_and_labels(data, limits))
 
@@ -240,7 +240,7 @@ def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarr
         InputError: naming what is wrong.
     """
     if isinstance(data, Split):
-        images, labels = _scaled(data.images), data.labels
+        images, labels = pixels_scaled(data.images), data.labels
     elif isinstance(data, tf.data.Dataset):
         images, labels = _collected(data)
     elif isinstance(data, tuple) and len(data) == 2:
@@ -279,8 +279,8 @@ def in_range(x: Any, limits: tuple[float, float]) -> tf.Tensor:
     return tf.clip_by_value(x, *limits)
 
 
-def _scaled(images: np.ndarray) -> np.ndarray:
-    """A split's images in [0, 1]."""
+def pixels_scaled(images: np.ndarray) -> np.ndarray:
+    """Images of pixels (uint8) as float32 in [0, 1]; others as they are."""
     return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, TrainingError
+from robust_sparse_tf.evaluation.inputs import pixels_scaled
 from robust_sparse_tf.models.network import require_single
 
 _BATCH = 100
-_ANY = 32  # for sizes that are not fixed
+_ANY = 64  # for sizes that are not fixed
 
 
 def require_built(network: keras.Model) -> None:
@@ -40,7 +41,7 @@ def random_inputs(network: keras.Model, size: int = _BATCH) -> np.ndarray:
     """Inputs [size, ...] of a network with one input: numbers in [0, 1], or whole numbers.
 
     Integer inputs and those of embeddings are whole numbers from 0 up to 255, or to the number of
-    an embedding's entries. A size that is not fixed is 32.
+    an embedding's entries. A size that is not fixed is 64.
     """
     (symbol,) = network.inputs
     rng, shape = np.random.default_rng(0), (size, *(each or _ANY for each in symbol.shape[1:]))
@@ -59,8 +60,14 @@ def outputs(network: keras.Model, inputs: np.ndarray) -> np.ndarray:
     return tf.cast(found, tf.float32).numpy()
 
 
+def require_equal(path: str, form: str, expected: np.ndarray, found: np.ndarray) -> None:
+    """Raises TrainingError if a file's outputs differ from the model's by more than rounding."""
+    same = expected.shape == found.shape
+    difference = np.abs(expected - found).max() if same else np.inf
+    if not difference <= 1e-4 * max(1.0, np.abs(expected).max()):
+        raise TrainingError(f"{path}: outputs in {form} differ from tf_keras' by {difference}")
+
+
 def scaled(images: np.ndarray, dtype: Any) -> np.ndarray:
     """Images of pixels (uint8) in [0, 1] for inputs of real numbers; other images as they are."""
-    if images.dtype == np.uint8 and tf.as_dtype(dtype).is_floating:
-        return images / np.float32(255)
-    return images
+    return pixels_scaled(images) if tf.as_dtype(dtype).is_floating else images

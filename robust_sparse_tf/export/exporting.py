@@ -136,19 +136,25 @@ def _smallest(writers: Sequence[Writer], path: str) -> tuple[int, int]:
         InputError: of the first one, if none can be written.
         TrainingError: the same.
     """
-    counts: dict[int, int] = {}
+    best: tuple[int, int] | None = None
     errors: list[InputError | TrainingError] = []
+    other = f"{path}.other"
     for place, write in enumerate(writers):
         try:
-            counts[place] = write(path)
+            count = write(other if best else path)
         except (InputError, TrainingError) as error:
             errors.append(error)
-    if not counts:
+            continue
+        if best is None:
+            best = place, count
+        elif count < best[1]:
+            os.replace(other, path)
+            best = place, count
+        else:
+            os.remove(other)
+    if best is None:
         raise errors[0]
-    best = min(counts, key=lambda place: counts[place])
-    if best != max(counts):  # another one was written after it
-        writers[best](path)
-    return best, counts[best]
+    return best
 
 
 def _writer(

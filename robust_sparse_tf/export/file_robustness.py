@@ -15,8 +15,9 @@ from robust_sparse_tf.evaluation.inputs import Data, as_logits, images_and_label
 from robust_sparse_tf.evaluation.report import Report
 from robust_sparse_tf.evaluation.robustness import evaluate
 from robust_sparse_tf.export.forms import digest
+from robust_sparse_tf.export.reading import tflite_content
 from robust_sparse_tf.export.tflite_runner import tflite_function, tflite_graph
-from robust_sparse_tf.export.twins.twin import Twin, TwinAgreement, content_of
+from robust_sparse_tf.export.twins.twin import Twin, TwinAgreement
 from robust_sparse_tf.options import checked, checked_path, require
 
 _COMPARED = 1000  # images on which a twin must predict what its file predicts
@@ -127,7 +128,7 @@ def robust_accuracy(
     queries = checked("queries", queries, int, minimum=1)
     if ball.norm == "l1":
         raise InputError("ball: in l1; must be in linf or l2")
-    content = content_of(path)
+    content = tflite_content(path)
     images, labels = images_and_labels(data, ball.limits)
     file = _file(path, content, images)
     twin, agreement, left_out = _twin(content, images[:_COMPARED] if compared is None else compared)

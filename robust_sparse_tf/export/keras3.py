@@ -16,8 +16,8 @@ import numpy as np
 import tf_keras as keras
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError, TrainingError, reason
-from robust_sparse_tf.export.examples import outputs, random_inputs, require_numbers
+from robust_sparse_tf.errors import InputError, reason
+from robust_sparse_tf.export.examples import outputs, random_inputs, require_equal, require_numbers
 from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 from robust_sparse_tf.options import checked_path
 from robust_sparse_tf.sparsity import strip
@@ -62,7 +62,7 @@ def to_keras3(model: keras.Model, path: str) -> int:
         written = os.path.join(folder, "model.keras")
         with files.naming(path):
             found = _converted(network, folder, written, inputs)
-        _require_equal(path, outputs(network, inputs), found)
+        require_equal(path, "Keras 3", outputs(network, inputs), found)
         with open(written, "rb") as source, files.complete(path) as file:
             shutil.copyfileobj(source, file)
     return os.path.getsize(path)
@@ -184,10 +184,3 @@ def _parts(config: Any, layers: Mapping[str, keras.layers.Layer]) -> list[Any]:
             found[-1] |= {"name": part, "inbound_nodes": nodes}
             nodes = [[[part, call, 0, {}]] for call in range(len(nodes))]
     return found
-
-
-def _require_equal(path: str, expected: np.ndarray, found: np.ndarray) -> None:
-    same = expected.shape == found.shape
-    difference = np.abs(expected - found).max() if same else np.inf
-    if not difference <= 1e-4 * max(1.0, np.abs(expected).max()):
-        raise TrainingError(f"{path}: outputs in Keras 3 differ from tf_keras' by {difference}")

@@ -6,7 +6,7 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import h5py
@@ -47,9 +47,9 @@ def load(
     if form == "saved_model":
         return _saved_model(path)
     if form == "tflite":
-        return _tflite(path)
+        return _in_graphs(path, tflite_graph)
     if form == "onnx":
-        return _onnx(path)
+        return _in_graphs(path, onnx_graph)
     if form == "keras3":
         return keras3_logits(path, trust=trust)
     model = load_model(path, trust=trust, modules=modules)
@@ -157,21 +157,12 @@ def _saved_model(path: str) -> Logits:
     return logits
 
 
-def _onnx(path: str) -> Logits:
+def _in_graphs(path: str, read: Callable[[bytes], Logits]) -> Logits:
+    """A file that an interpreter runs, by the function that reads its bytes."""
     with readable(path):
         with open(path, "rb") as file:
             content = file.read()
         try:
-            return onnx_graph(content)
-        except InputError as error:
-            raise InputError(f"model={path}: {error}") from error
-
-
-def _tflite(path: str) -> Logits:
-    with readable(path):
-        with open(path, "rb") as file:
-            content = file.read()
-        try:
-            return tflite_graph(content)
+            return read(content)
         except InputError as error:
             raise InputError(f"model={path}: {error}") from error

@@ -76,12 +76,12 @@ def measure(
     kept = [np.asarray(kernel) for kernel in kernels(network).values()]
     size = sum(kernel.size for kernel in kept)
     attacker = _Attacker(network, test, ball, attacked, seed) if ball and attacked else None
-    rows = []
+    rows, of_network = [], entropy_bound(network)
     for number, each in enumerate(exports.written):
         on_file("measuring", number, len(exports.written))
         is_tflite = bool(each.format.quantization)
         found = attacker.of_file(each.path) if attacker and is_tflite else None
-        bound = entropy_bound(each.path if is_tflite else network)
+        bound = entropy_bound(each.path) if is_tflite else of_network
         rows.append(_row(each, times.get(each.format.name), found, bound))
     return ExportReport(
         model=name,

@@ -8,14 +8,14 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError, TrainingError, reason
+from robust_sparse_tf.errors import InputError, not_installed, reason
 from robust_sparse_tf.export import float32
-from robust_sparse_tf.export.examples import outputs, random_inputs, require_numbers
+from robust_sparse_tf.export.examples import outputs, random_inputs, require_equal, require_numbers
+from robust_sparse_tf.export.graphs import in_graphs
 from robust_sparse_tf.options import checked_path
 from robust_sparse_tf.sparsity import strip
 
 _OPSET = 17
-_MISSING = "ONNX: needs pip install 'robust_sparse_tf[export]' ({})"
 _TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -47,10 +47,7 @@ def to_onnx(model: keras.Model, path: str) -> int:
     network = float32.rebuilt(network)
     content = _convert(network)
     inputs = random_inputs(network, network.inputs[0].shape[0] or 16)
-    expected, found = outputs(network, inputs), onnx_function(content)(inputs)
-    difference = np.abs(expected - found).max() if expected.shape == found.shape else np.inf
-    if not difference <= 1e-4 * max(1.0, np.abs(expected).max()):
-        raise TrainingError(f"{path}: ONNX logits differ from Keras' by {difference}")
+    require_equal(path, "ONNX", outputs(network, inputs), onnx_function(content)(inputs))
     with files.complete(path) as file:
         file.write(content)
     return len(content)
@@ -74,14 +71,8 @@ def onnx_graph(content: bytes) -> Callable[[tf.Tensor], tf.Tensor]:
     See `onnx_function`.
     """
     session = _session(content)
-    outputs, classes = _function(session), session.get_outputs()[0].shape[-1]
-
-    def logits(x: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(outputs, [x], tf.float32)
-        found.set_shape([x.shape[0], classes if isinstance(classes, int) else None])
-        return found
-
-    return logits
+    classes = session.get_outputs()[0].shape[-1]
+    return in_graphs(_function(session), classes if isinstance(classes, int) else None)
 
 
 def _session(content: bytes) -> Any:
@@ -89,7 +80,7 @@ def _session(content: bytes) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise InputError(_MISSING.format(error)) from error
+        raise not_installed("onnxruntime", "export") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised
     try:
@@ -137,7 +128,7 @@ def _convert(network: keras.Model) -> bytes:
     try:
         import tf2onnx
     except ImportError as error:
-        raise InputError(_MISSING.format(error)) from error
+        raise not_installed("tf2onnx", "export") from error
     (symbol,) = network.inputs
     spec = tf.TensorSpec(symbol.shape, symbol.dtype, "images")
     call = tf.function(lambda images: network(images, training=False), input_signature=[spec])

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.errors import InputError, not_installed
 from robust_sparse_tf.export.examples import require_built
 from robust_sparse_tf.export.kernels import set_weights
 from robust_sparse_tf.export.reading import as_path, objects, readable
@@ -23,7 +23,6 @@ from robust_sparse_tf.sparsity import strip
 
 _KEY = "robust_sparse_tf"  # the only entry of the metadata
 _VERSION = 1
-_MISSING = "packed files: need pip install 'robust_sparse_tf[export]' ({})"
 _SHAPES = {"version": int, "config": dict, "weights": [{"name": str, "dtype": str, "shape": list}]}
 # Types that safetensors has in NumPy; others are stored as whole numbers of their size.
 _STORED = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
@@ -173,5 +172,5 @@ def _safetensors() -> Any:
         import safetensors
         import safetensors.numpy
     except ImportError as error:
-        raise InputError(_MISSING.format(error)) from error
+        raise not_installed("safetensors", "export") from error
     return safetensors

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tf_keras as keras
 from ai_edge_litert import schema_py_generated as schema
 
-from robust_sparse_tf.errors import InputError, reason
+from robust_sparse_tf.errors import InputError, not_installed, reason
 from robust_sparse_tf.export.flatbuffer import read_model
 
 _BITS = {"int8": 8, "int4": 4}
@@ -69,9 +69,7 @@ def quantised(content: bytes, bits: int) -> bytes:
     try:
         from ai_edge_quantizer import quantizer, recipe
     except ImportError as error:
-        raise InputError(
-            "ai-edge-quantizer is not installed; pip install 'robust_sparse_tf[export]' installs it"
-        ) from error
+        raise not_installed("ai-edge-quantizer", "export") from error
     recipes = {8: recipe.dynamic_wi8_afp32, 4: recipe.dynamic_wi4_afp32}
     work = quantizer.Quantizer(bytearray(content), recipes[bits]())
     result = work.quantize(enable_progress_bar=False, enable_progress_report=False)

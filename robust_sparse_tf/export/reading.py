@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.export.forms import unreadable
+from robust_sparse_tf.export.forms import form_of, unreadable
 from robust_sparse_tf.options import checked
 
 
@@ -16,6 +16,19 @@ def as_path(path: Any) -> str:
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path={path!r}: must be the path of a file")
     return os.fsdecode(path)
+
+
+def require_tflite(path: str) -> None:
+    """Raises InputError unless a path is that of a TFLite file."""
+    if form_of(path) != "tflite":
+        raise InputError(f"path={path}: must be a TFLite file")
+
+
+def tflite_content(path: str) -> bytes:
+    """The bytes of a TFLite file; see `require_tflite`."""
+    require_tflite(path)
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def objects(modules: Sequence[str]) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.export.forms import form_of
-from robust_sparse_tf.export.reading import readable
+from robust_sparse_tf.export.flatbuffer import TYPES, operation_of, read_model, unpacked
+from robust_sparse_tf.export.reading import readable, tflite_content
 from robust_sparse_tf.options import checked_path
 
 _OPERATIONS = (
@@ -56,43 +55,20 @@ def tflite_kernels(path: str) -> list[StoredKernel]:
         InputError: for anything else than a TFLite file, or a damaged one.
     """
     path = checked_path("path", path)
-    if form_of(path) != "tflite":
-        raise InputError(f"path={path}: must be a TFLite file")
     with readable(path):
-        from ai_edge_litert import schema_py_generated as schema
-
-        from robust_sparse_tf.export.flatbuffer import read_model
-
-        with open(path, "rb") as file:
-            model = read_model(file.read())
-        operations = _names(schema.BuiltinOperator)
-        types = _names(schema.TensorType)
-        return [
-            kernel
-            for graph in model.subgraphs
-            for kernel in _of_graph(model, graph, operations, types)
-        ]
+        model = read_model(tflite_content(path))
+        return [kernel for graph in model.subgraphs for kernel in _of_graph(model, graph)]
 
 
-def _names(enumeration: Any) -> dict[int, str]:
-    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
-
-
-def _of_graph(
-    model: Any, graph: Any, operations: dict[int, str], types: dict[int, str]
-) -> list[StoredKernel]:
-    def name_of(operator: Any) -> str:
-        code = model.operatorCodes[operator.opcodeIndex]
-        return operations.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
-
+def _of_graph(model: Any, graph: Any) -> list[StoredKernel]:
     sources = {
         int(operator.outputs[0]): int(operator.inputs[0])
         for operator in graph.operators
-        if name_of(operator) in _UNPACKING
+        if operation_of(model, operator) in _UNPACKING
     }
     found = []
     for operator in graph.operators:
-        if name_of(operator) not in _OPERATIONS:
+        if operation_of(model, operator) not in _OPERATIONS:
             continue
         output = graph.tensors[operator.outputs[0]].name.decode()
         for index in map(int, operator.inputs):
@@ -101,22 +77,20 @@ def _of_graph(
             if index < 0:  # an input that is left out
                 continue
             tensor = graph.tensors[index]
-            values = _values(model, tensor, types)
+            values = _values(model, tensor)
             if values is not None:
                 size = int(np.prod(tensor.shape, dtype=np.int64))
-                found.append(StoredKernel(output, name_of(operator), size, values))
+                found.append(StoredKernel(output, operation_of(model, operator), size, values))
     return found
 
 
-def _values(model: Any, tensor: Any, types: dict[int, str]) -> np.ndarray | None:
+def _values(model: Any, tensor: Any) -> np.ndarray | None:
     """The stored values of a constant with at least two dimensions; None for other tensors."""
-    data, kind = model.buffers[tensor.buffer].data, types.get(tensor.type, "")
+    data, kind = model.buffers[tensor.buffer].data, TYPES.get(tensor.type, "")
     if len(data) == 0 or tensor.shape is None or len(tensor.shape) < 2:
         return None
     if kind == "INT4":
-        halves = np.stack([data & 15, data >> 4], axis=1).reshape(-1).astype(np.int8)
-        values = np.where(halves > 7, halves - 16, halves).astype(np.int8)
-        return values[: int(np.prod(tensor.shape, dtype=np.int64))]
+        return unpacked(data)[: int(np.prod(tensor.shape, dtype=np.int64))]
     if kind not in _TYPES:
         return None
     values = data.view(_TYPES[kind])

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from robust_sparse_tf.errors import InputError, reason
+from robust_sparse_tf.export.graphs import in_graphs
 from robust_sparse_tf.options import require
 from robust_sparse_tf.tensors import as_array, check_types
 from robust_sparse_tf.values import check_images
@@ -38,8 +39,17 @@ def tflite_function(
         RuntimeError: from the function, if the file cannot run.
     """
     require("resolver", resolver, OpResolverType)
+    return _function(_Runner(content, resolver))
+
+
+def tflite_graph(content: bytes) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A TFLite model as a function of tensors, which graphs can call; see `in_graphs`."""
+    runner = _Runner(content, OpResolverType.AUTO)
+    return in_graphs(_function(runner), runner.classes)
+
+
+def _function(runner: "_Runner") -> Callable[[np.ndarray], np.ndarray]:
     lock = threading.Lock()  # an interpreter is not thread-safe
-    runner = _Runner(content, resolver)
 
     def logits(images: np.ndarray) -> np.ndarray:
         images = as_array("images", images)
@@ -75,6 +85,7 @@ class _Runner:
             raise InputError(f"TFLite model of {counts}: must have one of each")
         (self._entry,), (self._exit,) = ends
         self._fixed, *self.sizes = map(int, self._entry["shape_signature"])
+        self.classes = int(self._exit["shape"][-1])
         self._shape: tuple[int, ...] | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -95,23 +106,6 @@ class _Runner:
         self._interpreter.reset_all_variables()  # these hold the states of recurrent layers
         self._interpreter.invoke()
         return _real(self._interpreter.get_tensor(self._exit["index"]), self._exit)[:count]
-
-
-def tflite_graph(content: bytes) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A TFLite model as a function of tensors [n, ...], which graphs can call; has no gradient.
-
-    Attacks by scores run much faster in graphs. See `tflite_function`.
-    """
-    outputs = tflite_function(content)
-    details = Interpreter(model_content=content).get_output_details()
-    classes = int(details[0]["shape"][-1])
-
-    def logits(x: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(outputs, [x], tf.float32)
-        found.set_shape([x.shape[0], classes])
-        return found
-
-    return logits
 
 
 def _quantised(batch: np.ndarray, details: dict[str, Any]) -> np.ndarray:

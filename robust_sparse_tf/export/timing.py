@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from robust_sparse_tf.errors import InputError, TrainingError
-from robust_sparse_tf.export.forms import form_of
+from robust_sparse_tf.errors import TrainingError
+from robust_sparse_tf.export.reading import require_tflite
 from robust_sparse_tf.options import checked, checked_path, require
 
 _WARM_UP = 10  # calls before the clock runs
@@ -82,8 +82,7 @@ def latencies(paths: Mapping[str, str], calls: int = 100) -> dict[str, Latency]:
 
 
 def _prepared(path: str) -> Interpreter:
-    if form_of(path) != "tflite":
-        raise InputError(f"path={path}: must be a TFLite file")
+    require_tflite(path)
     interpreter = Interpreter(model_path=path, num_threads=1)
     interpreter.allocate_tensors()
     for entry in interpreter.get_input_details():
@@ -110,8 +109,7 @@ def peak_memory(path: str) -> int | None:
         TrainingError: if the process fails.
     """
     path = checked_path("path", path)
-    if form_of(path) != "tflite":
-        raise InputError(f"path={path}: must be a TFLite file")
+    require_tflite(path)
     if not sys.platform.startswith("linux"):
         return None
     done = subprocess.run(

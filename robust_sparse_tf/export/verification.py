@@ -11,12 +11,13 @@ import tf_keras as keras
 from ai_edge_litert.interpreter import OpResolverType
 
 from robust_sparse_tf import files
-from robust_sparse_tf.errors import InputError, RunWarning, TrainingError, reason
+from robust_sparse_tf.errors import RunWarning, TrainingError, reason
 from robust_sparse_tf.evaluation.inputs import unwrapped
 from robust_sparse_tf.export import loading
 from robust_sparse_tf.export.examples import scaled
 from robust_sparse_tf.export.forms import form_of
 from robust_sparse_tf.export.quantization import quantization_of
+from robust_sparse_tf.export.reading import tflite_content
 from robust_sparse_tf.export.tflite_runner import tflite_logits
 from robust_sparse_tf.options import checked_path
 from robust_sparse_tf.tensors import as_array, check_shape, check_types
@@ -109,7 +110,7 @@ def verify(path: str, model: keras.Model, images: Any) -> Verification:
     limits = LIMITS["fp32"]
     try:
         if form == "tflite":
-            content = _content(path)
+            content = tflite_content(path)
             outputs = [tflite_logits(content, images, resolver) for resolver in RESOLVERS]
             limits = LIMITS[quantization_of(content)]
         else:
@@ -142,9 +143,8 @@ def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
     """
     path, network = checked_path("path", path), unwrapped(model)
     images = _images(images, network)
-    if form_of(path) != "tflite":
-        raise InputError(f"path={path}: must be a TFLite file")
-    return _compared(_logits(network, images), tflite_logits(_content(path), images))[0]
+    content = tflite_content(path)
+    return _compared(_logits(network, images), tflite_logits(content, images))[0]
 
 
 def _images(value: Any, network: keras.Model) -> np.ndarray:
@@ -153,11 +153,6 @@ def _images(value: Any, network: keras.Model) -> np.ndarray:
     check_shape(images, network.input_shape)
     check_images(images, None)
     return scaled(images, network.inputs[0].dtype)
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _logits(network: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -224,5 +224,5 @@ def test_other_files_and_missing_packages(model, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="must be built"):
         to_packed(keras.Sequential([layers.Dense(3)]), str(tmp_path / "model"))
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(InputError, match="packed files: need pip install"):
+    with pytest.raises(InputError, match="^safetensors is not installed; pip install"):
         to_packed(model, str(tmp_path / "model"))

@@ -385,10 +385,7 @@ TOO_MANY = dict(gradient_batches=5, update_interval=4)
             lambda: FlyingBirdPlus(0.5, structure="1:2@outputs"),
             "^structure=1:2@outputs: must not be",
         ),
-        (
-            lambda: FlyingBirdPlus(0.5, conv_structure="2:4"),
-            "^conv_structure=2:4: must not be",
-        ),
+        (lambda: FlyingBirdPlus(0.5, conv_structure="2:4"), "^conv_structure=2:4: must not be"),
         (lambda: sparsify(network(), SET(distribution="global")), "^distribution=global: "),
         (lambda: sparsify(network(), SET(0.5, structure="2:4")), "^structure=2:4: .*layer conv"),
     ],

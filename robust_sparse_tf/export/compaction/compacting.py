@@ -16,9 +16,9 @@ from robust_sparse_tf.export.compaction import (
     stopped,
 )
 from robust_sparse_tf.export.compaction.result import CompactedLayer, Compaction
+from robust_sparse_tf.export.examples import outputs, random_inputs
 
 _IMAGES = 8  # in the comparison with the given model
-_SIDE = 64  # of images of an unknown size, in the comparison
 _TOLERANCE = 1e-4  # relative, of outputs in float32
 
 
@@ -77,17 +77,8 @@ def _row(smaller: keras.Model, name: str, weights: int, count: int) -> Compacted
 
 def _require_equal(network: keras.Model, smaller: keras.Model) -> None:
     """Raises TrainingError if outputs on random inputs differ; those of a random network may."""
-    (symbol,) = network.inputs
-    rng, shape = np.random.default_rng(0), [size or _SIDE for size in symbol.shape[1:]]
-    count = symbol.shape[0] or _IMAGES
-    inputs = rng.random([count, *shape])
-    if not symbol.dtype.is_floating:
-        inputs = inputs.round()
-    inputs = tf.cast(inputs, symbol.dtype)
-    expected, again, found = (
-        np.asarray(tf.nest.flatten(each(inputs, training=False))[0], np.float64)
-        for each in (network, network, smaller)
-    )
+    inputs = random_inputs(network, network.inputs[0].shape[0] or _IMAGES)
+    expected, again, found = (outputs(each, inputs) for each in (network, network, smaller))
     if not np.isfinite(expected).all():
         raise InputError(f"model {network.name}: its outputs are not finite")
     most = _TOLERANCE * max(1.0, np.abs(expected).max(initial=0))

@@ -4,14 +4,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.export.flatbuffer import read_model
+from robust_sparse_tf.export.flatbuffer import TYPES, operation_of, read_model, unpacked
 from robust_sparse_tf.export.twins.sparse import decoded
 
-_NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-_TYPES = {number: name for name, number in vars(schema.TensorType).items()}
 _DTYPES = {
     "FLOAT32": np.float32,
     "FLOAT16": np.float16,
@@ -153,7 +150,7 @@ def read(content: bytes) -> Graph:
     tensors = [_tensor(each, model.buffers[each.buffer].data) for each in graph.tensors]
     operations: list[Operation] = []
     for each in graph.operators:
-        operation = _operation(each, model.operatorCodes[each.opcodeIndex])
+        operation = _operation(each, operation_of(model, each))
         if not _is_folded(operation, tensors):
             operations.append(operation)
     entry = graph.tensors[graph.inputs[0]]
@@ -163,7 +160,7 @@ def read(content: bytes) -> Graph:
 
 
 def _tensor(given: Any, data: np.ndarray) -> Tensor:
-    name = _TYPES.get(given.type, str(given.type))
+    name = TYPES.get(given.type, str(given.type))
     if name not in _DTYPES:
         raise InputError(f"a tensor of {name}: must be of {', '.join(_DTYPES)}")
     dtype = np.dtype(_DTYPES[name])
@@ -187,23 +184,13 @@ def _tensor(given: Any, data: np.ndarray) -> Tensor:
 def _stored(
     data: np.ndarray, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], sparsity: Any
 ) -> np.ndarray:
-    values = _unpacked(data) if name == "INT4" else data.view(dtype)
+    values = unpacked(data) if name == "INT4" else data.view(dtype)
     if sparsity is not None:
         return decoded(values, shape, sparsity)
     return values[: int(np.prod(shape))].reshape(shape)
 
 
-def _unpacked(data: np.ndarray) -> np.ndarray:
-    """Numbers of 4 bits, int8: two per byte, the lower half first."""
-    halves = np.stack([data & 15, data >> 4], axis=1).reshape(-1).astype(np.int8)
-    return np.where(halves > 7, halves - 16, halves).astype(np.int8)
-
-
-def _operation(given: Any, code: Any) -> Operation:
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    name = _NAMES.get(number, str(number))
-    if name == "CUSTOM":
-        name += f" {code.customCode}"
+def _operation(given: Any, name: str) -> Operation:
     inputs = () if given.inputs is None else tuple(int(each) for each in given.inputs)
     return Operation(name, inputs, int(given.outputs[0]), given.builtinOptions)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.evaluation.inputs import as_images
 from robust_sparse_tf.export.examples import scaled
-from robust_sparse_tf.export.forms import form_of
+from robust_sparse_tf.export.reading import tflite_content
 from robust_sparse_tf.export.tflite_runner import tflite_function
 from robust_sparse_tf.export.twins.node import Node
 from robust_sparse_tf.export.twins.operations import function_of
@@ -166,17 +166,4 @@ def twin(model: str | os.PathLike[str] | bytes) -> Twin:
         return Twin(model)
     if not isinstance(model, str | os.PathLike):
         raise InputError(f"model={shown(model)}: must be the path or the bytes of a TFLite file")
-    path = os.fsdecode(model)
-    return Twin(content_of(path))
-
-
-def content_of(path: str) -> bytes:
-    """The bytes of a TFLite file.
-
-    Raises:
-        InputError: for any other file.
-    """
-    if form_of(path) != "tflite":
-        raise InputError(f"model={path}: must be a TFLite file")
-    with open(path, "rb") as file:
-        return file.read()
+    return Twin(tflite_content(os.fsdecode(model)))

@@ -15,6 +15,7 @@ from robust_sparse_tf.version import __version__
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf import (
         attacks,
+        bounds,
         callbacks,
         comparison,
         data,
@@ -50,6 +51,7 @@ __all__ = [
     "TrainingError",
     "__version__",
     "attacks",
+    "bounds",
     "callbacks",
     "compare",
     "comparison",

@@ -31,7 +31,6 @@ import robust_sparse_tf as rst
 from robust_sparse_tf import attacks, evaluation, sparsity
 from robust_sparse_tf.data import Gather, Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation import interval_bounds
 
 
 def split(**given):
@@ -105,7 +104,7 @@ def silent(**given):
 
 
 def margins(**given):
-    return interval_bounds.margin_bounds(model(), IMAGES, ball=rst.Ball("linf", 0.1), **given)
+    return rst.bounds.margin_bounds(model(), IMAGES, ball=rst.Ball("linf", 0.1), **given)
 
 
 def masked(**given):

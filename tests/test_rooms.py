@@ -13,6 +13,7 @@ LIBRARY = [
     "models",
     "attacks",
     "sparsity",
+    "bounds",
     "training",
     "evaluation",
     "summaries",

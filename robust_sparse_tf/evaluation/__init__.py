@@ -6,9 +6,9 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.evaluation.accuracy import Evaluator, Figures
     from robust_sparse_tf.evaluation.activations import activation_sparsity
     from robust_sparse_tf.evaluation.bounds_linear import binary_bounds, multiclass_bounds
+    from robust_sparse_tf.evaluation.certificates import certified_accuracy
     from robust_sparse_tf.evaluation.clever_score import clever
     from robust_sparse_tf.evaluation.feature_usefulness import Usefulness, usefulness
-    from robust_sparse_tf.evaluation.interval_bounds import certified_accuracy
     from robust_sparse_tf.evaluation.intervals import student, wilson
     from robust_sparse_tf.evaluation.lipschitz import local_lipschitz, safe_distance
     from robust_sparse_tf.evaluation.margins import r_2, r_inf

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import hashlib
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -15,14 +14,17 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import checks
 from robust_sparse_tf.attacks.base import Attack, Logits
 from robust_sparse_tf.attacks.precision import Float32, is_half
+from robust_sparse_tf.bounds.inputs import ANY_RANGE as ANY_RANGE
+from robust_sparse_tf.bounds.inputs import as_images as as_images
+from robust_sparse_tf.bounds.inputs import in_range as in_range
+from robust_sparse_tf.bounds.inputs import unwrapped as unwrapped
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.data.split import Gather
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import heads
-from robust_sparse_tf.models.network import network_of, require_single, require_tf_keras
-from robust_sparse_tf.sparsity.wrapper import strip
-from robust_sparse_tf.tensors import as_array, as_labels, as_tensor, check_types
-from robust_sparse_tf.values import assert_images, check_images, check_labels
+from robust_sparse_tf.models.network import network_of
+from robust_sparse_tf.tensors import as_labels, check_types
+from robust_sparse_tf.values import check_labels
 
 Data: TypeAlias = Split | tuple[Any, Any] | tf.data.Dataset
 """Labelled examples, see `images_and_labels`."""
@@ -174,21 +176,6 @@ def digest(images: np.ndarray, labels: np.ndarray) -> str:
     return whole.hexdigest()[:16]
 
 
-def unwrapped(model: Any) -> keras.Model:
-    """The plain functional network inside a model.
-
-    Raises:
-        InputError: unless it is a built Sequential or functional tf_keras model with one input and
-            one output.
-    """
-    network = network_of(model)
-    require_tf_keras(network)
-    if not getattr(network, "_is_graph_network", False):
-        raise InputError(f"model {network.name}: must be built; begin it with an Input layer")
-    require_single(network)
-    return strip(network)
-
-
 class Examples:
     """Labelled inputs in memory, of any shape and range; has what measures use of a `Split`.
 
@@ -205,9 +192,6 @@ class Examples:
     def size(self) -> int:
         """Number of examples."""
         return len(self.images)
-
-
-ANY_RANGE = (-math.inf, math.inf)
 
 
 def examples(data: Data | Examples, limits: tuple[float, float] = ANY_RANGE) -> Split | Examples:
@@ -253,30 +237,6 @@ def images_and_labels(data: Data, limits: tuple[float, float]) -> tuple[np.ndarr
     images, labels = as_images(images, limits), as_labels("labels", labels).numpy()
     check_types(images, labels)
     return images, labels
-
-
-def as_images(value: Any, limits: tuple[float, float] = ANY_RANGE) -> np.ndarray:
-    """Converts numbers of any type to float32 [n, ...]; clips rounding errors outside the limits.
-
-    Raises:
-        InputError: for values that are not numbers, or outside the limits.
-    """
-    images = as_array("images", value).astype(np.float32, copy=False)
-    check_types(images, None)
-    check_images(images, None if limits == ANY_RANGE else limits)
-    if images.min() < limits[0] or images.max() > limits[1]:
-        return np.clip(images, np.float32(limits[0]), np.float32(limits[1]))
-    return images
-
-
-def in_range(x: Any, limits: tuple[float, float]) -> tf.Tensor:
-    """Like `as_images`, for tensors; in a graph, where values are unknown, it asserts limits."""
-    if tf.executing_eagerly():
-        return tf.constant(as_images(x, limits))
-    x = as_tensor("x", x, tf.float32)
-    check_types(x, None)
-    assert_images(x, limits)
-    return tf.clip_by_value(x, *limits)
 
 
 def pixels_scaled(images: np.ndarray) -> np.ndarray:

@@ -11,10 +11,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ball, norms
-from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation import propagation
-from robust_sparse_tf.evaluation.inputs import in_range, unwrapped
-from robust_sparse_tf.evaluation.propagation import (
+from robust_sparse_tf.bounds import propagation
+from robust_sparse_tf.bounds.propagation import (
     AFFINE,
     DUAL,
     POOLING,
@@ -23,6 +21,8 @@ from robust_sparse_tf.evaluation.propagation import (
     Box,
     Step,
 )
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import in_range, unwrapped
 from robust_sparse_tf.options import require
 
 

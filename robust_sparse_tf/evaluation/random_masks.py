@@ -12,11 +12,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ball
+from robust_sparse_tf.bounds import propagation
+from robust_sparse_tf.bounds.propagation import DUAL, RESHAPING
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation import propagation
 from robust_sparse_tf.evaluation.inputs import in_range, unwrapped
 from robust_sparse_tf.evaluation.lipschitz import lemma_3_1
-from robust_sparse_tf.evaluation.propagation import DUAL, RESHAPING
 from robust_sparse_tf.options import checked, require
 
 

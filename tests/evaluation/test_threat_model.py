@@ -9,9 +9,9 @@ import tf_keras as keras
 
 from robust_sparse_tf import attacks, evaluate, evaluation
 from robust_sparse_tf.attacks import FGSM, Attack, Ball, DeepFool, MinimumNorm, Transfer
+from robust_sparse_tf.bounds import logit_bounds, margin_bounds
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
-from robust_sparse_tf.evaluation.interval_bounds import logit_bounds, margin_bounds
 
 BYTES = Ball("linf", 8.0, 0.0, 255.0)
 X = np.random.default_rng(0).uniform(0, 255, [6, 4]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Interval bounds on the logits over a ball of inputs, and the accuracy that they certify.
+"""Interval bounds on the logits over a ball of inputs.
 
 By interval bound propagation, "On the Effectiveness of Interval Bound Propagation for Training
 Verifiably Robust Models" (Gowal et al., 2018). All bounds hold up to the rounding of float32.
@@ -8,21 +8,20 @@ import math
 from typing import Any
 
 import tensorflow as tf
+import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ball
-from robust_sparse_tf.evaluation.inputs import Data, batches, examples, unwrapped
-from robust_sparse_tf.evaluation.propagation import (
+from robust_sparse_tf.bounds.inputs import unwrapped
+from robust_sparse_tf.bounds.propagation import (
     DUAL,
+    Step,
     input_box,
     linear_end,
     middle_of,
     propagate,
 )
-from robust_sparse_tf.options import require
 from robust_sparse_tf.tensors import as_labels, check_types
 from robust_sparse_tf.values import check_labels
-
-_BATCH = 100  # images; each needs a matrix [features, classes] at the last layer
 
 
 def logit_bounds(model: Any, x: tf.Tensor, ball: Ball) -> tuple[tf.Tensor, tf.Tensor]:
@@ -58,6 +57,30 @@ def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tens
     steps = propagate(unwrapped(model), box)
     if tf.executing_eagerly():
         check_labels(y.numpy(), steps[-1].output.low.shape[-1])
+    return _margins(steps, y, ball)
+
+
+def training_margins(
+    network: keras.Model, x: tf.Tensor, y: tf.Tensor, ball: Ball
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits and `margin_bounds` in training mode, differentiable with respect to the weights.
+
+    The pass moves running averages, as one of the network itself does; see `propagation.propagate`.
+
+    Args:
+        network: with or without masks, which must be stored in the weights.
+        x: float32 [batch, ...].
+        y: int64 [batch].
+        ball: see `logit_bounds`.
+
+    Returns:
+        Logits of the clean inputs and lower bounds of margins, float32 [batch, classes] each.
+    """
+    steps = propagate(network, input_box(x, ball)._replace(clean=x))
+    return steps[-1].output.clean, _margins(steps, y, ball)
+
+
+def _margins(steps: list[Step], y: tf.Tensor, ball: Ball) -> tf.Tensor:
     if end := linear_end(steps):
         weights, biases = end.differences(y)
         inside = end.features
@@ -69,27 +92,7 @@ def margin_bounds(model: Any, x: tf.Tensor, y: tf.Tensor, ball: Ball) -> tf.Tens
             lengths = tf.norm(weights * inside.ball.scale[..., None], DUAL[ball.norm], axis=1)
             margins = tf.maximum(margins, at_x - ball.epsilon * lengths)
     else:
-        low, high, _ = steps[-1].output
+        low, high = steps[-1].output[:2]
         margins = tf.gather(low, y, batch_dims=1)[:, None] - high
     label = tf.one_hot(y, margins.shape[-1], on_value=True, off_value=False)
     return tf.where(label, math.inf, margins)
-
-
-def certified_accuracy(model: Any, data: Data, ball: Ball) -> float:
-    """The fraction of examples that provably no input of the ball can fool.
-
-    It is at most the robust accuracy. See `margin_bounds` for arguments and errors, and
-    `inputs.images_and_labels` for data, which must be in the ball's range. In l2 and l1 only the
-    first layer uses the ball itself, and all others a box, so that little is certified.
-    """
-    require("ball", ball, Ball)
-    network = unwrapped(model)
-    split = examples(data, ball.limits)
-    check_labels(split.labels, network.output_shape[-1])
-
-    @tf.function(reduce_retracing=True)
-    def certified(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        bounds = margin_bounds(network, x, y, ball)
-        return tf.math.count_nonzero(tf.reduce_all(bounds > 0, axis=1))
-
-    return sum(int(certified(x, y)) for _, x, y in batches(split, _BATCH)) / split.size

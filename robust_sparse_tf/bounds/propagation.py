@@ -11,8 +11,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ball, norms
+from robust_sparse_tf.bounds.inputs import in_range
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.inputs import in_range
 from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 from robust_sparse_tf.models.network import require_single
 from robust_sparse_tf.options import require
@@ -78,6 +78,8 @@ class Box(NamedTuple):
     low: tf.Tensor
     high: tf.Tensor
     ball: BallImage | None = None
+    clean: tf.Tensor | None = None
+    """In training, what the clean inputs become in training mode."""
 
 
 class Step(NamedTuple):
@@ -106,6 +108,11 @@ def input_box(x: tf.Tensor, ball: Ball) -> Box:
 def propagate(model: keras.Model, box: Box) -> list[Step]:
     """The calls of all layers in order of evaluation; the last one returns the logits.
 
+    With `clean` inputs in the box, the pass is also the network's forward pass in training mode,
+    which moves running averages. Batch normalization then has the statistics of the clean batch on
+    bounds, too, as in "Fast Certified Robust Training with Short Warmup" (Shi et al., 2021, section
+    3.2, https://arxiv.org/abs/2103.17268); other layers' bounds are those at inference.
+
     Raises:
         InputError: naming a layer that is not supported, or is called in training mode.
     """
@@ -122,7 +129,8 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
             if isinstance(node.layer, keras.Model):
                 steps += propagate(node.layer, inputs[0])
             else:
-                steps.append(Step(node.layer, inputs, _bound(node.layer, inputs)))
+                layer = getattr(node.layer, "layer", node.layer)  # inside a wrapper with masks
+                steps.append(Step(layer, inputs, _output(layer, inputs)))
             boxes[node.flat_output_ids[0]] = steps[-1].output
     last = boxes[str(id(model.outputs[0]))]
     # The output of the model may not be the last one computed.
@@ -216,6 +224,12 @@ def activation_of(layer: keras.layers.Layer) -> str:
     )
 
 
+def _output(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
+    found = _bound(layer, inputs)
+    values = [box.clean for box in inputs if box.clean is not None]
+    return found._replace(clean=call(layer, values, training=True)) if values else found
+
+
 def _bound(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
     kind = type(layer)
     if layer.compute_dtype != "float32":
@@ -233,16 +247,35 @@ def _bound(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
         moved = ball._replace(centre=call(layer, [ball.centre]), scale=call(layer, [ball.scale]))
         return Box(low, high, moved)
     if kind in SCALING:
-        ends = [call(layer, [inputs[0][end]]) for end in (0, 1)]
+        ends = _scaled_ends(layer, inputs[0])
         return Box(tf.minimum(*ends), tf.maximum(*ends), _scaled(layer, inputs[0].ball))
     raise InputError(f"layer {layer.name}: {kind.__name__} is not supported by interval bounds")
 
 
-def call(layer: keras.layers.Layer, values: list[tf.Tensor]) -> tf.Tensor:
-    """A layer's output at inference."""
+def call(
+    layer: keras.layers.Layer, values: list[tf.Tensor], *, training: bool = False
+) -> tf.Tensor:
+    """A layer's output, by default at inference."""
     value = values if len(values) > 1 else values[0]
-    training = type(layer) in (keras.layers.Dropout, keras.layers.BatchNormalization)
-    return layer(value, training=False) if training else layer(value)
+    differs = type(layer) in (keras.layers.Dropout, keras.layers.BatchNormalization)
+    return layer(value, training=training) if differs else layer(value)
+
+
+def _scaled_ends(layer: keras.layers.Layer, box: Box) -> list[tf.Tensor]:
+    """The images of both ends of a box under a `SCALING` layer, in any order."""
+    ends = [box.low, box.high]
+    batch_norm = type(layer) is keras.layers.BatchNormalization and layer.trainable
+    if box.clean is None or not batch_norm:
+        return [call(layer, [end]) for end in ends]
+    others = [axis for axis in range(box.clean.shape.rank) if axis not in layer.axis]
+    mean, variance = tf.nn.moments(box.clean, others, keepdims=True)
+    offset, scale = (
+        None if weight is None else tf.reshape(weight, mean.shape)
+        for weight in (layer.beta, layer.gamma)
+    )
+    return [
+        tf.nn.batch_normalization(end, mean, variance, offset, scale, layer.epsilon) for end in ends
+    ]
 
 
 def _scaled(layer: keras.layers.Layer, ball: BallImage | None) -> BallImage | None:

@@ -11,14 +11,10 @@ from linear_problem import distances, model, split
 
 from robust_sparse_tf import models, sparsity
 from robust_sparse_tf.attacks import FGSM, PGD, Ball, norms
+from robust_sparse_tf.bounds import logit_bounds, margin_bounds
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.accuracy import Evaluator
-from robust_sparse_tf.evaluation.interval_bounds import (
-    certified_accuracy,
-    logit_bounds,
-    margin_bounds,
-)
+from robust_sparse_tf.evaluation import Evaluator, certified_accuracy
 
 pytestmark = pytest.mark.slow  # many networks, norms and radii
 

@@ -2,6 +2,6 @@
 
 from robust_sparse_tf.models import layers
 from robust_sparse_tf.sparsity import sparse_model
-from robust_sparse_tf.training import adversarial_model, inverse_decay
+from robust_sparse_tf.training import adversarial_model, inverse_decay, noise_layers
 
-__all__ = ["adversarial_model", "inverse_decay", "layers", "sparse_model"]
+__all__ = ["adversarial_model", "inverse_decay", "layers", "noise_layers", "sparse_model"]

@@ -20,6 +20,7 @@ from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
+from robust_sparse_tf.training.noise import KINDS as NOISES
 
 _OWN_MODELS = {
     "MODULE:FUNCTION": r"[^\W\d][\w.]*:[^\W\d]\w*",
@@ -73,6 +74,15 @@ class RunOptions:
         choices=tuple(PROFILES),
         shown="none",
         hashed=False,
+    )
+    noise: str = option(
+        "none",
+        "trainable noise on the weights of convolutions and dense layers: one factor per output "
+        "channel, per layer or per weight",
+        choices=("none", *NOISES),
+    )
+    noise_at_inference: bool = option(
+        True, "whether there is noise in evaluations and attacks, too, with --noise"
     )
     overfitting: str = option(
         "warn",

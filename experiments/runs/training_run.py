@@ -48,6 +48,7 @@ with epy.lazy_imports():
 
 
 _TFLITE = "model.tflite"
+_NO_NOISE = "model.tflite, saved_model and their agreement are of the network without noise"
 
 
 class TrainingRun:
@@ -191,7 +192,7 @@ class TrainingRun:
                 feature_usefulness.head(
                     dense
                 )  # refuses unsuitable networks before hours are spent on training
-            network = sparsity.sparsify(dense, self.method, data=train)
+            network = sparsity.sparsify(self._with_noise(dense), self.method, data=train)
             model = training.AdversarialModel(
                 network,
                 self.attack,
@@ -206,6 +207,13 @@ class TrainingRun:
                 steps_per_execution=self.options.steps_per_execution,
             )
         return model
+
+    def _with_noise(self, network: keras.Model) -> keras.Model:
+        kind, at_inference = self.options.noise, self.options.noise_at_inference
+        if kind == "none":
+            return network
+        seed = self.options.seed
+        return training.with_noise(network, kind, at_inference=at_inference, seed=seed)
 
     def _train(
         self,
@@ -302,6 +310,8 @@ class TrainingRun:
         """
         given = flags.different(self.values)
         weight = results.stopping_weight(given)
+        if training.has_noise(model):
+            warnings = [*warnings, _NO_NOISE]
         found = RunResults(
             name=os.path.basename(directory.path),
             flags=given,

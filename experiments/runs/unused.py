@@ -94,6 +94,8 @@ def _needed(name: str, values: Values) -> str:
         return "dataset=npz:FILE"
     if name == "early_stopping" and values["attack"] not in ("none", *values["eval_attacks"]):
         return f"{values['attack']} among eval_attacks"
+    if name == "noise_at_inference" and values["noise"] == "none":
+        return "noise"
     if name in ("epsilon_std", "clean_weight") and values["attack"] == "none":
         return "an attack"
     return ""

@@ -20,6 +20,7 @@ from robust_sparse_tf.evaluation.report import reach
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.tensors import check_shape
+from robust_sparse_tf.training.noise import seeded_noise
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.values import check_labels
 
@@ -42,7 +43,7 @@ class Evaluator:
         model: any model or callable from images to logits.
         attacks: attacks by name; empty for the clean accuracy only.
         objective: computes the loss of an example.
-        seed: seed of random starts, the same in every measurement.
+        seed: seed of random starts and of noise on weights, the same in every measurement.
         branches: number of parts of a split that are measured in parallel.
     """
 
@@ -89,7 +90,8 @@ class Evaluator:
         if classes:
             check_labels(split.labels, classes)
         numbers = tf.range(split.size, dtype=tf.int64)
-        sums = self._sums(numbers, split.gather).numpy()
+        with seeded_noise(self._model, self._seed):
+            sums = self._sums(numbers, split.gather).numpy()
         names = list(self._attacks)
         for name, outside in zip(names, sums[1:, 2], strict=True):
             if outside:

@@ -19,6 +19,7 @@ from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
 from robust_sparse_tf.options import checked, checked_path, require, require_function, shown
 from robust_sparse_tf.texts import percent
+from robust_sparse_tf.training.noise import seeded_noise
 
 _KNOWN_BY = 100  # images
 _GRADIENTS = {
@@ -59,7 +60,7 @@ def evaluate(
         ball: threat model of an ensemble. The default is linf or, without `epsilons`, the threat
             model of the training attack. Its range is that of the images, by default [0, 1];
             attacks given by name must have the same range.
-        seed: of everything random.
+        seed: of everything random, noise on weights included.
         batch_size: examples attacked at a time; limits the memory.
         passes: forward passes per example, for models with noise at inference. An example counts as
             robust if most are correct; the report also has their mean accuracy with its standard
@@ -91,7 +92,7 @@ def evaluate(
         model, data, attacks, epsilons, ball
     )
     others = [inputs.checked_logits(source, images, labels)[0] for source in sources]
-    with inputs.as_they_run(logits, *others):
+    with inputs.as_they_run(logits, *others), seeded_noise(model, seed):
         logits, differentiable = inputs.connected(logits, images)
         runner = Runner(
             logits, images, labels, ball.limits, batch_size, passes, seed, on_batch, verbose

@@ -15,15 +15,17 @@ from robust_sparse_tf.export import keras3, onnx_file, packed, saved_model, tfli
 from robust_sparse_tf.export.compaction.compacting import compact as compacted
 from robust_sparse_tf.export.formats import Format, format_of
 from robust_sparse_tf.export.model_card import ModelCard
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.export.storage import sizes
 from robust_sparse_tf.export.verification import Verification, verify
 from robust_sparse_tf.options import checked, checked_path, require, require_function
-from robust_sparse_tf.sparsity import strip
+from robust_sparse_tf.training.noise_layers import WeightNoise
 
 _NOISE = (
     keras.layers.GaussianNoise,
     keras.layers.GaussianDropout,
     keras.layers.AlphaDropout,
+    WeightNoise,
 )
 Writer = Callable[[str], int]
 
@@ -103,7 +105,7 @@ def to_formats(
     chosen = [format_of(name) for name in checked("formats", list(formats), list)]
     require("images", images, np.ndarray)
     require_function("on_file", on_file, 3)
-    network = strip(model)
+    network = plain(model)
     small, notes = _compacted(network) if compact else (None, [])
     os.makedirs(folder, exist_ok=True)
     written, refused = [], {}
@@ -126,7 +128,7 @@ def to_formats(
             continue
         gzipped = sizes(path).gzip_bytes
         written.append(Exported(each, path, candidates[best] is small, count, gzipped, found))
-    return Exports(tuple(written), refused, (*_noise(network), *notes))
+    return Exports(tuple(written), refused, (*_noise(model), *notes))
 
 
 def _smallest(writers: Sequence[Writer], path: str) -> tuple[int, int]:

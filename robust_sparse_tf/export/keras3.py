@@ -18,9 +18,9 @@ import tf_keras as keras
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.export.examples import outputs, random_inputs, require_equal, require_numbers
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 from robust_sparse_tf.options import checked_path
-from robust_sparse_tf.sparsity import strip
 from robust_sparse_tf.sparsity.wrapper import leaves
 
 Part: TypeAlias = tuple[str, dict[str, Any]]
@@ -52,7 +52,7 @@ def to_keras3(model: keras.Model, path: str) -> int:
         TrainingError: if the outputs differ.
         WriteError: naming the path, if it cannot be written.
     """
-    path, network = checked_path("path", path), strip(model)
+    path, network = checked_path("path", path), plain(model)
     if not path.endswith(".keras"):
         raise InputError(f"path={path}: must end in .keras, for Keras 3 to load it")
     require_numbers(network, "Keras 3")

@@ -22,12 +22,12 @@ from robust_sparse_tf.export.file_robustness import (
     worst,
 )
 from robust_sparse_tf.export.kernels import kernels
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.export.record import ExportReport, ExportRow
 from robust_sparse_tf.export.storage import entropy_bound
 from robust_sparse_tf.export.tflite import to_tflite
 from robust_sparse_tf.export.timing import Latency, latencies, peak_memory
 from robust_sparse_tf.options import checked, require, require_function
-from robust_sparse_tf.sparsity import strip
 
 Show = Callable[[str, int, int], None]
 
@@ -71,7 +71,7 @@ def measure(
     name, seed = checked("name", name, str), checked("seed", seed, int)
     calls = checked("calls", calls, int, minimum=0)
     attacked = checked("attacked", attacked, int, minimum=0)
-    network = strip(model)
+    network = plain(model)
     dense, times, notes = _times(network, exports, calls)
     kept = [np.asarray(kernel) for kernel in kernels(network).values()]
     size = sum(kernel.size for kernel in kept)

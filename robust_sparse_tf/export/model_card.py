@@ -14,8 +14,8 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.examples import require_built
 from robust_sparse_tf.export.kernels import kernels
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.options import shown
-from robust_sparse_tf.sparsity import strip
 
 _USE = "Classification of inputs like those it was trained on."
 _LIMITS = (
@@ -76,7 +76,7 @@ class ModelCard:
             InputError: unless it is a built Sequential or functional tf_keras model, or for an
                 argument that is not allowed.
         """
-        network = strip(model)
+        network = plain(model)
         require_built(network)
         kinds = [type(layer).__name__ for layer in network.layers]
         weights = [np.asarray(weight) for weight in network.get_weights()]

@@ -12,8 +12,8 @@ from robust_sparse_tf.errors import InputError, not_installed, reason
 from robust_sparse_tf.export import float32
 from robust_sparse_tf.export.examples import outputs, random_inputs, require_equal, require_numbers
 from robust_sparse_tf.export.graphs import in_graphs
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.options import checked_path
-from robust_sparse_tf.sparsity import strip
 
 _OPSET = 17
 _TYPES = {
@@ -42,7 +42,7 @@ def to_onnx(model: keras.Model, path: str) -> int:
         TrainingError: if the outputs differ.
         WriteError: naming the path, if it cannot be written.
     """
-    path, network = checked_path("path", path), strip(model)
+    path, network = checked_path("path", path), plain(model)
     require_numbers(network, "ONNX")
     network = float32.rebuilt(network)
     content = _convert(network)

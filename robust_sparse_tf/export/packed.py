@@ -16,10 +16,10 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError, not_installed
 from robust_sparse_tf.export.examples import require_built
 from robust_sparse_tf.export.kernels import set_weights
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.export.reading import as_path, objects, readable
 from robust_sparse_tf.export.trust import check
 from robust_sparse_tf.options import checked, checked_path
-from robust_sparse_tf.sparsity import strip
 
 _KEY = "robust_sparse_tf"  # the only entry of the metadata
 _VERSION = 1
@@ -46,7 +46,7 @@ def to_packed(model: keras.Model, path: str) -> int:
             is not installed.
         WriteError: naming the path, if it cannot be written.
     """
-    path, network = checked_path("path", path), strip(model)
+    path, network = checked_path("path", path), plain(model)
     require_built(network)
     save = _safetensors().numpy.save
     tensors: dict[str, np.ndarray] = {}

@@ -17,6 +17,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit i
 from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.evaluation.inputs import unwrapped
 from robust_sparse_tf.export import float32
+from robust_sparse_tf.export.plain import plain
 
 # Layers that tfmot's registry lacks, but replaces or folds.
 _HANDLED = (
@@ -44,7 +45,7 @@ def quantization_aware(model: keras.Model) -> keras.Model:
     Raises:
         InputError: for a model with layers that the toolkit cannot quantise, naming the layer.
     """
-    network = float32.rebuilt(unwrapped(model))
+    network = float32.rebuilt(plain(unwrapped(model)))
     if is_quantization_aware(network):
         raise InputError(f"model {network.name}: is quantisation-aware already")
     registry = default_8bit_quantize_registry.Default8BitQuantizeRegistry()

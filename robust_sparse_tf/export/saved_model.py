@@ -12,10 +12,10 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.examples import require_built
 from robust_sparse_tf.export.model_card import ModelCard
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.export.storage import sizes
 from robust_sparse_tf.models.heads import require_logits
 from robust_sparse_tf.options import checked_path, require
-from robust_sparse_tf.sparsity import strip
 
 # A folder that TensorFlow leaves to users: it serves and copies it, and never reads it.
 _ASSETS = "assets.extra"
@@ -58,7 +58,7 @@ def to_saved_model(
         WriteError: naming the path, if it cannot be written.
     """
     path = checked_path("path", path)
-    network, partial = strip(model), path + ".partial"
+    network, partial = plain(model), path + ".partial"
     require_built(network)
     card = _card(network, class_names, card)
     shutil.rmtree(partial, ignore_errors=True)

@@ -11,9 +11,9 @@ import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.examples import require_built
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.export.tflite_kernels import tflite_kernels
 from robust_sparse_tf.options import checked_path
-from robust_sparse_tf.sparsity import strip
 
 _PART = 1 << 20  # bytes that are read at once
 
@@ -71,7 +71,7 @@ def entropy_bound(model: keras.Model | str) -> int:
         stored = tflite_kernels(os.fspath(model))
         bits = [_bits(kernel.values, kernel.size) for kernel in stored]
     else:
-        network = strip(model)
+        network = plain(model)
         require_built(network)
         bits = [_bits(weight, weight.size) for weight in map(np.asarray, network.get_weights())]
     return math.ceil(sum(bits) / 8)

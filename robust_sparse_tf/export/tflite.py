@@ -12,12 +12,12 @@ from robust_sparse_tf.export import float32
 from robust_sparse_tf.export.combinations import refusal
 from robust_sparse_tf.export.examples import outputs, random_inputs, require_built, scaled
 from robust_sparse_tf.export.formats import QUANTIZATIONS
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.export.quantization import convert, missing
 from robust_sparse_tf.export.quantization_training import is_quantization_aware
 from robust_sparse_tf.export.tflite_runner import tflite_logits
 from robust_sparse_tf.export.verification import LIMITS, RESOLVERS
 from robust_sparse_tf.options import checked, checked_path
-from robust_sparse_tf.sparsity import strip
 from robust_sparse_tf.tensors import as_array
 from robust_sparse_tf.values import check_images
 
@@ -62,7 +62,7 @@ def to_tflite(
             converter refuses.
         TrainingError: if its outputs differ from the Keras model's.
     """
-    path, network = checked_path("path", path), strip(model)
+    path, network = checked_path("path", path), plain(model)
     quantization = checked("quantization", quantization, str, choices=QUANTIZATIONS)
     sparse = None if sparse is None else checked("sparse", sparse, bool)
     _refuse(network)

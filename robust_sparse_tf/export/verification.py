@@ -16,6 +16,7 @@ from robust_sparse_tf.evaluation.inputs import unwrapped
 from robust_sparse_tf.export import loading
 from robust_sparse_tf.export.examples import scaled
 from robust_sparse_tf.export.forms import form_of
+from robust_sparse_tf.export.plain import plain
 from robust_sparse_tf.export.quantization import quantization_of
 from robust_sparse_tf.export.reading import tflite_content
 from robust_sparse_tf.export.tflite_runner import tflite_logits
@@ -104,7 +105,7 @@ def verify(path: str, model: keras.Model, images: Any) -> Verification:
         InputError: for a file that cannot be read, or images that do not fit the model.
         TrainingError: with the figures, for a file that disagrees or does not run.
     """
-    path, network = checked_path("path", path), unwrapped(model)
+    path, network = checked_path("path", path), plain(unwrapped(model))
     images, form = _images(images, network), form_of(path)
     expected = _logits(network, images)
     limits = LIMITS["fp32"]
@@ -141,7 +142,7 @@ def agreement(model: keras.Model, path: str, images: np.ndarray) -> float:
     Raises:
         InputError: for a file that cannot be read or is not TFLite, or images that do not fit.
     """
-    path, network = checked_path("path", path), unwrapped(model)
+    path, network = checked_path("path", path), plain(unwrapped(model))
     images = _images(images, network)
     content = tflite_content(path)
     return _compared(_logits(network, images), tflite_logits(content, images))[0]

@@ -29,6 +29,7 @@ with epy.lazy_imports():
 
     from robust_sparse_tf import training
     from robust_sparse_tf.data import split
+    from robust_sparse_tf.training import noise
 
 if TYPE_CHECKING:
     from robust_sparse_tf.data import Split
@@ -280,6 +281,7 @@ class _Run:
             "model": self.model.network.get_weights(),
             "optimizer": self._optimizer(),
             _HOOK: self.between.state(),
+            "noise": noise.noise_state(self.model),
         }
         arrays = {
             f"{group}/{number:03d}": value
@@ -320,12 +322,14 @@ class _Run:
         }
         shapes = {name: [tuple(each.shape) for each in values] for name, values in own.items()}
         stored = {name: [each.shape for each in groups.get(name, [])] for name in own}
-        return shapes == stored and self.between.fits(groups.get(_HOOK, []))
+        states = len(noise.noise_state(self.model)) == len(groups.get("noise", []))
+        return shapes == stored and states and self.between.fits(groups.get(_HOOK, []))
 
     def _restore(self, groups: dict[str, list[np.ndarray]], standing: Standing) -> None:
         _assign(self.model.network.weights, groups["model"])
         _assign(self.model.optimizer.variables, groups["optimizer"])
         self.between.restore(groups.get(_HOOK, []))
+        noise.restore_noise(self.model, groups.get("noise", []))
         self.model.step.assign(standing["step"])
         self.round, self.iteration = standing["round"], standing["iteration"]
         self.records = standing["records"]

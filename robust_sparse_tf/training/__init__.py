@@ -1,4 +1,4 @@
-"""Training: the adversarial train step, objectives, optimizers and devices."""
+"""Training: the adversarial train step, objectives, optimizers, noise on weights and devices."""
 
 from etils import epy
 
@@ -9,10 +9,20 @@ from robust_sparse_tf.training.optimizers import OptimizerOptions
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.training.adversarial_model import AdversarialModel
+    from robust_sparse_tf.training.noise import has_noise, set_noise, with_noise, without_noise
 
 document([Mixed, OptimizerOptions])
 
-__all__ = ["AdversarialModel", "Mixed", "OptimizerOptions", "objectives"]
+__all__ = [
+    "AdversarialModel",
+    "Mixed",
+    "OptimizerOptions",
+    "has_noise",
+    "objectives",
+    "set_noise",
+    "with_noise",
+    "without_noise",
+]
 
 
 def __dir__() -> list[str]:

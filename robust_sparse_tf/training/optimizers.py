@@ -10,6 +10,9 @@ from etils import epy
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option
 
+ALPHA = "noise_alpha"
+"""Name of the trainable factors of noise, which no weight penalty reaches; see `noise_layers`."""
+
 with epy.lazy_imports():
     import tensorflow as tf
     import tf_keras as keras
@@ -72,7 +75,9 @@ class OptimizerOptions:
         maker = makers[self.optimizer]
         if self.l2 or self.weight_l1:
             maker = _coupled(maker, self.l2, self.weight_l1)
-        return maker(**common)
+        made = maker(**common)
+        made.exclude_from_weight_decay(var_names=[ALPHA])
+        return made
 
     def _rate(self) -> float | keras.optimizers.schedules.LearningRateSchedule:
         if not self.learning_rate_schedule:
@@ -110,6 +115,9 @@ def _coupled(
 
     class Coupled(maker):
         def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+            if ALPHA in variable.name:
+                super().update_step(gradient, variable)
+                return
             if l2:
                 gradient += l2 * variable
             if weight_l1 and variable.shape.rank > 1:  # kernels

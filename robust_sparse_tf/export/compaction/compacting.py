@@ -17,6 +17,7 @@ from robust_sparse_tf.export.compaction import (
 )
 from robust_sparse_tf.export.compaction.result import CompactedLayer, Compaction
 from robust_sparse_tf.export.examples import outputs, random_inputs
+from robust_sparse_tf.export.plain import plain
 
 _IMAGES = 8  # in the comparison with the given model
 _TOLERANCE = 1e-4  # relative, of outputs in float32
@@ -44,7 +45,7 @@ def compact(model: keras.Model) -> Compaction:
         InputError: for any other model, or one whose outputs are not finite.
         TrainingError: if its outputs on random inputs differ from the given model's.
     """
-    network = unwrapped(model)
+    network = plain(unwrapped(model))
     flat = graph.read(network)
     before = {
         node.name: (node.layer.count_params(), flat.channels(node.outputs[0]))

@@ -222,7 +222,8 @@ def test_exports_are_of_the_network_without_noise(tmp_path):
 def _kept(folder, splits, stop: int) -> training.AdversarialModel:
     """Trains with noise up to an iteration, or goes on to it from the folder's checkpoint."""
     keras.utils.set_random_seed(0)
-    network = sparsity.sparsify(training.with_noise(small()), sparsity.SET(density=0.5, update_interval=3))
+    method = sparsity.SET(density=0.5, update_interval=3)
+    network = sparsity.sparsify(training.with_noise(small()), method)
     model = training.AdversarialModel(network, RANDOM, seed=3)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
     rounds = Rounds(rounds=1, iterations=stop, evaluate_every=2)

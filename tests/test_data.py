@@ -205,6 +205,15 @@ def test_test_split_alone(classes):
     assert alone.num_classes == whole.num_classes
 
 
+def test_first_training_images(digits):
+    """The validation images are the same; an epoch is as much shorter."""
+    train, valid, _ = data.load("digits", batch_size=32, train_size=100)
+    np.testing.assert_array_equal(train.images, digits[0].images[:100])
+    np.testing.assert_array_equal(train.labels, digits[0].labels[:100])
+    np.testing.assert_array_equal(valid.images, digits[1].images)
+    assert train.steps_per_epoch == 4
+
+
 @pytest.mark.parametrize("classes", [(1,), (1, 1), (1, 10), (-1, 1), ("1", "x")])
 def test_load_refuses_classes(classes):
     for load in (data.load, data.load_test):
@@ -256,6 +265,9 @@ def test_split_refuses_empty_batches():
         (dict(dataset="svhn"), "dataset=svhn: must be one of digits, mnist"),
         (dict(batch_size=0), "batch_size=0: must be at least 1"),
         (dict(batch_size=1199), "batch_size=1199: must be at most the 1198 images"),
+        (dict(train_size=0), "train_size=0: must be at least 1"),
+        (dict(train_size=1199), "train_size=1199: must be at most the 1198 images left for train"),
+        (dict(train_size=50), "batch_size=60: must be at most the 50 images left for training"),
         (dict(test_size=-1), "test_size=-1: must be at least 1"),
         (dict(validation_size=0), "validation_size=0: must be at least 1"),
         (dict(validation_size=-2), "validation_size=-2"),

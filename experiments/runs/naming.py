@@ -9,7 +9,6 @@ from experiments.cli.flags import as_flag
 from experiments.cli.values import Values
 from experiments.runs import options, unused
 from robust_sparse_tf.options import default_of
-from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import Method
 
 # Method and density are always part of names, and seeds make trials of a network.
@@ -97,7 +96,7 @@ def _value(name: str, values: Values) -> Any:
     """The value of a flag, or the default of a method's option."""
     value = values[name]
     if value is None and name in options.method_options():
-        method = METHODS.get(values["method"], Method)
+        method = options.OPTION_CLASSES.get(values["method"], Method)
         own = {field.name: default_of(field) for field in dataclasses.fields(method)}
         value = own.get(name)
     return value

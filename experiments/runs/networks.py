@@ -26,11 +26,16 @@ Build = Callable[[Sequence[int], int], "tf_keras.Model"]
 """A function (shape of an image, number of classes) -> network."""
 
 
-def builder(options: RunOptions) -> Build:
+def builder(options: RunOptions, dataset: str = "") -> Build:
     """Returns the function that makes the network of a run.
 
+    Args:
+        options: options of the run.
+        dataset: name of the data set, whose means and deviations may be wanted.
+
     Raises:
-        InputError: if the function does not exist, or the network does not support the width.
+        InputError: if the function does not exist, the network does not support the width or
+            normalisation, or the data set has no stored means.
     """
     name = options.model
     if name in models.BY_NAME:
@@ -39,11 +44,21 @@ def builder(options: RunOptions) -> Build:
         build = functools.partial(_called, name, _function(name))
     else:
         build = functools.partial(_loaded, name)
-    if options.width == 1:
-        return build
-    if name not in models.BY_NAME or "width" not in inspect.signature(build).parameters:
-        raise InputError(f"width={options.width}: must be 1 with model={name}")
-    return functools.partial(build, width=options.width)
+    arguments: dict[str, object] = {}
+    if options.width != 1:
+        if name not in models.BY_NAME or "width" not in inspect.signature(build).parameters:
+            raise InputError(f"width={options.width}: must be 1 with model={name}")
+        arguments["width"] = options.width
+    if options.normalize == "dataset":
+        if name not in models.BY_NAME:
+            raise InputError(f"normalize=dataset: must be none with model={name}")
+        if dataset not in models.NORMALIZATIONS:
+            raise InputError(
+                f"normalize=dataset: must be none with dataset={dataset}; means are stored of "
+                + ", ".join(models.NORMALIZATIONS)
+            )
+        arguments["mean"], arguments["std"] = models.NORMALIZATIONS[dataset]
+    return functools.partial(build, **arguments) if arguments else build
 
 
 def module_file(name: str) -> str:

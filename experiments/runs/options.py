@@ -43,6 +43,12 @@ class RunOptions:
     width: float = option(
         1.0, "width multiplier of channels and hidden units, for networks that have one", above=0
     )
+    normalize: str = option(
+        "none",
+        "first layer of the network; dataset: subtract the data set's means and divide by its "
+        "deviations, for networks by name",
+        choices=("none", "dataset"),
+    )
     attack: str = option("pgd", "attack in training", choices=("none", *attack_flags.NAMES))
     eval_attacks: list[str] = option(
         ["pgd"], "attacks in evaluation, separated by commas", choices=attack_flags.NAMES
@@ -147,11 +153,21 @@ GROUPS: tuple[type, ...] = (
     FeaturePruning,
     LotteryTicket,
 )
+# Options of methods that the pruner of lottery tickets has, too.
+_OF_LOTTERIES_TOO = ("dense_first", "dense_last")
+OPTION_CLASSES: dict[str, type[Method]] = {**METHODS, "lottery": LayerRates}
+"""The class of each value of --method, whose fields are its options."""
+
+
+def _common() -> dict[str, dataclasses.Field[Any]]:
+    """The fields of the groups by name, without those that are options of methods."""
+    found = {field.name: field for group in GROUPS for field in dataclasses.fields(group)}
+    return {name: field for name, field in found.items() if name not in _OF_LOTTERIES_TOO}
 
 
 def fields() -> list[dataclasses.Field[Any]]:
     """The fields that are flags: group by group, then those of attacks and of methods."""
-    found = {field.name: field for group in GROUPS for field in dataclasses.fields(group)}
+    found = _common()
     of_attacks = [field for group in attack_flags.GROUPS for field in attack_flags.fields(group)]
     return [*found.values(), *of_attacks, *_method_fields(set(found))]
 
@@ -193,10 +209,9 @@ def make_method(values: dict[str, Any]) -> Method | None:
         InputError: for options that the method does not have, or values that it does not allow.
     """
     chosen = procedure.procedure_of(values)
-    common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
     given = {
         field.name: values[field.name]
-        for field in _method_fields(common)
+        for field in _method_fields(set(_common()))
         if values[field.name] is not None
     }
     for option_name in given:
@@ -252,16 +267,17 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def method_options() -> frozenset[str]:
     """Names of the flags that are only options of methods."""
-    common = {field.name for group in GROUPS for field in dataclasses.fields(group)}
-    return frozenset(field.name for field in _method_fields(common))
+    return frozenset(field.name for field in _method_fields(set(_common())))
 
 
 def help_text() -> str:
     """The help: every flag with its meaning, unit, default and allowed values."""
     lines = ["python -m experiments.run [--flagfile=FILE] [--FLAG=VALUE ...]", ""]
     described: set[str] = set()
+    shown = _common()
     for group in GROUPS:
-        own = [field for field in dataclasses.fields(group) if field.name not in described]
+        names = [field.name for field in dataclasses.fields(group)]
+        own = [shown[name] for name in names if name in shown and name not in described]
         lines.append(f"{group.__name__}: {(group.__doc__ or '').strip().splitlines()[0]}")
         for field in own:
             lines += flags.describe(field)
@@ -281,7 +297,7 @@ def help_text() -> str:
 def _with_meanings(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
     """The option with the meaning that each method gives it, if they differ."""
     methods: dict[str, list[str]] = {}
-    for method, cls in METHODS.items():
+    for method, cls in OPTION_CLASSES.items():
         for own in dataclasses.fields(cls):
             if own.name == field.name:
                 methods.setdefault(own.metadata["help"], []).append(method)
@@ -296,7 +312,7 @@ def _with_meanings(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
 def _method_defaults(name: str) -> str:
     """The default of an option per method that has it."""
     by_default: dict[str, list[str]] = {}
-    for method, cls in METHODS.items():
+    for method, cls in OPTION_CLASSES.items():
         for field in dataclasses.fields(cls):
             if field.name == name:
                 default = field.metadata["shown"] or json.dumps(default_of(field))

@@ -52,6 +52,7 @@ class Procedure(abc.ABC):
 
 class _Lottery(Procedure):
     name, longer = "lottery", "rounds"
+    options = ("dense_first", "dense_last")
 
     def kind(self, values: Values) -> str:
         return values["strategy"]
@@ -125,4 +126,5 @@ def kind_of(values: Values) -> str:
 
 def _pruners(values: Values) -> dict[str, LayerRates | FeaturePruning]:
     """All pruners of rounds, so that the flags of each are checked."""
-    return {name: make(pruner, values) for name, pruner in PRUNERS.items()}
+    given = {name: value for name, value in values.items() if value is not None}
+    return {name: make(pruner, given) for name, pruner in PRUNERS.items()}

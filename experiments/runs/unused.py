@@ -17,6 +17,7 @@ def _names(cls: type) -> set[str]:
 _OF_PRUNERS = {name: _names(pruner) for name, pruner in PRUNERS.items()}
 _SHARED = ("rounds", "dense_iterations")
 _OF_LOTTERIES = {"prune"}.union(_names(LotteryTicket) - _names(Rounds), *_OF_PRUNERS.values())
+_OF_LOTTERIES -= method_options()
 
 
 def check(values: Values) -> None:
@@ -79,11 +80,14 @@ def _needed(name: str, values: Values) -> str:
     if name in _OF_LOTTERIES and values["method"] != "lottery":
         return "method=lottery"
     for pruner, names in _OF_PRUNERS.items():
-        if name in names and values["prune"] != pruner:
+        of_pruner = name not in method_options() or values["method"] == "lottery"
+        if name in names and of_pruner and values["prune"] != pruner:
             return f"prune={pruner}"
     if name in ("rewind_to", "rewind_step") and values["strategy"] != "original":
         return "strategy=original"
-    if name == "momentum" and values["optimizer"] != "sgd":
+    if name == "evaluate_every" and values["evaluate_epochs"] is not None:
+        return "leaving out evaluate_epochs"
+    if name in ("momentum", "nesterov") and values["optimizer"] != "sgd":
         return "optimizer=sgd"
     if name == "learning_rate_arguments" and not values["learning_rate_schedule"]:
         return "learning_rate_schedule"

@@ -31,7 +31,7 @@ class _Published(typing.Protocol):
 Known = TypeVar("Known", bound=_Published)
 
 # Trials of a network may differ in these, besides seeds: the number of rounds and the measures.
-_OF_TRIALS = ("seed", "rounds", "evaluate_every", "evaluate_at", "eval_attacks")
+_OF_TRIALS = ("seed", "rounds", "evaluate_every", "evaluate_epochs", "evaluate_at", "eval_attacks")
 # How a cell is computed, which papers do not give.
 _COMPUTING = (
     *("branches", "intra_op_threads", "jit_compile", "steps_per_execution"),

@@ -23,8 +23,10 @@ def load(
     data_dir: str | None = None,
     validation_size: int | None = None,
     validation_split: str = "seeded",
+    train_size: int | None = None,
     test_size: int | None = None,
     classes: Sequence[int | str] = (),
+    augment: str = "none",
     seed: int = 0,
 ) -> tuple[Split, Split, Split]:
     """Loads a named data set as (train, validation, test).
@@ -38,12 +40,14 @@ def load(
     images in [0, 255], labels and a test split. "npz:FILE" are arrays, divided by `scale` unless
     they are uint8. "folder:FOLDER" are images by class (see `data.own`). Images of `tfds:` and
     `folder:` are resized to `image_size`. `classes` keeps only the images of these classes; labels
-    are then positions in `classes`. `test_size` keeps only the first test images.
+    are then positions in `classes`. `train_size` keeps only the first training images that are not
+    for validation, and `test_size` only the first test images. `augment` is that of the training
+    images, see `Split`.
 
     Raises:
         InputError: for an unknown name, a missing folder, a data set that is neither prepared nor
-            can be downloaded, classes that it does not have, or a validation split as large as the
-            data.
+            can be downloaded, classes that it does not have, a validation split as large as the
+            data, or more training images than there are.
     """
     seed = checked("seed", seed, int, minimum=0)
     options = DataOptions(
@@ -54,8 +58,10 @@ def load(
         batch_size=batch_size,
         validation_size=validation_size,
         validation_split=validation_split,
+        train_size=train_size,
         test_size=test_size,
         classes=classes,
+        augment=augment,
     )
     ((images, labels), test), num_classes = _read(options, "train", "test")
     size, batch_size = options.validation_size, options.batch_size
@@ -65,20 +71,25 @@ def load(
             f"validation_size={held_out}: must be between 1 and {len(images) - 1}, "
             f"as {dataset} has {len(images)} training images"
         )
-    if batch_size > len(images) - held_out:
+    left = len(images) - held_out
+    if options.train_size and options.train_size > left:
         raise InputError(
-            f"batch_size={batch_size}: must be at most the {len(images) - held_out} images "
-            "left for training"
+            f"train_size={train_size}: must be at most the {left} images left for training"
+        )
+    trained = options.train_size or left
+    if batch_size > trained:
+        raise InputError(
+            f"batch_size={batch_size}: must be at most the {trained} images left for training"
         )
     if options.validation_split == "first":
         order = np.arange(len(images))
     else:
         order = np.random.default_rng(seed).permutation(len(images))
-    valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
+    valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])[:trained]
     cut = functools.partial(Split, num_classes=num_classes, batch_size=batch_size, seed=seed)
     whole = cut(*test)
     return (
-        cut(images[train], labels[train], shuffle=True),
+        cut(images[train], labels[train], shuffle=True, augment=options.augment),
         cut(images[valid], labels[valid]),
         whole.first(options.test_size) if options.test_size else whole,
     )

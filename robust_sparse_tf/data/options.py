@@ -8,6 +8,8 @@ from robust_sparse_tf.options import check, option
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100")
 
+AUGMENTATIONS = ("none", "crop_flip")
+
 FORMS = {"npz:FILE": "npz:.+", "folder:FOLDER": "folder:.+", "tfds:NAME": "tfds:.+"}
 
 
@@ -68,6 +70,14 @@ class DataOptions:
         "the same in all trials",
         choices=("seeded", "first"),
     )
+    train_size: int | None = option(
+        None,
+        "train on the first N of the training images that are not kept for validation",
+        unit="images",
+        minimum=1,
+        kind=int,
+        shown="all",
+    )
     test_size: int | None = option(
         None,
         "evaluate on the first N test images only, during training",
@@ -81,6 +91,13 @@ class DataOptions:
         "keep only images of these classes, separated by commas; their labels become 0, 1 and so "
         "on, in this order",
         shown="all",
+    )
+
+    augment: str = option(
+        "none",
+        "augmentation of training images; crop_flip: pad with 4 zeros, crop at a random place, and "
+        "mirror a random half of them",
+        choices=AUGMENTATIONS,
     )
 
     def __post_init__(self) -> None:

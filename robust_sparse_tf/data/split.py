@@ -3,10 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
+from robust_sparse_tf.data import augmentation
+from robust_sparse_tf.data.augmentation import Augmented
+from robust_sparse_tf.data.gather import Gather
+from robust_sparse_tf.data.options import AUGMENTATIONS
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked
-from robust_sparse_tf.tensors import as_array, as_tensor, check_types
-from robust_sparse_tf.values import check_images
+from robust_sparse_tf.tensors import as_array
 
 
 class Split(tf.data.Dataset):
@@ -23,11 +26,15 @@ class Split(tf.data.Dataset):
         num_classes: number of classes.
         batch_size: images per batch.
         shuffle: whether the order is drawn again for each pass.
-        seed: seed of the order.
+        seed: seed of the order and of the augmentation.
+        augment: augmentation of training images: "none", or "crop_flip" for random crops after
+            padding with 4 zeros, mirrored at random, see `augmentation.crop_flip`. It changes
+            only what `AdversarialModel.fit` gathers. Each image's crop follows from (seed, epoch,
+            image), whatever the devices, and after a restart.
 
     Raises:
-        InputError: for empty, mismatched, non-finite or out-of-range images or labels, or a batch
-            size below 1.
+        InputError: for empty, mismatched, non-finite or out-of-range images or labels, a batch
+            size below 1, or images too small to be cropped.
     """
 
     def __init__(
@@ -39,10 +46,12 @@ class Split(tf.data.Dataset):
         batch_size: int,
         shuffle: bool = False,
         seed: int = 0,
+        augment: str = "none",
     ) -> None:
         num_classes = checked("num_classes", num_classes, int, minimum=1)
         batch_size = checked("batch_size", batch_size, int, minimum=1)
         shuffle, seed = checked("shuffle", shuffle, bool), checked("seed", seed, int)
+        augment = checked("augment", augment, str, choices=AUGMENTATIONS)
         images, labels = as_array("images", images), as_array("labels", labels)
         _check_images(images)
         _check_labels(labels, len(images), num_classes)
@@ -53,10 +62,15 @@ class Split(tf.data.Dataset):
         self.num_classes = num_classes
         self.batch_size = batch_size
         self.seed = seed
+        self.augment = augment
         order = tf.data.Dataset.range(len(images))
         if shuffle:
             order = order.shuffle(len(images), seed=seed, reshuffle_each_iteration=True)
         self.gather = Gather(self.images, self.labels)
+        self.training_gather: Gather | Augmented = self.gather
+        if augment == "crop_flip":
+            augmentation.check_size(*images.shape[1:3])
+            self.training_gather = Augmented(self.gather)
         self._batches = _without_autotune(order.batch(batch_size).map(self.gather).prefetch(2))
         super().__init__(self._batches._variant_tensor)
 
@@ -71,6 +85,11 @@ class Split(tf.data.Dataset):
     def size(self) -> int:
         """Number of images."""
         return len(self.images)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in which `AdversarialModel.fit` sees each image."""
+        return -(-self.size // self.batch_size)
 
     def first(self, count: int) -> "Split":
         """Returns the first images in order, at most as many as there are.
@@ -91,16 +110,20 @@ class Split(tf.data.Dataset):
 
         The batch of step t depends only on (seed, t): a resumed run sees the same batches as an
         uninterrupted one. Each image appears once per pass. Every batch is full; a batch at the end
-        of a pass continues with the next pass.
+        of a pass continues with the next pass. With augmentation, a batch is a pair of the numbers
+        and the images' views, see `augmentation.draw_views`.
         """
         first_step = checked("first_step", first_step, int, minimum=0)
         first_epoch, offset = divmod(first_step * self.batch_size, self.size)
 
-        def order(epoch: tf.Tensor) -> tf.Tensor:
+        def order(epoch: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
             seed = tf.stack([tf.cast(self.seed, tf.int64), epoch])
             numbers = tf.range(self.size, dtype=tf.int64)
             shuffled = tf.random.experimental.stateless_shuffle(numbers, seed)
-            return shuffled[tf.where(epoch == first_epoch, offset, 0) :]
+            chosen = shuffled[tf.where(epoch == first_epoch, offset, 0) :]
+            if self.augment == "none":
+                return chosen
+            return chosen, tf.gather(augmentation.draw_views(self.size, self.seed, epoch), chosen)
 
         epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
         return _without_autotune(epochs.map(order).rebatch(self.batch_size, drop_remainder=True))
@@ -112,41 +135,6 @@ def _without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
-
-
-class Gather:
-    """Gathers images by number, inside any graph: numbers [batch] -> (images, labels).
-
-    If made inside a distribution strategy's scope, each replica holds its own copy.
-
-    Args:
-        images: [n, ...], uint8, which are divided by 255, or finite floats.
-        labels: integers [n].
-
-    Raises:
-        InputError: for other shapes, types or values.
-    """
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        images, labels = as_array("images", images), as_array("labels", labels)
-        check_types(images, labels)
-        if images.dtype.kind == "f":
-            check_images(images, None)
-        self._images = tf.Variable(images, trainable=False)
-        self._labels = tf.Variable(labels, trainable=False)
-        self._scale = 255.0 if images.dtype == np.uint8 else 1.0
-
-    def __call__(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        numbers = as_tensor("numbers", numbers)
-        if not numbers.dtype.is_integer:
-            raise InputError(f"numbers of type {numbers.dtype.name}: must be integers")
-        known, size = tf.get_static_value(numbers), self._labels.shape[0]
-        if known is not None and known.size and (known.min() < 0 or known.max() >= size):
-            raise InputError(f"numbers from {known.min()} to {known.max()}: must be in [0, {size})")
-        images = tf.cast(tf.gather(self._images, numbers), tf.float32)
-        if self._scale != 1.0:
-            images /= self._scale
-        return images, tf.gather(self._labels, numbers)
 
 
 def _check_images(images: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from robust_sparse_tf.bounds.inputs import as_images as as_images
 from robust_sparse_tf.bounds.inputs import in_range as in_range
 from robust_sparse_tf.bounds.inputs import unwrapped as unwrapped
 from robust_sparse_tf.data import Split
-from robust_sparse_tf.data.split import Gather
+from robust_sparse_tf.data.gather import Gather
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.models import heads
 from robust_sparse_tf.models.network import network_of

@@ -11,7 +11,13 @@ from robust_sparse_tf.models.lenet import lenet5, lenet_300_100
 from robust_sparse_tf.models.linear import binary_linear, linear
 from robust_sparse_tf.models.madry_cnn import madry_mnist_cnn
 from robust_sparse_tf.models.mlp import mlp, mlp_300_100_100
-from robust_sparse_tf.models.parts import CIFAR10_MEAN, CIFAR10_STD
+from robust_sparse_tf.models.parts import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    CIFAR100_MEAN,
+    CIFAR100_STD,
+    NORMALIZATIONS,
+)
 from robust_sparse_tf.models.resnet import resnet18, resnet20, resnet32, resnet34, resnet50
 from robust_sparse_tf.models.vgg import vgg16, vgg_like
 
@@ -41,6 +47,9 @@ __all__ = [
     "BY_NAME",
     "CIFAR10_MEAN",
     "CIFAR10_STD",
+    "CIFAR100_MEAN",
+    "CIFAR100_STD",
+    "NORMALIZATIONS",
     "binary_cnn",
     "binary_linear",
     "capacity_cnn",

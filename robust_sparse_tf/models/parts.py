@@ -24,6 +24,20 @@ CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 """Standard deviations of red, green and blue in CIFAR-10's training images."""
 
+CIFAR100_MEAN = (0.5071, 0.4865, 0.4409)
+"""Means of red, green and blue in CIFAR-100's training images, in [0, 1]."""
+
+CIFAR100_STD = (0.2673, 0.2564, 0.2762)
+"""Standard deviations of red, green and blue in CIFAR-100's training images."""
+
+NORMALIZATIONS = {
+    "mnist": ((0.1307,), (0.3081,)),
+    "fashion_mnist": ((0.2860,), (0.3530,)),
+    "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
+    "cifar100": (CIFAR100_MEAN, CIFAR100_STD),
+}
+"""Means and standard deviations of the channels of data sets, for `mean` and `std` of networks."""
+
 PerChannel = float | Sequence[float] | None
 """A number for all channels, one per channel, or None for no normalisation."""
 

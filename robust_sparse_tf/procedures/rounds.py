@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from etils import epy
@@ -91,6 +91,15 @@ class Rounds:
         shown="same as --iterations",
     )
     evaluate_every: int = option(100, "steps between evaluations", unit="iterations", minimum=1)
+    evaluate_epochs: int | None = option(
+        None,
+        "epochs between evaluations, instead of --evaluate_every; an epoch is one pass over the "
+        "training images",
+        unit="epochs",
+        minimum=1,
+        kind=int,
+        shown="none",
+    )
     evaluate_at: Sequence[str | int] = option(
         [], "additional iterations after which to evaluate, separated by commas", unit="iterations"
     )
@@ -98,6 +107,13 @@ class Rounds:
     def __post_init__(self) -> None:
         check(self)
         self._further_stops()
+
+    def in_steps(self, train: Split) -> Self:
+        """The same with epochs as iterations, for training images of a known number."""
+        if self.evaluate_epochs is None:
+            return self
+        every = self.evaluate_epochs * train.steps_per_epoch
+        return dataclasses.replace(self, evaluate_every=every, evaluate_epochs=None)
 
     def length(self, number: int) -> int:
         """Number of training steps of a round."""
@@ -170,16 +186,17 @@ class Rounds:
             require("store", store, CheckpointStore)
         if callbacks is not None:
             require("callbacks", callbacks, list)
-        run = _Run(self, model, between or BetweenRounds(), store)
+        options = self.in_steps(train)
+        run = _Run(options, model, between or BetweenRounds(), store)
         run.restore()
         on_start(list(run.records))
-        while run.round < self.rounds:
-            if run.iteration == self.length(run.round):
+        while run.round < options.rounds:
+            if run.iteration == options.length(run.round):
                 on_round_end(run.round)
                 run.next_round(train)
                 continue
             run.train_to(run.next_stop(), train, callbacks or [])
-            if self.is_evaluated(run.round, run.iteration):
+            if options.is_evaluated(run.round, run.iteration):
                 figures = evaluate()
                 require("evaluate()", figures, Mapping)
                 if not _all_finite(figures):

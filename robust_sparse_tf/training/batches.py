@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from robust_sparse_tf.data import Gather, Split
+from robust_sparse_tf.data.augmentation import Augmented
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked, shown
 from robust_sparse_tf.tensors import (
@@ -41,14 +42,19 @@ class Batch(NamedTuple):
 
 
 class Weighted:
-    """Gathers images with sample weights: numbers [batch] -> (images, labels, weights)."""
+    """Gathers images with sample weights, (images, labels, weights), from what `gather` takes."""
 
-    def __init__(self, gather: Gather, weights: np.ndarray) -> None:
+    def __init__(self, gather: Gather | Augmented, weights: np.ndarray) -> None:
         self._gather = gather
         self._weights = tf.Variable(weights, trainable=False)
 
-    def __call__(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return *self._gather(numbers), tf.gather(self._weights, numbers)
+    def __call__(self, drawn: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        numbers = drawn[0] if isinstance(drawn, tuple) else drawn
+        return *self._gather(drawn), tf.gather(self._weights, numbers)
+
+
+Gathers: TypeAlias = Gather | Augmented | Weighted
+"""Functions from what `Split.index_batches` yields to a batch."""
 
 
 def as_batch(data: Any, shape: Shape, classes: int, limits: Limits) -> Batch:
@@ -136,9 +142,10 @@ def check_data(
         InputError: naming what is wrong.
     """
     if isinstance(data, Split):
-        data, labels = data.images, data.labels
+        padded, data, labels = data.augment != "none", data.images, data.labels
         scaled = data.dtype == np.uint8
         low, high = (data.min() / 255, data.max() / 255) if scaled else (data.min(), data.max())
+        low = min(low, 0) if padded else low
         values = np.array([low, high], np.float32)
     elif isinstance(data, np.ndarray | tf.Tensor):
         values = data = as_array("images", data)

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
-from robust_sparse_tf.data import Gather, Split
+from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.sparsity.checks import with_counts
 from robust_sparse_tf.tensors import as_array, check_shape, check_types
@@ -28,7 +28,7 @@ class Called(keras.Model):
     network: keras.Model
     attack: Ascent | RandomIntensity | None
     step: tf.Variable
-    _gather: Gather | batches.Weighted | None = None
+    _gather: batches.Gathers | None = None
     _class_weight: tuple[float, ...] | None = None
 
     def fit(
@@ -52,16 +52,16 @@ class Called(keras.Model):
         self._check(given["x"], given["y"], given.get("sample_weight"))
         if given.get("validation_data") is not None:
             given["validation_data"] = self._validation(given["validation_data"])
-        gather: Gather | batches.Weighted | None = None
+        gather: batches.Gathers | None = None
         class_weight = given.pop("class_weight", None)
         if isinstance(x, Split):
-            gather = x.gather
+            gather = x.training_gather
             if (own := given.pop("sample_weight", None)) is not None:
                 weights = batches.example_weights(x.labels, own)
                 with self.distribute_strategy.scope():
                     gather = batches.Weighted(gather, weights)
             if given.get("steps_per_epoch") is None:
-                given["steps_per_epoch"] = -(-x.size // x.batch_size)
+                given["steps_per_epoch"] = x.steps_per_epoch
             given["x"] = _shard_by_data(x.index_batches(int(self.step.numpy())))
         self._prepare(gather, class_weight)
         self._eval_data_handler = None  # left from a `fit` that was interrupted

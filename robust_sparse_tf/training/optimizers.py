@@ -27,6 +27,7 @@ class OptimizerOptions:
     optimizer: str = option("adam", "optimizer", choices=("adam", "adamw", "sgd", "rmsprop"))
     learning_rate: float = option(1.2e-3, "initial learning rate", above=0)
     momentum: float = option(0.9, "momentum of sgd", minimum=0, maximum=1)
+    nesterov: bool = option(False, "Nesterov's momentum, with sgd")
     weight_decay: float = option(
         0.0, "decoupled weight decay per step, with any optimizer", minimum=0
     )
@@ -63,7 +64,7 @@ class OptimizerOptions:
         """
         common = dict(learning_rate=self._rate(), weight_decay=self.weight_decay or None)
         if self.optimizer == "sgd":
-            common["momentum"] = self.momentum
+            common |= dict(momentum=self.momentum, nesterov=self.nesterov)
         if self.optimizer == "adamw":
             common["weight_decay"] = self.weight_decay
         makers = dict(

@@ -103,6 +103,10 @@ def test_there_are_many_cases():
         (["--prune=features", "--prune_until=0.5"], "prune_until=0.5: .* without prune=weights"),
         (["--strategy=random", "--rewind_step=1"], "rewind_step=1: .* without strategy=original"),
         (["--momentum=0.5"], "momentum=0.5: has no effect without optimizer=sgd"),
+        (["--nesterov"], "nesterov=True: has no effect without optimizer=sgd"),
+        (["--evaluate_epochs=1", "--evaluate_every=9"], "evaluate_every=9: .* leaving out eval"),
+        (["--normalize=dataset"], "normalize=dataset: must be none with dataset=digits; means are"),
+        (["--prune=features", "--dense_first"], "dense_first=True: .* without prune=weights"),
         (["--learning_rate_arguments={}1"], "learning_rate_arguments={}1: has no effect"),
         (["--attack=none", "--clean_weight=1"], "clean_weight=1.0: has no effect without an att"),
         (["--eval_attacks=fgsm", "--early_stopping=mixed"], "without pgd among eval_attacks"),
@@ -128,6 +132,15 @@ def test_flags_that_say_nothing_are_refused(words, line):
 )
 def test_what_cells_of_a_sweep_share_is_told(words, line):
     assert TrainingRun(flags.parse(["run", *words])).notes == [f"{line}, except on the run's name"]
+
+
+def test_ends_may_stay_dense_with_any_method():
+    for words in (["--method=rigl"], ["--method=lottery"], ["--method=lottery", "--dense_last"]):
+        values = flags.parse(["run", *words, "--dense_first"])
+        run = TrainingRun(values)
+        assert flags.different(values)["dense_first"] is True
+        assert run.method is None or run.method.dense_first
+    assert "dense_first" not in flags.different(flags.parse(["run"]))
 
 
 def test_cells_are_without_flags_that_say_nothing():

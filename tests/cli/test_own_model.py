@@ -122,10 +122,11 @@ def test_what_is_refused(folder, model, told):
         ("--image_size=8", "image_size=8: has no effect without dataset=folder:FOLDER or tfds:"),
         ("--scale=2", "scale=2.0: has no effect without dataset=npz:FILE"),
         ("--width=2", "width=2.0: must be 1 with model=own_networks:small"),
+        ("--normalize=dataset", "normalize=dataset: must be none with model=own_networks:small"),
     ],
 )
 def test_flags_that_do_not_fit(folder, capfd, flag, told):
-    data = [] if "width" in flag else ["--dataset=digits"]
+    data = [] if "width" in flag or "normalize" in flag else ["--dataset=digits"]
     argv = ["run", "--model=own_networks:small", "--dataset=npz:own.npz", *SHORT, *data, flag]
     assert_one_error((run.main(argv), *capfd.readouterr()), told)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from lottery_runs import figures, kernels, make_model, state
 
+from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.procedures import BetweenRounds, CheckpointStore, LotteryTicket, Rounds
 from robust_sparse_tf.training import AdversarialModel
@@ -126,7 +127,18 @@ def test_checkpoints_are_where_there_are_evaluations():
     assert stops == [2, 3, 5, 6, 7]
 
 
+def test_evaluations_by_epochs(digits):
+    """Every second pass: 1,198 images in batches of 600 are two steps per epoch."""
+    train = Split(digits[0].images, digits[0].labels, num_classes=10, batch_size=600, shuffle=True)
+    model = make_model(run_eagerly=True)
+    schedule = Rounds(rounds=1, iterations=9, evaluate_epochs=2, evaluate_at=["1"])
+    records = schedule.run(model, train, lambda: figures(model))
+    assert [record["iteration"] for record in records] == [1, 4, 8, 9]
+
+
 def test_rounds_refuse():
+    with pytest.raises(InputError, match="evaluate_epochs=0: must be at least 1"):
+        Rounds(evaluate_epochs=0)
     with pytest.raises(InputError, match="rounds=0: must be at least 1"):
         Rounds(rounds=0)
     with pytest.raises(InputError, match="evaluate_at=6: must be whole .* iterations=5"):

@@ -99,6 +99,20 @@ def test_one_weight_stays_in_each_layer():
         assert [int(entry.mask.numpy().sum()) for entry in masked_weights(model)] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("ends", "kept"),
+    [
+        (dict(dense_first=True), [20, 5]),
+        (dict(dense_last=True), [10, 10]),
+        (dict(dense_first=True, dense_last=True), [20, 10]),
+    ],
+)
+def test_ends_stay_dense(ends, kept):
+    model = dense_pair(np.ones((4, 5), np.float32), np.ones((5, 2), np.float32))
+    LayerRates(0.5, 0.5, **ends).prune(model)
+    assert [int(entry.mask.numpy().sum()) for entry in masked_weights(model)] == kept
+
+
 def test_densities():
     model = dense_pair(np.ones((4, 5), np.float32), np.ones((5, 2), np.float32))
     LayerRates(0.75, 0.5).prune(model)

@@ -41,6 +41,17 @@ def test_optimizers_by_name(name, kind, weight_decay):
         assert config["momentum"] == 0.7
 
 
+def test_nesterov():
+    """The formula: v = m v - rate g; w += m v - rate g, with g = 1."""
+    made = OptimizerOptions(optimizer="sgd", learning_rate=0.1, momentum=0.5, nesterov=True).build()
+    weight, velocity, expected = tf.Variable([2.0]), 0.0, 2.0
+    for _ in range(3):
+        made.apply_gradients([(tf.ones(1), weight)])
+        velocity = 0.5 * velocity - 0.1
+        expected += 0.5 * velocity - 0.1
+        np.testing.assert_allclose(weight, [expected], rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
 def test_weight_decay_is_decoupled(name):
     """Without a gradient a step takes rate x decay of the weight away, and nothing else."""

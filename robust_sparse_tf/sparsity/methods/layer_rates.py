@@ -46,11 +46,15 @@ class LayerRates(Pruner):
     prune_until: float = option(
         0.0, "fraction of a layer's weights at which pruning stops", minimum=0, maximum=1
     )
+    dense_first: bool = option(False, "keep the first layer dense")
+    dense_last: bool = option(False, "keep the last layer dense")
 
     def masks(self, layers: list[LayerState]) -> list[tf.Tensor]:
         """See `Pruner.masks`; at least one weight per layer is kept."""
         whole: Callable[[float], int] = math.floor if self.prune_rounding == "down" else round
         rates = [self.prune_hidden] * (len(layers) - 1) + [self.prune_output]
+        rates[0] = 0.0 if self.dense_first else rates[0]
+        rates[-1] = 0.0 if self.dense_last else rates[-1]
         counts = [int(tf.math.count_nonzero(layer.active)) for layer in layers]
         least = [max(1, round(self.prune_until * layer.size)) for layer in layers]
         kept = [

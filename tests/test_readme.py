@@ -43,6 +43,7 @@ SLOW_EXAMPLES = tuple(
         "adversarial-training",
         "compare",
         "evaluate",
+        "explain",
         "export",
         "own-model",
         "tensorboard",
@@ -221,6 +222,14 @@ def test_evaluate_example(run_example):
     shown = run_example("docs/evaluate.md")
     figures = accuracies(shown)
     assert figures["worst", "0.5"] <= figures["clean", ""]
+
+
+@pytest.mark.slow
+def test_explain_example(run_example, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    correlation, overlap = map(float, run_example("docs/explain.md").splitlines()[-1].split())
+    assert 0 < correlation < 1 and 0 < overlap < 1
+    assert os.path.getsize(tmp_path / "explained.png") > 0
 
 
 @pytest.mark.slow

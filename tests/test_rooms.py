@@ -16,6 +16,7 @@ LIBRARY = [
     "bounds",
     "training",
     "evaluation",
+    "explain",
     "summaries",
     "callbacks",
     "procedures",

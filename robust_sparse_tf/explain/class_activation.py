@@ -27,7 +27,7 @@ def grad_cam(model: Any, images: Any, labels: Any, layer: str | None = None) -> 
     "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (Selvaraju et
     al., 2017), section 3: ReLU(sum_k mean(d logit / d A^k) A^k), where A^k is channel k of a
     layer's output, and the mean is over its places; bilinear interpolation to the image's size.
-    Computed in inference mode: random layers are off.
+    Computed in inference mode: random layers are off, and noise on weights, too.
 
     Args:
         model: tf_keras model that returns logits, dense or sparse, or an `AdversarialModel`.

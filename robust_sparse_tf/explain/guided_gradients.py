@@ -31,7 +31,8 @@ def guided_backprop(model: Any, images: Any, labels: Any) -> np.ndarray:
     each ReLU passes only positive gradients, and only where its input is positive. This holds for
     every ReLU in the network: layers, activations of layers, dense or masked, nested models, and
     `tf.nn.relu` in code; also for the two ReLUs that make up a PReLU. Other activations pass their
-    ordinary gradients. Computed in inference mode: random layers are off.
+    ordinary gradients. Computed in inference mode: random layers are off, and noise on weights,
+    too.
 
     Args:
         model: tf_keras model that returns logits, dense or sparse, or an `AdversarialModel`.

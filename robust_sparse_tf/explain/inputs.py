@@ -12,13 +12,14 @@ from robust_sparse_tf.evaluation.inputs import as_images
 from robust_sparse_tf.models import heads
 from robust_sparse_tf.models.network import network_of, require_model, require_single
 from robust_sparse_tf.tensors import as_labels, check_shape, check_types
+from robust_sparse_tf.training.noise import has_noise, without_noise
 from robust_sparse_tf.values import check_labels
 
 _BATCH = 100  # images; limits the memory for any number of them
 
 
 def network_in(model: Any) -> keras.Model:
-    """The network that a model trains, or the model itself.
+    """The network that a model trains, or the model itself; a copy without noise if it has any.
 
     Raises:
         InputError: unless it is a built tf_keras model from images to logits [batch, classes].
@@ -27,7 +28,7 @@ def network_in(model: Any) -> keras.Model:
     require_model(network)
     if getattr(network, "_is_graph_network", False):
         heads.require_logits(network)
-        return network
+        return without_noise(network) if has_noise(network) else network
     if not network.built:
         raise InputError(f"model {network.name}: must be built; call it on images first")
     require_single(network)

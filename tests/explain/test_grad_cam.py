@@ -135,6 +135,13 @@ def test_random_layers_are_off_and_the_model_is_as_before():
     }
 
 
+def test_noise_on_weights_is_off():
+    plain = network()
+    noisy = rst.AdversarialModel(rst.sparsify(rst.training.with_noise(plain)))
+    expected = grad_cam(plain, IMAGES, LABELS, "conv_1")
+    np.testing.assert_array_equal(grad_cam(noisy, IMAGES, LABELS, "conv_1"), expected)
+
+
 def test_a_failed_call_leaves_the_model_as_before(monkeypatch):
     model = network()
     monkeypatch.setattr(model, "call", lambda *args, **kwargs: 1 / 0)

@@ -90,6 +90,12 @@ def test_masked_nested_and_adversarial_models():
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_noise_on_weights_is_off():
+    noisy = rst.training.with_noise(network())
+    for found in (guided_backprop(noisy, IMAGES, LABELS) for _ in range(2)):
+        np.testing.assert_allclose(found, by_hand(network(), IMAGES, LABELS), atol=1e-6)
+
+
 def test_pruned_weights_pass_no_gradient():
     sparse = rst.sparsify(network(), rst.sparsity.Static(density=0.4))
     found = guided_backprop(sparse, IMAGES, LABELS)

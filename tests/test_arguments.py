@@ -63,7 +63,8 @@ def targeted(**given):
 
 
 def certified(**given):
-    return evaluation.certified_accuracy(model(), SPLIT, **given)
+    asked = given if "ball" in given else dict(epsilon=0.1) | given
+    return evaluation.certified_accuracy(model(), SPLIT, **asked)
 
 
 def steepness(**given):
@@ -184,6 +185,9 @@ TABLE = [
     (clever, "ball", OTHERS),
     (clever, "seed", SEEDS),
     (certified, "ball", [None, attacks.FGSM(), *OTHERS]),
+    (certified, "epsilon", [attacks.FGSM(), *RADII]),
+    (certified, "batch_size", COUNTS),
+    (certified, "method", [None, "exact", 1]),
     (steepness, "ball", [None, attacks.FGSM(), *OTHERS]),
     (steepness, "x", [None, "x", IMAGES[:, :1], IMAGES + 2, IMAGES * math.nan]),
     (distance, "seed", SEEDS),

@@ -56,7 +56,6 @@ _RISING = (
     *POOLING,
     keras.layers.Add,
     keras.layers.Concatenate,
-    keras.layers.ReLU,
 )
 _ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")  # all are monotone
 
@@ -88,6 +87,8 @@ class Step(NamedTuple):
     layer: keras.layers.Layer
     inputs: list[Box]
     output: Box
+    inside: Box | None = None
+    """What the layer's activation is applied to, if it has one."""
 
 
 def input_box(x: tf.Tensor, ball: Ball) -> Box:
@@ -130,7 +131,7 @@ def propagate(model: keras.Model, box: Box) -> list[Step]:
                 steps += propagate(node.layer, inputs[0])
             else:
                 layer = getattr(node.layer, "layer", node.layer)  # inside a wrapper with masks
-                steps.append(Step(layer, inputs, _output(layer, inputs)))
+                steps.append(step_of(layer, inputs))
             boxes[node.flat_output_ids[0]] = steps[-1].output
     last = boxes[str(id(model.outputs[0]))]
     # The output of the model may not be the last one computed.
@@ -224,22 +225,57 @@ def activation_of(layer: keras.layers.Layer) -> str:
     )
 
 
-def _output(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
-    found = _bound(layer, inputs)
-    values = [box.clean for box in inputs if box.clean is not None]
-    return found._replace(clean=call(layer, values, training=True)) if values else found
+def step_of(layer: keras.layers.Layer, inputs: list[Box], within: Box | None = None) -> Step:
+    """The call of a layer.
 
+    Args:
+        layer: not a wrapper.
+        inputs: the boxes of its inputs.
+        within: a box that is known to hold what the activation is applied to.
 
-def _bound(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
-    kind = type(layer)
+    Raises:
+        InputError: for a layer that is not supported.
+    """
     if layer.compute_dtype != "float32":
         raise InputError(
             f"layer {layer.name}: computes in {layer.compute_dtype}; bounds are of networks in "
             "float32"
         )
+    inside = _inside(layer, inputs[0])
+    if inside is None:
+        output = _bound(layer, inputs)
+    else:
+        if within is not None:
+            low, high = tf.maximum(inside.low, within.low), tf.minimum(inside.high, within.high)
+            inside = inside._replace(low=low, high=high)
+        output = _activated(layer, inside)
+    values = [box.clean for box in inputs if box.clean is not None]
+    clean = call(layer, values, training=True) if values else None
+    return Step(layer, inputs, output._replace(clean=clean), inside)
+
+
+def _inside(layer: keras.layers.Layer, box: Box) -> Box | None:
+    kind = type(layer)
     if kind in AFFINE:
-        return _affine(layer, inputs[0])
-    if kind in _RISING or (kind is keras.layers.Activation and activation_of(layer)):
+        activation_of(layer)  # refuses those that are not supported
+        return _affine(layer, box)
+    activates = kind is keras.layers.ReLU or (
+        kind is keras.layers.Activation and activation_of(layer)
+    )
+    return box if activates else None
+
+
+def _activated(layer: keras.layers.Layer, box: Box) -> Box:
+    ends = box.low, box.high
+    if type(layer) is keras.layers.ReLU:
+        return Box(*(layer(end) for end in ends))
+    activation = keras.activations.get(activation_of(layer))
+    return Box(*(activation(end) for end in ends))
+
+
+def _bound(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
+    kind = type(layer)
+    if kind in _RISING:
         low, high = (call(layer, [box[end] for box in inputs]) for end in (0, 1))
         ball = inputs[0].ball
         if ball is None or kind not in RESHAPING:
@@ -247,7 +283,8 @@ def _bound(layer: keras.layers.Layer, inputs: list[Box]) -> Box:
         moved = ball._replace(centre=call(layer, [ball.centre]), scale=call(layer, [ball.scale]))
         return Box(low, high, moved)
     if kind in SCALING:
-        ends = _scaled_ends(layer, inputs[0])
+        scale = scaling(layer, inputs[0].clean)
+        ends = [scale(inputs[0][end]) for end in (0, 1)]
         return Box(tf.minimum(*ends), tf.maximum(*ends), _scaled(layer, inputs[0].ball))
     raise InputError(f"layer {layer.name}: {kind.__name__} is not supported by interval bounds")
 
@@ -261,21 +298,25 @@ def call(
     return layer(value, training=training) if differs else layer(value)
 
 
-def _scaled_ends(layer: keras.layers.Layer, box: Box) -> list[tf.Tensor]:
-    """The images of both ends of a box under a `SCALING` layer, in any order."""
-    ends = [box.low, box.high]
+def scaling(layer: keras.layers.Layer, clean: tf.Tensor | None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A `SCALING` layer as a function.
+
+    Args:
+        layer: the layer.
+        clean: in training, the clean inputs, whose statistics batch normalization uses.
+    """
     batch_norm = type(layer) is keras.layers.BatchNormalization and layer.trainable
-    if box.clean is None or not batch_norm:
-        return [call(layer, [end]) for end in ends]
-    others = [axis for axis in range(box.clean.shape.rank) if axis not in layer.axis]
-    mean, variance = tf.nn.moments(box.clean, others, keepdims=True)
+    if clean is None or not batch_norm:
+        return lambda value: call(layer, [value])
+    others = [axis for axis in range(clean.shape.rank) if axis not in layer.axis]
+    mean, variance = tf.nn.moments(clean, others, keepdims=True)
     offset, scale = (
         None if weight is None else tf.reshape(weight, mean.shape)
         for weight in (layer.beta, layer.gamma)
     )
-    return [
-        tf.nn.batch_normalization(end, mean, variance, offset, scale, layer.epsilon) for end in ends
-    ]
+    return lambda value: tf.nn.batch_normalization(
+        value, mean, variance, offset, scale, layer.epsilon
+    )
 
 
 def _scaled(layer: keras.layers.Layer, ball: BallImage | None) -> BallImage | None:
@@ -292,8 +333,8 @@ def entry_scale(layer: keras.layers.Layer, like: tf.Tensor) -> tf.Tensor:
 
 
 def _affine(layer: keras.layers.Layer, box: Box) -> Box:
+    """The box of a dense layer or convolution without its activation."""
     apply, add = affine_parts(layer)
-    activation = keras.activations.get(activation_of(layer))
     centre, radius = middle_of(box)
     kernel = kernel_of(layer)
     middle, spread = add(apply(centre, kernel)), apply(radius, tf.abs(kernel))
@@ -302,7 +343,7 @@ def _affine(layer: keras.layers.Layer, box: Box) -> Box:
         middle = add(apply(box.ball.centre, kernel))
         reach = box.ball.radius * _dual_lengths(apply, kernel, box.ball)
         low, high = tf.maximum(low, middle - reach), tf.minimum(high, middle + reach)
-    return Box(activation(low), activation(high))
+    return Box(low, high)
 
 
 def _dual_lengths(apply: Apply, kernel: tf.Tensor, ball: BallImage) -> tf.Tensor:

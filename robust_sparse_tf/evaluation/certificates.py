@@ -1,33 +1,87 @@
 """The accuracy that bounds on the logits certify."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ball
-from robust_sparse_tf.bounds.interval_bounds import margin_bounds
-from robust_sparse_tf.evaluation.inputs import Data, batches, examples, unwrapped
-from robust_sparse_tf.options import require
+from robust_sparse_tf.bounds.interval_bounds import METHODS, margin_bounds
+from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.inputs import Data, Examples, examples, unwrapped
+from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.values import check_labels
 
-_BATCH = 100  # images; each needs a matrix [features, classes] at the last layer
 
+def certified_accuracy(
+    model: Any,
+    data: Data,
+    epsilon: float | None = None,
+    *,
+    ball: Ball | None = None,
+    batch_size: int = 100,
+    method: str = "interval",
+) -> float:
+    """The fraction of examples that provably no input of a ball can fool.
 
-def certified_accuracy(model: Any, data: Data, ball: Ball) -> float:
-    """The fraction of examples that provably no input of the ball can fool.
+    It is at most the robust accuracy. In l2 and l1 only the first layer uses the ball itself, and
+    all others a box, so that little is certified.
 
-    It is at most the robust accuracy. See `margin_bounds` for arguments and errors, and
-    `inputs.images_and_labels` for data, which must be in the ball's range. In l2 and l1 only the
-    first layer uses the ball itself, and all others a box, so that little is certified.
+    Args:
+        model: see `bounds.logit_bounds`.
+        data: see `inputs.images_and_labels`; images must be in the ball's range.
+        epsilon: radius of the ball, in input units; the default is that of `ball`.
+        ball: norm and range of the ball; the default is linf in [0, 1].
+        batch_size: examples bounded at a time; limits the memory.
+        method: "interval", or "linear", which tries linear bounds on the other examples, too; see
+            `bounds.margin_bounds`.
+
+    Raises:
+        InputError: naming what does not fit, such as a layer that is not supported.
     """
-    require("ball", ball, Ball)
+    return float(certified(model, data, _ball(epsilon, ball), batch_size, method).mean())
+
+
+def certified(
+    model: Any, data: Data | Examples, ball: Ball, batch_size: int = 100, method: str = "interval"
+) -> np.ndarray:
+    """Which examples are certified: bool [n]; see `certified_accuracy`."""
+    batch_size = checked("batch_size", batch_size, int, minimum=1)
+    method = checked("method", method, str, choices=METHODS)
     network = unwrapped(model)
     split = examples(data, ball.limits)
     check_labels(split.labels, network.output_shape[-1])
+    found = np.zeros(split.size, bool)
+    # Linear bounds take longer, so they are only tried where intervals fail.
+    for each in METHODS[: METHODS.index(method) + 1]:
+        left = tf.constant(np.flatnonzero(~found), tf.int64)
+        check = _check(network, ball, each)
+        for first in range(0, len(left), batch_size):
+            numbers = left[first : first + batch_size]
+            found[numbers.numpy()] = check(*split.gather(numbers)).numpy()
+    return found
 
-    @tf.function(reduce_retracing=True)
-    def certified(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        bounds = margin_bounds(network, x, y, ball)
-        return tf.math.count_nonzero(tf.reduce_all(bounds > 0, axis=1))
 
-    return sum(int(certified(x, y)) for _, x, y in batches(split, _BATCH)) / split.size
+def _check(
+    network: keras.Model, ball: Ball, method: str
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A compiled function from images and labels to whether each is certified."""
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def check(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_all(margin_bounds(network, x, y, ball, method) > 0, axis=1)
+
+    return check
+
+
+def _ball(epsilon: float | None, ball: Ball | None) -> Ball:
+    if ball is not None:
+        require("ball", ball, Ball)
+    if epsilon is None:
+        if ball is None:
+            raise InputError("epsilon=None: must be given, or a ball")
+        return ball
+    epsilon = checked("epsilon", epsilon, float, minimum=0)
+    return ball.at(epsilon) if ball else Ball("linf", epsilon)

@@ -13,8 +13,9 @@ from robust_sparse_tf.bounds.interval_bounds import training_margins
 BALL = Ball("linf", 0.05)
 Y = tf.constant([0, 1, 2, 3] * 4, tf.int64)
 # Dropout is random in training, and TensorFlow has no gradient of several groups.
-NAMES = ("mlp", "masked", "residual", "resnet", "pooled")
-every_network = pytest.mark.parametrize("name", NAMES)
+NAMES = ["mlp", "residual"]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("masked", "resnet", "pooled")]
+every_network = pytest.mark.parametrize("name", [*NAMES, *SLOW])
 
 
 @every_network
@@ -88,7 +89,7 @@ def test_the_gradient_is_that_of_differences(name):
 
 
 def test_frozen_batch_norm_keeps_its_running_averages():
-    network = bounded_networks.make("resnet")
+    network = bounded_networks.make("residual")
     network.trainable = False
     x, before = bounded_networks.inputs(16), network.get_weights()
     logits, margins = training_margins(network, x, Y, BALL)

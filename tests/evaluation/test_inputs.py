@@ -90,7 +90,7 @@ MEASURES = {
     "r_inf": lambda model, data: evaluation.r_inf(model, data, FGSM(epsilon=0.1)),
     "r_2": lambda model, data: evaluation.r_2(model, data, DeepFool(steps=3)),
     "bounds": lambda model, data: evaluation.multiclass_bounds(model, data, 0.1).r_2,
-    "certified": lambda model, data: evaluation.certified_accuracy(model, data, BALL),
+    "certified": lambda model, data: evaluation.certified_accuracy(model, data, ball=BALL),
 }
 
 

@@ -118,7 +118,7 @@ ON_INPUTS = {
     "safe_distance": lambda m, x, ball: evaluation.safe_distance(m, x, ball),
     "local_lipschitz": lambda m, x, ball: evaluation.local_lipschitz(m, x, ball),
     "clever": lambda m, x, ball: evaluation.clever(m, x, ball, batches=2, samples=2),
-    "certified_accuracy": lambda m, x, ball: evaluation.certified_accuracy(m, (x, Y), ball),
+    "certified_accuracy": lambda m, x, ball: evaluation.certified_accuracy(m, (x, Y), ball=ball),
 }
 WRONG = {"bytes": X, "signed": X / 128 - 1, "no number": X * np.nan, "integers": X.astype(np.uint8)}
 

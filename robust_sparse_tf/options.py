@@ -174,7 +174,8 @@ def require(name: str, value: Any, *classes: type) -> None:
     if not isinstance(value, classes):
         wanted = " or ".join(each.__name__ for each in classes)
         given = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
-        raise InputError(f"{name}={given}: must be a {wanted}")
+        article = "an" if wanted[0] in "AEIOU" else "a"
+        raise InputError(f"{name}={given}: must be {article} {wanted}")
 
 
 def takes(value: Any, count: int) -> bool:

@@ -11,7 +11,7 @@ import robust_sparse_tf as rst
 PACKAGES = [
     "robust_sparse_tf",
     *(
-        f"robust_sparse_tf.{name}"
+        getattr(rst, name).__name__
         for name in rst.__all__
         if hasattr(getattr(rst, name), "__path__") and name != "callbacks"
     ),

@@ -1,6 +1,5 @@
 """Names of a sweep's cells, by the flags that vary between them."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +7,6 @@ from typing import Any
 from experiments.cli.flags import as_flag
 from experiments.cli.values import Values
 from experiments.runs import options, unused
-from robust_sparse_tf.options import default_of
-from robust_sparse_tf.sparsity import Method
 
 # Method and density are always part of names, and seeds make trials of a network.
 _TOLD = ("method", "density", "seed")
@@ -93,12 +90,10 @@ def _added(
 
 
 def _value(name: str, values: Values) -> Any:
-    """The value of a flag, or the default of a method's option."""
+    """The value of a flag, or the default of an option of the method or objective."""
     value = values[name]
-    if value is None and name in options.method_options():
-        method = options.OPTION_CLASSES.get(values["method"], Method)
-        own = {field.name: default_of(field) for field in dataclasses.fields(method)}
-        value = own.get(name)
+    if value is None and (choice := options.choice_of(name)):
+        return choice.default(values[choice.flag], name)
     return value
 
 

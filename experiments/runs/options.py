@@ -1,17 +1,14 @@
 """Flags from the library's options, and options from the flags."""
 
-import copy
 import dataclasses
 import functools
-import json
-from types import MappingProxyType
 from typing import Any
 
 from experiments.cli import flags
 from experiments.runs import attack_flags, procedure
+from experiments.runs.choices import Choice
 from experiments.runs.overfitting import MODES
 from robust_sparse_tf.data import DataOptions
-from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.export.device_profiles import PROFILES
 from robust_sparse_tf.models import BY_NAME as MODELS
 from robust_sparse_tf.options import check, default_of, kind, option
@@ -21,6 +18,8 @@ from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 from robust_sparse_tf.training.noise import KINDS as NOISES
+from robust_sparse_tf.training.objectives import BY_NAME as OBJECTIVES
+from robust_sparse_tf.training.objectives import Objective
 
 _OWN_MODELS = {
     "MODULE:FUNCTION": r"[^\W\d][\w.]*:[^\W\d]\w*",
@@ -71,6 +70,9 @@ class RunOptions:
         "what to prune after a round of the lottery: the smallest weights (LayerRates), or the "
         "least useful features of a binary classifier (FeaturePruning)",
         choices=tuple(procedure.PRUNERS),
+    )
+    objective: str = option(
+        "mixed", "the loss in training; 'clean' does not run the attack", choices=tuple(OBJECTIVES)
     )
     device_profile: str | None = option(
         None,
@@ -165,27 +167,26 @@ def _common() -> dict[str, dataclasses.Field[Any]]:
     return {name: field for name, field in found.items() if name not in _OF_LOTTERIES_TOO}
 
 
+METHOD = Choice(
+    "method",
+    "Method options (each lists the methods that have it)",
+    OPTION_CLASSES,
+    frozenset(_common()),
+)
+OBJECTIVE = Choice(
+    "objective",
+    "Objective options (each lists the objectives that have it)",
+    OBJECTIVES,
+    METHOD.taken | METHOD.names(),
+)
+CHOICES = (METHOD, OBJECTIVE)
+
+
 def fields() -> list[dataclasses.Field[Any]]:
-    """The fields that are flags: group by group, then those of attacks and of methods."""
+    """The fields that are flags: group by group, then those of attacks, methods and objectives."""
     found = _common()
     of_attacks = [field for group in attack_flags.GROUPS for field in attack_flags.fields(group)]
-    return [*found.values(), *of_attacks, *_method_fields(set(found))]
-
-
-def _method_fields(taken: set[str]) -> list[dataclasses.Field[Any]]:
-    """The options of all methods as flags; their default None means the method's own default."""
-    found: dict[str, dataclasses.Field[Any]] = {}
-    for method in METHODS.values():
-        for field in dataclasses.fields(method):
-            if field.name not in taken and field.name not in found:
-                found[field.name] = _optional(field)
-    return list(found.values())
-
-
-def _optional(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
-    same = copy.copy(field)
-    same.default, same.default_factory = None, dataclasses.MISSING
-    return same
+    return [*found.values(), *of_attacks, *(own for each in CHOICES for own in each.fields())]
 
 
 def parse(argv: list[str], repeated: dict[str, str] | None = None) -> dict[str, Any]:
@@ -209,18 +210,21 @@ def make_method(values: dict[str, Any]) -> Method | None:
         InputError: for options that the method does not have, or values that it does not allow.
     """
     chosen = procedure.procedure_of(values)
-    given = {
-        field.name: values[field.name]
-        for field in _method_fields(set(_common()))
-        if values[field.name] is not None
-    }
-    for option_name in given:
-        if option_name not in chosen.options:
-            raise InputError(
-                f"{option_name}={given[option_name]}: is no option of method={chosen.name}"
-                + (f", which has {', '.join(chosen.options)}" if chosen.options else "")
-            )
-    return chosen.method(values["seed"], given)
+    return chosen.method(values["seed"], METHOD.given(values, chosen.name, chosen.options))
+
+
+def make_objective(values: dict[str, Any]) -> Objective:
+    """The objective of the flag `objective`.
+
+    Raises:
+        InputError: for options that the objective does not have, or values that it does not allow.
+    """
+    chosen = values["objective"]
+    cls = OBJECTIVES[chosen]
+    names = [field.name for field in dataclasses.fields(cls)]
+    given = OBJECTIVE.given(values, chosen, names)
+    common = {name: values[name] for name in names if name in OBJECTIVE.taken}
+    return cls(**common | given)
 
 
 def different(values: dict[str, Any]) -> dict[str, Any]:
@@ -264,10 +268,22 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def choice_of(name: str) -> Choice | None:
+    """The choice among whose options a flag is, such as `METHOD`; None for other flags."""
+    return next((each for each in CHOICES if name in _choice_names()[each.flag]), None)
+
+
+def has_option(choice: Choice, chosen: str | None, name: str) -> bool:
+    """Whether a class that a flag chooses has an option; None is for the flag's default."""
+    chosen = chosen or _defaults()[choice.flag]
+    if choice is METHOD:
+        return chosen in procedure.BY_NAME and name in procedure.BY_NAME[chosen].options
+    return choice.has(chosen, name)
+
+
 @functools.cache
-def method_options() -> frozenset[str]:
-    """Names of the flags that are only options of methods."""
-    return frozenset(field.name for field in _method_fields(set(_common())))
+def _choice_names() -> dict[str, frozenset[str]]:
+    return {each.flag: each.names() for each in CHOICES}
 
 
 def help_text() -> str:
@@ -288,33 +304,6 @@ def help_text() -> str:
         for field in attack_flags.fields(name):
             lines += flags.describe(field)
         lines.append("")
-    lines.append("Method options (each lists the methods that have it)")
-    for field in _method_fields(described):
-        lines += flags.describe(_with_meanings(field), _method_defaults(field.name))
-    return "\n".join(lines)
-
-
-def _with_meanings(field: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
-    """The option with the meaning that each method gives it, if they differ."""
-    methods: dict[str, list[str]] = {}
-    for method, cls in OPTION_CLASSES.items():
-        for own in dataclasses.fields(cls):
-            if own.name == field.name:
-                methods.setdefault(own.metadata["help"], []).append(method)
-    if len(methods) == 1:
-        return field
-    meaning = "; ".join(f"{text} ({' '.join(names)})" for text, names in methods.items())
-    same = copy.copy(field)
-    same.metadata = MappingProxyType({**field.metadata, "help": meaning})
-    return same
-
-
-def _method_defaults(name: str) -> str:
-    """The default of an option per method that has it."""
-    by_default: dict[str, list[str]] = {}
-    for method, cls in OPTION_CLASSES.items():
-        for field in dataclasses.fields(cls):
-            if field.name == name:
-                default = field.metadata["shown"] or json.dumps(default_of(field))
-                by_default.setdefault(default, []).append(method)
-    return ", ".join(f"{value} ({' '.join(own)})" for value, own in by_default.items())
+    for choice in CHOICES:
+        lines += [*choice.help_lines(), ""]
+    return "\n".join(lines[:-1])

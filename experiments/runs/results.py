@@ -257,10 +257,11 @@ def told_there(early: EarlyStopping, flags: Values) -> Figures:
 
 def accuracy_gap(record: Record, attack: str) -> float:
     """Training minus validation accuracy; robust if training is adversarial and it is measured."""
-    robust = record["validation"]["robust_accuracy"].get(attack)
-    if robust is None:
-        return record["train"]["accuracy"] - record["validation"]["clean_accuracy"]
-    return record["train"]["robust_accuracy"] - robust
+    of_train, of_validation = record["train"], record["validation"]
+    robust = of_validation["robust_accuracy"].get(attack)
+    if robust is None or "robust_accuracy" not in of_train:
+        return of_train["accuracy"] - of_validation["clean_accuracy"]
+    return of_train["robust_accuracy"] - robust
 
 
 def _accuracies(figures: Figures) -> list[str]:

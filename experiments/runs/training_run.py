@@ -34,7 +34,8 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
 from robust_sparse_tf.procedures import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record
-from robust_sparse_tf.training import Mixed, OptimizerOptions, devices
+from robust_sparse_tf.training import OptimizerOptions, devices
+from robust_sparse_tf.training.objectives import Adversarial
 
 if TYPE_CHECKING:
     from robust_sparse_tf.training import AdversarialModel
@@ -71,7 +72,7 @@ class TrainingRun:
         self.procedure = procedure_of(values).schedule(values)
         self._train_rounds = procedure_of(values).run(values)
         self.optimizer = make(OptimizerOptions, values)
-        self.objective = make(Mixed, values)
+        self.objective = flags.make_objective(values)
         unused.check(values)
         self.notes = unused.notes(values) + profiles.reasons(values)
         self.attack: attacks.Ascent | attacks.RandomIntensity | None = None
@@ -79,6 +80,7 @@ class TrainingRun:
             std = self.options.epsilon_std
             attack = attack_flags.make("attack", self.options.attack, values)
             self.attack = attacks.RandomIntensity(attack=attack, std=std) if std else attack
+        self.objective.training_attack(self.attack)  # refuses attacks that it cannot use
         self.eval_attacks = {
             name: attack_flags.make("eval", name, values) for name in self.options.eval_attacks
         }
@@ -202,7 +204,7 @@ class TrainingRun:
             )
             model.compile(
                 self.optimizer.build(),
-                metrics=["accuracy"],
+                metrics=self._metrics(),
                 jit_compile=self.options.jit_compile == "on",
                 steps_per_execution=self.options.steps_per_execution,
             )
@@ -214,6 +216,11 @@ class TrainingRun:
             return network
         seed = self.options.seed
         return training.with_noise(network, kind, at_inference=at_inference, seed=seed)
+
+    def _metrics(self) -> list[str]:
+        """The metrics in training; the clean accuracy costs the objective `adversarial` a pass."""
+        spared = isinstance(self.objective, Adversarial)
+        return [] if spared and self.options.attack in self.eval_attacks else ["accuracy"]
 
     def _train(
         self,

@@ -4,8 +4,8 @@ import dataclasses
 
 from experiments.cli.values import Values
 from experiments.runs import attack_flags
-from experiments.runs.options import different, method_options
-from experiments.runs.procedure import BY_NAME, PRUNERS
+from experiments.runs.options import METHOD, OBJECTIVES, choice_of, different, has_option
+from experiments.runs.procedure import PRUNERS
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.procedures import LotteryTicket, Rounds
 
@@ -15,9 +15,10 @@ def _names(cls: type) -> set[str]:
 
 
 _OF_PRUNERS = {name: _names(pruner) for name, pruner in PRUNERS.items()}
+_MIXED = tuple(name for name, cls in OBJECTIVES.items() if "clean_weight" in _names(cls))
 _SHARED = ("rounds", "dense_iterations")
 _OF_LOTTERIES = {"prune"}.union(_names(LotteryTicket) - _names(Rounds), *_OF_PRUNERS.values())
-_OF_LOTTERIES -= method_options()
+_OF_LOTTERIES -= METHOD.names()
 
 
 def check(values: Values) -> None:
@@ -67,9 +68,8 @@ def has_effect(name: str, values: Values) -> bool:
     if setting:
         attacks = [values["attack"]] if group == "attack" else values["eval_attacks"]
         return any(attack_flags.has(attack, setting) for attack in attacks)
-    if name in method_options():
-        chosen = BY_NAME.get(values["method"])
-        return chosen is not None and name in chosen.options
+    if choice := choice_of(name):
+        return has_option(choice, values[choice.flag], name)
     if name in _SHARED and values["method"] != "lottery":
         return False
     return not _needed(name, values)
@@ -80,7 +80,7 @@ def _needed(name: str, values: Values) -> str:
     if name in _OF_LOTTERIES and values["method"] != "lottery":
         return "method=lottery"
     for pruner, names in _OF_PRUNERS.items():
-        of_pruner = name not in method_options() or values["method"] == "lottery"
+        of_pruner = name not in METHOD.names() or values["method"] == "lottery"
         if name in names and of_pruner and values["prune"] != pruner:
             return f"prune={pruner}"
     if name in ("rewind_to", "rewind_step") and values["strategy"] != "original":
@@ -102,4 +102,6 @@ def _needed(name: str, values: Values) -> str:
         return "noise"
     if name in ("epsilon_std", "clean_weight") and values["attack"] == "none":
         return "an attack"
+    if name == "clean_weight" and values["objective"] not in _MIXED:
+        return f"objective={' or '.join(_MIXED)}"
     return ""

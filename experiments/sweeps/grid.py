@@ -7,8 +7,6 @@ from experiments.cli.flags import as_flag
 from experiments.cli.values import Values
 from experiments.runs import options as flags
 from experiments.runs import profiles
-from experiments.runs.procedure import BY_NAME as PROCEDURES
-from experiments.runs.procedure import DEFAULT
 from experiments.runs.unused import reasons
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import kind
@@ -50,9 +48,9 @@ def parse_grid(text: str) -> dict[str, list[str]]:
 def cells(shared: Values, grids: list[str]) -> list[Values]:
     """The values of all flags of each cell, without duplicates, ordered by seed.
 
-    Options that a cell's method does not have, and flags without effect, are left out, so that
-    "dense" is one cell for all densities. All cells of a seed come before those of the next seed,
-    so that a sweep that is stopped early is most useful.
+    Options that a cell's method or objective does not have, and flags without effect, are left out,
+    so that "dense" is one cell for all densities. All cells of a seed come before those of the next
+    seed, so that a sweep that is stopped early is most useful.
 
     Args:
         shared: flags of all cells that are not at their defaults.
@@ -62,16 +60,14 @@ def cells(shared: Values, grids: list[str]) -> list[Values]:
     for axes in map(parse_grid, grids):
         for words in itertools.product(*axes.values()):
             chosen = shared | dict(zip(axes, words, strict=True))
-            method = chosen.get("method", DEFAULT)
-            argv = [as_flag(name, v) for name, v in chosen.items() if _fits(name, method)]
+            argv = [as_flag(name, v) for name, v in chosen.items() if _fits(name, chosen)]
             values = profiles.applied(flags.parse(["cell", *argv]))
             values |= {name: flags.value_of({}, name) for name in reasons(values)}
             found.setdefault(json.dumps(flags.different(values), sort_keys=True), values)
     return sorted(found.values(), key=lambda values: values["seed"])
 
 
-def _fits(name: str, method: str) -> bool:
-    """Whether a method has a flag; flags that are not options of methods count for all."""
-    if name not in flags.method_options():
-        return True
-    return method in PROCEDURES and name in PROCEDURES[method].options
+def _fits(name: str, chosen: Values) -> bool:
+    """Whether a cell's method or objective has a flag, if it is an option of such."""
+    choice = flags.choice_of(name)
+    return choice is None or flags.has_option(choice, chosen.get(choice.flag), name)

@@ -22,7 +22,7 @@ from robust_sparse_tf.options import checked, require_function, shown
 from robust_sparse_tf.sparsity import Method, densities, sparsify
 from robust_sparse_tf.tensors import as_array, as_labels
 from robust_sparse_tf.training import AdversarialModel
-from robust_sparse_tf.training.objectives import Mixed
+from robust_sparse_tf.training.objectives import Objective
 
 _BATCH_SIZE = 32  # the default for arrays, as in tf_keras
 
@@ -34,7 +34,7 @@ def compare(
     test: Data,
     *,
     attack: Ascent | RandomIntensity | None = None,
-    objective: Mixed | None = None,
+    objective: Objective | None = None,
     optimizer: keras.optimizers.Optimizer | str = "adam",
     epochs: int = 1,
     seeds: int | Sequence[int] = 3,

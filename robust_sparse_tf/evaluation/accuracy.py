@@ -21,7 +21,7 @@ from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.noise import seeded_noise
-from robust_sparse_tf.training.objectives import Mixed
+from robust_sparse_tf.training.objectives import Mixed, Objective
 from robust_sparse_tf.values import check_labels
 
 _BATCH = 500  # images; limits the memory for any size of data set
@@ -51,7 +51,7 @@ class Evaluator:
         self,
         model: Any,
         attacks: Mapping[str, Attack] | None = None,
-        objective: Mixed | None = None,
+        objective: Objective | None = None,
         *,
         seed: int = 0,
         branches: int = 1,
@@ -64,7 +64,7 @@ class Evaluator:
             checked("name of an attack", name, str)
             require("attack", attack, Attack)
         self._objective = Mixed() if objective is None else objective
-        require("objective", self._objective, Mixed)
+        require("objective", self._objective, Objective)
         self._seed = checked("seed", seed, int)
         self._branches = checked("branches", branches, int, minimum=1)
         self._sums = graph(self._measure)

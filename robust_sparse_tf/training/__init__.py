@@ -11,7 +11,7 @@ with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.training.adversarial_model import AdversarialModel
     from robust_sparse_tf.training.noise import has_noise, set_noise, with_noise, without_noise
 
-document([Mixed, OptimizerOptions])
+document([OptimizerOptions])
 
 __all__ = [
     "AdversarialModel",

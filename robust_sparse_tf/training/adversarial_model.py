@@ -6,41 +6,22 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ascent, RandomIntensity
-from robust_sparse_tf.attacks.precision import Float32, is_half
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.errors import InputError, reason
 from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.heads import require_logits
-from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.models.network import require_tf_keras
 from robust_sparse_tf.options import checked, require, shown
 from robust_sparse_tf.sparsity import MaskedModel, Stepper
-from robust_sparse_tf.training.activations import with_activations
+from robust_sparse_tf.training import gradients
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.calls import Called
-from robust_sparse_tf.training.objectives import Mixed
+from robust_sparse_tf.training.gradients import Passes
+from robust_sparse_tf.training.objectives import Mixed, Objective
 from robust_sparse_tf.training.stored import Stored
 
 # Part of a batch, and the initial perturbation if the attack has one.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]
-# Layers whose output for an example depends only on that example and the weights.
-_PURE_LAYERS = (
-    keras.layers.InputLayer,
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.Rescaling,
-    keras.layers.Dense,
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.MaxPooling2D,
-    keras.layers.AveragePooling2D,
-    keras.layers.GlobalAveragePooling2D,
-    keras.layers.Add,
-    BinaryLogits,
-)
 
 
 @keras.saving.register_keras_serializable("robust_sparse_tf")
@@ -61,22 +42,22 @@ class AdversarialModel(Stored, MaskedModel, Called):
         network: Sequential or functional tf_keras model from inputs to logits [batch, classes],
             dense, from `sparsify`, or containing a model from `sparsify` (after preprocessing).
         attack: the training attack, or None for ordinary training.
-        objective: the loss; its adversarial part is used only with an attack.
+        objective: the loss, by default `Mixed`; its adversarial part is used only with an attack.
         seed: seed of the attack's random starts.
         branches: number of parts into which a batch is split, computed in parallel if TensorFlow
             has inter-op threads. Ignored if a layer mixes examples or draws random numbers, or if
             the batch size is unknown or not divisible.
 
     Raises:
-        InputError: for a Keras 3 or subclassed model, one that does not return logits, or one
-            without a ReLU if activations are penalised.
+        InputError: for a Keras 3 or subclassed model, one that does not return logits, one without
+            a ReLU if activations are penalised, or an attack that the objective cannot use.
     """
 
     def __init__(
         self,
         network: keras.Model,
         attack: Ascent | RandomIntensity | None = None,
-        objective: Mixed | None = None,
+        objective: Objective | None = None,
         *,
         seed: int = 0,
         branches: int = 1,
@@ -94,7 +75,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         self.network = network
         self.attack = attack
         self.objective = Mixed() if objective is None else objective
-        require("objective", self.objective, Mixed)
+        require("objective", self.objective, Objective)
         self.seed = checked("seed", seed, int)
         branches = checked("branches", branches, int, minimum=1)
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -102,23 +83,11 @@ class AdversarialModel(Stored, MaskedModel, Called):
         self.nonfinite_step = tf.Variable(
             -1, trainable=False, dtype=tf.int64, name="nonfinite_step", aggregation=first
         )
-        self._pure = all(
-            isinstance(getattr(layer, "layer", layer), _PURE_LAYERS) for layer in network.layers
-        )
-        self._branches = branches if self._pure else 1
-        # CleverHans traces and keeps a graph per callable, so pass the same object.
-        self._inference = lambda inputs: network(inputs, training=False)
-        if is_half(network) or network.output.dtype != tf.float32:
-            self._inference = Float32(self._inference, is_half(network))
-        if self.objective.activity_l1:
-            both, _ = with_activations(network)
-            # Not as an attribute: its layers would be tracked twice.
-            self._both = lambda inputs: (
-                both(inputs, training=True),
-                added_losses.of_last_call(both),
-            )
+        self._passes = Passes(self)
+        self._branches = branches if self._passes.pure else 1
+        self._gradients = gradients.of_objective(self._passes)
         self._loss = keras.metrics.Mean("loss")
-        self._robust = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
+        self._robust = self._gradients.metric
         self.build(network.input_shape)
         self._set_save_spec(network.input)  # training calls the network directly
 
@@ -176,8 +145,8 @@ class AdversarialModel(Stored, MaskedModel, Called):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The loss, the compiled metrics and, with an attack, the robust accuracy."""
-        robust = [self._robust] if self.attack else []
+        """The loss, the compiled metrics and the objective's own, such as robust accuracy."""
+        robust = [self._robust] if self._gradients.judges else []
         compiled = self.compiled_metrics.metrics if self.compiled_metrics else []
         return [self._loss, *compiled, *robust]
 
@@ -191,87 +160,17 @@ class AdversarialModel(Stored, MaskedModel, Called):
 
     def _train(self, batch: Batch) -> dict[str, tf.Tensor]:
         attack, noise = self._draw(batch.images)
-        parts = [self._gradients(attack, *part) for part in self._parts(batch, noise)]
-        gradients, results = zip(*parts, strict=True)
+        parts = [self._gradients.of_part(attack, *part) for part in self._parts(batch, noise)]
+        of_weights, results = zip(*parts, strict=True)
         size = tf.cast(tf.shape(batch.images)[0], tf.float32)
-        self._stepper([*gradients, *self._penalty(size)], _sum_over_replicas(size))
-        losses, logits, robust_logits = (tf.concat(c, 0) for c in zip(*results, strict=True))
-        self._watch(losses)
+        self._stepper([*of_weights, *self._penalty(size)], _sum_over_replicas(size))
+        joined = gradients.Results.joined(results)
+        self._watch(joined.losses)
         self.step.assign_add(1)
-        return self._results(batch, losses, logits, robust_logits)
+        return self._results(batch, joined)
 
     def _test(self, batch: Batch) -> dict[str, tf.Tensor]:
-        x, y, _ = batch
-        logits = self._inference(x)
-        losses, robust_logits = self._example_losses(batch, logits, self._added()), logits
-        if self.attack:
-            adversarial = self.attack(self._inference, x, y, seed=(self.seed, 0))
-            robust_logits = self._inference(adversarial)
-            losses = self._mix(losses, self._example_losses(batch, robust_logits, self._added()))
-        return self._results(batch, losses, logits, robust_logits)
-
-    def _gradients(
-        self, attack: Ascent | None, batch: Batch, noise: tf.Tensor | None
-    ) -> tuple[list[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-        """Gradients of the objective summed over a part of the batch, and results per example.
-
-        Returns:
-            [gradient of each trainable variable] and (losses [part], clean logits, robust logits).
-        """
-        x, labels, _ = batch
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(x)
-            logits, clean = self._forward(batch)
-            if attack and attack.attack_labels == "predicted":
-                labels = tf.argmax(logits if self._pure else self._inference(x), axis=1)
-            # If this is also the clean loss, TensorFlow merges the backward passes.
-            attacked = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            scaled = self._scaled(clean)
-        gradients = self._of_weights(tape, scaled)
-        if not attack:
-            return gradients, (clean, logits, logits)
-        at_x = tape.gradient(attacked, x) if self._pure and noise is None else None
-        adversarial = attack.ascend(self._inference, x, labels, noise, at_x)
-        with tf.GradientTape() as robust_tape:
-            robust_logits, robust = self._forward(batch._replace(images=adversarial))
-            scaled = self._scaled(robust)
-        robust_gradients = self._of_weights(robust_tape, scaled)
-        mixed = [self._mix(*pair) for pair in zip(gradients, robust_gradients, strict=True)]
-        return mixed, (self._mix(clean, robust), logits, robust_logits)
-
-    def _forward(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits in training mode, and the loss per example with activity penalties."""
-        if not self.objective.activity_l1:
-            logits = tf.cast(self.network(batch.images, training=True), tf.float32)
-            return logits, self._example_losses(batch, logits, self._added())
-        outputs, added = self._both(batch.images)
-        logits, *activations = (tf.cast(each, tf.float32) for each in outputs)
-        losses = self._example_losses(batch, logits, added)
-        costs = self.objective.activity(activations)
-        return logits, losses + (costs if batch.weights is None else batch.weights * costs)
-
-    def _example_losses(self, batch: Batch, logits: tf.Tensor, added: list[tf.Tensor]) -> tf.Tensor:
-        """The weighted loss per example, with scalars that the network adds."""
-        losses = self.objective.example_losses(batch.labels, logits)
-        if batch.weights is not None:
-            losses *= batch.weights
-        for cost in added:
-            losses += cost
-        return losses
-
-    def _added(self) -> list[tf.Tensor]:
-        return added_losses.of_last_call(self.network)
-
-    def _scaled(self, losses: tf.Tensor) -> tf.Tensor:
-        """Scales losses for float16, if the optimizer does."""
-        scale = getattr(self.optimizer, "get_scaled_loss", None)
-        return scale(losses) if scale else losses
-
-    def _of_weights(self, tape: tf.GradientTape, losses: tf.Tensor) -> list[tf.Tensor]:
-        variables = self.trainable_variables
-        gradients = tape.gradient(losses, variables, unconnected_gradients="zero")
-        unscaled = getattr(self.optimizer, "get_unscaled_gradients", None)
-        return unscaled(gradients) if unscaled else gradients
+        return self._results(batch, self._gradients.of_test(batch))
 
     def _penalty(self, size: tf.Tensor) -> list[list[tf.Tensor]]:
         """The gradients of weight penalties, for a part of `size` examples."""
@@ -281,10 +180,6 @@ class AdversarialModel(Stored, MaskedModel, Called):
                 return []
             penalty = size * tf.add_n([tf.cast(loss, tf.float32) for loss in losses])
         return [tape.gradient(penalty, self.trainable_variables, unconnected_gradients="zero")]
-
-    def _mix(self, clean: tf.Tensor, robust: tf.Tensor) -> tf.Tensor:
-        weight = self.objective.clean_weight
-        return weight * clean + (1 - weight) * robust
 
     def _parts(self, batch: Batch, noise: tf.Tensor | None) -> list[_Part]:
         """Splits the batch into one equal part per branch, if possible."""
@@ -296,13 +191,13 @@ class AdversarialModel(Stored, MaskedModel, Called):
 
     def _draw(self, x: tf.Tensor) -> tuple[Ascent | None, tf.Tensor | None]:
         """The attack of the batch, and this replica's part of the initial perturbation."""
-        if not self.attack:
+        if not self._gradients.attack:
             return None, None
         context, size = tf.distribute.get_replica_context(), tf.shape(x)[0]
         replicas = context.num_replicas_in_sync
         shape = tf.concat([[size * replicas], tf.shape(x)[1:]], 0)
         seed = seed_of(self.seed, self.step)
-        attack = self.attack.drawn(seed)
+        attack = self._gradients.attack.drawn(seed)
         noise = attack.noise(shape, seed)
         if noise is None:
             return attack, None
@@ -316,13 +211,12 @@ class AdversarialModel(Stored, MaskedModel, Called):
         first = (_sum_over_replicas(bad) > 0) & (self.nonfinite_step < 0)
         self.nonfinite_step.assign(tf.where(first, self.step, self.nonfinite_step))
 
-    def _results(
-        self, batch: Batch, losses: tf.Tensor, logits: tf.Tensor, robust_logits: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        self._loss.update_state(losses)
-        self.compiled_metrics.update_state(batch.labels, logits, batch.weights)
-        if self.attack:
-            self._robust.update_state(batch.labels, robust_logits)
+    def _results(self, batch: Batch, found: gradients.Results) -> dict[str, tf.Tensor]:
+        self._loss.update_state(found.losses)
+        if found.logits is not None:
+            self.compiled_metrics.update_state(batch.labels, found.logits, batch.weights)
+        if self._gradients.judges:
+            self._gradients.update_metric(batch.labels, found.judged)
         return self.get_metrics_result()
 
 

@@ -10,7 +10,7 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import restored, stored
 from robust_sparse_tf.sparsity.masked_model import check_config, saved_format
 from robust_sparse_tf.sparsity.sparse_model import with_own_trainable
-from robust_sparse_tf.training.objectives import Mixed
+from robust_sparse_tf.training.objectives import Objective
 
 
 class Stored(keras.Model):
@@ -18,7 +18,7 @@ class Stored(keras.Model):
 
     network: keras.Model
     attack: Ascent | RandomIntensity | None
-    objective: Mixed
+    objective: Objective
     seed: int
     _branches: int
     _jit_update: bool | None
@@ -38,7 +38,7 @@ class Stored(keras.Model):
         """The inverse of `get_config`; weights are loaded separately."""
         check_config(config, "network", "attack", "objective", "seed", "branches")
         network = keras.layers.deserialize(config["network"], custom_objects)
-        attack, objective = config["attack"], restored(Mixed, config["objective"])
+        attack, objective = config["attack"], restored(Objective, config["objective"])
         attack = attack and restored(Attack, attack)
         return cls(network, attack, objective, seed=config["seed"], branches=config["branches"])
 

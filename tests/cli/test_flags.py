@@ -156,7 +156,7 @@ def test_flagfile(tmp_path):
     assert parse(f"--flagfile={file}", "--rounds=3")["rounds"] == 3
 
 
-METHOD_FLAGS = flags.method_options()
+METHOD_FLAGS = flags.METHOD.names()
 
 
 @pytest.mark.parametrize("name", sparsity.BY_NAME)

@@ -131,7 +131,7 @@ def test_one_that_diverges_is_left_out(digits, few):
         (dict(check_masking="no"), "check_masking='no': must be"),
         (dict(optimizer="fast"), "optimizer='fast': must be a tf_keras optimizer"),
         (dict(attack=DeepFool()), "must be untargeted and follow the gradient"),
-        (dict(objective="mixed"), "objective='mixed': must be a Mixed"),
+        (dict(objective="mixed"), "objective='mixed': must be an Objective"),
         (dict(train=None), "train of type NoneType: must be a Split"),
         (dict(train=iter([])), "must be a Split"),
         (dict(train=(np.zeros([3, 8, 8, 1]), np.zeros(2, int))), "3 images and 2 labels"),

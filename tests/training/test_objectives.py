@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.training.objectives import Mixed
+from robust_sparse_tf.training.objectives import BY_NAME, Adversarial, Clean, Mixed
 
 LABELS = tf.constant([0, 2, 1, 2], tf.int64)
 LOGITS = tf.constant(np.random.default_rng(0).normal(size=(4, 3)) * 3, tf.float32)
@@ -25,6 +25,21 @@ def test_example_losses(smoothing):
         from_logits=True, label_smoothing=smoothing, reduction="none"
     )
     np.testing.assert_allclose(losses, oracle(tf.one_hot(LABELS, 3), LOGITS), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_objective_has_the_cross_entropy(name):
+    """Evaluation reports it, whatever the loss in training."""
+    expected = Mixed(label_smoothing=0.1).example_losses(LABELS, LOGITS)
+    losses = BY_NAME[name](label_smoothing=0.1).example_losses(LABELS, LOGITS)
+    np.testing.assert_array_equal(losses, expected)
+
+
+@pytest.mark.parametrize(
+    ("objective", "weight"), [(Clean(), 1), (Adversarial(), 0), (Mixed(clean_weight=0.3), 0.3)]
+)
+def test_mix(objective, weight):
+    assert objective.mix(2.0, 4.0) == pytest.approx(2 * weight + 4 * (1 - weight))
 
 
 def test_large_logits_stay_finite():

@@ -1,11 +1,14 @@
-"""Losses of adversarial training."""
+"""Bases of objectives, the losses of adversarial training."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+from typing import ClassVar, TypeAlias
 
 from etils import epy
 
+from robust_sparse_tf.attacks import Ascent, RandomIntensity
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import check, option, require
 from robust_sparse_tf.tensors import as_labels, as_tensor
@@ -14,22 +17,20 @@ from robust_sparse_tf.values import check_labels
 with epy.lazy_imports():
     import tensorflow as tf
 
+TrainingAttack: TypeAlias = Ascent | RandomIntensity | None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Mixed:
-    """a CE(clean) + (1 - a) CE(adversarial), with label smoothing.
+class Objective:
+    """The loss of adversarial training.
 
-    "Explaining and Harnessing Adversarial Examples" (Goodfellow et al., 2015), section 6; smoothing
-    from "Rethinking the Inception Architecture" (Szegedy et al., 2016), section 7.
+    How its gradient is computed depends on its base, see `training.gradients`: for a `Separable`
+    loss by two backward passes, for a `Joint` one by one.
     """
 
-    clean_weight: float = option(
-        0.5, "weight a of the clean loss; the adversarial one gets 1 - a", minimum=0, maximum=1
-    )
     label_smoothing: float = option(
         0.0, "probability spread evenly over all classes", minimum=0, maximum=1
     )
-
     activity_l1: float = option(
         0.0,
         "weight of the l1 norm of the outputs of all hidden ReLUs, summed over units and averaged "
@@ -40,10 +41,19 @@ class Mixed:
     def __post_init__(self) -> None:
         check(self)
 
+    def training_attack(self, attack: TrainingAttack) -> TrainingAttack:
+        """The attack to run in training, from that of a model; None for none.
+
+        Raises:
+            InputError: if the objective cannot use it.
+        """
+        return attack
+
     def example_losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Cross-entropy per example: float32 [batch], from labels [batch] and logits [batch, c].
 
-        Excludes the activity penalty, see `activity`.
+        Excludes the activity penalty, see `activity`. Smoothing is from "Rethinking the Inception
+        Architecture" (Szegedy et al., 2016), section 7.
 
         Raises:
             InputError: if labels and logits do not fit.
@@ -78,3 +88,43 @@ class Mixed:
             raise InputError("activations: must be at least one tensor, all [batch, ...]")
         sums = [tf.reduce_sum(tf.abs(each), range(1, each.shape.rank)) for each in activations]
         return self.activity_l1 * tf.add_n(sums)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Separable(Objective):
+    """a CE(clean) + (1 - a) CE(adversarial), whose two gradients are computed one by one."""
+
+    clean_weight: ClassVar[float]
+    """The weight a of the clean loss."""
+
+    def mix(self, clean: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
+        """The weighted sum of two losses, or of their gradients: tensors of equal shapes."""
+        return self.clean_weight * clean + (1 - self.clean_weight) * adversarial
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Joint(Objective, abc.ABC):
+    """A loss of clean and adversarial logits that is no sum of a loss of each."""
+
+    def training_attack(self, attack: TrainingAttack) -> TrainingAttack:
+        """See `Objective.training_attack`."""
+        return needed(self, attack)
+
+    @abc.abstractmethod
+    def losses(
+        self, labels: tf.Tensor, clean_logits: tf.Tensor, adversarial_logits: tf.Tensor
+    ) -> tf.Tensor:
+        """The loss per example: float32 [batch].
+
+        Args:
+            labels: integers [batch].
+            clean_logits: float32 [batch, classes].
+            adversarial_logits: likewise.
+        """
+
+
+def needed(objective: Objective, attack: TrainingAttack) -> TrainingAttack:
+    """Returns the attack; raises InputError if there is none."""
+    if attack is None:
+        raise InputError(f"attack=None: must be an attack with {type(objective).__name__}")
+    return attack

@@ -1,0 +1,112 @@
+"""Forward passes of a network that trains, and gradients of their losses."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tf_keras as keras
+
+from robust_sparse_tf.attacks.precision import Float32, is_half
+from robust_sparse_tf.models import added_losses
+from robust_sparse_tf.models.layers import BinaryLogits
+from robust_sparse_tf.training.activations import with_activations
+from robust_sparse_tf.training.batches import Batch
+
+# Layers whose output for an example depends only on that example and the weights.
+_PURE_LAYERS = (
+    keras.layers.InputLayer,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Rescaling,
+    keras.layers.Dense,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.Add,
+    BinaryLogits,
+)
+
+
+def is_pure(network: keras.Model) -> bool:
+    """Whether a network treats each example alone, and equally in training and inference."""
+    return all(isinstance(getattr(layer, "layer", layer), _PURE_LAYERS) for layer in network.layers)
+
+
+class Pass(NamedTuple):
+    """The results of a forward pass."""
+
+    logits: tf.Tensor
+    """float32 [batch, classes]."""
+    costs: list[tf.Tensor]
+    """Costs that the network adds to the loss: scalars, and activity penalties per example."""
+
+
+class Passes:
+    """The passes of an `AdversarialModel` through its network.
+
+    Args:
+        model: with `network` and `objective`; the optimizer may be set later.
+
+    Attributes:
+        model: the model.
+        pure: see `is_pure`.
+        inference: from images to float32 logits [batch, classes] in inference mode. It is always
+            the same object, as CleverHans traces and keeps a graph per callable.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._network: keras.Model = model.network
+        self.pure = is_pure(self._network)
+        network = self._network
+        self.inference = lambda inputs: network(inputs, training=False)
+        if is_half(network) or network.output.dtype != tf.float32:
+            self.inference = Float32(self.inference, is_half(network))
+        self._both = with_activations(network)[0] if model.objective.activity_l1 else None
+
+    def training(self, batch: Batch) -> Pass:
+        """A pass in training mode."""
+        if self._both is None:
+            logits = tf.cast(self._network(batch.images, training=True), tf.float32)
+            return Pass(logits, added_losses.of_last_call(self._network))
+        outputs = self._both(batch.images, training=True)
+        logits, *activations = (tf.cast(each, tf.float32) for each in outputs)
+        costs = self.model.objective.activity(activations)
+        costs = costs if batch.weights is None else batch.weights * costs
+        return Pass(logits, [*added_losses.of_last_call(self._both), costs])
+
+    def needs_clean(self) -> bool:
+        """Whether the clean pass in training mode counts beside the loss.
+
+        It does for the compiled metrics, and if layers may change their state in it.
+        """
+        return bool(self.model.compiled_metrics.metrics) or not self.pure
+
+    def testing(self, images: tf.Tensor) -> Pass:
+        """A pass in inference mode."""
+        logits = self.inference(images)
+        return Pass(logits, added_losses.of_last_call(self._network))
+
+    def losses(self, batch: Batch, losses: tf.Tensor, *passes: Pass) -> tf.Tensor:
+        """Losses per example with sample weights, and with the mean costs of the passes."""
+        if batch.weights is not None:
+            losses *= batch.weights
+        for cost in (cost for each in passes for cost in each.costs):
+            losses += cost / len(passes)
+        return losses
+
+    def scaled(self, losses: tf.Tensor) -> tf.Tensor:
+        """Scales losses for float16, if the optimizer does."""
+        scale = getattr(self.model.optimizer, "get_scaled_loss", None)
+        return scale(losses) if scale else losses
+
+    def of_weights(self, tape: tf.GradientTape, scaled: tf.Tensor) -> list[tf.Tensor]:
+        """The gradient of each trainable variable, from the tape of `scaled` losses."""
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
+        unscaled = getattr(self.model.optimizer, "get_unscaled_gradients", None)
+        return unscaled(gradients) if unscaled else gradients

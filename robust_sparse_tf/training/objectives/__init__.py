@@ -1,0 +1,22 @@
+"""Objectives, the losses of adversarial training, one file each."""
+
+from robust_sparse_tf.docstrings import document
+from robust_sparse_tf.training.objectives.adversarial import Adversarial
+from robust_sparse_tf.training.objectives.base import Joint, Objective, Separable
+from robust_sparse_tf.training.objectives.clean import Clean
+from robust_sparse_tf.training.objectives.mixed import Mixed
+
+BY_NAME: dict[str, type[Objective]] = {
+    "clean": Clean,
+    "adversarial": Adversarial,
+    "mixed": Mixed,
+}
+
+document(BY_NAME.values())
+
+__all__ = ["BY_NAME", "Adversarial", "Clean", "Joint", "Mixed", "Objective", "Separable"]
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion by TAB."""
+    return __all__

@@ -10,11 +10,11 @@ from etils import epy
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.apgd_l1 import Sparse
 from robust_sparse_tf.attacks.apgd_rules import Climb, Halving, Rule
-from robust_sparse_tf.attacks.base import Bounded, Logits, Seed
+from robust_sparse_tf.attacks.base import Bounded, Logits, Seed, draws_option
 from robust_sparse_tf.attacks.deepfool import likeliest_others
 from robust_sparse_tf.attacks.dlr import check_classes, dlr, targeted_dlr
 from robust_sparse_tf.attacks.loop import Best, State, restarted, while_standing
-from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
+from robust_sparse_tf.attacks.losses import averaged_logits, cross_entropy, value_and_gradient
 from robust_sparse_tf.attacks.seeds import fold
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import option
@@ -50,12 +50,7 @@ class APGD(Bounded):
     target_classes: int = option(
         9, "number of most likely other classes that targeted_dlr tries", unit="classes", minimum=1
     )
-    draws: int = option(
-        1,
-        "gradients averaged per step, with one forward pass each, for models with noise at "
-        "inference",
-        minimum=1,
-    )
+    draws: int = draws_option()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,13 +62,13 @@ class APGD(Bounded):
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """See `Attack.perturb`; examples that are already misclassified stay as they are."""
         labels = tf.convert_to_tensor(labels)
-        _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
+        logits = averaged_logits(model, x, self.draws)
         if self.loss != "ce":
             check_classes(self.loss, logits)
         standing = tf.where(~self.fools(logits, labels))
         x_standing, left = tf.gather_nd(x, standing), tf.gather_nd(labels, standing)
         attempt = self._each_target if self.loss == "targeted_dlr" else self._attempt
-        found = restarted(self, attempt, model, x_standing, left, seed, self.restarts)
+        found = restarted(self, attempt, model, x_standing, left, seed, self.restarts, self.draws)
         return tf.tensor_scatter_nd_update(x, standing, found)
 
     def _attempt(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -81,7 +76,7 @@ class APGD(Bounded):
 
     def _each_target(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
         """One attempt per target class, the most likely first."""
-        _, logits, _ = value_and_gradient(cross_entropy, model, x, labels, self.draws)
+        logits = averaged_logits(model, x, self.draws)
         tried = min(self.target_classes, logits.shape[-1] - 1)
         targets = likeliest_others(logits, labels, tried)
 

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Callable
-from typing import ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from etils import epy
 
@@ -24,6 +24,16 @@ with epy.lazy_imports():
     from cleverhans.tf2 import utils as cleverhans
 
 Logits: TypeAlias = "Callable[[tf.Tensor], tf.Tensor]"
+
+
+def draws_option() -> Any:
+    """The option `draws` of attacks by gradients."""
+    return option(
+        1,
+        "gradients averaged per step, with one forward pass each, for models with noise at "
+        "inference",
+        minimum=1,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -208,10 +218,16 @@ class Ascent(Bounded):
                 caller has it already; used only if the attack starts at x.
         """
 
-    def step(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, size: float) -> tf.Tensor:
-        """Takes CleverHans' fast gradient step of a given size, within the clip range."""
-        if self.norm == "l2":  # CleverHans' own is too short for small gradients
-            _, _, gradient = value_and_gradient(cross_entropy, model, x, labels)
+    def step(
+        self, model: Logits, x: tf.Tensor, labels: tf.Tensor, size: float, draws: int = 1
+    ) -> tf.Tensor:
+        """Takes CleverHans' fast gradient step of a given size, within the clip range.
+
+        With several draws it averages the gradients of as many forward passes.
+        """
+        # CleverHans' own step takes one draw, and in l2 it is too short for small gradients.
+        if draws > 1 or self.norm == "l2":
+            _, _, gradient = value_and_gradient(cross_entropy, model, x, labels, draws)
             return self.step_along(x, gradient, size)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits
         gradient = required(_gradient(model)(model, loss, x, labels, self.targeted))

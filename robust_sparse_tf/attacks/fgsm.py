@@ -6,7 +6,7 @@ import dataclasses
 
 from etils import epy
 
-from robust_sparse_tf.attacks.base import Ascent, Logits
+from robust_sparse_tf.attacks.base import Ascent, Logits, draws_option
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -20,6 +20,8 @@ class FGSM(Ascent):
     along the gradient itself.
     """
 
+    draws: int = draws_option()
+
     def ascend(
         self,
         model: Logits,
@@ -30,4 +32,4 @@ class FGSM(Ascent):
     ) -> tf.Tensor:
         if gradient_at_x is not None:
             return self.step_along(x, gradient_at_x, self.epsilon)
-        return self.step(model, x, labels, self.epsilon)
+        return self.step(model, x, labels, self.epsilon, self.draws)

@@ -9,7 +9,7 @@ from etils import epy
 
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.attacks.base import Attack, Logits, Seed
-from robust_sparse_tf.attacks.losses import cross_entropy
+from robust_sparse_tf.attacks.losses import averaged_logits, cross_entropy
 from robust_sparse_tf.attacks.seeds import as_seed, fold
 
 with epy.lazy_imports():
@@ -143,10 +143,12 @@ def restarted(
     labels: tf.Tensor,
     seed: Seed,
     restarts: int,
+    draws: int = 1,
 ) -> tf.Tensor:
     """The best of several attempts for each example: one that fools, or else by loss.
 
-    Fooled examples are not attacked again. The first attempt uses the seed itself.
+    Fooled examples are not attacked again. The first attempt uses the seed itself. Attempts are
+    compared by the mean logits of several draws.
     """
     if restarts == 1:
         return attempt(model, x, labels, seed)
@@ -154,7 +156,7 @@ def restarted(
     def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
         x, labels, best = state
         found = attempt(model, x, labels, tf.where(number == 0, as_seed(seed), fold(seed, number)))
-        logits = model(found)
+        logits = averaged_logits(model, found, draws)
         losses = cross_entropy(logits, labels)
         fooled = attack.fools(logits, labels)
         best = best.update(found, -losses if attack.targeted else losses, fooled)

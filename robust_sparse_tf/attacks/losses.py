@@ -36,14 +36,15 @@ def value_and_gradient(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns the loss and logits of each example, and the gradient of the loss at the example.
 
+    With several draws this is expectation over transformation, "Synthesizing Robust Adversarial
+    Examples" (Athalye et al., 2018), section 2.1.
+
     Args:
         loss: from (logits, labels) to float32 [batch].
         model: from inputs to logits [batch, classes].
         x: float32 [batch, ...].
         labels: integers [batch].
-        draws: forward passes over which all three are averaged, for models with noise at inference:
-            "Synthesizing Robust Adversarial Examples" (Athalye et al., 2018), section 2.1. Layers
-            draw new noise in each pass. Time grows with the number of passes; memory does not.
+        draws: forward passes over which all three are averaged, see `averaged`.
 
     Raises:
         InputError: see `required`.
@@ -56,20 +57,47 @@ def value_and_gradient(
             losses = loss(logits, labels)
         return [losses, logits, required(tape.gradient(losses, x))]
 
+    losses, logits, gradient = averaged(once, draws)
+    return losses, logits, gradient
+
+
+def averaged_logits(
+    model: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, draws: int = 1
+) -> tf.Tensor:
+    """Returns the mean logits of several forward passes, see `averaged`: float32 [batch, classes].
+
+    Args:
+        model: from inputs to logits [batch, classes].
+        x: float32 [batch, ...].
+        draws: number of forward passes.
+    """
+    return averaged(lambda: [model(x)], draws)[0]
+
+
+def averaged(once: Callable[[], list[tf.Tensor]], draws: int) -> list[tf.Tensor]:
+    """Returns the mean of the tensors that several calls of a function return.
+
+    Each call is a forward pass of its own, in which layers with noise draw it again, be it of
+    weights, once per pass, or of activations. Time grows with their number; memory does not.
+
+    Args:
+        once: returns float32 tensors, whose shapes are the same in each call.
+        draws: number of calls.
+    """
+    total = once()
+    if draws == 1:
+        return total
+
     def again(number: tf.Tensor, total: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return number + 1, [tf.add_n(pair) for pair in zip(total, once(), strict=True)]
 
-    total = once()
-    if draws > 1:
-        _, total = tf.while_loop(
-            lambda number, _: number < draws,
-            again,
-            (tf.constant(1), total),
-            maximum_iterations=draws - 1,
-        )
-        total = [each / draws for each in total]
-    losses, logits, gradient = total
-    return losses, logits, gradient
+    _, total = tf.while_loop(
+        lambda number, _: number < draws,
+        again,
+        (tf.constant(1), total),
+        maximum_iterations=draws - 1,
+    )
+    return [each / draws for each in total]
 
 
 def required(gradient: tf.Tensor | None) -> tf.Tensor:

@@ -7,7 +7,7 @@ import dataclasses
 from etils import epy
 
 from robust_sparse_tf.attacks import norms
-from robust_sparse_tf.attacks.base import Logits, Stepwise
+from robust_sparse_tf.attacks.base import Logits, Stepwise, draws_option
 from robust_sparse_tf.attacks.loop import State, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
@@ -24,6 +24,7 @@ class MIM(Stepwise):
     """
 
     decay: float = option(1.0, "momentum: decay factor of the sum of gradients", minimum=0)
+    draws: int = draws_option()
 
     def ascend(
         self,
@@ -37,7 +38,9 @@ class MIM(Stepwise):
 
         def step(_: tf.Tensor, state: State) -> tuple[State, None]:
             adversarial, total = state
-            _, _, gradient = value_and_gradient(cross_entropy, model, adversarial, labels)
+            _, _, gradient = value_and_gradient(
+                cross_entropy, model, adversarial, labels, self.draws
+            )
             length = tf.maximum(norms.distance(gradient, "l1"), 1e-12)
             total = self.decay * total + gradient / norms.spread(length, gradient)
             stepped = self.step_along(adversarial, total, self.step_length)

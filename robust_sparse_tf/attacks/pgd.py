@@ -7,7 +7,7 @@ import dataclasses
 from etils import epy
 
 from robust_sparse_tf.attacks import norms
-from robust_sparse_tf.attacks.base import Logits, Seed, Stepwise
+from robust_sparse_tf.attacks.base import Logits, Seed, Stepwise, draws_option
 from robust_sparse_tf.attacks.loop import Best, State, restarted, while_standing
 from robust_sparse_tf.attacks.losses import cross_entropy, value_and_gradient
 from robust_sparse_tf.options import option
@@ -34,15 +34,10 @@ class PGD(Stepwise):
     stop_when_fooled: bool = option(
         False, "stop for an example once it is fooled, which is faster and stronger"
     )
-    draws: int = option(
-        1,
-        "gradients averaged per step, with one forward pass each, for models with noise at "
-        "inference",
-        minimum=1,
-    )
+    draws: int = draws_option()
 
     def perturb(self, model: Logits, x: tf.Tensor, labels: tf.Tensor, seed: Seed) -> tf.Tensor:
-        return restarted(self, super().perturb, model, x, labels, seed, self.restarts)
+        return restarted(self, super().perturb, model, x, labels, seed, self.restarts, self.draws)
 
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor | None:
         """Uniform in the ball, from a generator that is the same on every device."""
@@ -68,11 +63,7 @@ class PGD(Stepwise):
             return self._ascend_standing(model, x, labels, start)
 
         def step(_: tf.Tensor, adversarial: tf.Tensor) -> tuple[tf.Tensor, None]:
-            if self.draws == 1:
-                stepped = self.step(model, adversarial, labels, self.step_length)
-            else:
-                _, _, gradient = self._gradient(model, adversarial, labels)
-                stepped = self.step_along(adversarial, gradient, self.step_length)
+            stepped = self.step(model, adversarial, labels, self.step_length, self.draws)
             return self.project(x, stepped), None
 
         return while_standing(step, start, self.steps - done, skip=False)
@@ -84,7 +75,9 @@ class PGD(Stepwise):
 
         def step(number: tf.Tensor, state: State) -> tuple[State, tf.Tensor]:
             x, labels, adversarial, best = state
-            losses, logits, gradient = self._gradient(model, adversarial, labels)
+            losses, logits, gradient = value_and_gradient(
+                cross_entropy, model, adversarial, labels, self.draws
+            )
             fooled = self.fools(logits, labels)
             best = best.update(adversarial, -losses if self.targeted else losses, fooled)
             stepped = self.project(x, self.step_along(adversarial, gradient, self.step_length))
@@ -93,6 +86,3 @@ class PGD(Stepwise):
         # The last step only evaluates the result of the step before.
         state = (x, labels, start, Best.start(start))
         return while_standing(step, state, self.steps + 1)[3].x
-
-    def _gradient(self, model: Logits, x: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return value_and_gradient(cross_entropy, model, x, labels, self.draws)

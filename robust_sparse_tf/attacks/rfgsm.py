@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from etils import epy
 
-from robust_sparse_tf.attacks.base import Ascent, Logits, Seed
+from robust_sparse_tf.attacks.base import Ascent, Logits, Seed, draws_option
 from robust_sparse_tf.options import option
 
 with epy.lazy_imports():
@@ -26,6 +26,7 @@ class RFGSM(Ascent):
     random_share: float = option(
         0.5, "fraction of epsilon that the random step takes", minimum=0, maximum=1
     )
+    draws: int = draws_option()
 
     def noise(self, shape: tf.Tensor, seed: Seed) -> tf.Tensor:
         """Plus or minus the size of the random step, with equal probability."""
@@ -42,5 +43,6 @@ class RFGSM(Ascent):
     ) -> tf.Tensor:
         """See `Ascent.ascend`; the gradient at x itself is not used."""
         start = x if noise is None else self.clip(x + noise)
-        stepped = self.step(model, start, labels, (1 - self.random_share) * self.epsilon)
+        size = (1 - self.random_share) * self.epsilon
+        stepped = self.step(model, start, labels, size, self.draws)
         return self.project(x, stepped)

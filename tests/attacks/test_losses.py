@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks import APGD, PGD
+from robust_sparse_tf.attacks import APGD, BIM, FGSM, MIM, PGD, RFGSM
 from robust_sparse_tf.attacks.losses import value_and_gradient
 
 _DRAWN = np.float32([3, -1, 5, 1, 2, 7])
@@ -49,8 +49,12 @@ def test_each_draw_is_a_pass_of_its_own(run, each, expected):
         PGD(epsilon=0.2, steps=2, draws=3, stop_when_fooled=True),
         APGD(epsilon=0.2, steps=2, draws=3),
         APGD(epsilon=0.2, steps=2, draws=3, loss="targeted_dlr", target_classes=2),
+        FGSM(epsilon=0.2, draws=3),
+        RFGSM(epsilon=0.2, draws=3),
+        BIM(epsilon=0.2, steps=2, draws=3),
+        MIM(epsilon=0.2, steps=2, draws=3),
     ],
-    ids=["pgd", "pgd_standing", "apgd", "apgd_t"],
+    ids=["pgd", "pgd_standing", "apgd", "apgd_t", "fgsm", "rfgsm", "bim", "mim"],
 )
 def test_attacks_show_the_model_no_larger_batches(attack):
     """Else a layer that draws once a call would give all draws of a batch the same number."""

@@ -135,7 +135,7 @@ def restore_noise(model: keras.Model, state: list[np.ndarray]) -> None:
 
 @contextlib.contextmanager
 def seeded_noise(model: Any, seed: int) -> Iterator[None]:
-    """A context in which all layers' numbers follow from a seed; afterwards they continue as before.
+    """A context in which all numbers follow from a seed; afterwards they continue as before it.
 
     For evaluations, which can then be repeated, and change nothing in a training around them.
     Models without noise, and functions, are left alone.

@@ -10,6 +10,7 @@ from robust_sparse_tf import export, models, sparsity, training
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.procedures import CheckpointStore, Rounds
 from robust_sparse_tf.training import OptimizerOptions, devices, noise
+from robust_sparse_tf.training.gradients.passes import is_pure
 
 KINDS = noise.KINDS
 LAYERS = {
@@ -144,6 +145,13 @@ def test_replicas_draw_different_numbers_and_keep_equal_states():
     for layer in noise.noise_layers.of_model(noisy):
         copies = local(layer.generator.state)
         np.testing.assert_array_equal(copies[0], copies[-1])
+
+
+def test_a_noisy_network_is_not_computed_in_parts(make_lenet):
+    """Parts would draw different weights, and the attack's first step would see training's."""
+    plain = models.lenet_300_100((8, 8, 1))
+    assert is_pure(plain) and is_pure(make_lenet())
+    assert not is_pure(sparsity.sparsify(training.with_noise(plain)))
 
 
 def test_pruned_weights_stay_zero_and_noise_trains(digits):

@@ -11,7 +11,8 @@ from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
 
-# Layers whose output for an example depends only on that example and the weights.
+# Layers whose output for an example depends only on that example and the weights. Their subclasses
+# may draw random numbers.
 _PURE_LAYERS = (
     keras.layers.InputLayer,
     keras.layers.Flatten,
@@ -23,6 +24,8 @@ _PURE_LAYERS = (
     keras.layers.Conv1D,
     keras.layers.Conv2D,
     keras.layers.Conv3D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.SeparableConv2D,
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,
     keras.layers.GlobalAveragePooling2D,
@@ -33,7 +36,7 @@ _PURE_LAYERS = (
 
 def is_pure(network: keras.Model) -> bool:
     """Whether a network treats each example alone, and equally in training and inference."""
-    return all(isinstance(getattr(layer, "layer", layer), _PURE_LAYERS) for layer in network.layers)
+    return all(type(getattr(layer, "layer", layer)) in _PURE_LAYERS for layer in network.layers)
 
 
 class Pass(NamedTuple):

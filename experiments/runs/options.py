@@ -72,7 +72,9 @@ class RunOptions:
         choices=tuple(procedure.PRUNERS),
     )
     objective: str = option(
-        "mixed", "the loss in training; 'clean' does not run the attack", choices=tuple(OBJECTIVES)
+        "mixed",
+        "the loss in training; 'clean', 'ibp' and 'crown_ibp' do not run the attack",
+        choices=tuple(OBJECTIVES),
     )
     device_profile: str | None = option(
         None,

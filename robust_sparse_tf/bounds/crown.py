@@ -76,9 +76,9 @@ def tightened(steps: list[Step], ball: Ball) -> list[Step]:
     for step in steps:
         inputs = [renewed.get(id(box), box) for box in step.inputs]
         own = propagation.step_of(step.layer, inputs)
-        if is_relu(step.layer):
+        if is_relu(step.layer) and own.inside is not None:
             if curved:
-                within = _inside(found, own, ball)
+                within = _inside(found, own, own.inside, ball)
                 own = propagation.step_of(step.layer, inputs, within)
             curved = True
         renewed[id(step.output)] = own.output
@@ -86,10 +86,10 @@ def tightened(steps: list[Step], ball: Ball) -> list[Step]:
     return found
 
 
-def _inside(steps: list[Step], step: Step, ball: Ball) -> Box:
+def _inside(steps: list[Step], step: Step, inside: Box, ball: Ball) -> Box:
     """Linear bounds on what the ReLU of a step is applied to, `_ROWS` units at a time."""
-    shape = tf.shape(step.inside.low)
-    size = step.inside.low.shape[1:].num_elements()
+    shape = tf.shape(inside.low)
+    size = inside.low.shape[1:].num_elements()
 
     def ends(first: tf.Tensor) -> tf.Tensor:
         rows = tf.one_hot(tf.range(first, first + _ROWS), size)
@@ -155,7 +155,7 @@ def _through(
     """The inputs of a step with their coefficients, and the constant [rows, batch]."""
     constant = tf.zeros(tf.shape(rows)[:2])
     function = _linear_part(step.layer, step.inputs)
-    if is_relu(step.layer):
+    if is_relu(step.layer) and step.inside is not None:
         rows, constant = _through_relu(rows, step.inside, slopes)
         if not function:
             return [(step.inputs[0], rows)], constant

@@ -13,6 +13,7 @@ import tf_keras as keras
 from robust_sparse_tf.attacks import Ball
 from robust_sparse_tf.bounds import crown
 from robust_sparse_tf.bounds.inputs import unwrapped
+from robust_sparse_tf.bounds.methods import METHODS
 from robust_sparse_tf.bounds.propagation import (
     DUAL,
     Step,
@@ -24,9 +25,6 @@ from robust_sparse_tf.bounds.propagation import (
 from robust_sparse_tf.options import checked
 from robust_sparse_tf.tensors import as_labels, check_types
 from robust_sparse_tf.values import check_labels
-
-METHODS = ("interval", "linear")
-"""The ways to bound margins."""
 
 
 def logit_bounds(model: Any, x: tf.Tensor, ball: Ball) -> tuple[tf.Tensor, tf.Tensor]:
@@ -95,8 +93,13 @@ def training_margins(
     Returns:
         Logits of the clean inputs and lower bounds of margins, float32 [batch, classes] each.
     """
-    steps = propagate(network, input_box(x, ball)._replace(clean=x))
+    steps = training_steps(network, x, ball)
     return steps[-1].output.clean, margins(steps, y, ball)
+
+
+def training_steps(network: keras.Model, x: tf.Tensor, ball: Ball) -> list[Step]:
+    """The pass of `training_margins`."""
+    return propagate(network, input_box(x, ball)._replace(clean=x))
 
 
 def margins(steps: list[Step], y: tf.Tensor, ball: Ball) -> tf.Tensor:

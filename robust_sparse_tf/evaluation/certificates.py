@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf.attacks import Ball
-from robust_sparse_tf.bounds.interval_bounds import METHODS, margin_bounds
+from robust_sparse_tf.bounds.interval_bounds import margin_bounds
+from robust_sparse_tf.bounds.methods import METHODS
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import Data, Examples, examples, unwrapped
 from robust_sparse_tf.options import checked, require
@@ -41,27 +42,41 @@ def certified_accuracy(
     Raises:
         InputError: naming what does not fit, such as a layer that is not supported.
     """
-    return float(certified(model, data, _ball(epsilon, ball), batch_size, method).mean())
+    certifier = Certifier(model, _ball(epsilon, ball), batch_size=batch_size, method=method)
+    return float(certifier(data).mean())
 
 
-def certified(
-    model: Any, data: Data | Examples, ball: Ball, batch_size: int = 100, method: str = "interval"
-) -> np.ndarray:
-    """Which examples are certified: bool [n]; see `certified_accuracy`."""
-    batch_size = checked("batch_size", batch_size, int, minimum=1)
-    method = checked("method", method, str, choices=METHODS)
-    network = unwrapped(model)
-    split = examples(data, ball.limits)
-    check_labels(split.labels, network.output_shape[-1])
-    found = np.zeros(split.size, bool)
-    # Linear bounds take longer, so they are only tried where intervals fail.
-    for each in METHODS[: METHODS.index(method) + 1]:
-        left = tf.constant(np.flatnonzero(~found), tf.int64)
-        check = _check(network, ball, each)
-        for first in range(0, len(left), batch_size):
-            numbers = left[first : first + batch_size]
-            found[numbers.numpy()] = check(*split.gather(numbers)).numpy()
-    return found
+class Certifier:
+    """Finds which examples are certified; it is traced once for all data.
+
+    Args:
+        model: see `certified_accuracy`.
+        ball: likewise.
+        batch_size: likewise.
+        method: likewise.
+    """
+
+    def __init__(
+        self, model: Any, ball: Ball, *, batch_size: int = 100, method: str = "interval"
+    ) -> None:
+        self._batch_size = checked("batch_size", batch_size, int, minimum=1)
+        method = checked("method", method, str, choices=METHODS)
+        self._network, self._ball = unwrapped(model), ball
+        # Linear bounds take longer, so they are only tried where intervals fail.
+        names = METHODS[: METHODS.index(method) + 1]
+        self._checks = [_check(self._network, ball, name) for name in names]
+
+    def __call__(self, data: Data | Examples) -> np.ndarray:
+        """Which examples are certified: bool [n]."""
+        split = examples(data, self._ball.limits)
+        check_labels(split.labels, self._network.output_shape[-1])
+        found = np.zeros(split.size, bool)
+        for check in self._checks:
+            left = np.flatnonzero(~found)
+            for first in range(0, len(left), self._batch_size):
+                numbers = left[first : first + self._batch_size]
+                found[numbers] = check(*split.gather(tf.constant(numbers, tf.int64))).numpy()
+        return found
 
 
 def _check(

@@ -19,6 +19,7 @@ from robust_sparse_tf.models.parts import (
     NORMALIZATIONS,
 )
 from robust_sparse_tf.models.resnet import resnet18, resnet20, resnet32, resnet34, resnet50
+from robust_sparse_tf.models.strided_cnn import strided_cnn
 from robust_sparse_tf.models.vgg import vgg16, vgg_like
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ BY_NAME: dict[str, Callable[..., keras.Model]] = {
     "madry_mnist_cnn": madry_mnist_cnn,
     "capacity_cnn": capacity_cnn,
     "binary_cnn": binary_cnn,
+    "strided_cnn": strided_cnn,
     "resnet18": resnet18,
     "resnet20": resnet20,
     "resnet32": resnet32,
@@ -65,6 +67,7 @@ __all__ = [
     "resnet32",
     "resnet34",
     "resnet50",
+    "strided_cnn",
     "vgg16",
     "vgg_like",
 ]

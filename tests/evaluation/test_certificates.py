@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from linear_problem import distances, model, split
 
-from robust_sparse_tf.attacks import Ball
+from robust_sparse_tf.attacks import FGSM, PGD, Ball
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation import certified_accuracy
-from robust_sparse_tf.evaluation.certificates import certified
+from robust_sparse_tf.evaluation import Evaluator, certified_accuracy, evaluate
+from robust_sparse_tf.evaluation.certificates import Certifier
+from robust_sparse_tf.training import AdversarialModel
+from robust_sparse_tf.training.objectives import IBP
 
 NETWORK = model(5)
 DATA = split(NETWORK, 5)
@@ -18,7 +20,7 @@ WIDE = Ball("linf", 0.0, -1e3, 1e3)
 def test_which_examples_of_a_linear_model_are_certified(method):
     epsilon = float(np.median(EXACT))
     clear = np.abs(EXACT - epsilon) > 1e-3 * epsilon
-    found = certified(NETWORK, DATA, WIDE.at(epsilon), 3, method)
+    found = Certifier(NETWORK, WIDE.at(epsilon), batch_size=3, method=method)(DATA)
     np.testing.assert_array_equal(found[clear], (RIGHT & (epsilon < EXACT))[clear])
     assert 0 < found.mean() < 1
 
@@ -45,3 +47,45 @@ def test_an_epsilon_or_a_ball():
 def test_refuses(given, words):
     with pytest.raises(InputError, match=words):
         certified_accuracy(NETWORK, DATA, **given)
+
+
+def test_reports_have_a_row_of_what_is_certified():
+    epsilon = float(np.median(EXACT))
+    asked = dict(attacks={"pgd": PGD(epsilon=epsilon, steps=3)}, check_masking=False, verbose=False)
+    plain = evaluate(NETWORK, DATA, **asked)
+    assert plain.certified == {}
+    report = evaluate(NETWORK, DATA, certify="interval", **asked)
+    expected = certified_accuracy(NETWORK, DATA, epsilon)
+    assert report.accuracy("certified") == expected
+    assert expected <= report.accuracy("worst")
+    assert report.rows()[:-1] == [
+        row | {"seconds": own["seconds"]}
+        for row, own in zip(plain.rows(), report.rows(), strict=False)
+    ]
+    assert "| certified |" in report.to_markdown()
+
+
+def test_models_that_train_on_bounds_are_certified_by_default():
+    robust = AdversarialModel(NETWORK, objective=IBP())
+    asked = dict(epsilons=[0.01], check_masking=False, verbose=False)
+    attacks = {"fgsm": FGSM(epsilon=0.01)}
+    assert ("linf", 0.01) in evaluate(robust, DATA, attacks, **asked).certified
+    assert not evaluate(robust, DATA, attacks, certify="none", **asked).certified
+
+
+@pytest.mark.parametrize(
+    "model, certify, words",
+    [
+        (NETWORK, "exact", "certify=exact: must be one of none, interval, linear"),
+        (lambda x: NETWORK(x), "interval", "model of type .*function: must be a tf_keras model"),
+    ],
+)
+def test_reports_refuse(model, certify, words):
+    with pytest.raises(InputError, match=words):
+        evaluate(model, DATA, {"fgsm": FGSM(epsilon=0.1)}, certify=certify)
+
+
+def test_evaluators_of_certified_training_measure_it():
+    found = Evaluator(NETWORK, objective=IBP(certified_epsilon=0.01))(DATA)
+    assert found["certified_accuracy"] == certified_accuracy(NETWORK, DATA, 0.01)
+    assert "certified_accuracy" not in Evaluator(NETWORK)(DATA)

@@ -7,11 +7,15 @@ else changes: the model calls the way for each part of a batch, and reports its 
 """
 
 from robust_sparse_tf.training.gradients.base import ObjectiveGradients, Results
+from robust_sparse_tf.training.gradients.certified import CertifiedGradients
 from robust_sparse_tf.training.gradients.passes import Passes
 from robust_sparse_tf.training.gradients.separable import SeparableGradients
-from robust_sparse_tf.training.objectives import Objective, Separable
+from robust_sparse_tf.training.objectives import Certified, Objective, Separable
 
-WAYS: dict[type[Objective], type[ObjectiveGradients]] = {Separable: SeparableGradients}
+WAYS: dict[type[Objective], type[ObjectiveGradients]] = {
+    Separable: SeparableGradients,
+    Certified: CertifiedGradients,
+}
 
 
 def of_objective(passes: Passes) -> ObjectiveGradients:

@@ -3,18 +3,34 @@
 from robust_sparse_tf.docstrings import document
 from robust_sparse_tf.training.objectives.adversarial import Adversarial
 from robust_sparse_tf.training.objectives.base import Joint, Objective, Separable
+from robust_sparse_tf.training.objectives.certified import Certified
 from robust_sparse_tf.training.objectives.clean import Clean
+from robust_sparse_tf.training.objectives.crown_ibp import CrownIBP
+from robust_sparse_tf.training.objectives.ibp import IBP
 from robust_sparse_tf.training.objectives.mixed import Mixed
 
 BY_NAME: dict[str, type[Objective]] = {
     "clean": Clean,
     "adversarial": Adversarial,
     "mixed": Mixed,
+    "ibp": IBP,
+    "crown_ibp": CrownIBP,
 }
 
 document(BY_NAME.values())
 
-__all__ = ["BY_NAME", "Adversarial", "Clean", "Joint", "Mixed", "Objective", "Separable"]
+__all__ = [
+    "BY_NAME",
+    "IBP",
+    "Adversarial",
+    "Certified",
+    "Clean",
+    "CrownIBP",
+    "Joint",
+    "Mixed",
+    "Objective",
+    "Separable",
+]
 
 
 def __dir__() -> list[str]:

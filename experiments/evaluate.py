@@ -44,17 +44,24 @@ def _evaluate(argv: list[str]) -> int:
     print(f"attacking {', '.join(places)} with {', '.join(options.attacks)}", flush=True)
     load_tensorflow()
     load = functools.partial(loading.load, trust=options.trust, modules=options.modules)
+    with_layers = functools.partial(
+        loading.with_layers, trust=options.trust, modules=options.modules
+    )
     for place in filter(None, (*places, options.source)):
         loading.check(place)
     # Before they are loaded, as a run may replace them in the meantime.
     identities = [stored.identity(place, options.source) for place in places]
-    models = [load(place) for place in places]
+    bounds = [loading.bounds_of(place, options.certify) for place in places]
+    models = [
+        load(place) if how == "none" else with_layers(place)
+        for place, how in zip(places, bounds, strict=True)
+    ]
     sources = [load(options.source)] if options.source else []
     if sources and isinstance(made, dict):
         pgd = attack_options.attack("pgd", ball)
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
     few = loading.images(options.model, options.dataset, options.data_dir, options.examples)
-    for model, place, identity in zip(models, places, identities, strict=True):
+    for model, place, identity, how in zip(models, places, identities, bounds, strict=True):
         where = attack_options.folder(place, options)
         os.makedirs(where, exist_ok=True)
         with alone(where), quiet_stderr(), Bar("images") as shown:
@@ -71,6 +78,7 @@ def _evaluate(argv: list[str]) -> int:
                 state=os.path.join(where, "state.npz"),
                 identity=identity,
                 check_masking=options.check_masking,
+                certify=how,
                 on_batch=functools.partial(_show, shown),
             )
             evaluation.save(report, where)

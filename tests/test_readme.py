@@ -41,6 +41,7 @@ SLOW_EXAMPLES = tuple(
     f"docs/{name}.md"
     for name in (
         "adversarial-training",
+        "certified-training",
         "compare",
         "evaluate",
         "explain",
@@ -206,6 +207,12 @@ def test_library_example(run_example, tmp_path):
     assert figures["clean", ""] > 70
     assert 10 < figures["worst", "0.15"] < figures["worst", "0.05"] < figures["clean", ""]
     assert os.path.getsize(tmp_path / "model.tflite") > 0
+
+
+@pytest.mark.slow
+def test_certified_example(run_example):
+    figures = accuracies(run_example("docs/certified-training.md"))
+    assert 20 < figures["certified", "0.05"] <= figures["worst", "0.05"] <= figures["clean", ""]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from experiments.evaluations.file_options import modules_option, trust_option
 from experiments.evaluations.rounds import check_rounds
 from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
+from robust_sparse_tf.bounds.methods import METHODS
 from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles
@@ -69,6 +70,12 @@ class EvaluateOptions:
     check_masking: bool = option(
         True, "whether to test for gradient masking, which needs additional attacks"
     )
+    certify: str = option(
+        "auto",
+        "bounds that certify images in the balls of the attacks; auto: interval for a run with a "
+        "certified objective, otherwise none",
+        choices=("auto", "none", *METHODS),
+    )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     trust: bool = trust_option()
     modules: list[str] = modules_option()
@@ -107,6 +114,8 @@ def folder(model: str, options: EvaluateOptions) -> str:
     asked |= {name: asked[name] or "" for name in ("dataset", "source")}
     for name in ("at_rounds", "trust", "modules"):  # these do not change results
         del asked[name]
+    if options.certify == "auto":
+        del asked["certify"]
     asked["model"] = model if options.output or place != model else ""
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest(asked)}"
     return os.path.join(options.output or os.path.join(place, "robustness"), name)

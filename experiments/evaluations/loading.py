@@ -15,6 +15,7 @@ from robust_sparse_tf import data, export
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
+from robust_sparse_tf.training.objectives import BY_NAME, Certified
 
 
 def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logits:
@@ -30,6 +31,20 @@ def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logi
     """
     with quiet_stderr():
         return export.load(stored.model_of(path), trust=trust, modules=modules)
+
+
+def bounds_of(path: str, certify: str) -> str:
+    """The bounds that certify a model, given the option; see `EvaluateOptions.certify`."""
+    if certify != "auto":
+        return certify
+    objective = BY_NAME.get(flags_of(path).get("objective", ""))
+    return "interval" if objective and issubclass(objective, Certified) else "none"
+
+
+def with_layers(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:
+    """Loads the model of a path as a tf_keras model, which bounds need; see `load`."""
+    with quiet_stderr():
+        return export.load_model(stored.model_of(path), trust=trust, modules=modules)
 
 
 def check(path: str) -> None:

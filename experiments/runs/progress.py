@@ -77,6 +77,8 @@ class RunProgress(keras.callbacks.Callback):
         """Shows the results of an evaluation."""
         test = record["test"]
         accuracies = {"clean": test["clean_accuracy"], **test["robust_accuracy"]}
+        if "certified_accuracy" in test:
+            accuracies["certified"] = test["certified_accuracy"]
         shown = "  ".join(f"{name} {100 * value:.1f} %" for name, value in accuracies.items())
         density = f"density {100 * record['density']:.1f} %"
         self._figures = f"{density}  {shown}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from experiments.cli.values import Values
 from experiments.runs import config, options
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # reading results does not need TensorFlow
     from robust_sparse_tf.sparsity.counting import Statistics
 
 FILE = "results.json"
+CERTIFIED: Final = "certified_accuracy"
+"""The entry of networks that train on bounds, at the radius of their training."""
 
 
 class EarlyStopping(TypedDict):
@@ -52,7 +54,11 @@ class Export(TypedDict):
 
 
 _NUMBER = (int, float)
-_FIGURES = {"clean_accuracy": _NUMBER, "robust_accuracy": {"*": _NUMBER}}
+_FIGURES = {
+    "clean_accuracy": _NUMBER,
+    "robust_accuracy": {"*": _NUMBER},
+    "certified_accuracy?": _NUMBER,
+}
 _SHAPE = {
     "name": str,
     "flags": {"method?": str, "attack?": str, "eval_attacks?": [str], "dataset?": str},
@@ -155,6 +161,8 @@ def of_rounds(
 def table(results: RunResults) -> list[list[str]]:
     """The rows of the table of results, header first; accuracies in percent."""
     attacks = list(results["rounds"][0]["test"]["robust_accuracy"])
+    if CERTIFIED in results["rounds"][0]["test"]:
+        attacks.append("certified")
     header = ["round", "density", "clean", *attacks]
     header += ["stop", "clean there", *[f"{name} there" for name in attacks]]
     rows = [header]
@@ -265,6 +273,5 @@ def accuracy_gap(record: Record, attack: str) -> float:
 
 
 def _accuracies(figures: Figures) -> list[str]:
-    return [percent(figures["clean_accuracy"])] + [
-        percent(value) for value in figures["robust_accuracy"].values()
-    ]
+    found = [figures["clean_accuracy"], *figures["robust_accuracy"].values()]
+    return [percent(value) for value in found + [figures[CERTIFIED]] * (CERTIFIED in figures)]

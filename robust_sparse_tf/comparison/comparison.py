@@ -33,11 +33,11 @@ class Trial:
 class Row(TypedDict):
     """One measure of one method; densities and accuracies are fractions.
 
-    `attack` is None for the density, "clean", the name of an attack, or "worst" for the worst case
-    over all attacks in a ball; `norm` and `epsilon` are None without a ball. `title` has all three
-    in words. `values` has one number per seed, in the order of `seeds`. `std` is the standard
-    deviation of the sample (n - 1); `low` and `high` are Student's t interval of the mean, cut to
-    [0, 1]. All three are None for one seed.
+    `attack` is None for the density, "clean", the name of an attack, "worst" for the worst case
+    over all attacks in a ball, or "certified"; `norm` and `epsilon` are None without a ball.
+    `title` has all three in words. `values` has one number per seed, in the order of `seeds`.
+    `std` is the standard deviation of the sample (n - 1); `low` and `high` are Student's t interval
+    of the mean, cut to [0, 1]. All three are None for one seed.
     """
 
     method: str
@@ -98,13 +98,16 @@ class Comparison:
         return [row for method in self.methods for row in self._rows(method)]
 
     def main_rows(self) -> list[Row]:
-        """The rows of clean accuracies and, for each ball, of the worst case or the only attack."""
+        """The rows of clean accuracies and, for each ball, of the worst case or the only attack.
+
+        Certified accuracies are among them.
+        """
         rows = self.rows()
-        counts = collections.Counter(map(_ball, rows))
+        counts = collections.Counter(_ball(row) for row in rows if row["attack"] != "certified")
         return [
             row
             for row in rows
-            if row["attack"] == "clean"
+            if row["attack"] in ("clean", "certified")
             # Each ball has the worst case besides the attacks.
             or row["epsilon"] is not None
             and (row["attack"] == "worst") == (counts[_ball(row)] > 2)

@@ -1,13 +1,14 @@
 """Accuracy and loss of a model on clean and on adversarial images."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import tensorflow as tf
 
 from robust_sparse_tf.attacks import Attack, Bounded, norms
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.evaluation.certificates import Certifier
 from robust_sparse_tf.evaluation.inputs import (
     ANY_RANGE,
     Data,
@@ -21,19 +22,24 @@ from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.noise import seeded_noise
-from robust_sparse_tf.training.objectives import Mixed, Objective
+from robust_sparse_tf.training.objectives import Certified, Mixed, Objective
 from robust_sparse_tf.values import check_labels
 
 _BATCH = 500  # images; limits the memory for any size of data set
 
 
 class Figures(TypedDict):
-    """Results on one split: means over its images; accuracies are fractions."""
+    """Results on one split: means over its images; accuracies are fractions.
+
+    `certified_accuracy` is of networks that train on bounds, at the radius of their training; the
+    robust accuracy in that ball is between it and the accuracy under any attack.
+    """
 
     clean_loss: float
     clean_accuracy: float
     robust_loss: dict[str, float]
     robust_accuracy: dict[str, float]
+    certified_accuracy: NotRequired[float]
 
 
 class Evaluator:
@@ -42,7 +48,8 @@ class Evaluator:
     Args:
         model: any model or callable from images to logits.
         attacks: attacks by name; empty for the clean accuracy only.
-        objective: computes the loss of an example.
+        objective: computes the loss of an example; if it is of certified training, the certified
+            accuracy is measured, too.
         seed: seed of random starts and of noise on weights, the same in every measurement.
         branches: number of parts of a split that are measured in parallel.
     """
@@ -68,6 +75,8 @@ class Evaluator:
         self._seed = checked("seed", seed, int)
         self._branches = checked("branches", branches, int, minimum=1)
         self._sums = graph(self._measure)
+        ball = self._objective.ball() if isinstance(self._objective, Certified) else None
+        self._certifier = Certifier(model, ball) if ball else None
 
     def __call__(self, data: Data | Examples) -> Figures:
         """Measures clean and robust loss and accuracy on a data set.
@@ -99,12 +108,15 @@ class Evaluator:
                     f"attack {name}: left its threat model for {outside:g} of {split.size} images"
                 )
         clean, *robust = (sums[:, :2] / split.size).tolist()
-        return Figures(
+        found = Figures(
             clean_loss=clean[0],
             clean_accuracy=clean[1],
             robust_loss={name: row[0] for name, row in zip(names, robust, strict=True)},
             robust_accuracy={name: row[1] for name, row in zip(names, robust, strict=True)},
         )
+        if self._certifier:
+            found["certified_accuracy"] = float(self._certifier(split).mean())
+        return found
 
     def _measure(self, numbers: tf.Tensor, gather: Any) -> tf.Tensor:
         """Sums of loss, correct predictions and violations of rules: float64 [1 + attacks, 3]."""

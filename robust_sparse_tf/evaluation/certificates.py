@@ -13,6 +13,7 @@ from robust_sparse_tf.bounds.methods import METHODS
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation.inputs import Data, Examples, examples, unwrapped
 from robust_sparse_tf.options import checked, require
+from robust_sparse_tf.training.objectives import Certified
 from robust_sparse_tf.values import check_labels
 
 
@@ -33,7 +34,8 @@ def certified_accuracy(
     Args:
         model: see `bounds.logit_bounds`.
         data: see `inputs.images_and_labels`; images must be in the ball's range.
-        epsilon: radius of the ball, in input units; the default is that of `ball`.
+        epsilon: radius of the ball, in input units; the default is that of `ball` or, without it,
+            of the training of a model that trains on bounds.
         ball: norm and range of the ball; the default is linf in [0, 1].
         batch_size: examples bounded at a time; limits the memory.
         method: "interval", or "linear", which tries linear bounds on the other examples, too; see
@@ -42,7 +44,7 @@ def certified_accuracy(
     Raises:
         InputError: naming what does not fit, such as a layer that is not supported.
     """
-    certifier = Certifier(model, _ball(epsilon, ball), batch_size=batch_size, method=method)
+    certifier = Certifier(model, _ball(model, epsilon, ball), batch_size=batch_size, method=method)
     return float(certifier(data).mean())
 
 
@@ -91,10 +93,17 @@ def _check(
     return check
 
 
-def _ball(epsilon: float | None, ball: Ball | None) -> Ball:
+def training_ball(model: Any) -> Ball | None:
+    """The ball in which a model trains on bounds, at the end of its ramp; None for others."""
+    objective = getattr(model, "objective", None)
+    return objective.ball() if isinstance(objective, Certified) else None
+
+
+def _ball(model: Any, epsilon: float | None, ball: Ball | None) -> Ball:
     if ball is not None:
         require("ball", ball, Ball)
     if epsilon is None:
+        ball = ball or training_ball(model)
         if ball is None:
             raise InputError("epsilon=None: must be given, or a ball")
         return ball

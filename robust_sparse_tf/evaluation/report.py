@@ -16,7 +16,7 @@ from robust_sparse_tf.texts import csv_table, markdown_table, percent
 
 
 class Row(TypedDict):
-    """A row of the table: clean examples, an attack at one epsilon, or the worst case.
+    """A row of the table: clean examples, an attack at one epsilon, the worst case, or certified.
 
     `low` and `high` are the interval of the accuracy. `expected` is its mean over passes, with its
     `standard_error` if there are several. `distance` and `queries` are means over the attacked
@@ -61,7 +61,7 @@ def is_image(value: np.ndarray) -> bool:
 
 
 COLUMNS = tuple(Row.__annotations__)
-RESERVED = ("clean", "worst")
+RESERVED = ("clean", "worst", "certified")
 """Names of rows that no attack may have."""
 
 _OF_EXAMPLES = ("tried", "stands", "distance", "queries", "seconds")
@@ -129,6 +129,8 @@ class Report:
         pictures: a few by attack and epsilon.
         level: confidence level of the intervals.
         model: identity of the model, see `evaluate`.
+        certified: by norm and epsilon, the examples that bounds certify: bool [n]. The robust
+            accuracy is between theirs and the worst case of the attacks.
     """
 
     labels: np.ndarray
@@ -140,6 +142,7 @@ class Report:
     level: float = 0.95
     model: str = ""
     checks: list[Check] = dataclasses.field(default_factory=list)
+    certified: dict[tuple[str, float], np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def right(self) -> np.ndarray:
@@ -168,7 +171,7 @@ class Report:
         """Returns a row of the table.
 
         Args:
-            attack: a name, "clean", or "worst" for the worst case over all attacks.
+            attack: a name, "clean", "worst" for the worst case over all attacks, or "certified".
             epsilon: needed if there are several; None for the only one, or for any distance.
             norm: needed if there are several.
 
@@ -208,7 +211,10 @@ class Report:
         return np.logical_and.reduce([self.right, *stands])
 
     def rows(self) -> list[Row]:
-        """The table: clean, each attack, and the worst case per epsilon; see `COLUMNS`."""
+        """The table: clean, each attack, per epsilon the worst case and what is certified.
+
+        See `COLUMNS` for the columns.
+        """
         expected, error = _expected(self.judged)
         rows = [self._row("clean", self.right, expected=expected, standard_error=error)]
         for outcome in self.outcomes:
@@ -231,6 +237,8 @@ class Report:
             if epsilon is not None:
                 stands = self.worst(norm, epsilon)
                 rows.append(self._row("worst", stands, norm=norm, epsilon=epsilon))
+        for (norm, epsilon), safe in self.certified.items():
+            rows.append(self._row("certified", safe, norm=norm, epsilon=epsilon))
         return rows
 
     def to_json(self) -> str:

@@ -9,12 +9,14 @@ from scipy import stats
 
 from robust_sparse_tf.attacks import Ascent, Attack, Ball, Bounded, Transfer
 from robust_sparse_tf.attacks.base import Logits
+from robust_sparse_tf.bounds.methods import METHODS
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles, inputs, masking
 from robust_sparse_tf.evaluation import identity as identities
+from robust_sparse_tf.evaluation.certificates import Certifier, training_ball
 from robust_sparse_tf.evaluation.checks import Check, not_run, outcome
 from robust_sparse_tf.evaluation.inputs import Data
-from robust_sparse_tf.evaluation.report import RESERVED, Report, mostly
+from robust_sparse_tf.evaluation.report import RESERVED, Outcome, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
 from robust_sparse_tf.options import checked, checked_path, require, require_function, shown
@@ -42,6 +44,7 @@ def evaluate(
     state: str | None = None,
     identity: str = "",
     check_masking: bool = True,
+    certify: str | None = None,
     on_batch: Callable[[str, int, int], None] = lambda name, done, size: None,
     verbose: bool = True,
 ) -> Report:
@@ -58,8 +61,8 @@ def evaluate(
         epsilons: radii at which bounded attacks are run, in input units; step sizes are scaled in
             proportion. By default the attacks' own; for an ensemble, the ball's.
         ball: threat model of an ensemble. The default is linf or, without `epsilons`, the threat
-            model of the training attack. Its range is that of the images, by default [0, 1];
-            attacks given by name must have the same range.
+            model of the training attack, or of the bounds in training. Its range is that of the
+            images, by default [0, 1]; attacks given by name must have the same range.
         seed: of everything random, noise on weights included.
         batch_size: examples attacked at a time; limits the memory.
         passes: forward passes per example, for models with noise at inference. An example counts as
@@ -73,6 +76,9 @@ def evaluate(
             computed from the layers and weights of a tf_keras model, or from the logits of a
             function.
         check_masking: whether to test for gradient masking (see `masking.find`).
+        certify: bounds that certify examples in the balls of the attacks, "interval" or "linear"
+            (see `bounds.margin_bounds`), or "none". The default is "interval" for a model that
+            trains on bounds, otherwise "none".
         on_batch: called with progress: (name, examples done, all examples).
         verbose: whether to print a line as each attack ends.
 
@@ -84,6 +90,8 @@ def evaluate(
     seed = checked("seed", seed, int)
     check_masking = checked("check_masking", check_masking, bool)
     verbose = checked("verbose", verbose, bool)
+    certify = _bounds_of(model) if certify is None else certify
+    checked("certify", certify, str, choices=("none", *METHODS))
     state = None if state is None else checked_path("state", state)
     identity = checked("identity", identity, str)
     require("sources", sources, list, tuple)
@@ -91,6 +99,8 @@ def evaluate(
     images, labels, logits, classes, ball, epsilons, turns = plan(
         model, data, attacks, epsilons, ball
     )
+    if certify != "none":  # refuses layers before hours are spent
+        Certifier(model, ball)((images[:1], labels[:1]))
     others = [inputs.checked_logits(source, images, labels)[0] for source in sources]
     with inputs.as_they_run(logits, *others), seeded_noise(model, seed):
         logits, differentiable = inputs.connected(logits, images)
@@ -130,6 +140,7 @@ def evaluate(
             checks += masking.in_outcomes(outcomes, right, named)
         warnings += [line for check in checks for line in check.warnings]
         return Report(
+            certified=_certified(model, (images, labels), outcomes, ball, certify, verbose),
             labels=labels,
             predictions=stats.mode(drawn, axis=1).mode,
             judged=clean,
@@ -157,6 +168,31 @@ def _probes(
     if verbose:
         print("testing for gradient masking", flush=True)
     return masking.find(logits, images, labels, right, ball, seed, sources)
+
+
+def _bounds_of(model: Any) -> str:
+    """The default bounds: intervals for a model that trains on bounds."""
+    return "interval" if training_ball(model) else "none"
+
+
+def _certified(
+    model: Any,
+    data: tuple[np.ndarray, np.ndarray],
+    outcomes: Sequence[Outcome],
+    ball: Ball,
+    method: str,
+    verbose: bool,
+) -> dict[tuple[str, float], np.ndarray]:
+    """The examples that are certified in each ball of the attacks, by norm and radius."""
+    if method == "none":
+        return {}
+    if verbose:
+        print(f"certifying with {method} bounds", flush=True)
+    balls = dict.fromkeys((o.norm, o.epsilon) for o in outcomes if o.epsilon is not None)
+    return {
+        (norm, epsilon): Certifier(model, Ball(norm, epsilon, *ball.limits), method=method)(data)
+        for norm, epsilon in balls
+    }
 
 
 def _of_batches(logits: Logits, images: np.ndarray, noisy: bool) -> Check:
@@ -235,6 +271,8 @@ def _default_ball(
     """The default threat model; for attacks given by name, only its range matters."""
     if epsilons or not isinstance(attacks, str):
         return Ball("linf", epsilons[0] if epsilons else 0.0)
+    if ball := training_ball(model):
+        return ball
     attack = getattr(model, "attack", None)
     if not isinstance(attack, Ascent):
         raise InputError("epsilons=(): must be given, as the model was not trained at one epsilon")

@@ -21,7 +21,8 @@ def write_accuracy(
     """Writes figures of a step, for the plugin and as plain scalars.
 
     The scalars are `<split>/clean_loss`, `<split>/clean_accuracy`, `<split>/<attack>_loss` and
-    `<split>/<attack>_accuracy`; for those of `train` see `write_metrics`.
+    `<split>/<attack>_accuracy`, and `<split>/certified_accuracy` if it was measured; for those of
+    `train` see `write_metrics`.
 
     Args:
         splits: figures and the number of examples, by the name of the split ("validation").
@@ -69,6 +70,8 @@ def _scalars(split: str, figures: Figures) -> dict[str, float]:
     found = {f"{split}/clean_{kind}": value for kind, value in of_clean.items()}
     for kind, values in of_attacks.items():
         found |= {f"{split}/{attack}_{kind}": value for attack, value in values.items()}
+    if "certified_accuracy" in figures:
+        found[f"{split}/certified_accuracy"] = figures["certified_accuracy"]
     return found
 
 

@@ -6,6 +6,7 @@ from robust_sparse_tf.attacks import FGSM, PGD, Ball
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator, certified_accuracy, evaluate
 from robust_sparse_tf.evaluation.certificates import Certifier
+from robust_sparse_tf.evaluation.robustness import plan
 from robust_sparse_tf.training import AdversarialModel
 from robust_sparse_tf.training.objectives import IBP
 
@@ -71,6 +72,8 @@ def test_models_that_train_on_bounds_are_certified_by_default():
     attacks = {"fgsm": FGSM(epsilon=0.01)}
     assert ("linf", 0.01) in evaluate(robust, DATA, attacks, **asked).certified
     assert not evaluate(robust, DATA, attacks, certify="none", **asked).certified
+    assert certified_accuracy(robust, DATA) == certified_accuracy(NETWORK, DATA, 0.3)
+    assert plan(robust, DATA, "quick", [], None).ball == Ball("linf", 0.3)
 
 
 @pytest.mark.parametrize(

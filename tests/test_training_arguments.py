@@ -314,6 +314,7 @@ TABLE = [
     (evaluator, "objective", OTHERS),
     (evaluator, "seed", SEEDS),
     (evaluator, "branches", COUNTS),
+    (evaluator, "batch_size", GIVEN_COUNTS),
     (store, "folder", PATHS),
     (path_at, "position", [n for n in COUNTS if n != 0]),
     (sparsity.MaskedLayer, "layer", [None, "x", model()]),

@@ -121,7 +121,8 @@ class RunOptions:
         "number of parts of a batch computed in parallel",
         minimum=1,
         kind=int,
-        shown="2 on a CPU with 2 or more cores, otherwise 1",
+        shown="2 on a CPU with 2 or more cores, for networks without batch normalization; "
+        "otherwise 1",
     )
     intra_op_threads: int | None = option(
         None,
@@ -129,6 +130,14 @@ class RunOptions:
         minimum=1,
         kind=int,
         shown="cores divided by branches",
+    )
+    attack_batch_size: int | None = option(
+        None,
+        "images attacked at a time in evaluations, per branch; limits the memory",
+        unit="images",
+        minimum=1,
+        kind=int,
+        shown="as many as fit into 2 GB, at most 500",
     )
     distribute: str = option("none", "devices to train on", choices=DISTRIBUTIONS)
     logical_cpus: int = option(1, "number of simulated CPU devices, for tests", minimum=1)

@@ -14,6 +14,9 @@ from robust_sparse_tf.errors import InputError
 with epy.lazy_imports():
     import tensorflow as tf
 
+# Networks with batch normalization, which mixes the examples of a batch in training.
+MIXING = ("resnet18", "resnet20", "resnet32", "resnet34", "resnet50", "vgg16", "vgg_like")
+
 
 def settings(options: RunOptions, folders: Iterable[str]) -> Resolved:
     """The settings that a run was begun with, or those for the current number of cores.
@@ -27,8 +30,10 @@ def settings(options: RunOptions, folders: Iterable[str]) -> Resolved:
             if found := config.read(folder).get("resolved"):
                 return found
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    # Two half batches in parallel were fastest on a CPU; GPUs are faster with whole ones.
-    branches = options.branches or (2 if cores() > 1 and device == "CPU" else 1)
+    # Two half batches in parallel were fastest on a CPU; GPUs are faster with whole ones. Training
+    # does not split the batches of networks that mix examples, which then need all threads.
+    halves = cores() > 1 and device == "CPU" and options.model not in MIXING
+    branches = options.branches or (2 if halves else 1)
     threads = options.intra_op_threads or max(1, cores() // branches)
     return Resolved(branches=branches, intra_op_threads=threads, device=device)
 

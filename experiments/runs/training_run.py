@@ -239,6 +239,7 @@ class TrainingRun:
             self.objective,
             seed=self.options.seed,
             branches=self.branches,
+            batch_size=self.options.attack_batch_size,
         )
         seen: list[Record] = []
         resumed = False

@@ -35,7 +35,7 @@ _OF_TRIALS = ("seed", "rounds", "evaluate_every", "evaluate_epochs", "evaluate_a
 # How a cell is computed, which papers do not give.
 _COMPUTING = (
     *("branches", "intra_op_threads", "jit_compile", "steps_per_execution"),
-    *("distribute", "logical_cpus", "overfitting"),
+    *("distribute", "logical_cpus", "overfitting", "attack_batch_size"),
 )
 
 

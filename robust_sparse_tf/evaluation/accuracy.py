@@ -17,6 +17,7 @@ from robust_sparse_tf.evaluation.inputs import (
     examples,
     graph,
 )
+from robust_sparse_tf.evaluation.memory import batch_size_for
 from robust_sparse_tf.evaluation.report import reach
 from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked, require
@@ -24,8 +25,6 @@ from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.noise import seeded_noise
 from robust_sparse_tf.training.objectives import Certified, Mixed, Objective
 from robust_sparse_tf.values import check_labels
-
-_BATCH = 500  # images; limits the memory for any size of data set
 
 
 class Figures(TypedDict):
@@ -52,6 +51,8 @@ class Evaluator:
             accuracy is measured, too.
         seed: seed of random starts and of noise on weights, the same in every measurement.
         branches: number of parts of a split that are measured in parallel.
+        batch_size: images per part that are attacked at a time; the default is the number whose
+            activations fit into 2 GB, at most 500, see `memory.batch_size_for`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Evaluator:
         *,
         seed: int = 0,
         branches: int = 1,
+        batch_size: int | None = None,
     ) -> None:
         self._model, self._logits = model, as_logits(model)
         self._attacks = {} if attacks is None else attacks
@@ -74,6 +76,9 @@ class Evaluator:
         require("objective", self._objective, Objective)
         self._seed = checked("seed", seed, int)
         self._branches = checked("branches", branches, int, minimum=1)
+        if batch_size is None:
+            batch_size = batch_size_for(model, branches=self._branches)
+        self._batch_size = checked("batch_size", batch_size, int, minimum=1)
         self._sums = graph(self._measure)
         ball = self._objective.ball() if isinstance(self._objective, Certified) else None
         self._certifier = Certifier(model, ball) if ball else None
@@ -129,13 +134,13 @@ class Evaluator:
         end = tf.shape(numbers)[0]
 
         def batch(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            x, y = gather(numbers[first : tf.minimum(first + _BATCH, end)])
+            x, y = gather(numbers[first : tf.minimum(first + self._batch_size, end)])
             seed = seed_of(self._seed, numbers[first])
             rows = [self._row(x, y, tf.zeros_like(y, tf.bool))]
             for attack in self._attacks.values():
                 adversarial = attack(self._logits, x, y, seed=seed)
                 rows.append(self._row(adversarial, y, _is_outside(attack, x, adversarial)))
-            return first + _BATCH, total + tf.stack(rows)
+            return first + self._batch_size, total + tf.stack(rows)
 
         zeros = tf.zeros([1 + len(self._attacks), 3], tf.float64)
         return tf.while_loop(lambda first, _: first < end, batch, (tf.constant(0), zeros))[1]

@@ -6,6 +6,7 @@ from experiments.runs import config, options, resolved
 from experiments.runs.directory import run_name
 from experiments.runs.options import RunOptions
 from experiments.runs.training_run import TrainingRun
+from robust_sparse_tf import AdversarialModel, models
 from robust_sparse_tf.errors import InputError
 
 
@@ -25,6 +26,8 @@ def cores(monkeypatch):
         (8, {}, 2, 4),
         (8, {"branches": 4}, 4, 2),
         (8, {"branches": 1, "intra_op_threads": 3}, 1, 3),
+        (8, {"model": "resnet20"}, 1, 8),
+        (8, {"model": "resnet20", "branches": 2}, 2, 4),
     ],
 )
 def test_settings_of_the_cores(number, given, branches, threads, cores):
@@ -67,3 +70,13 @@ def test_runs_of_before_take_those_of_the_moment(cores, tmp_path):
     (tmp_path / "config.json").write_text('{"flags": {}}')
     cores(8)
     assert resolved.settings(RunOptions(), [str(tmp_path)])["intra_op_threads"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.BY_NAME)
+def test_networks_whose_batches_are_not_split(name):
+    """Training decides by their layers."""
+    classes = 2 if name.startswith("binary") else 10
+    network = models.BY_NAME[name]((32, 32, 3), classes)
+    model = AdversarialModel(network, branches=2)
+    assert (model._branches == 1) == (name in resolved.MIXING)

@@ -72,6 +72,16 @@ def test_branches_change_nothing(branches, of_train, trained, digits):
     assert more["clean_loss"] == pytest.approx(one["clean_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("batch_size", [7, 1198])
+def test_batches_change_nothing(batch_size, of_train, trained, digits):
+    """The default, 500, is one that fits."""
+    found = Evaluator(trained, ATTACKS, batch_size=batch_size)(digits[0])
+    for name in ("clean_accuracy", "robust_accuracy"):
+        assert found[name] == of_train[name]
+    for name in ("clean_loss", "robust_loss"):
+        assert found[name] == pytest.approx(of_train[name], rel=1e-5)
+
+
 def test_fewer_images_than_branches(trained, digits):
     split = Split(digits[1].images[:2], digits[1].labels[:2], num_classes=10, batch_size=2)
     attacks = {"fgsm": ATTACKS["fgsm"]}

@@ -14,7 +14,7 @@ from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import LARGEST_INT, kind
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket, Rounds
-from robust_sparse_tf.training import OptimizerOptions, objectives
+from robust_sparse_tf.training import OptimizerOptions, StepOptions, objectives
 
 NEEDED = {
     attacks.Ball: dict(norm="linf", epsilon=0.3),
@@ -30,6 +30,7 @@ CLASSES = [
     Rounds,
     *objectives.BY_NAME.values(),
     OptimizerOptions,
+    StepOptions,
     DataOptions,
     RunOptions,
     EvaluateOptions,

@@ -208,6 +208,7 @@ TABLE = [
     (adversarial, "objective", OTHERS),
     (adversarial, "seed", SEEDS),
     (adversarial, "branches", COUNTS),
+    (adversarial, "step_options", OTHERS),
     (compiled, "optimizer", [None, "", "adamant", 1, b"x", {}, keras.optimizers.Adam]),
     (compiled, "metrics", [1, b"x", [0.1], keras3.metrics.Mean(), keras.metrics.Mean, LAYER]),
     (compiled, "jit_compile", GIVEN_FLAGS),

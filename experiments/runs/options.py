@@ -15,7 +15,7 @@ from robust_sparse_tf.options import check, default_of, kind, option
 from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
-from robust_sparse_tf.training import Mixed, OptimizerOptions
+from robust_sparse_tf.training import Mixed, OptimizerOptions, StepOptions
 from robust_sparse_tf.training.devices import DISTRIBUTIONS
 from robust_sparse_tf.training.noise import KINDS as NOISES
 from robust_sparse_tf.training.objectives import BY_NAME as OBJECTIVES
@@ -161,6 +161,7 @@ GROUPS: tuple[type, ...] = (
     RunOptions,
     DataOptions,
     Mixed,
+    StepOptions,
     OptimizerOptions,
     LayerRates,
     FeaturePruning,

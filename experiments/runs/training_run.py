@@ -34,8 +34,8 @@ from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
 from robust_sparse_tf.procedures import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record
-from robust_sparse_tf.training import OptimizerOptions, devices
-from robust_sparse_tf.training.objectives import Adversarial
+from robust_sparse_tf.training import OptimizerOptions, StepOptions, devices
+from robust_sparse_tf.training.objectives import RSR, Adversarial
 
 if TYPE_CHECKING:
     from robust_sparse_tf.training import AdversarialModel
@@ -71,8 +71,11 @@ class TrainingRun:
         self.method = flags.make_method(values)
         self.procedure = procedure_of(values).schedule(values)
         self._train_rounds = procedure_of(values).run(values)
-        self.optimizer = make(OptimizerOptions, values)
         self.objective = flags.make_objective(values)
+        self.step_options = make(StepOptions, values)
+        # The lasso is the objective's then, not the optimizer's, too.
+        lasso = {"weight_l1": 0.0} if isinstance(self.objective, RSR) else {}
+        self.optimizer = make(OptimizerOptions, values | lasso)
         unused.check(values)
         self.notes = unused.notes(values) + profiles.reasons(values)
         self.attack: attacks.Ascent | attacks.RandomIntensity | None = None
@@ -201,6 +204,7 @@ class TrainingRun:
                 self.objective,
                 seed=self.options.seed,
                 branches=self.branches,
+                step_options=self.step_options,
             )
             model.compile(
                 self.optimizer.build(),
@@ -264,7 +268,9 @@ class TrainingRun:
                 command.raise_if_interrupted()
 
             def evaluate() -> Measured:
-                return {"validation": measure(validation), "test": measure(test), **watch.figures()}
+                with model.averaged():
+                    found = Measured(validation=measure(validation), test=measure(test))
+                return {**found, **watch.figures()}
 
             records = self._train_rounds(
                 model,
@@ -348,7 +354,7 @@ def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -
     folder = directory.file("rounds", str(number))
     os.makedirs(folder, exist_ok=True)
     path, partial = os.path.join(folder, "model.keras"), os.path.join(folder, "partial.keras")
-    with files.naming(path), files.discarding(partial), quiet_stderr():
+    with files.naming(path), files.discarding(partial), quiet_stderr(), model.averaged():
         sparsity.strip(model).save(partial)
         os.replace(partial, path)
     masks = {
@@ -360,7 +366,7 @@ def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -
 
 def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) -> Export:
     path = directory.file(_TFLITE)
-    with quiet_stderr():
+    with quiet_stderr(), model.averaged():
         export.to_saved_model(model, directory.file("saved_model"))
         size = export.to_tflite(model, path)
         return {"tflite_bytes": size, "agreement": export.agreement(model, path, test.images)}

@@ -16,6 +16,7 @@ def _names(cls: type) -> set[str]:
 
 _OF_PRUNERS = {name: _names(pruner) for name, pruner in PRUNERS.items()}
 _MIXED = tuple(name for name, cls in OBJECTIVES.items() if "clean_weight" in _names(cls))
+_OF_ATTACKS = ("epsilon_std", "clean_weight", "bn_attack", "bn_statistics")
 _SHARED = ("rounds", "dense_iterations")
 _OF_LOTTERIES = {"prune"}.union(_names(LotteryTicket) - _names(Rounds), *_OF_PRUNERS.values())
 _OF_LOTTERIES -= METHOD.names()
@@ -100,8 +101,12 @@ def _needed(name: str, values: Values) -> str:
         return f"{values['attack']} among eval_attacks"
     if name == "noise_at_inference" and values["noise"] == "none":
         return "noise"
-    if name in ("epsilon_std", "clean_weight") and values["attack"] == "none":
+    if name in _OF_ATTACKS and values["attack"] == "none":
         return "an attack"
+    if name in _OF_ATTACKS and values["objective"] == "clean":
+        return "another objective than clean"
+    if name == "perturbation_start" and not values["weight_perturbation"]:
+        return "weight_perturbation"
     if name == "clean_weight" and values["objective"] not in _MIXED:
         return f"objective={' or '.join(_MIXED)}"
     return ""

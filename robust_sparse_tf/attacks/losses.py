@@ -20,6 +20,12 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
+def kl_divergence(logits: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """KL(p || q) of the probabilities p of logits and q of other logits: float32 [batch]."""
+    logs = tf.nn.log_softmax(logits)
+    return tf.reduce_sum(tf.exp(logs) * (logs - tf.nn.log_softmax(other)), axis=1)
+
+
 def margin(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The label's logit minus the largest other: float32 [batch]; negative if misclassified."""
     chosen = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)

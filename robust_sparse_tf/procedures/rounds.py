@@ -276,6 +276,8 @@ class _Run:
         if self.round < self.options.rounds:
             self.between.start_round(self.round, train)
             _assign(self.model.optimizer.variables, self._fresh_optimizer)
+            if self.model.averages:
+                self.model.averages.restart()
 
     def record(self, figures: Measured) -> Record:
         found = sparsity.statistics(self.model)
@@ -299,6 +301,7 @@ class _Run:
             "optimizer": self._optimizer(),
             _HOOK: self.between.state(),
             "noise": noise.noise_state(self.model),
+            "average": [average.numpy() for average in self._averages()],
         }
         arrays = {
             f"{group}/{number:03d}": value
@@ -336,6 +339,7 @@ class _Run:
         own = {
             "model": self.model.network.weights,
             "optimizer": self.model.optimizer.variables,
+            "average": self._averages(),
         }
         shapes = {name: [tuple(each.shape) for each in values] for name, values in own.items()}
         stored = {name: [each.shape for each in groups.get(name, [])] for name in own}
@@ -345,11 +349,15 @@ class _Run:
     def _restore(self, groups: dict[str, list[np.ndarray]], standing: Standing) -> None:
         _assign(self.model.network.weights, groups["model"])
         _assign(self.model.optimizer.variables, groups["optimizer"])
+        _assign(self._averages(), groups.get("average", []))
         self.between.restore(groups.get(_HOOK, []))
         noise.restore_noise(self.model, groups.get("noise", []))
         self.model.step.assign(standing["step"])
         self.round, self.iteration = standing["round"], standing["iteration"]
         self.records = standing["records"]
+
+    def _averages(self) -> list[tf.Variable]:
+        return self.model.averages.variables if self.model.averages else []
 
     def _optimizer(self) -> list[np.ndarray]:
         return [variable.numpy() for variable in self.model.optimizer.variables]

@@ -17,6 +17,7 @@ from robust_sparse_tf.sparsity.methods.base import (
 from robust_sparse_tf.sparsity.slots import slots_of
 from robust_sparse_tf.sparsity.wrapper import (
     MaskedWeight,
+    is_kernel,
     masked_weights,
     prunable_weights,
 )
@@ -36,6 +37,7 @@ class Stepper:
         optimizer: built for `variables`.
         variables: the variables to train, the network's weights included.
         jit_compile: whether XLA compiles the optimizer's part; on one device only.
+        weight_l1: weight of the l1 norm of all kernels, whose gradient reaches only the optimizer.
 
     Raises:
         InputError: if the network contains several sparse models and a method changes masks, or for
@@ -49,7 +51,9 @@ class Stepper:
         variables: Sequence[tf.Variable],
         *,
         jit_compile: bool = False,
+        weight_l1: float = 0.0,
     ) -> None:
+        self._weight_l1 = weight_l1
         self._network, self._optimizer, self._variables = network, optimizer, list(variables)
         _refuse_nadam(optimizer, network.distribute_strategy)
         self._sparse = find_sparse_model(network)
@@ -125,7 +129,10 @@ class Stepper:
             gradient = tf.add_n([tf.convert_to_tensor(share) for share in shares])
             gradient /= tf.cast(size, gradient.dtype)
             mask = masks.get(variable.ref())
-            gradients.append(gradient if mask is None else gradient * mask)
+            gradient = gradient if mask is None else gradient * mask
+            if self._weight_l1 and is_kernel(variable):
+                gradient += self._weight_l1 * tf.sign(tf.convert_to_tensor(variable))
+            gradients.append(gradient)
         pairs = zip(gradients, self._variables, strict=True)
         self._optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
 

@@ -239,6 +239,11 @@ def masked_weights(model: keras.Model) -> Iterator[MaskedWeight]:
                 yield MaskedWeight(name, weight, mask, layer.layer, attribute)
 
 
+def is_kernel(variable: tf.Variable) -> bool:
+    """Whether a variable is the kernel of a convolution or dense layer, by its name and rank."""
+    return variable.shape.rank > 1 and "kernel" in variable.name.split("/")[-1]
+
+
 def require_masks(model: keras.Model) -> list[MaskedWeight]:
     """The `masked_weights`; raises InputError if there are none."""
     found = list(masked_weights(model))

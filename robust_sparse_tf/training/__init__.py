@@ -6,17 +6,19 @@ from robust_sparse_tf.docstrings import document
 from robust_sparse_tf.training import objectives
 from robust_sparse_tf.training.objectives import Mixed
 from robust_sparse_tf.training.optimizers import OptimizerOptions
+from robust_sparse_tf.training.step_options import StepOptions
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.training.adversarial_model import AdversarialModel
     from robust_sparse_tf.training.noise import has_noise, set_noise, with_noise, without_noise
 
-document([OptimizerOptions])
+document([OptimizerOptions, StepOptions])
 
 __all__ = [
     "AdversarialModel",
     "Mixed",
     "OptimizerOptions",
+    "StepOptions",
     "has_noise",
     "objectives",
     "set_noise",

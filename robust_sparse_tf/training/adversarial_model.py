@@ -1,5 +1,7 @@
 """Adversarial training as a tf_keras model with its own train step."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -14,11 +16,15 @@ from robust_sparse_tf.models.network import require_tf_keras
 from robust_sparse_tf.options import checked, require, shown
 from robust_sparse_tf.sparsity import MaskedModel, Stepper
 from robust_sparse_tf.training import gradients
+from robust_sparse_tf.training.averages import Averages
 from robust_sparse_tf.training.batches import Batch
 from robust_sparse_tf.training.calls import Called
 from robust_sparse_tf.training.gradients import Passes
+from robust_sparse_tf.training.gradients.running_averages import held
 from robust_sparse_tf.training.objectives import Mixed, Objective
+from robust_sparse_tf.training.step_options import StepOptions
 from robust_sparse_tf.training.stored import Stored
+from robust_sparse_tf.training.weight_perturbation import WeightPerturbation
 
 # Part of a batch, and the initial perturbation if the attack has one.
 _Part: TypeAlias = tuple[Batch, tf.Tensor | None]
@@ -47,6 +53,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         branches: number of parts into which a batch is split, computed in parallel if TensorFlow
             has inter-op threads. Ignored if a layer mixes examples or draws random numbers, or if
             the batch size is unknown or not divisible.
+        step_options: further options of the step, such as the mode of batch normalization.
 
     Raises:
         InputError: for a Keras 3 or subclassed model, one that does not return logits, one without
@@ -61,6 +68,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
         *,
         seed: int = 0,
         branches: int = 1,
+        step_options: StepOptions | None = None,
     ) -> None:
         require_tf_keras(network)
         require_logits(network)
@@ -76,6 +84,8 @@ class AdversarialModel(Stored, MaskedModel, Called):
         self.attack = attack
         self.objective = Mixed() if objective is None else objective
         require("objective", self.objective, Objective)
+        self.step_options = StepOptions() if step_options is None else step_options
+        require("step_options", self.step_options, StepOptions)
         self.seed = checked("seed", seed, int)
         branches = checked("branches", branches, int, minimum=1)
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -86,6 +96,10 @@ class AdversarialModel(Stored, MaskedModel, Called):
         self._passes = Passes(self)
         self._branches = branches if self._passes.pure else 1
         self._gradients = gradients.of_objective(self._passes)
+        self.averages: Averages | None = None
+        if (decay := self.step_options.average) is not None:
+            self.averages = Averages(network, decay)
+            self._average_weights = self.averages.variables  # so that Keras saves them
         self._loss = keras.metrics.Mean("loss")
         self._robust = self._gradients.metric
         self.build(network.input_shape)
@@ -117,7 +131,8 @@ class AdversarialModel(Stored, MaskedModel, Called):
             **kwargs: other arguments of tf_keras, such as `steps_per_execution`.
 
         Raises:
-            InputError: if a loss or loss weights are given, as the objective is the loss.
+            InputError: if a loss or loss weights are given, as the objective is the loss, or for
+                weight perturbation on several devices.
         """
         for name in ("loss", "loss_weights"):
             if kwargs.get(name) is not None:
@@ -140,8 +155,32 @@ class AdversarialModel(Stored, MaskedModel, Called):
         if jit_update is None:
             jit_update = single and not jit_compile and not tf.config.list_physical_devices("GPU")
         self._stepper = Stepper(
-            self.network, self.optimizer, self.trainable_variables, jit_compile=jit_update
+            self.network,
+            self.optimizer,
+            self.trainable_variables,
+            jit_compile=jit_update,
+            weight_l1=getattr(self.objective, "weight_l1", 0.0),
         )
+        self._perturbation: WeightPerturbation | None = None
+        if gamma := self.step_options.weight_perturbation:
+            if not single:
+                raise InputError(
+                    f"weight_perturbation={gamma:g}: must be 0 on several devices, where it is not "
+                    "supported"
+                )
+            start = self.step_options.perturbation_start
+            self._perturbation = WeightPerturbation(
+                self.network, self.trainable_variables, gamma, start
+            )
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """A context in which the network has averaged weights, if `step_options` has `average`.
+
+        For evaluations and exports; outside it the network has the weights that are trained.
+        """
+        with self.averages.used() if self.averages else contextlib.nullcontext():
+            yield
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -160,14 +199,29 @@ class AdversarialModel(Stored, MaskedModel, Called):
 
     def _train(self, batch: Batch) -> dict[str, tf.Tensor]:
         attack, noise = self._draw(batch.images)
-        parts = [self._gradients.of_part(attack, *part) for part in self._parts(batch, noise)]
-        of_weights, results = zip(*parts, strict=True)
+        of_weights, results = self._of_parts(attack, self._parts(batch, noise))
         size = tf.cast(tf.shape(batch.images)[0], tf.float32)
         self._stepper([*of_weights, *self._penalty(size)], _sum_over_replicas(size))
+        if self.averages:
+            self.averages.update()
         joined = gradients.Results.joined(results)
         self._watch(joined.losses)
         self.step.assign_add(1)
         return self._results(batch, joined)
+
+    def _of_parts(self, attack: Ascent | None, parts: Sequence[_Part]) -> tuple[Any, Any]:
+        """The gradients and the results of each part; gradients at perturbed weights, if any."""
+        perturbation = self._perturbation
+        with held(self.network, hold=perturbation is not None):
+            found = [self._gradients.of_part(attack, *part) for part in parts]
+        of_weights, results = zip(*found, strict=True)
+        if perturbation is None:
+            return of_weights, results
+        before = perturbation.add(of_weights, self.step)
+        pairs = zip(parts, results, strict=True)
+        of_weights = [self._gradients.again(batch, own.images) for (batch, _), own in pairs]
+        perturbation.remove(before)
+        return of_weights, results
 
     def _test(self, batch: Batch) -> dict[str, tf.Tensor]:
         return self._results(batch, self._gradients.of_test(batch))

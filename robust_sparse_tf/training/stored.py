@@ -11,6 +11,7 @@ from robust_sparse_tf.options import restored, stored
 from robust_sparse_tf.sparsity.masked_model import check_config, saved_format
 from robust_sparse_tf.sparsity.sparse_model import with_own_trainable
 from robust_sparse_tf.training.objectives import Objective
+from robust_sparse_tf.training.step_options import StepOptions
 
 
 class Stored(keras.Model):
@@ -19,6 +20,7 @@ class Stored(keras.Model):
     network: keras.Model
     attack: Ascent | RandomIntensity | None
     objective: Objective
+    step_options: StepOptions
     seed: int
     _branches: int
     _jit_update: bool | None
@@ -31,6 +33,7 @@ class Stored(keras.Model):
             "objective": stored(self.objective),
             "seed": self.seed,
             "branches": self._branches,
+            "step_options": stored(self.step_options),
         }
 
     @classmethod
@@ -40,7 +43,10 @@ class Stored(keras.Model):
         network = keras.layers.deserialize(config["network"], custom_objects)
         attack, objective = config["attack"], restored(Objective, config["objective"])
         attack = attack and restored(Attack, attack)
-        return cls(network, attack, objective, seed=config["seed"], branches=config["branches"])
+        seed, branches = config["seed"], config["branches"]
+        step = config.get("step_options")  # files of before these options have none
+        step = step and restored(StepOptions, step)
+        return cls(network, attack, objective, seed=seed, branches=branches, step_options=step)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """See `tf_keras.Model.get_compile_config`."""

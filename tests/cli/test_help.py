@@ -9,7 +9,7 @@ from experiments.runs import attack_flags
 from experiments.runs import options as flags
 from robust_sparse_tf import sparsity
 from robust_sparse_tf.options import default_of
-from robust_sparse_tf.training import OptimizerOptions
+from robust_sparse_tf.training import OptimizerOptions, objectives
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_help_among_others(cli, shown):
 
 def method_defaults(name: str) -> list[str]:
     found = []
-    for method, cls in sparsity.BY_NAME.items():
+    for method, cls in [*sparsity.BY_NAME.items(), *objectives.BY_NAME.items()]:
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if name in fields:
             field = fields[name]

@@ -8,12 +8,14 @@ else changes: the model calls the way for each part of a batch, and reports its 
 
 from robust_sparse_tf.training.gradients.base import ObjectiveGradients, Results
 from robust_sparse_tf.training.gradients.certified import CertifiedGradients
+from robust_sparse_tf.training.gradients.joint import JointGradients
 from robust_sparse_tf.training.gradients.passes import Passes
 from robust_sparse_tf.training.gradients.separable import SeparableGradients
-from robust_sparse_tf.training.objectives import Certified, Objective, Separable
+from robust_sparse_tf.training.objectives import Certified, Joint, Objective, Separable
 
 WAYS: dict[type[Objective], type[ObjectiveGradients]] = {
     Separable: SeparableGradients,
+    Joint: JointGradients,
     Certified: CertifiedGradients,
 }
 

@@ -21,6 +21,8 @@ class Results(NamedTuple):
     """Logits of the clean images: float32 [part, classes]; None if they are not needed."""
     judged: tf.Tensor
     """The basis of the second metric, such as the logits of adversarial examples."""
+    images: tf.Tensor | None = None
+    """The adversarial examples, float32 [part, ...]; None if there are none."""
 
     @classmethod
     def joined(cls, parts: Sequence["Results"]) -> "Results":
@@ -65,6 +67,16 @@ class ObjectiveGradients(abc.ABC):
         Returns:
             The gradient of each trainable variable, and the results.
         """
+
+    def again(self, batch: Batch, images: tf.Tensor | None) -> list[tf.Tensor]:
+        """The gradients of a part for the same adversarial examples, after the weights changed.
+
+        Args:
+            batch: the part.
+            images: `Results.images` of the first time.
+        """
+        del images
+        return self.of_part(None, batch, None)[0]
 
     @abc.abstractmethod
     def of_test(self, batch: Batch) -> Results:

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from robust_sparse_tf.attacks.precision import Float32, is_half
+from robust_sparse_tf.attacks.precision import Float32, Logits, is_half
 from robust_sparse_tf.models import added_losses
 from robust_sparse_tf.models.layers import BinaryLogits
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
+from robust_sparse_tf.training.gradients.running_averages import held
 
 # Layers whose output for an example depends only on that example and the weights. Their subclasses
 # may draw random numbers.
@@ -52,13 +53,14 @@ class Passes:
     """The passes of an `AdversarialModel` through its network.
 
     Args:
-        model: with `network` and `objective`; the optimizer may be set later.
+        model: with `network`, `objective` and `step_options`; the optimizer may be set later.
 
     Attributes:
         model: the model.
         pure: see `is_pure`.
-        inference: from images to float32 logits [batch, classes] in inference mode. It is always
-            the same object, as CleverHans traces and keeps a graph per callable.
+        inference: from images to float32 logits [batch, classes] in inference mode.
+        attacked: likewise, in the mode that the training attack uses. Both are always the same
+            objects, as CleverHans traces and keeps a graph per callable.
     """
 
     def __init__(self, model: Any) -> None:
@@ -66,17 +68,19 @@ class Passes:
         self._network: keras.Model = model.network
         self.pure = is_pure(self._network)
         network = self._network
-        self.inference = lambda inputs: network(inputs, training=False)
-        if is_half(network) or network.output.dtype != tf.float32:
-            self.inference = Float32(self.inference, is_half(network))
+        self.inference = self._as_float32(lambda inputs: network(inputs, training=False))
+        self.attacked = self.inference
+        if model.step_options.bn_attack == "training" and not self.pure:
+            self.attacked = self._as_float32(self._with_batch_statistics)
         self._both = with_activations(network)[0] if model.objective.activity_l1 else None
 
-    def training(self, batch: Batch) -> Pass:
-        """A pass in training mode."""
-        if self._both is None:
-            logits = tf.cast(self._network(batch.images, training=True), tf.float32)
-            return Pass(logits, added_losses.of_last_call(self._network))
-        outputs = self._both(batch.images, training=True)
+    def training(self, batch: Batch, *, moves: bool = True) -> Pass:
+        """A pass in training mode, which moves running averages or leaves them."""
+        with held(self._network, not moves):
+            if self._both is None:
+                logits = tf.cast(self._network(batch.images, training=True), tf.float32)
+                return Pass(logits, added_losses.of_last_call(self._network))
+            outputs = self._both(batch.images, training=True)
         logits, *activations = (tf.cast(each, tf.float32) for each in outputs)
         costs = self.model.objective.activity(activations)
         costs = costs if batch.weights is None else batch.weights * costs
@@ -87,7 +91,13 @@ class Passes:
 
         It does for the compiled metrics, and if layers may change their state in it.
         """
-        return bool(self.model.compiled_metrics.metrics) or not self.pure
+        state = not self.pure and self.moves(adversarial=False)
+        return bool(self.model.compiled_metrics.metrics) or state
+
+    def moves(self, *, adversarial: bool) -> bool:
+        """Whether a pass of clean or of adversarial examples moves running averages."""
+        other = "clean" if adversarial else "adversarial"
+        return self.model.step_options.bn_statistics != other
 
     def testing(self, images: tf.Tensor) -> Pass:
         """A pass in inference mode."""
@@ -113,3 +123,13 @@ class Passes:
         gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")
         unscaled = getattr(self.model.optimizer, "get_unscaled_gradients", None)
         return unscaled(gradients) if unscaled else gradients
+
+    def _as_float32(self, logits: Logits) -> Logits:
+        half = is_half(self._network)
+        if half or self._network.output.dtype != tf.float32:
+            return Float32(logits, half)
+        return logits
+
+    def _with_batch_statistics(self, images: tf.Tensor) -> tf.Tensor:
+        with held(self._network):
+            return self._network(images, training=True)

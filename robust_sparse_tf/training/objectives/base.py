@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from etils import epy
 
@@ -91,11 +91,13 @@ class Objective:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Separable(Objective):
+class Separable(Objective, abc.ABC):
     """a CE(clean) + (1 - a) CE(adversarial), whose two gradients are computed one by one."""
 
-    clean_weight: ClassVar[float]
-    """The weight a of the clean loss."""
+    @property
+    @abc.abstractmethod
+    def clean_weight(self) -> float:
+        """The weight a of the clean loss."""
 
     def mix(self, clean: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
         """The weighted sum of two losses, or of their gradients: tensors of equal shapes."""

@@ -87,8 +87,21 @@ MEANINGS = {
         "Use many restarts and larger ensembles (standard).",
     ),
     "unbounded attacks fail": (
-        "Images stay right though an attack may change them into anything.",
+        "Images stay right though an attack may change them into anything, and gradients do no "
+        "better than noise within epsilon.",
         "The attack is broken by the model, not resisted: check gradients and clip range.",
+    ),
+    "reach": (
+        "The attack does not reach its ball: it was run at a smaller epsilon than reported.",
+        "Use more or longer steps (by default 2.5 x epsilon / steps), or a random start.",
+    ),
+    "own labels": (
+        "The attack moved away from the model's own predictions, which it may thereby correct.",
+        "Attack the true labels (attack_labels=true).",
+    ),
+    "test images in training": (
+        "The model was trained on the images that it is evaluated on.",
+        "Evaluate on images that are not in the training set.",
     ),
     "transfer stronger than white box": (
         "Adversarial examples of another model fool more images than the model's own.",

@@ -1,5 +1,6 @@
 """Evaluates a model under several attacks, at several epsilons, example by example."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,11 +12,13 @@ from robust_sparse_tf.attacks import Ascent, Attack, Ball, Bounded, Transfer
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.bounds.methods import METHODS
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation import ensembles, inputs, masking
+from robust_sparse_tf.evaluation import attack_checks, ensembles, inputs, masking
 from robust_sparse_tf.evaluation import identity as identities
 from robust_sparse_tf.evaluation.certificates import Certifier, training_ball
 from robust_sparse_tf.evaluation.checks import Check, not_run, outcome
 from robust_sparse_tf.evaluation.inputs import Data
+from robust_sparse_tf.evaluation.judging import BATCH, Judge, draws_of, with_draws
+from robust_sparse_tf.evaluation.memory import batch_size_for
 from robust_sparse_tf.evaluation.report import RESERVED, Outcome, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
@@ -38,9 +41,11 @@ def evaluate(
     *,
     ball: Ball | None = None,
     seed: int = 0,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     passes: int = 1,
+    draws: int | None = None,
     sources: Sequence[Any] = (),
+    training: Data | None = None,
     state: str | None = None,
     identity: str = "",
     check_masking: bool = True,
@@ -64,12 +69,17 @@ def evaluate(
             model of the training attack, or of the bounds in training. Its range is that of the
             images, by default [0, 1]; attacks given by name must have the same range.
         seed: of everything random, noise on weights included.
-        batch_size: examples attacked at a time; limits the memory.
+        batch_size: examples attacked at a time. The default is the number whose activations fit
+            into 2 GB, at most 500, see `memory.batch_size_for`.
         passes: forward passes per example, for models with noise at inference. An example counts as
             robust if most are correct; the report also has their mean accuracy with its standard
             error.
+        draws: gradients that attacks average per step, instead of their own number, for models
+            with noise at inference; attacks without such an option keep single gradients.
         sources: other models, whose adversarial examples the test for gradient masking tries on
             this one.
+        training: the training data, in any form of `data`. If more than a few of the attacked
+            images are among them, a check fails.
         state: file to which progress is saved after each batch, and from which it resumes. If it is
             of another model, the evaluation starts again, with a warning.
         identity: a digest that identifies the model, such as that of its file. The default is
@@ -86,6 +96,9 @@ def evaluate(
         InputError: if data, model, attacks or state do not fit.
     """
     passes = checked("passes", passes, int, minimum=1)
+    draws = None if draws is None else checked("draws", draws, int, minimum=1)
+    if batch_size is None:
+        batch_size = batch_size_for(model)
     batch_size = checked("batch_size", batch_size, int, minimum=1)
     seed = checked("seed", seed, int)
     check_masking = checked("check_masking", check_masking, bool)
@@ -97,10 +110,11 @@ def evaluate(
     require("sources", sources, list, tuple)
     require_function("on_batch", on_batch, 3)
     images, labels, logits, classes, ball, epsilons, turns = plan(
-        model, data, attacks, epsilons, ball
+        model, data, attacks, epsilons, ball, draws
     )
     if certify != "none":  # refuses layers before hours are spent
         Certifier(model, ball)((images[:1], labels[:1]))
+    seen = attack_checks.of_training_images(images, training, ball.limits)
     others = [inputs.checked_logits(source, images, labels)[0] for source in sources]
     with inputs.as_they_run(logits, *others), seeded_noise(model, seed):
         logits, differentiable = inputs.connected(logits, images)
@@ -123,21 +137,35 @@ def evaluate(
         saved = State(state, _asked(turns, seed, passes, inputs.digest(images, labels)), whole)
         outcomes = list(runner.run_all(turns, clean, epsilons, saved))
         warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
+        if draws and draws > 1 and not noisy:
+            warnings.append(
+                f"draws={draws}: the model has no noise, so that all draws have the same gradient"
+            )
         checks = [
             outcome("no gradient", not differentiable, _GRADIENTS[differentiable]),
             _of_batches(logits, images, noisy),
         ]
         if not check_masking:
-            checks += masking.left_out("check_masking=False")
+            why = "check_masking=False"
+            checks += [*attack_checks.left_out(why), *masking.left_out(why)]
         else:
             named = {name: attack for _, members in turns for name, attack in members.items()}
             right = mostly(clean)
-            checks.append(masking.of_noise(named, noisy))
+            checks += attack_checks.find(turns, outcomes, noisy)
             probed = next(
                 (Ball(o.norm, o.epsilon, *ball.limits) for o in outcomes if o.epsilon), None
             )
-            checks += _probes(logits, images, labels, right, probed, seed, others, verbose)
-            checks += masking.in_outcomes(outcomes, right, named)
+            judge = Judge(
+                logits,
+                seed,
+                draws=max(map(draws_of, named.values())),
+                passes=passes,
+                noisy=noisy,
+                batch_size=min(batch_size, BATCH),
+            )
+            checks += _probes(judge, images, labels, right, probed, others, verbose)
+            checks += masking.in_outcomes(outcomes, right, named, noisy)
+        checks.append(seen)
         warnings += [line for check in checks for line in check.warnings]
         return Report(
             certified=_certified(model, (images, labels), outcomes, ball, certify, verbose),
@@ -153,12 +181,11 @@ def evaluate(
 
 
 def _probes(
-    logits: Logits,
+    judge: Judge,
     images: np.ndarray,
     labels: np.ndarray,
     right: np.ndarray,
     ball: Ball | None,
-    seed: int,
     sources: Sequence[Logits],
     verbose: bool,
 ) -> list[Check]:
@@ -167,7 +194,7 @@ def _probes(
         return masking.probes_left_out("needs an epsilon above 0, and right images")
     if verbose:
         print("testing for gradient masking", flush=True)
-    return masking.find(logits, images, labels, right, ball, seed, sources)
+    return masking.find(judge, images, labels, right, ball, sources)
 
 
 def _bounds_of(model: Any) -> str:
@@ -227,6 +254,7 @@ def plan(
     attacks: str | Mapping[str, Attack],
     epsilons: Sequence[float],
     ball: Ball | None,
+    draws: int | None = None,
 ) -> Plan:
     """Checks the arguments of `evaluate` before any attack; raises the same errors."""
     if ball is not None:
@@ -236,6 +264,11 @@ def plan(
     images, labels = inputs.images_and_labels(data, ball.limits)
     logits, classes = inputs.checked_logits(model, images, labels)
     turns = _turns(attacks, epsilons, ball, classes)
+    if draws is not None:
+        turns = [
+            (radius, {name: with_draws(attack, draws) for name, attack in members.items()})
+            for radius, members in turns
+        ]
     return Plan(images, labels, logits, classes, ball, epsilons, turns)
 
 
@@ -309,5 +342,10 @@ def _one_by_one(
 
 
 def _asked(turns: Turns, seed: int, passes: int, examples: str) -> dict[str, object]:
-    members = [[epsilon, {n: repr(a) for n, a in named.items()}] for epsilon, named in turns]
+    members = [[epsilon, {n: _described(a) for n, a in named.items()}] for epsilon, named in turns]
     return {"attacks": members, "seed": seed, "draws": passes, "examples": examples}
+
+
+def _described(attack: Attack) -> str:
+    """The attack as text; as before FGSM and others had draws, so that stored progress counts."""
+    return re.sub(r"\b((?:FGSM|RFGSM|MIM)\([^()]*), draws=1\)", r"\1)", repr(attack))

@@ -19,6 +19,7 @@ from robust_sparse_tf.attacks import (
     noise,
 )
 from robust_sparse_tf.evaluation import inputs
+from robust_sparse_tf.evaluation.judging import Judge
 from robust_sparse_tf.evaluation.masking import find, in_outcomes
 from robust_sparse_tf.evaluation.report import Outcome
 from robust_sparse_tf.training import AdversarialModel, Mixed
@@ -59,7 +60,7 @@ def found_in(model, digits, sources=(), epsilon=EPSILON) -> str:
     right = predictions == digits[2].labels
     images, labels = digits[2].images, digits[2].labels
     sources = [inputs.as_logits(source) for source in sources]
-    checks = find(logits, images, labels, right, Ball("linf", epsilon), 0, sources)
+    checks = find(Judge(logits, 0), images, labels, right, Ball("linf", epsilon), sources)
     return "\n".join(line for check in checks for line in check.warnings)
 
 
@@ -245,3 +246,38 @@ def test_rising_accuracy_is_told_of():
     rising = [outcome("pgd", 180, 180, 0.2), outcome("pgd", 140)]
     (line,) = signs(rising)
     assert line == "not monotone in epsilon: pgd leaves 70.0 % at 0.1 and 90.0 % at 0.2"
+
+
+def test_noise_of_the_model_is_no_sign():
+    """What is left by one attack is drawn again by the next, which alone fools some of it."""
+    outcomes = [outcome("pgd", 60), outcome("square", 40, 60)]
+    assert [check.status for check in in_outcomes(outcomes, RIGHT, NAMED)] == ["not run", "failed"]
+    found = in_outcomes(outcomes, RIGHT, NAMED, noisy=True)
+    assert [check.status for check in found] == ["not run", "passed"]
+
+
+def plateau(x: tf.Tensor) -> tf.Tensor:
+    """Logits whose margin falls with the sum of x, but never below .5, far from the data."""
+    total = tf.reduce_sum(x, axis=1)
+    margin = 1 - 0.5 * tf.minimum(total / 30, 1.0)
+    return tf.stack([margin, tf.zeros_like(margin)], axis=1)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_plateau_far_away_is_no_sign(masked):
+    """No attack of any size succeeds; a sign only if gradients do not work nearby, either."""
+    forward = (lambda x: plateau(broken_off(x))) if masked else plateau
+    x = np.random.default_rng(0).uniform(0, 0.2, size=(20, 40)).astype(np.float32)
+    y, right = np.zeros(20, int), np.ones(20, bool)
+    checks = {
+        check.name: check for check in find(Judge(forward, 0), x, y, right, Ball("linf", 0.1))
+    }
+    check = checks["unbounded attacks fail"]
+    assert check.status == ("failed" if masked else "passed")
+    assert check.evidence[0].startswith("PGD with epsilon 1 leaves 100.0 %; with epsilon 0.1 PGD ")
+    assert ("of 20 of these 20 images" in check.evidence[0]) != masked
+
+
+@tf.custom_gradient
+def broken_off(x: tf.Tensor):
+    return tf.identity(x), tf.zeros_like

@@ -8,10 +8,21 @@ import tensorflow as tf
 import tf_keras as keras
 
 from robust_sparse_tf import AdversarialModel, evaluate, models
-from robust_sparse_tf.attacks import FGSM, PGD, Attack, Ball, Bounded, DeepFool, Transfer
+from robust_sparse_tf.attacks import (
+    FGSM,
+    MIM,
+    PGD,
+    RFGSM,
+    Attack,
+    Ball,
+    Bounded,
+    DeepFool,
+    Transfer,
+)
 from robust_sparse_tf.data import Split
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import Evaluator
+from robust_sparse_tf.evaluation.robustness import _described
 
 ATTACKS = {"fgsm": FGSM(epsilon=0.1), "pgd": PGD(epsilon=0.1, step_size=0.03, steps=5)}
 
@@ -344,3 +355,10 @@ def test_transfer_is_run_at_each_radius(trained, make_lenet, digits):
     assert [outcome.epsilon for outcome in found.outcomes] == [0.05, 0.2]
     for outcome in found.outcomes:
         assert outcome.distance.max() == pytest.approx(outcome.epsilon, rel=1e-5)
+
+
+def test_new_options_at_their_defaults_keep_stored_progress():
+    """Attacks that had no draws are described as before; otherwise draws count."""
+    for attack in (FGSM(), RFGSM(), MIM(), Transfer(attack=MIM(), sources=(len,))):
+        assert "draws" not in _described(attack)
+    assert "draws=1" in _described(PGD()) and "draws=2" in _described(FGSM(draws=2))

@@ -47,18 +47,21 @@ def _evaluate(argv: list[str]) -> int:
     with_layers = functools.partial(
         loading.with_layers, trust=options.trust, modules=options.modules
     )
-    for place in filter(None, (*places, options.source)):
+    for place in (*places, *options.source):
         loading.check(place)
     # Before they are loaded, as a run may replace them in the meantime.
-    identities = [stored.identity(place, options.source) for place in places]
+    identities = [stored.identity(place, *options.source) for place in places]
     bounds = [loading.bounds_of(place, options.certify) for place in places]
     models = [
         load(place) if how == "none" else with_layers(place)
         for place, how in zip(places, bounds, strict=True)
     ]
-    sources = [load(options.source)] if options.source else []
+    if options.noise:
+        for model in models:
+            loading.switch_noise(model, options.noise)
+    sources = [load(source) for source in options.source]
     if sources and isinstance(made, dict):
-        pgd = attack_options.attack("pgd", ball)
+        pgd = attack_options.attack("pgd", ball, attack_options.given(options))
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
     few = loading.images(options.model, options.dataset, options.data_dir, options.examples)
     for model, place, identity, how in zip(models, places, identities, bounds, strict=True):
@@ -74,6 +77,7 @@ def _evaluate(argv: list[str]) -> int:
                 seed=options.seed,
                 batch_size=options.attack_batch_size,
                 passes=options.passes,
+                draws=options.eot_draws,
                 sources=sources,
                 state=os.path.join(where, "state.npz"),
                 identity=identity,

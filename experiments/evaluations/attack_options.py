@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+import types
+from collections.abc import Mapping
+from typing import Any
 
 from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
@@ -14,6 +17,9 @@ from robust_sparse_tf.data.options import data_dir_option
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import ensembles
 from robust_sparse_tf.options import check, checked, make, option
+
+_OF_ATTACKS = ("steps", "step_size", "random_start")  # None leaves the attack's own
+_ADDED = (*_OF_ATTACKS, "eot_draws", "noise")  # which options of before did not have
 
 _SCORES = ("square", "spsa", "zoo", "uniform_noise", "gaussian_noise")
 
@@ -33,10 +39,9 @@ class EvaluateOptions:
         "rounds of a run whose networks are attacked, separated by commas",
         shown="the last",
     )
-    source: str | None = option(
-        None,
-        "another model, whose adversarial examples are also tried (transfer)",
-        kind=str,
+    source: list[str] = option(
+        [],
+        "other models, separated by commas, whose adversarial examples are also tried (transfer)",
         shown="none",
     )
     dataset: str | None = option(
@@ -57,9 +62,53 @@ class EvaluateOptions:
         ["0.3"], "radii, separated by commas, in units of the input, such as 0.1 or 8/255"
     )
     norm: str = option("linf", "norm of the ball", choices=norms.NAMES)
+    steps: int | None = option(
+        None,
+        "steps of attacks given by name that have steps",
+        unit="steps",
+        minimum=1,
+        kind=int,
+        shown="the attack's own",
+    )
+    step_size: float | None = option(
+        None,
+        "step size of attacks given by name that have one, at the first of --epsilons; in "
+        "proportion to epsilon at the others",
+        unit="input units",
+        above=0,
+        kind=float,
+        shown="an eighth of epsilon",
+    )
+    random_start: bool | None = option(
+        None,
+        "whether attacks given by name start at a random point of the ball, if they can",
+        kind=bool,
+        shown="the attack's own",
+    )
+    eot_draws: int | None = option(
+        None,
+        "gradients averaged per step, for models with noise at inference (expectation over "
+        "transformation)",
+        unit="draws",
+        minimum=1,
+        kind=int,
+        shown="the attack's own",
+    )
+    noise: str | None = option(
+        None,
+        "noise at inference, of a network that was trained with noise on its weights",
+        choices=("on", "off"),
+        kind=str,
+        shown="the network's own setting",
+    )
     examples: int = option(1000, "use the first N test images (0: all)", unit="images", minimum=0)
-    attack_batch_size: int = option(
-        500, "images attacked at a time; limits the memory", unit="images", minimum=1
+    attack_batch_size: int | None = option(
+        None,
+        "images attacked at a time; limits the memory",
+        unit="images",
+        minimum=1,
+        kind=int,
+        shown="as many as fit into 2 GB, at most 500",
     )
     passes: int = option(
         1,
@@ -111,11 +160,14 @@ def folder(model: str, options: EvaluateOptions) -> str:
     asked = dataclasses.asdict(options)
     # Names must not change: renamed options have their old names here.
     asked |= {"output": "", "data_dir": "", "attack_batch_size": 0, "draws": asked.pop("passes")}
-    asked |= {name: asked[name] or "" for name in ("dataset", "source")}
+    asked |= {"dataset": asked["dataset"] or "", "source": ",".join(options.source)}
     for name in ("at_rounds", "trust", "modules"):  # these do not change results
         del asked[name]
     if options.certify == "auto":
         del asked["certify"]
+    for name in _ADDED:
+        if asked[name] is None:
+            del asked[name]
     asked["model"] = model if options.output or place != model else ""
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest(asked)}"
     return os.path.join(options.output or os.path.join(place, "robustness"), name)
@@ -134,9 +186,19 @@ def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:
     if named and len(names) > 1:
         raise InputError(f"attacks={','.join(names)}: an ensemble must be the only item")
     if named:
+        for setting in _OF_ATTACKS:
+            if (value := getattr(options, setting)) is not None:
+                raise InputError(
+                    f"{setting}={value}: is no option of the ensemble {named[0]}; give attacks by "
+                    "name"
+                )
         ensembles.make(named[0], ball(options), classes=10)  # refuses unsupported norms
         return named[0]
-    return {name: attack(name, ball(options)) for name in names}
+    made = {name: attack(name, ball(options), given(options)) for name in names}
+    for setting, value in given(options).items():
+        if not any(hasattr(each, setting) for each in made.values()):
+            raise InputError(f"{setting}={value}: is no option of {', '.join(names)}")
+    return made
 
 
 def ball(options: EvaluateOptions) -> attacks.Ball:
@@ -174,11 +236,23 @@ def refuse_gradients(options: EvaluateOptions) -> None:
         )
 
 
-def attack(name: str, within: attacks.Ball) -> attacks.Attack:
-    """An attack with its defaults, and steps in proportion to epsilon."""
+def given(options: EvaluateOptions) -> dict[str, Any]:
+    """The settings of single attacks that were given."""
+    values = {name: getattr(options, name) for name in _OF_ATTACKS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def attack(
+    name: str, within: attacks.Ball, settings: Mapping[str, Any] = types.MappingProxyType({})
+) -> attacks.Attack:
+    """An attack with its defaults, and steps in proportion to epsilon, except for some settings.
+
+    Raises:
+        InputError: for values that the attack does not allow.
+    """
     cls = attacks.BY_NAME[name]
     if not issubclass(cls, attacks.Bounded):
-        return make(cls, {"norm": within.norm})
+        return make(cls, {"norm": within.norm, **settings})
     # At epsilon 0 no step size is given.
     values = dataclasses.asdict(within) | {"step_size": 0.125 * within.epsilon or None}
-    return make(cls, values)
+    return make(cls, {**values, **settings})

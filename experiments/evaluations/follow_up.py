@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Self, TypeVar
 
 from experiments.cli.values import Values
@@ -59,16 +59,16 @@ class FollowUp(abc.ABC):
 
     def is_of(self, path: str, target: str) -> bool:
         """Whether a file of `files` exists and belongs to the current network."""
-        return stored.is_of(path, target, self.source)
+        return stored.is_of(path, target, *self.sources)
 
     def is_current(self, path: str, known: str, target: str) -> bool:
         """The same for a file that was read; see `stored.is_current`."""
-        return stored.is_current(path, known, target, self.source)
+        return stored.is_current(path, known, target, *self.sources)
 
     @property
-    def source(self) -> str | None:
-        """A further model that its files depend on."""
-        return None
+    def sources(self) -> Sequence[str]:
+        """Further models that its files depend on."""
+        return ()
 
     def of_cell(self, values: Values) -> Self | None:
         """The same, limited to the rounds that a cell has; None if it has none of them.
@@ -105,7 +105,7 @@ class Evaluation(FollowUp):
         return attack_options.targets(run, self.options)
 
     @property
-    def source(self) -> str | None:
+    def sources(self) -> Sequence[str]:
         return self.options.source
 
     def files(self, run: str) -> list[str]:

@@ -11,15 +11,18 @@ from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
 from experiments.evaluations import stored
 from experiments.runs import config, options
-from robust_sparse_tf import data, export
+from robust_sparse_tf import data, export, training
 from robust_sparse_tf.attacks.base import Logits
 from robust_sparse_tf.errors import InputError
+from robust_sparse_tf.export import forms
 from robust_sparse_tf.options import make
 from robust_sparse_tf.training.objectives import BY_NAME, Certified
 
+_WITH_LAYERS = ("keras", "hdf5", "packed")  # formats of files
+
 
 def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logits:
-    """Loads the model of a path, as a callable from images to logits.
+    """Loads the model of a path, as a callable from images to logits: if possible with its layers.
 
     Args:
         path: path of a run, a round or a model, checked with `check`.
@@ -29,8 +32,11 @@ def load(path: str, *, trust: bool = False, modules: Sequence[str] = ()) -> Logi
     Raises:
         InputError: if the path has no readable model, or one that is refused.
     """
+    place = stored.model_of(path)
+    if os.path.isfile(place) and forms.form_of(place) in _WITH_LAYERS:
+        return with_layers(path, trust=trust, modules=modules)
     with quiet_stderr():
-        return export.load(stored.model_of(path), trust=trust, modules=modules)
+        return export.load(place, trust=trust, modules=modules)
 
 
 def bounds_of(path: str, certify: str) -> str:
@@ -61,6 +67,17 @@ def check(path: str) -> None:
             f"model={path}: must be the directory of a finished run or of one of its rounds, a "
             "SavedModel, a .keras, .h5, .tflite, .onnx or packed .safetensors file"
         )
+
+
+def switch_noise(model: Logits, noise: str) -> None:
+    """Switches the noise at inference of a loaded model "on" or "off".
+
+    Raises:
+        InputError: for a model without noise on its weights, or none of tf_keras.
+    """
+    if not training.noise.has_noise(model):
+        raise InputError(f"noise={noise}: the model has no noise on its weights to be switched")
+    training.noise.set_noise(model, at_inference=noise == "on")
 
 
 def network(folder: str, *, trust: bool = False, modules: Sequence[str] = ()) -> keras.Model:

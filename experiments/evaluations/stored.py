@@ -76,13 +76,13 @@ def model_of(path: str) -> str:
     return _network_of_round(path) or path
 
 
-def identity(path: str, source: str | None = None) -> str:
-    """The digest of a model, and that of the source model of transfer attacks.
+def identity(path: str, *sources: str) -> str:
+    """The digest of a model, and those of the source models of transfer attacks.
 
     Raises:
         InputError: for paths without a model.
     """
-    return " ".join(_digest(model_of(each)) for each in (path, source) if each)
+    return " ".join(_digest(model_of(each)) for each in (path, *sources))
 
 
 def _digest(path: str) -> str:
@@ -107,22 +107,22 @@ def _digest_of_file(path: str, state: object) -> str:
     return forms.digest(path)
 
 
-def is_of(path: str, model: str, source: str | None = None) -> bool:
+def is_of(path: str, model: str, *sources: str) -> bool:
     """Whether a file exists, can be read, and has a report or measures of a model.
 
     Args:
         path: path of the file.
         model: the model that it must belong to, see `model_of`.
-        source: see `identity`.
+        *sources: see `identity`.
     """
     try:
         known = files.read_json(path, {"model?": str}).get("model", "")
     except (OSError, ValueError):
         return False
-    return is_current(path, known, model, source)
+    return is_current(path, known, model, *sources)
 
 
-def is_current(path: str, known: str, model: str, source: str | None = None) -> bool:
+def is_current(path: str, known: str, model: str, *sources: str) -> bool:
     """Whether a file belongs to the current model.
 
     An old file, which does not name its model, must not be older than the model. If the model no
@@ -132,7 +132,7 @@ def is_current(path: str, known: str, model: str, source: str | None = None) -> 
         path: path of the file.
         known: digest of its model; "" if it does not name it.
         model: the model that it must belong to, see `model_of`.
-        source: see `identity`.
+        *sources: see `identity`.
     """
     try:
         network = model_of(model)
@@ -141,7 +141,7 @@ def is_current(path: str, known: str, model: str, source: str | None = None) -> 
         if not os.path.exists(inner):
             return True
         if known:
-            return known == identity(model, source)
+            return known == identity(model, *sources)
         return os.path.getmtime(path) >= os.path.getmtime(inner)
     except (OSError, InputError):
         return False

@@ -15,7 +15,8 @@ import tf_keras as keras
 from experiments import evaluate
 from experiments.cli import locking
 from experiments.evaluations import loading
-from robust_sparse_tf import data
+from robust_sparse_tf import data, training
+from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.evaluation import masking
 from robust_sparse_tf.evaluation.checks import outcome
 
@@ -137,6 +138,18 @@ def test_tflite_by_scores_and_by_transfer(places, call):
     direct = next(row["accuracy"] for row in rows if row["attack"] == "pgd")
     assert found["transfer"] == pytest.approx(direct, abs=0.03)
     assert found["transfer"] < found["uniform_noise"]
+
+
+def test_several_sources_and_draws(places, call):
+    """The last source fools as well as the model itself; a model without noise needs no draws."""
+    argv = [f"--model={places['keras']}", "--dataset=digits", "--attacks=fgsm", UNMASKED]
+    code, out, err = call(*argv, f"--source={places['saved_model']},{places['keras']}")
+    assert code == 0 and "a program" in err
+    accuracies = re.findall(r"^(\w+) \(epsilon 0.1\): robust accuracy ([0-9.]+) %", out, re.M)
+    assert [name for name, _ in accuracies] == ["fgsm", "transfer"]
+    assert "draws=" not in out
+    code, out, _ = call(*argv, "--eot_draws=2")
+    assert code == 0 and "draws=2: the model has no noise" in out
 
 
 def test_the_same_command_shows_the_same(places, call):
@@ -263,3 +276,15 @@ def test_images_are_of_the_runs_classes(tmp_path):
     assert (own.size, own.num_classes) == (30, 2)
     np.testing.assert_array_equal(own.images, test.images[:30])
     assert loading.images(str(tmp_path), "digits", None, 0).num_classes == 10
+
+
+def test_noise_is_switched():
+    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    network = training.with_noise(keras.Sequential(layers))
+    x = np.ones((2, 8, 8, 1), np.float32)
+    for noise, same in (("off", True), ("on", False)):
+        loading.switch_noise(network, noise)
+        assert np.array_equal(network(x), network(x)) == same
+    for other in (len, keras.Sequential(layers)):
+        with pytest.raises(InputError, match="noise=off: the model has no noise on its weights"):
+            loading.switch_noise(other, "off")

@@ -13,7 +13,7 @@ from robust_sparse_tf import attacks, sparsity
 from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import LARGEST_INT, kind
-from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket, Rounds
+from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket, PhaseOptions, Rounds
 from robust_sparse_tf.training import OptimizerOptions, StepOptions, objectives
 
 NEEDED = {
@@ -28,6 +28,7 @@ CLASSES = [
     FeaturePruning,
     LotteryTicket,
     Rounds,
+    PhaseOptions,
     *objectives.BY_NAME.values(),
     OptimizerOptions,
     StepOptions,

@@ -11,7 +11,7 @@ from experiments.runs.options import different, value_of
 from experiments.runs.procedure import procedure_of
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.procedures import CheckpointStore
+from robust_sparse_tf.procedures import CheckpointStore, Phases, Rounds
 from robust_sparse_tf.procedures.checkpoint import Checkpoint
 
 
@@ -32,6 +32,8 @@ class Continuation:
         self._folder, self._chosen = values["continue_from"], procedure_of(values)
         if values["distribute"] == "multiworker":
             raise self._refused("cannot be used with distribute=multiworker")
+        if isinstance(self._chosen.schedule(values), Phases):
+            raise self._refused("cannot be used with phases or prune_after")
         stored = self._flags()
         longer, now = self._chosen.longer, json.loads(json.dumps(different(values)))
         for name in sorted({*stored, *now} - {longer}):
@@ -41,12 +43,15 @@ class Continuation:
         before, wanted = value_of(stored, longer), value_of(now, longer)
         if wanted <= before:
             raise self._refused(f"has {longer}={before}; {longer}={wanted} must be more")
-        self._schedule = self._chosen.schedule(values)
 
-    def copy(self, directory: RunDirectory) -> None:
+    def copy(self, directory: RunDirectory, schedule: Rounds) -> None:
         """Copies the rounds, and the newest checkpoint that the longer run would also make.
 
         Does nothing if the directory already has a checkpoint, which is then resumed.
+
+        Args:
+            directory: directory of the longer run.
+            schedule: its trainings, in steps.
 
         Raises:
             InputError: if there is no such checkpoint, or it cannot be copied.
@@ -55,7 +60,9 @@ class Continuation:
         if not store.is_empty():
             return
         source = os.path.join(self._folder, "checkpoints")
-        fitting = [] if not os.path.isdir(source) else self._fitting(CheckpointStore(source))
+        fitting = (
+            [] if not os.path.isdir(source) else self._fitting(CheckpointStore(source), schedule)
+        )
         if not fitting:
             raise self._refused(
                 f"has no checkpoint that a run with more {self._chosen.longer} would also make, "
@@ -73,12 +80,13 @@ class Continuation:
         arrays, meta = fitting[0]
         store.save(meta["step"], arrays, meta)  # last, as it marks completion
 
-    def _fitting(self, store: CheckpointStore) -> list[Checkpoint]:
+    @staticmethod
+    def _fitting(store: CheckpointStore, schedule: Rounds) -> list[Checkpoint]:
         """The checkpoints, newest first, at steps where the longer run is also evaluated."""
         return [
             (arrays, meta)
             for arrays, meta in store.all()
-            if self._schedule.is_evaluated(meta["round"], meta["iteration"])
+            if schedule.is_evaluated(meta["round"], meta["iteration"])
         ]
 
     def _flags(self) -> Values:

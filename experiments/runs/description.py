@@ -13,9 +13,7 @@ def describe(run: TrainingRun) -> str:
     if density is not None:
         parts.append(f"density {100 * density:g} %")
     parts.append(_attack(run))
-    if procedure.rounds > 1:
-        parts.append(f"{procedure.rounds} rounds")
-    parts.append(f"{procedure.steps_before(procedure.rounds)} steps")
+    parts.append(procedure.extent())
     return f"directory: {path_of(run.values)}\n{', '.join(parts)}, seed {options.seed}"
 
 

@@ -12,7 +12,7 @@ from robust_sparse_tf.data import DataOptions
 from robust_sparse_tf.export.device_profiles import PROFILES
 from robust_sparse_tf.models import BY_NAME as MODELS
 from robust_sparse_tf.options import check, default_of, kind, option
-from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket
+from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket, PhaseOptions
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
 from robust_sparse_tf.training import Mixed, OptimizerOptions, StepOptions
@@ -166,6 +166,7 @@ GROUPS: tuple[type, ...] = (
     LayerRates,
     FeaturePruning,
     LotteryTicket,
+    PhaseOptions,
 )
 # Options of methods that the pruner of lottery tickets has, too.
 _OF_LOTTERIES_TOO = ("dense_first", "dense_last")

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from experiments.cli.values import Values
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
-from robust_sparse_tf.procedures import FeaturePruning, LotteryTicket, Record, Rounds
+from robust_sparse_tf.procedures import (
+    FeaturePruning,
+    LotteryTicket,
+    PhaseOptions,
+    Phases,
+    Record,
+    Rounds,
+)
 from robust_sparse_tf.sparsity import BY_NAME as METHODS
 from robust_sparse_tf.sparsity import LayerRates, Method
 
@@ -84,15 +91,18 @@ class _TrainOnce(Procedure):
         return self.name
 
     def rounds(self, values: Values) -> int:
-        del values
-        return 1
+        return self.schedule(values).rounds
 
     def method(self, seed: int, given: Values) -> Method | None:
         return self._method(seed=seed, **given)
 
     def schedule(self, values: Values) -> Rounds:
         make(LotteryTicket, values)  # flags without effect are checked, too
-        return make(Rounds, values | dict(rounds=1, dense_iterations=None))
+        once = values | dict(rounds=1, dense_iterations=None)
+        options = make(PhaseOptions, values)
+        if options == PhaseOptions():
+            return make(Rounds, once)
+        return make(Phases, once | dict(options=options))
 
     def run(self, values: Values) -> Callable[..., list[Record]]:
         _pruners(values)

@@ -32,7 +32,7 @@ from experiments.runs.results import Export, RunResults
 from robust_sparse_tf import attacks, data, evaluation, export, files, sparsity, training
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import make
-from robust_sparse_tf.procedures import CheckpointStore
+from robust_sparse_tf.procedures import CheckpointStore, Phases
 from robust_sparse_tf.procedures.records import Measured, Record
 from robust_sparse_tf.training import OptimizerOptions, StepOptions, devices
 from robust_sparse_tf.training.objectives import RSR, Adversarial
@@ -95,7 +95,9 @@ class TrainingRun:
             InputError: for data and networks that are refused there.
         """
         splits = data.load(**vars(self.data), seed=self.options.seed)
-        self._model(tf.distribute.get_strategy(), splits[0])
+        model = self._model(tf.distribute.get_strategy(), splits[0])
+        if isinstance(self.procedure, Phases):
+            self.procedure.check(model)
 
     def execute(self) -> tuple[str, RunResults | None]:
         """Runs, resumes, or returns the stored results of a finished run.
@@ -138,6 +140,7 @@ class TrainingRun:
             self.options.continue_from,
         )
         splits = data.load(**vars(self.data), seed=self.options.seed)
+        self.procedure = self.procedure.in_steps(splits[0])
         model = self._model(strategy, splits[0])
         watch = OverfittingWatch(self.options.overfitting, model, splits[0])
         if chief:
@@ -152,7 +155,7 @@ class TrainingRun:
             self._train_rounds(model, splits[0], watch.figures, store=store, **told)
             return directory.path, None
         if continuation:
-            continuation.copy(directory)
+            continuation.copy(directory, self.procedure)
         examples = {"validation": splits[1].size, "test": splits[2].size}
         about = self._about()
         log = RunLog(directory, self.procedure, model, self.eval_attacks, examples, about)
@@ -224,7 +227,8 @@ class TrainingRun:
     def _metrics(self) -> list[str]:
         """The metrics in training; the clean accuracy costs the objective `adversarial` a pass."""
         spared = isinstance(self.objective, Adversarial)
-        return [] if spared and self.options.attack in self.eval_attacks else ["accuracy"]
+        spared &= self.options.attack in self.eval_attacks and self.values["clean_epochs"] is None
+        return [] if spared else ["accuracy"]
 
     def _train(
         self,

@@ -7,7 +7,7 @@ from experiments.runs import attack_flags
 from experiments.runs.options import METHOD, OBJECTIVES, choice_of, different, has_option
 from experiments.runs.procedure import PRUNERS
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.procedures import LotteryTicket, Rounds
+from robust_sparse_tf.procedures import LotteryTicket, PhaseOptions, Rounds
 
 
 def _names(cls: type) -> set[str]:
@@ -17,6 +17,7 @@ def _names(cls: type) -> set[str]:
 _OF_PRUNERS = {name: _names(pruner) for name, pruner in PRUNERS.items()}
 _MIXED = tuple(name for name, cls in OBJECTIVES.items() if "clean_weight" in _names(cls))
 _OF_ATTACKS = ("epsilon_std", "clean_weight", "bn_attack", "bn_statistics")
+_OF_PHASES = _names(PhaseOptions)
 _SHARED = ("rounds", "dense_iterations")
 _OF_LOTTERIES = {"prune"}.union(_names(LotteryTicket) - _names(Rounds), *_OF_PRUNERS.values())
 _OF_LOTTERIES -= METHOD.names()
@@ -84,6 +85,10 @@ def _needed(name: str, values: Values) -> str:
         of_pruner = name not in METHOD.names() or values["method"] == "lottery"
         if name in names and of_pruner and values["prune"] != pruner:
             return f"prune={pruner}"
+    if name in _OF_PHASES and values["method"] == "lottery":
+        return "a method that trains once"
+    if name == "iterations" and values["robust_epochs"] is not None:
+        return "leaving out robust_epochs"
     if name in ("rewind_to", "rewind_step") and values["strategy"] != "original":
         return "strategy=original"
     if name == "evaluate_every" and values["evaluate_epochs"] is not None:

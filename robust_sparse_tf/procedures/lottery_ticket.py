@@ -11,9 +11,10 @@ from etils import epy
 
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.options import checked, option, require
+from robust_sparse_tf.procedures.between_rounds import BetweenRounds
 from robust_sparse_tf.procedures.feature_pruning import FeaturePruning
 from robust_sparse_tf.procedures.records import Measured, Record
-from robust_sparse_tf.procedures.rounds import BetweenRounds, Rounds, check_model
+from robust_sparse_tf.procedures.rounds import Rounds, check_model
 from robust_sparse_tf.sparsity import LayerRates, Pruner
 
 with epy.lazy_imports():

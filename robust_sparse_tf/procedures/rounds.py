@@ -20,6 +20,7 @@ from robust_sparse_tf.options import (
     require,
     require_function,
 )
+from robust_sparse_tf.procedures.between_rounds import BetweenRounds
 from robust_sparse_tf.procedures.checkpoint import CheckpointStore
 from robust_sparse_tf.procedures.records import Measured, Record, Standing
 
@@ -37,39 +38,6 @@ if TYPE_CHECKING:
 
 # The hook's arrays in a checkpoint, which are the weights to rewind to.
 _HOOK = "rewind"
-
-
-class BetweenRounds:
-    """Base of hooks of `Rounds.run`, which act between rounds; this one does nothing."""
-
-    stops: tuple[int, ...] = ()
-    """Iterations of each round after which training pauses for `on_stop`."""
-
-    def on_stop(self, number: int, iteration: int) -> None:
-        """Called when training pauses, after an iteration (from 1) of a round (from 0)."""
-        del number, iteration
-
-    def start_round(self, number: int, train: Split) -> None:
-        """Prepares the model for a round, from 1; the optimizer is reset afterwards.
-
-        Args:
-            number: the round that starts.
-            train: the training images.
-        """
-        del number, train
-
-    def state(self) -> list[np.ndarray]:
-        """The arrays of the hook that a checkpoint must keep."""
-        return []
-
-    def fits(self, state: Sequence[np.ndarray]) -> bool:
-        """Whether `restore` accepts a state; by default it accepts any."""
-        del state
-        return True
-
-    def restore(self, state: list[np.ndarray]) -> None:
-        """Restores the arrays of `state`."""
-        del state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,6 +89,15 @@ class Rounds:
         if number == 0 and self.dense_iterations:
             return self.dense_iterations
         return self.iterations
+
+    def resets_optimizer(self) -> bool:
+        """Whether each round begins with a new optimizer."""
+        return True
+
+    def extent(self) -> str:
+        """The number of rounds and steps, in words."""
+        steps = f"{self.steps_before(self.rounds)} steps"
+        return f"{self.rounds} rounds, {steps}" if self.rounds > 1 else steps
 
     def steps_before(self, number: int) -> int:
         """Number of training steps of all rounds before one."""
@@ -189,13 +166,16 @@ class Rounds:
         options = self.in_steps(train)
         run = _Run(options, model, between or BetweenRounds(), store)
         run.restore()
+        run.between.enter(min(run.round, options.rounds - 1))
         on_start(list(run.records))
         while run.round < options.rounds:
-            if run.iteration == options.length(run.round):
+            length = options.length(run.round)
+            if run.iteration == length and run.is_recorded():
                 on_round_end(run.round)
                 run.next_round(train)
                 continue
-            run.train_to(run.next_stop(), train, callbacks or [])
+            if length:
+                run.train_to(run.next_stop(), train, callbacks or [])
             if options.is_evaluated(run.round, run.iteration):
                 figures = evaluate()
                 require("evaluate()", figures, Mapping)
@@ -270,16 +250,28 @@ class _Run:
         self.iteration = iteration
         self.between.on_stop(self.round, iteration)
 
+    def is_recorded(self) -> bool:
+        """Whether the last record is of this place."""
+        here = (self.round, self.iteration)
+        return bool(self.records) and here == (
+            self.records[-1]["round"],
+            self.records[-1]["iteration"],
+        )
+
     def next_round(self, train: Split) -> None:
-        """Starts the next round, if there is one: runs the hook, and resets the optimizer."""
+        """Starts the next round, if there is one: resets the optimizer, and runs the hook."""
         self.round, self.iteration = self.round + 1, 0
         if self.round < self.options.rounds:
+            if self.options.resets_optimizer():
+                _assign(self.model.optimizer.variables, self._fresh_optimizer)
             self.between.start_round(self.round, train)
-            _assign(self.model.optimizer.variables, self._fresh_optimizer)
             if self.model.averages:
                 self.model.averages.restart()
+            self.between.enter(self.round)
 
     def record(self, figures: Measured) -> Record:
+        if not self.iteration:  # a round without training: the metrics of the one before
+            self._train_logs = self.records[-1]["train"]
         found = sparsity.statistics(self.model)
         record = Record(
             round=self.round,

@@ -105,6 +105,26 @@ class AdversarialModel(Stored, MaskedModel, Called):
         self.build(network.input_shape)
         self._set_save_spec(network.input)  # training calls the network directly
 
+    def train_with(
+        self, attack: Ascent | RandomIntensity | None, objective: Objective | None = None
+    ) -> None:
+        """Changes the training attack and the objective; the train step is traced again.
+
+        Args:
+            attack: see the class.
+            objective: see the class.
+
+        Raises:
+            InputError: for an attack that the objective cannot use.
+        """
+        self.attack, self.objective = attack, Mixed() if objective is None else objective
+        require("objective", self.objective, Objective)
+        with self.distribute_strategy.scope():  # as a metric is made
+            self._passes = Passes(self)
+            self._gradients = gradients.of_objective(self._passes)
+        self._robust = self._gradients.metric
+        self.train_function = self.test_function = None
+
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         """Returns logits [batch, classes]."""
         return self.network(inputs, training=training)

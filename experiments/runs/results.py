@@ -274,4 +274,5 @@ def accuracy_gap(record: Record, attack: str) -> float:
 
 def _accuracies(figures: Figures) -> list[str]:
     found = [figures["clean_accuracy"], *figures["robust_accuracy"].values()]
-    return [percent(value) for value in found + [figures[CERTIFIED]] * (CERTIFIED in figures)]
+    certified = [figures[CERTIFIED]] if CERTIFIED in figures else []
+    return [percent(value) for value in found + certified]

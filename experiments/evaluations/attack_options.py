@@ -8,8 +8,10 @@ from typing import Any
 
 from experiments.cli import flags, ranges
 from experiments.cli.digest import digest
+from experiments.evaluations import stored
 from experiments.evaluations.file_options import modules_option, trust_option
 from experiments.evaluations.rounds import check_rounds
+from experiments.runs import best
 from robust_sparse_tf import attacks, data
 from robust_sparse_tf.attacks import norms
 from robust_sparse_tf.bounds.methods import METHODS
@@ -38,6 +40,12 @@ class EvaluateOptions:
         [],
         "rounds of a run whose networks are attacked, separated by commas",
         shown="the last",
+    )
+    weights: str = option(
+        "final",
+        "weights of the rounds of a run: the final ones, or those of the best robust validation "
+        "accuracy",
+        choices=("final", "best"),
     )
     source: list[str] = option(
         [],
@@ -149,9 +157,24 @@ def parse(argv: list[str]) -> EvaluateOptions:
 
 
 def targets(model: str, options: EvaluateOptions) -> list[str]:
-    """The networks to attack: the model, or those of rounds of its run."""
+    """The networks to attack: the model, or those of rounds of its run.
+
+    Raises:
+        InputError: if the best weights are asked for and not kept.
+    """
     rounds = [os.path.join(model, "rounds", str(int(word))) for word in options.at_rounds]
-    return rounds or [model]
+    places = rounds or [model]
+    return [_best(place) for place in places] if options.weights == "best" else places
+
+
+def _best(place: str) -> str:
+    """The file of the best weights, from the path of a run or a round."""
+    path = os.path.join(os.path.dirname(stored.model_of(place)), best.FILE)
+    if not os.path.isdir(place) or not os.path.exists(path):
+        raise InputError(
+            f"weights=best: {place} keeps none; must be a run, or a round of one, with {best.FILE}"
+        )
+    return path
 
 
 def folder(model: str, options: EvaluateOptions) -> str:
@@ -161,7 +184,8 @@ def folder(model: str, options: EvaluateOptions) -> str:
     # Names must not change: renamed options have their old names here.
     asked |= {"output": "", "data_dir": "", "attack_batch_size": 0, "draws": asked.pop("passes")}
     asked |= {"dataset": asked["dataset"] or "", "source": ",".join(options.source)}
-    for name in ("at_rounds", "trust", "modules"):  # these do not change results
+    # These do not change results; best weights have a file and a folder of their own.
+    for name in ("at_rounds", "weights", "trust", "modules"):
         del asked[name]
     if options.certify == "auto":
         del asked["certify"]
@@ -170,7 +194,8 @@ def folder(model: str, options: EvaluateOptions) -> str:
             del asked[name]
     asked["model"] = model if options.output or place != model else ""
     name = f"{'-'.join(options.attacks)}-{options.norm}-{digest(asked)}"
-    return os.path.join(options.output or os.path.join(place, "robustness"), name)
+    inside = "robustness_best" if options.weights == "best" else "robustness"
+    return os.path.join(options.output or os.path.join(place, inside), name)
 
 
 def attacks_of(options: EvaluateOptions) -> str | dict[str, attacks.Attack]:

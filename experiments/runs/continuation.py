@@ -4,7 +4,7 @@ import json
 import os
 
 from experiments.cli.values import Values
-from experiments.runs import results
+from experiments.runs import best, results
 from experiments.runs.directory import RunDirectory
 from experiments.runs.old_flags import are_same
 from experiments.runs.options import different, value_of
@@ -13,6 +13,7 @@ from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
 from robust_sparse_tf.procedures import CheckpointStore, Phases, Rounds
 from robust_sparse_tf.procedures.checkpoint import Checkpoint
+from robust_sparse_tf.procedures.records import Standing
 
 
 class Continuation:
@@ -73,12 +74,23 @@ class Continuation:
             target = directory.file("rounds", os.path.relpath(place, rounds))
             os.makedirs(target, exist_ok=True)
             for name in names:
+                if name == best.FILE and self._is_later(place, fitting[0][1]):
+                    continue
                 with open(os.path.join(place, name), "rb") as file:
                     content = file.read()
                 with files.complete(os.path.join(target, name)) as copy:
                     copy.write(content)
         arrays, meta = fitting[0]
         store.save(meta["step"], arrays, meta)  # last, as it marks completion
+
+    def _is_later(self, place: str, meta: Standing) -> bool:
+        """Whether the best weights of a round, given its folder, are later than a checkpoint."""
+        found = results.read(self._folder)
+        number = int(os.path.basename(place))
+        weights = found.get("weights", []) if found else []
+        kept = [each for each in weights if each["round"] == number]
+        own = meta["round"] == number
+        return own and any(each["best"]["iteration"] > meta["iteration"] for each in kept)
 
     @staticmethod
     def _fitting(store: CheckpointStore, schedule: Rounds) -> list[Checkpoint]:

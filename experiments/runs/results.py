@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import math
 import os
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from experiments.cli.values import Values
-from experiments.runs import config, options
+from experiments.runs import best, config, options
 from experiments.runs.old_flags import renamed, with_step_size
 from robust_sparse_tf import files
 from robust_sparse_tf.errors import InputError
@@ -72,12 +72,13 @@ class RunResults(TypedDict):
     """The contents of results.json.
 
     `flags` are those that differ from their defaults. `seconds` is the time of the last process,
-    and `resumed` is whether there were earlier ones.
+    and `resumed` is whether there were earlier ones. `weights` is missing in old files.
     """
 
     name: str
     flags: Values
     rounds: list[RoundResult]
+    weights: NotRequired[list[best.BestAndFinal]]
     export: Export
     seconds: float
     warnings: list[str]
@@ -137,7 +138,7 @@ def of_rounds(
     rounds = []
     for number in sorted({record["round"] for record in records}):
         own = [record for record in records if record["round"] == number]
-        best, last = min(own, key=loss), own[-1]
+        least, last = min(own, key=loss), own[-1]
         rounds.append(
             RoundResult(
                 round=number,
@@ -148,10 +149,10 @@ def of_rounds(
                 validation=last["validation"],
                 test=last["test"],
                 early_stopping=EarlyStopping(
-                    iteration=best["iteration"],
-                    validation_loss=loss(best),
-                    validation=best["validation"],
-                    test=best["test"],
+                    iteration=least["iteration"],
+                    validation_loss=loss(least),
+                    validation=least["validation"],
+                    test=least["test"],
                 ),
             )
         )
@@ -211,6 +212,7 @@ def markdown(results: RunResults) -> str:
         *markdown_table(table(results)),
         "",
         *[f"**Warning:** {warning}\n" for warning in results["warnings"]],
+        *_weights(results),
         "What the networks cost: weights that are active, weights ever active (%), units without "
         "inputs or outputs in a layer, multiply-adds (% of dense), parameters in the smallest "
         "encoding.",
@@ -229,6 +231,19 @@ def markdown(results: RunResults) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _weights(results: RunResults) -> list[str]:
+    """The lines about best and final weights; none for results that have none."""
+    if "weights" not in results:
+        return []
+    return [
+        "Test accuracy (%) of the best weights by robust validation accuracy (`best.keras`) and of "
+        "the final ones, and the gap between robust accuracy in training and in validation.",
+        "",
+        *markdown_table(best.table(results["weights"])),
+        "",
+    ]
 
 
 def validation_loss(record: Record, attack: str, clean_weight: float | None = None) -> float:
@@ -261,15 +276,6 @@ def stopping_weight(flags: Values) -> float | None:
 def told_there(early: EarlyStopping, flags: Values) -> Figures:
     """The split whose accuracies are reported at early stopping, from the same flags."""
     return early["validation"] if is_mixed(flags) else early["test"]
-
-
-def accuracy_gap(record: Record, attack: str) -> float:
-    """Training minus validation accuracy; robust if training is adversarial and it is measured."""
-    of_train, of_validation = record["train"], record["validation"]
-    robust = of_validation["robust_accuracy"].get(attack)
-    if robust is None or "robust_accuracy" not in of_train:
-        return of_train["accuracy"] - of_validation["clean_accuracy"]
-    return of_train["robust_accuracy"] - robust
 
 
 def _accuracies(figures: Figures) -> list[str]:

@@ -14,6 +14,7 @@ from experiments.cli.quiet import quiet_stderr
 from experiments.cli.values import Values
 from experiments.runs import (
     attack_flags,
+    best,
     config,
     figures,
     networks,
@@ -46,6 +47,7 @@ with epy.lazy_imports():
 
     from experiments.runs import progress, workers
     from robust_sparse_tf.evaluation import feature_usefulness
+    from robust_sparse_tf.sparsity import wrapper
 
 
 _TFLITE = "model.tflite"
@@ -250,14 +252,15 @@ class TrainingRun:
             batch_size=self.options.attack_batch_size,
         )
         seen: list[Record] = []
-        resumed = False
+        resumed, number = False, 0
         with progress.RunProgress(self.procedure) as shown:
 
             def on_start(records: list[Record]) -> None:
                 log.start(records)
                 shown.on_start(records)
-                nonlocal resumed
+                nonlocal resumed, number
                 resumed = bool(records)
+                number = records[-1]["round"] if records else 0
                 seen.extend(records)
                 self._tell(model, seen)
                 watch.start(records)
@@ -274,7 +277,17 @@ class TrainingRun:
             def evaluate() -> Measured:
                 with model.averaged():
                     found = Measured(validation=measure(validation), test=measure(test))
+                    # Before the checkpoint: a run that is killed in between evaluates again.
+                    own = [record for record in seen if record["round"] == number]
+                    if best.is_better(found["validation"], own, self.options.attack):
+                        # Without a warning that the method's schedule has not ended.
+                        _save_network(directory, number, best.FILE, model, wrapper.strip)
                 return {**found, **watch.figures()}
+
+            def on_round_end(ended: int) -> None:
+                _save_round(directory, ended, model)
+                nonlocal number
+                number = ended + 1
 
             records = self._train_rounds(
                 model,
@@ -284,7 +297,7 @@ class TrainingRun:
                 callbacks=[shown],
                 on_start=on_start,
                 on_record=on_record,
-                on_round_end=lambda number: _save_round(directory, number, model),
+                on_round_end=on_round_end,
             )
         return records, resumed
 
@@ -303,7 +316,7 @@ class TrainingRun:
         """Passes the evaluations so far to the method."""
         name = self.options.attack
         losses = [results.validation_loss(record, name) for record in records]
-        gaps = [results.accuracy_gap(record, name) for record in records]
+        gaps = [best.accuracy_gap(record, name) for record in records]
         model.network.tell(losses, gaps)
 
     def _finish(
@@ -334,6 +347,7 @@ class TrainingRun:
             name=os.path.basename(directory.path),
             flags=given,
             rounds=results.of_rounds(records, self.options.attack, weight),
+            weights=best.of_rounds(records, self.options.attack),
             export=_export(directory, model, test),
             seconds=time.monotonic() - self._begin,
             warnings=warnings,
@@ -355,17 +369,24 @@ def _plain(value: Any) -> bool | float | str:
 
 def _save_round(directory: RunDirectory, number: int, model: AdversarialModel) -> None:
     """Writes a round's masks, and its network as an ordinary model for `experiments.evaluate`."""
-    folder = directory.file("rounds", str(number))
-    os.makedirs(folder, exist_ok=True)
-    path, partial = os.path.join(folder, "model.keras"), os.path.join(folder, "partial.keras")
-    with files.naming(path), files.discarding(partial), quiet_stderr(), model.averaged():
-        sparsity.strip(model).save(partial)
-        os.replace(partial, path)
+    _save_network(directory, number, "model.keras", model, sparsity.strip)
     masks = {
         name: mask.numpy().astype(bool)
         for name, _, mask, *_ in sparsity.masked_weights(model.network)
     }
-    files.write_npz(os.path.join(folder, "masks.npz"), masks)
+    files.write_npz(directory.file("rounds", str(number), "masks.npz"), masks)
+
+
+def _save_network(
+    directory: RunDirectory, number: int, name: str, model: AdversarialModel, strip: Any
+) -> None:
+    """Writes a round's network as an ordinary model, with averaged weights if there are any."""
+    folder = directory.file("rounds", str(number))
+    os.makedirs(folder, exist_ok=True)
+    path, partial = os.path.join(folder, name), os.path.join(folder, "partial.keras")
+    with files.naming(path), files.discarding(partial), quiet_stderr(), model.averaged():
+        strip(model).save(partial)
+        os.replace(partial, path)
 
 
 def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) -> Export:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.runs import options as flags
-from experiments.runs.results import accuracy_gap, cost_table, validation_loss
+from experiments.runs.best import accuracy_gap
+from experiments.runs.results import cost_table, validation_loss
 from experiments.runs.training_run import TrainingRun
 from robust_sparse_tf import sparsity
 

@@ -13,6 +13,7 @@ import tf_keras as keras
 from matplotlib import image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from experiments.runs import best
 from experiments.runs import options as flags
 from experiments.runs.results import cost_table, markdown, table
 from robust_sparse_tf import export
@@ -96,8 +97,12 @@ def test_results_table(base):
     text = (base.path / "results.md").read_text()
     assert text == markdown(base.results)
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    lines, costs = lines[: len(lines) // 2], lines[len(lines) // 2 :]
-    assert costs == markdown_table(cost_table(base.results))
+    costs, weights = (
+        markdown_table(each)
+        for each in (cost_table(base.results), best.table(base.results["weights"]))
+    )
+    assert lines[-len(costs) - len(weights) :] == [*weights, *costs]
+    lines = lines[: -len(costs) - len(weights)]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert len(cells) == 2 + 3
     assert set(cells[1]) == {"---:"}

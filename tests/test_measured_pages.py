@@ -161,3 +161,27 @@ def test_exports_in_words():
     }
     assert lost["int8"] == 2 and "8 bits cost at most two points" in text
     assert f"4 bits cost up to {lost['int4']}," in text
+
+
+def test_exports_of_the_convolutional_network():
+    """The table in results is of the stored files."""
+    folder = ROOT / "experiments/results/export/madry"
+    reports = {path.parent.name: record.read(str(path)) for path in folder.glob("*/export.json")}
+    rows = {(name, row.format): row for name, report in reports.items() for row in report.rows}
+    text = PAGES["docs/results.md"]
+    for name, form in (
+        ("gradual_weights_10", "tflite_fp32_sparse"),
+        ("gradual_block_4x1_10", "tflite_fp32_sparse"),
+        ("gradual_channels_10", "tflite_full_int8"),
+        ("gradual_block_4x1_10", "tflite_int4"),
+    ):
+        report, row = reports[name], rows[name, form]
+        cells = [f"{report.dense_bytes / row.bytes:.1f}x", f"{report.faster(row):.1f}x"]
+        cells += [f"{100 * row.robust:.2f}, {100 * report.keras_robust:.2f}"]
+        assert f"| {' | '.join(cells)} |" in text, (name, form)
+    gzipped = rows["gradual_block_4x1_10", "tflite_int4"].gzip_bytes
+    dense = reports["dense"]
+    assert f"the last file is {dense.dense_bytes / gzipped:.0f} times smaller" in text
+    assert f"of the dense network {100 * dense.keras_robust:.0f} %" in text
+    lost = max(reports[n].keras_robust - row.robust for (n, _), row in rows.items())
+    assert f"lose up to {100 * lost:.0f} points" in text

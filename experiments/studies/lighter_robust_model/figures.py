@@ -131,7 +131,7 @@ def _pruning(pruned: Sequence[Pruned]) -> Figure:
             points = [(e.features, e.accuracies) for e in own if e.share and e.measure == measure]
             _lines(axis, points, style, measure.replace("_", " "))
         _log_axis(axis, "features left", sorted({entry.features for entry in own}))
-        legend_below(axis)
+        legend_below(axis, columns=2)  # its words are long
     return figure
 
 

@@ -182,6 +182,6 @@ def test_exports_of_the_convolutional_network():
     gzipped = rows["gradual_block_4x1_10", "tflite_int4"].gzip_bytes
     dense = reports["dense"]
     assert f"the last file is {dense.dense_bytes / gzipped:.0f} times smaller" in text
-    assert f"of the dense network {100 * dense.keras_robust:.0f} %" in text
+    assert f"the dense network keeps {100 * dense.keras_robust:.0f} %" in text
     lost = max(reports[n].keras_robust - row.robust for (n, _), row in rows.items())
     assert f"lose up to {100 * lost:.0f} points" in text

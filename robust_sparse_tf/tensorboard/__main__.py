@@ -4,4 +4,5 @@ import sys
 
 from robust_sparse_tf.tensorboard.serving import main
 
-sys.exit(main())
+if __name__ == "__main__":  # the reference of the library imports every module
+    sys.exit(main())

@@ -38,8 +38,13 @@ class BestAndFinal(TypedDict):
 
 
 def accuracy(validation: Figures, attack: str) -> float:
-    """The accuracy that decides: under the training attack if measured, else on clean images."""
-    return validation["robust_accuracy"].get(attack, validation["clean_accuracy"])
+    """The accuracy that decides which weights are best.
+
+    It is the certified one after training on bounds, else that under the training attack, and the
+    clean one if neither was measured.
+    """
+    clean = validation["clean_accuracy"]
+    return validation.get("certified_accuracy", validation["robust_accuracy"].get(attack, clean))
 
 
 def is_better(validation: Figures, earlier: Iterable[Record], attack: str) -> bool:

@@ -347,5 +347,6 @@ def _asked(turns: Turns, seed: int, passes: int, examples: str) -> dict[str, obj
 
 
 def _described(attack: Attack) -> str:
-    """The attack as text; as before FGSM and others had draws, so that stored progress counts."""
-    return re.sub(r"\b((?:FGSM|RFGSM|MIM)\([^()]*), draws=1\)", r"\1)", repr(attack))
+    """The attack as text, without options at their defaults that came later: progress counts."""
+    text = re.sub(r"\b((?:FGSM|RFGSM|MIM)\([^()]*), draws=1\)", r"\1)", repr(attack))
+    return re.sub(r"\b((?:PGD|BIM)\([^()]*), loss='ce'\)", r"\1)", text)

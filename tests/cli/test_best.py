@@ -56,6 +56,14 @@ def test_clean_accuracy_decides_without_the_attack():
         assert first["gaps"]["30"] == pytest.approx(0.05)
 
 
+def test_certified_accuracy_decides_after_training_on_bounds():
+    records = [record(0, 10, 0.2), record(0, 20, 0.4), record(0, 30, 0.3)]
+    for each, certified in zip(records, (0.1, 0.05, 0.2), strict=True):
+        each["validation"] = each["validation"] | {"certified_accuracy": certified}
+    for attack in ("none", "pgd"):
+        assert best.of_rounds(records, attack)[0]["best"]["iteration"] == 30
+
+
 def test_gap_without_a_robust_accuracy_in_training():
     """As in ordinary training."""
     other = record(0, 10, 0.2)

@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from robust_sparse_tf import AdversarialModel, evaluate, models
 from robust_sparse_tf.attacks import (
+    APGD,
     FGSM,
     MIM,
     PGD,
@@ -358,7 +359,9 @@ def test_transfer_is_run_at_each_radius(trained, make_lenet, digits):
 
 
 def test_new_options_at_their_defaults_keep_stored_progress():
-    """Attacks that had no draws are described as before; otherwise draws count."""
+    """Attacks are described as before their later options, which count at other values."""
     for attack in (FGSM(), RFGSM(), MIM(), Transfer(attack=MIM(), sources=(len,))):
         assert "draws" not in _described(attack)
     assert "draws=1" in _described(PGD()) and "draws=2" in _described(FGSM(draws=2))
+    assert "loss" not in _described(PGD()) and "loss='kl'" in _described(PGD(loss="kl"))
+    assert "loss='ce'" in _described(APGD(loss="ce"))

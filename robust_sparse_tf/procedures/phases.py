@@ -14,11 +14,11 @@ from robust_sparse_tf.options import check, checked, option
 from robust_sparse_tf.procedures.between_rounds import BetweenRounds
 from robust_sparse_tf.procedures.records import Measured, Record
 from robust_sparse_tf.procedures.rounds import Rounds, check_model
-from robust_sparse_tf.sparsity import Threshold, densities
+from robust_sparse_tf.sparsity import Threshold
 
 with epy.lazy_imports():
     from robust_sparse_tf import training
-    from robust_sparse_tf.sparsity import density_change
+    from robust_sparse_tf.sparsity import counting, density_change
 
 if TYPE_CHECKING:
     from robust_sparse_tf.data import Split
@@ -237,7 +237,7 @@ class Phases(Rounds):
                 "schedule, which sets the rate of all steps"
             )
         for sparsity in own.sparsities()[:1]:
-            _check_sparsity(sparsity, own.robust_density or densities(model.network)[0])
+            _check_sparsity(sparsity, own.robust_density or counting.densities(model.network)[0])
 
 
 class _Border(BetweenRounds):
@@ -277,7 +277,7 @@ class _Border(BetweenRounds):
             Threshold(gamma=own.prune_gamma).prune(network)
             return
         sparsity = own.sparsities()[number - names.index(_PRUNED)]
-        _check_sparsity(sparsity, densities(network)[0])
+        _check_sparsity(sparsity, counting.densities(network)[0])
         Threshold(solve_density=1 - sparsity).prune(network)
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from etils import epy
 
 from robust_sparse_tf.errors import InputError, RunWarning
-from robust_sparse_tf.models.network import network_of, require_tf_keras
 from robust_sparse_tf.options import checked
 from robust_sparse_tf.training.optimizers import ALPHA
 
 with epy.lazy_imports():
     import tf_keras as keras
 
+    from robust_sparse_tf.models import network
     from robust_sparse_tf.sparsity import wrapper
     from robust_sparse_tf.training import noise_layers
 
@@ -45,7 +45,7 @@ def with_noise(
     Raises:
         InputError: for a model that has masks or noise, or no kernel.
     """
-    require_tf_keras(model)
+    network.require_tf_keras(model)
     noise = checked("noise", noise, str, choices=KINDS)
     at_inference = checked("at_inference", at_inference, bool)
     seed = checked("seed", seed, int, minimum=0)
@@ -86,7 +86,7 @@ def without_noise(model: keras.Model) -> keras.Model:
     Raises:
         InputError: for anything except a Sequential or functional tf_keras model.
     """
-    network = wrapper.strip(model)
+    stripped = wrapper.strip(model)
     plain = {noisy: kind for kind, noisy in noise_layers.NOISY.items()}
 
     def changed(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -96,7 +96,7 @@ def without_noise(model: keras.Model) -> keras.Model:
         kept = {name: value for name, value in config.items() if name not in _ADDED}
         return plain[type(layer)].from_config(kept)
 
-    return _copied(network, changed)
+    return _copied(stripped, changed)
 
 
 def set_noise(model: keras.Model, *, at_inference: bool) -> None:
@@ -113,7 +113,7 @@ def set_noise(model: keras.Model, *, at_inference: bool) -> None:
         raise InputError(f"model {model.name}: has no noise on its weights; add it by with_noise()")
     for layer in noise_layers.of_model(model):
         layer.noise_at_inference = at_inference
-    for each in {model, network_of(model), *wrapper.models_in(network_of(model))}:
+    for each in {model, network.network_of(model), *wrapper.models_in(network.network_of(model))}:
         each.predict_function = each.test_function = None
 
 
@@ -159,7 +159,7 @@ def reset_noise(model: keras.Model, seed: int) -> None:
 
 
 def _in_order(model: keras.Model) -> list[noise_layers.WeightNoise]:
-    layers = (getattr(layer, "layer", layer) for layer in wrapper.leaves(network_of(model)))
+    layers = (getattr(layer, "layer", layer) for layer in wrapper.leaves(network.network_of(model)))
     return [layer for layer in layers if isinstance(layer, noise_layers.WeightNoise)]
 
 

@@ -178,7 +178,7 @@ def made_run(width: int, folder: Path) -> _Run:
     optimizer = keras.optimizers.SGD()
     optimizer.build(network.trainable_variables)
     step = keras.backend.variable(0, dtype="int64")
-    model = SimpleNamespace(network=network, optimizer=optimizer, step=step)
+    model = SimpleNamespace(network=network, optimizer=optimizer, step=step, averages=None)
     return _Run(Rounds(), model, BetweenRounds(), CheckpointStore(str(folder)))
 
 

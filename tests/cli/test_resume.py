@@ -136,10 +136,10 @@ DAMAGES = {
 FULL = {
     "full at start": ("config.json", 500),
     "full at events": ("tensorboard", 20_000),
-    "full at a network": ("best.keras", 120_000),
+    "full at a network": ("model.keras", 120_000),
     "full at a checkpoint": ("0000000120.npz", 400_000),
 }
-GONE_ON_WITH = ("full at a checkpoint",)
+GONE_ON_WITH = ("full at a network", "full at a checkpoint")
 
 
 # Kills

@@ -8,7 +8,7 @@ import tensorflow as tf
 from robust_sparse_tf.attacks import Attack, Bounded, norms
 from robust_sparse_tf.attacks.seeds import seed_of
 from robust_sparse_tf.errors import InputError
-from robust_sparse_tf.evaluation.certificates import Certifier
+from robust_sparse_tf.evaluation.certificates import Certifier, training_ball
 from robust_sparse_tf.evaluation.inputs import (
     ANY_RANGE,
     Data,
@@ -23,7 +23,7 @@ from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked, require
 from robust_sparse_tf.tensors import check_shape
 from robust_sparse_tf.training.noise import seeded_noise
-from robust_sparse_tf.training.objectives import Certified, Mixed, Objective
+from robust_sparse_tf.training.objectives import Mixed, Objective
 from robust_sparse_tf.values import check_labels
 
 
@@ -80,7 +80,7 @@ class Evaluator:
             batch_size = batch_size_for(model, branches=self._branches)
         self._batch_size = checked("batch_size", batch_size, int, minimum=1)
         self._sums = graph(self._measure)
-        ball = self._objective.ball() if isinstance(self._objective, Certified) else None
+        ball = training_ball(self._objective)
         self._certifier = Certifier(model, ball) if ball else None
 
     def __call__(self, data: Data | Examples) -> Figures:

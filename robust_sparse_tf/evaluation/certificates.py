@@ -93,9 +93,8 @@ def _check(
     return check
 
 
-def training_ball(model: Any) -> Ball | None:
-    """The ball in which a model trains on bounds, at the end of its ramp; None for others."""
-    objective = getattr(model, "objective", None)
+def training_ball(objective: Any) -> Ball | None:
+    """The ball of an objective of bounds, at the end of its ramp; None for others, and for none."""
     return objective.ball() if isinstance(objective, Certified) else None
 
 
@@ -103,7 +102,7 @@ def _ball(model: Any, epsilon: float | None, ball: Ball | None) -> Ball:
     if ball is not None:
         require("ball", ball, Ball)
     if epsilon is None:
-        ball = ball or training_ball(model)
+        ball = ball or training_ball(getattr(model, "objective", None))
         if ball is None:
             raise InputError("epsilon=None: must be given, or a ball")
         return ball

@@ -199,7 +199,7 @@ def _probes(
 
 def _bounds_of(model: Any) -> str:
     """The default bounds: intervals for a model that trains on bounds."""
-    return "interval" if training_ball(model) else "none"
+    return "interval" if training_ball(getattr(model, "objective", None)) else "none"
 
 
 def _certified(
@@ -304,7 +304,7 @@ def _default_ball(
     """The default threat model; for attacks given by name, only its range matters."""
     if epsilons or not isinstance(attacks, str):
         return Ball("linf", epsilons[0] if epsilons else 0.0)
-    if ball := training_ball(model):
+    if ball := training_ball(getattr(model, "objective", None)):
         return ball
     attack = getattr(model, "attack", None)
     if not isinstance(attack, Ascent):

@@ -53,16 +53,20 @@ class Stepper:
         jit_compile: bool = False,
         weight_l1: float = 0.0,
     ) -> None:
-        self._weight_l1 = weight_l1
         self._network, self._optimizer, self._variables = network, optimizer, list(variables)
         _refuse_nadam(optimizer, network.distribute_strategy)
         self._sparse = find_sparse_model(network)
         self._method = getattr(self._sparse, "method", None)
         if isinstance(self._method, Scheduled) and prunable_weights(self._sparse):
             tell_frozen(self._sparse, self._method)
-        self._apply = (
-            tf.function(self._optimize, jit_compile=True) if jit_compile else self._optimize
-        )
+        self._jit_compile = jit_compile
+        self.penalize(weight_l1)
+
+    def penalize(self, weight_l1: float) -> None:
+        """Sets the weight of the l1 norm; a step that was traced before must be traced again."""
+        self._weight_l1 = weight_l1
+        compiles = self._jit_compile
+        self._apply = tf.function(self._optimize, jit_compile=True) if compiles else self._optimize
 
     def __call__(self, parts: Sequence[Gradients], size: tf.Tensor) -> None:
         """Makes a step, in replica context.

@@ -123,6 +123,8 @@ class AdversarialModel(Stored, MaskedModel, Called):
             self._passes = Passes(self)
             self._gradients = gradients.of_objective(self._passes)
         self._robust = self._gradients.metric
+        if self.optimizer is not None:
+            self._stepper.penalize(self._weight_l1())
         self.train_function = self.test_function = None
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
@@ -179,7 +181,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
             self.optimizer,
             self.trainable_variables,
             jit_compile=jit_update,
-            weight_l1=getattr(self.objective, "weight_l1", 0.0),
+            weight_l1=self._weight_l1(),
         )
         self._perturbation: WeightPerturbation | None = None
         if gamma := self.step_options.weight_perturbation:
@@ -245,6 +247,9 @@ class AdversarialModel(Stored, MaskedModel, Called):
 
     def _test(self, batch: Batch) -> dict[str, tf.Tensor]:
         return self._results(batch, self._gradients.of_test(batch))
+
+    def _weight_l1(self) -> float:
+        return float(getattr(self.objective, "weight_l1", 0.0))
 
     def _penalty(self, size: tf.Tensor) -> list[list[tf.Tensor]]:
         """The gradients of weight penalties, for a part of `size` examples."""

@@ -119,17 +119,17 @@ def set_noise(model: keras.Model, *, at_inference: bool) -> None:
 
 def has_noise(model: Any) -> bool:
     """Whether a model has layers with noise on their weights."""
-    return isinstance(model, keras.Model) and any(True for _ in noise_layers.of_model(model))
+    return isinstance(model, keras.Model) and bool(noise_layers.of_model(model))
 
 
 def noise_state(model: keras.Model) -> list[np.ndarray]:
     """The state of each layer's generator, in the order of the layers: int64 [3] each."""
-    return [layer.generator.state.numpy() for layer in _in_order(model)]
+    return [layer.generator.state.numpy() for layer in noise_layers.of_model(model)]
 
 
 def restore_noise(model: keras.Model, state: list[np.ndarray]) -> None:
     """Sets what `noise_state` returned: the same numbers follow."""
-    for layer, value in zip(_in_order(model), state, strict=True):
+    for layer, value in zip(noise_layers.of_model(model), state, strict=True):
         layer.generator.state.assign(value)
 
 
@@ -154,13 +154,8 @@ def seeded_noise(model: Any, seed: int) -> Iterator[None]:
 def reset_noise(model: keras.Model, seed: int) -> None:
     """Lets the numbers of all layers follow from a seed, so that an evaluation can be repeated."""
     seed = checked("seed", seed, int)
-    for layer in _in_order(model):
+    for layer in noise_layers.of_model(model):
         layer.reset_noise(seed)
-
-
-def _in_order(model: keras.Model) -> list[noise_layers.WeightNoise]:
-    layers = (getattr(layer, "layer", layer) for layer in wrapper.leaves(network.network_of(model)))
-    return [layer for layer in layers if isinstance(layer, noise_layers.WeightNoise)]
 
 
 def _takes_noise(layer: keras.layers.Layer) -> bool:

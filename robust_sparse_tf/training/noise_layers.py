@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.models.network import network_of
 from robust_sparse_tf.options import checked
+from robust_sparse_tf.sparsity.wrapper import leaves
 from robust_sparse_tf.training.noise import KINDS
 from robust_sparse_tf.training.optimizers import ALPHA
 
@@ -147,9 +148,10 @@ NOISY = {
 """The layer with noise for each layer without."""
 
 
-def of_model(model: keras.Model) -> Iterator[WeightNoise]:
-    """The layers of a model with noise on their weights; none of another kind of model."""
-    yield from (part for part in model.submodules if isinstance(part, WeightNoise))
+def of_model(model: keras.Model) -> list[WeightNoise]:
+    """The layers of a model, or of the network that it trains, with noise on their weights."""
+    layers = (getattr(layer, "layer", layer) for layer in leaves(network_of(model)))
+    return [layer for layer in layers if isinstance(layer, WeightNoise)]
 
 
 def _deviation(kernel: tf.Tensor) -> tf.Tensor:

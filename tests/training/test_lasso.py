@@ -67,6 +67,34 @@ def test_growth_does_not_see_it(batch):
     np.testing.assert_equal(masks[1], masks[0])
 
 
+@pytest.mark.parametrize("compiled", [{}, {"jit_update": True}])
+def test_it_changes_with_the_objective(compiled, batch):
+    """`train_with` another objective ends the lasso, and brings it back, in compiled steps, too."""
+    models = [
+        robust(
+            sparsify(network(), Magnitude(0.5)),
+            FGSM_ATTACK,
+            RSR(weight_l1=WEIGHT),
+            optimizer=keras.optimizers.SGD(0.01),
+            **compiled,
+        )
+        for _ in range(2)
+    ]
+    lasso = RSR(weight_l1=WEIGHT)
+    for step, objectives in enumerate([(lasso, lasso), (lasso, Mixed()), (lasso, lasso)]):
+        starts = [[value.numpy() for value in m.trainable_variables] for m in models]
+        if step == 2:  # from equal weights again
+            models[1].network.set_weights(models[0].network.get_weights())
+        for model, objective in zip(models, objectives, strict=True):
+            if step:
+                model.train_with(FGSM_ATTACK, objective)
+            model.train_on_batch(*batch)
+        pairs = zip(*(m.trainable_variables for m in models), starts[0], strict=True)
+        for one, other, start in pairs:
+            penalty = 0.01 * WEIGHT * np.sign(start) if step == 1 and start.ndim > 1 else 0
+            np.testing.assert_allclose(other.numpy() - one.numpy(), penalty, atol=1e-6)
+
+
 @pytest.mark.parametrize("weight", [0.0, -1e-5, float("nan"), True])
 def test_refused(weight):
     with pytest.raises(InputError, match=f"^weight_l1={weight}: must be"):

@@ -1,4 +1,4 @@
-"""The best weights of a round beside its final ones, by robust validation accuracy.
+"""The best weights of a round beside its final ones, by robust or certified accuracy.
 
 Robust accuracy falls late in training while training accuracy still rises: "Overfitting in
 Adversarially Robust Deep Learning" (Rice, Wong and Kolter, 2020).

@@ -238,8 +238,9 @@ def _weights(results: RunResults) -> list[str]:
     if "weights" not in results:
         return []
     return [
-        "Test accuracy (%) of the best weights by robust validation accuracy (`best.keras`) and of "
-        "the final ones, and the gap between robust accuracy in training and in validation.",
+        "Test accuracy (%) of the best weights (`best.keras`) by robust validation accuracy, or by "
+        "the certified one if it is measured, and of the final ones; and the gap between robust "
+        "accuracy in training and in validation.",
         "",
         *markdown_table(best.table(results["weights"])),
         "",

@@ -185,11 +185,6 @@ class AdversarialModel(Stored, MaskedModel, Called):
         )
         self._perturbation: WeightPerturbation | None = None
         if gamma := self.step_options.weight_perturbation:
-            if not single:
-                raise InputError(
-                    f"weight_perturbation={gamma:g}: must be 0 on several devices, where it is not "
-                    "supported"
-                )
             start = self.step_options.perturbation_start
             self._perturbation = WeightPerturbation(
                 self.network, self.trainable_variables, gamma, start

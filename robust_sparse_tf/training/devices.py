@@ -63,7 +63,9 @@ def strategy(distribute: str) -> tf.distribute.Strategy:
 def _mirrored() -> tf.distribute.Strategy:
     """One per process: TensorFlow gives the collectives of all such strategies the same keys."""
     gpus = tf.config.list_logical_devices("GPU")
-    return tf.distribute.MirroredStrategy(gpus or tf.config.list_logical_devices("CPU"))
+    return tf.distribute.MirroredStrategy(  # noqa: TID251
+        gpus or tf.config.list_logical_devices("CPU")
+    )
 
 
 def is_chief() -> bool:

@@ -33,14 +33,18 @@ class WeightPerturbation:
         ]
 
     def add(self, parts: Sequence[Sequence[tf.Tensor]], step: tf.Tensor) -> list[tf.Tensor]:
-        """Adds the perturbation, on one device; returns the kernels as they were.
+        """Adds the perturbation, the same on all replicas; returns the kernels as they were.
 
         Args:
-            parts: lists of gradients, one per variable; the gradient is their sum over parts.
+            parts: lists of gradients, one per variable; the gradient is their sum over parts and
+                replicas.
             step: int64 scalar, the number of steps before this one.
         """
         places = [place for place, *_ in self._kernels]
         gradients = [tf.add_n([part[place] for part in parts]) for place in places]
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gamma = tf.where(step >= self._start, self._gamma, 0.0)
         before = [tf.identity(variable) for _, variable, _ in self._kernels]
         moved = []

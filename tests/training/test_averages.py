@@ -10,7 +10,7 @@ from adversarial_models import FGSM_ATTACK, values
 
 from robust_sparse_tf import sparsify
 from robust_sparse_tf.sparsity import SET, Magnitude, masked_weights
-from robust_sparse_tf.training import AdversarialModel, StepOptions
+from robust_sparse_tf.training import AdversarialModel, StepOptions, devices
 
 layers = keras.layers
 DECAY = 0.75
@@ -124,11 +124,9 @@ def test_saved(tmp_path, batch):
 
 def test_several_devices(make_lenet, batch):
     """Averages are equal on each, and those of one device."""
-    cpus = tf.config.list_logical_devices("CPU")
-    strategy = tf.distribute.MirroredStrategy([cpu.name for cpu in cpus])
     data = tf.data.Dataset.from_tensor_slices(batch).batch(len(batch[1]))
     results = []
-    for scope in (strategy.scope(), contextlib.nullcontext()):
+    for scope in (devices.strategy("mirrored").scope(), contextlib.nullcontext()):
         with scope:
             options = StepOptions(average=DECAY)
             model = AdversarialModel(make_lenet(), FGSM_ATTACK, step_options=options)

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 import robust_sparse_tf as rst
+from robust_sparse_tf.training import devices
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -104,7 +105,7 @@ def in_float16(kind, _):
 
 
 def mirrored(kind, _):
-    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+    with devices.strategy("mirrored").scope():
         made = model(kind)
     fit(made)
 

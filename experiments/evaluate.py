@@ -64,6 +64,9 @@ def _evaluate(argv: list[str]) -> int:
         pgd = attack_options.attack("pgd", ball, attack_options.given(options))
         made["transfer"] = attacks.Transfer(attack=pgd, sources=tuple(sources))
     few = loading.images(options.model, options.dataset, options.data_dir, options.examples)
+    # Of a file or another data set it is not known what the model was trained on.
+    known = loading.flags_of(options.model) and not options.dataset
+    trained_on = loading.training_images(options.model, None, options.data_dir) if known else None
     for model, place, identity, how in zip(models, places, identities, bounds, strict=True):
         where = attack_options.folder(place, options)
         os.makedirs(where, exist_ok=True)
@@ -79,10 +82,12 @@ def _evaluate(argv: list[str]) -> int:
                 passes=options.passes,
                 draws=options.eot_draws,
                 sources=sources,
+                training=trained_on,
                 state=os.path.join(where, "state.npz"),
                 identity=identity,
                 check_masking=options.check_masking,
                 certify=how,
+                skip_certified=options.skip_certified,
                 on_batch=functools.partial(_show, shown),
             )
             evaluation.save(report, where)

@@ -133,6 +133,9 @@ class EvaluateOptions:
         "certified objective, otherwise none",
         choices=("auto", "none", *METHODS),
     )
+    skip_certified: bool = option(
+        False, "do not attack images that are certified, which no attack can fool"
+    )
     seed: int = option(0, "seed of everything random", minimum=0, maximum=2**31 - 1)
     trust: bool = trust_option()
     modules: list[str] = modules_option()
@@ -189,6 +192,8 @@ def folder(model: str, options: EvaluateOptions) -> str:
         del asked[name]
     if options.certify == "auto":
         del asked["certify"]
+    if not options.skip_certified:
+        del asked["skip_certified"]
     for name in _ADDED:
         if asked[name] is None:
             del asked[name]

@@ -131,6 +131,7 @@ class Report:
         model: identity of the model, see `evaluate`.
         certified: by norm and epsilon, the examples that bounds certify: bool [n]. The robust
             accuracy is between theirs and the worst case of the attacks.
+        skipped: whether attacks left out certified examples.
     """
 
     labels: np.ndarray
@@ -143,6 +144,7 @@ class Report:
     model: str = ""
     checks: list[Check] = dataclasses.field(default_factory=list)
     certified: dict[tuple[str, float], np.ndarray] = dataclasses.field(default_factory=dict)
+    skipped: bool = False
 
     @property
     def right(self) -> np.ndarray:
@@ -155,7 +157,7 @@ class Report:
     def _repr_html_(self) -> str:
         """The table as HTML, for notebooks without Markdown."""
         lines = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._table()]
-        notes = [f"{len(self.labels)} examples.", *(f"Warning: {each}" for each in self.warnings)]
+        notes = [self._size(), *(f"Warning: {each}" for each in self.warnings)]
         told = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
         return f"<table>{''.join(lines)}</table>{told}"
 
@@ -265,9 +267,14 @@ class Report:
 
     def to_markdown(self) -> str:
         """The table in percent with intervals, and the warnings."""
-        lines = [*markdown_table(self._table(), left=1), "", f"{len(self.labels)} examples."]
+        lines = [*markdown_table(self._table(), left=1), "", self._size()]
         lines += [f"\n**Warning:** {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
+
+    def _size(self) -> str:
+        """How many examples the table is of."""
+        told = " Certified ones were not attacked, as no attack can fool them."
+        return f"{len(self.labels)} examples.{told if self.skipped else ''}"
 
     def _table(self) -> list[list[str]]:
         """The cells of the table, the header first."""

@@ -50,6 +50,7 @@ def evaluate(
     identity: str = "",
     check_masking: bool = True,
     certify: str | None = None,
+    skip_certified: bool = False,
     on_batch: Callable[[str, int, int], None] = lambda name, done, size: None,
     verbose: bool = True,
 ) -> Report:
@@ -89,6 +90,8 @@ def evaluate(
         certify: bounds that certify examples in the balls of the attacks, "interval" or "linear"
             (see `bounds.margin_bounds`), or "none". The default is "interval" for a model that
             trains on bounds, otherwise "none".
+        skip_certified: whether attacks with a radius leave out the examples that are certified in
+            it, which no attack can fool; they count as robust.
         on_batch: called with progress: (name, examples done, all examples).
         verbose: whether to print a line as each attack ends.
 
@@ -103,6 +106,7 @@ def evaluate(
     seed = checked("seed", seed, int)
     check_masking = checked("check_masking", check_masking, bool)
     verbose = checked("verbose", verbose, bool)
+    skip_certified = checked("skip_certified", skip_certified, bool)
     certify = _bounds_of(model) if certify is None else certify
     checked("certify", certify, str, choices=("none", *METHODS))
     state = None if state is None else checked_path("state", state)
@@ -112,6 +116,8 @@ def evaluate(
     images, labels, logits, classes, ball, epsilons, turns = plan(
         model, data, attacks, epsilons, ball, draws
     )
+    if certify == "none" and skip_certified:
+        raise InputError("skip_certified=True: must be False with certify=none")
     if certify != "none":  # refuses layers before hours are spent
         Certifier(model, ball)((images[:1], labels[:1]))
     seen = attack_checks.of_training_images(images, training, ball.limits)
@@ -135,7 +141,10 @@ def evaluate(
         # A deterministic model is also identified by its predictions.
         whole = known if noisy else f"{known} {inputs.digest(drawn, labels)}"
         saved = State(state, _asked(turns, seed, passes, inputs.digest(images, labels)), whole)
-        outcomes = list(runner.run_all(turns, clean, epsilons, saved))
+        balls = _balls(turns, epsilons, ball.limits)
+        certified = _certified(model, (images, labels), balls, certify, verbose)
+        safe = certified if skip_certified else {}
+        outcomes = list(runner.run_all(turns, clean, epsilons, saved, safe))
         warnings = list(ensembles.notes(attacks, classes) if isinstance(attacks, str) else ())
         if draws and draws > 1 and not noisy:
             warnings.append(
@@ -168,7 +177,8 @@ def evaluate(
         checks.append(seen)
         warnings += [line for check in checks for line in check.warnings]
         return Report(
-            certified=_certified(model, (images, labels), outcomes, ball, certify, verbose),
+            certified=certified,
+            skipped=skip_certified,
             labels=labels,
             predictions=stats.mode(drawn, axis=1).mode,
             judged=clean,
@@ -205,21 +215,29 @@ def _bounds_of(model: Any) -> str:
 def _certified(
     model: Any,
     data: tuple[np.ndarray, np.ndarray],
-    outcomes: Sequence[Outcome],
-    ball: Ball,
+    balls: Sequence[Ball],
     method: str,
     verbose: bool,
 ) -> dict[tuple[str, float], np.ndarray]:
-    """The examples that are certified in each ball of the attacks, by norm and radius."""
+    """The examples that are certified in each ball, by norm and radius."""
     if method == "none":
         return {}
     if verbose:
         print(f"certifying with {method} bounds", flush=True)
-    balls = dict.fromkeys((o.norm, o.epsilon) for o in outcomes if o.epsilon is not None)
     return {
-        (norm, epsilon): Certifier(model, Ball(norm, epsilon, *ball.limits), method=method)(data)
-        for norm, epsilon in balls
+        (ball.norm, ball.epsilon): Certifier(model, ball, method=method)(data) for ball in balls
     }
+
+
+def _balls(turns: Turns, epsilons: Sequence[float], limits: tuple[float, float]) -> list[Ball]:
+    """The balls of all rows: the radius of a turn or, without it, each of the epsilons."""
+    found = dict.fromkeys(
+        (attack.norm, radius)
+        for epsilon, members in turns
+        for attack in members.values()
+        for radius in (epsilons if epsilon is None else [epsilon])
+    )
+    return [Ball(norm, radius, *limits) for norm, radius in found]
 
 
 def _of_batches(logits: Logits, images: np.ndarray, noisy: bool) -> Check:

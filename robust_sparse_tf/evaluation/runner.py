@@ -1,7 +1,7 @@
 """Runs attacks batch by batch, each traced once."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,7 +84,12 @@ class Runner:
         return found
 
     def run_all(
-        self, turns: Turns, clean: np.ndarray, epsilons: Sequence[float], saved: State
+        self,
+        turns: Turns,
+        clean: np.ndarray,
+        epsilons: Sequence[float],
+        saved: State,
+        safe: Mapping[tuple[str, float | None], np.ndarray],
     ) -> Iterator[Outcome]:
         """Runs attacks in turns, and returns their outcomes.
 
@@ -93,18 +98,26 @@ class Runner:
             clean: bool [n, passes], whether pass j classifies clean example i correctly.
             epsilons: radii within which attacks that minimise the distance are also counted.
             saved: stored progress, which is updated.
+            safe: bool [n] by norm and radius, the examples that are not attacked in this ball.
         """
         for epsilon, members in turns:
             judged = clean
             for name, attack in members.items():
-                outcome = self.run(name, attack, epsilon, judged, saved)
+                left_out = safe.get((attack.norm, epsilon), np.zeros(len(judged), bool))
+                outcome = self.run(name, attack, epsilon, judged, saved, left_out)
                 yield outcome
                 judged = outcome.judged
                 if epsilon is None:
                     yield from map(outcome.within, epsilons)
 
     def run(
-        self, name: str, attack: Attack, epsilon: float | None, judged: np.ndarray, saved: State
+        self,
+        name: str,
+        attack: Attack,
+        epsilon: float | None,
+        judged: np.ndarray,
+        saved: State,
+        left_out: np.ndarray,
     ) -> Outcome:
         """Runs an attack on the examples that are still robust.
 
@@ -114,11 +127,12 @@ class Runner:
             epsilon: distance within which adversarial examples count; None for any distance.
             judged: bool [n, passes], whether pass j classified example i correctly before.
             saved: stored progress, which is updated.
+            left_out: bool [n], examples that are not attacked.
         """
         key = f"{name}@{epsilon}"
         self.pictures[name, epsilon] = []
         done, distance, after, seconds, queries = saved.get(key, judged)
-        stands = mostly(judged)
+        stands = mostly(judged) & ~left_out
         parts = self._parts(np.flatnonzero(stands & ~done))
         attacked = None
         for part in parts:

@@ -66,6 +66,27 @@ def test_reports_have_a_row_of_what_is_certified():
     assert "| certified |" in report.to_markdown()
 
 
+@pytest.mark.parametrize("attacks", ["quick", {"pgd": PGD(epsilon=0.1)}])
+def test_certified_examples_need_no_attack(attacks):
+    """Left out, they count as robust; the others are attacked, and the worst case is the same."""
+    asked = dict(
+        epsilons=[float(np.median(EXACT))],
+        certify="interval",
+        check_masking=False,
+        verbose=False,
+    )
+    every = evaluate(NETWORK, DATA, attacks, **asked)
+    fewer = evaluate(NETWORK, DATA, attacks, skip_certified=True, **asked)
+    (safe,) = fewer.certified.values()
+    assert 0 < safe.sum() < every.right.sum()
+    for outcome in fewer.outcomes:
+        assert not np.any(outcome.tried & safe) and np.all(outcome.stands[safe])
+    np.testing.assert_array_equal(fewer.outcomes[0].tried, fewer.right & ~safe)
+    assert every.accuracy("worst") == fewer.accuracy("worst")
+    assert "Certified ones were not attacked" in fewer.to_markdown()
+    assert "Certified ones" not in every.to_markdown()
+
+
 def test_models_that_train_on_bounds_are_certified_by_default():
     robust = AdversarialModel(NETWORK, objective=IBP())
     asked = dict(epsilons=[0.01], check_masking=False, verbose=False)
@@ -86,6 +107,11 @@ def test_models_that_train_on_bounds_are_certified_by_default():
 def test_reports_refuse(model, certify, words):
     with pytest.raises(InputError, match=words):
         evaluate(model, DATA, {"fgsm": FGSM(epsilon=0.1)}, certify=certify)
+
+
+def test_nothing_can_be_left_out_without_bounds():
+    with pytest.raises(InputError, match="^skip_certified=True: must be False with certify=none"):
+        evaluate(NETWORK, DATA, {"fgsm": FGSM(epsilon=0.1)}, skip_certified=True)
 
 
 def test_evaluators_of_certified_training_measure_it():

@@ -19,7 +19,7 @@ from robust_sparse_tf.evaluation.checks import Check, not_run, outcome
 from robust_sparse_tf.evaluation.inputs import Data
 from robust_sparse_tf.evaluation.judging import BATCH, Judge, draws_of, with_draws
 from robust_sparse_tf.evaluation.memory import batch_size_for
-from robust_sparse_tf.evaluation.report import RESERVED, Outcome, Report, mostly
+from robust_sparse_tf.evaluation.report import RESERVED, Report, mostly
 from robust_sparse_tf.evaluation.runner import Runner, Turns
 from robust_sparse_tf.evaluation.state import State
 from robust_sparse_tf.options import checked, checked_path, require, require_function, shown

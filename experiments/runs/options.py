@@ -118,18 +118,18 @@ class RunOptions:
     )
     branches: int | None = option(
         None,
-        "number of parts of a batch computed in parallel",
+        "number of parts of a batch computed in parallel; of the attack alone for networks with "
+        "batch normalization",
         minimum=1,
         kind=int,
-        shown="2 on a CPU with 2 or more cores, for networks without batch normalization; "
-        "otherwise 1",
+        shown="2 on a CPU with 2 or more cores, otherwise 1",
     )
     intra_op_threads: int | None = option(
         None,
         "threads per operation",
         minimum=1,
         kind=int,
-        shown="cores divided by branches",
+        shown="cores divided by branches, or all cores for networks that mix examples",
     )
     attack_batch_size: int | None = option(
         None,

@@ -9,13 +9,23 @@ from experiments.cli.cores import cores
 from experiments.runs import config
 from experiments.runs.config import Resolved
 from experiments.runs.options import RunOptions
+from robust_sparse_tf import models
 from robust_sparse_tf.errors import InputError
 
 with epy.lazy_imports():
     import tensorflow as tf
 
 # Networks with batch normalization, which mixes the examples of a batch in training.
-MIXING = ("resnet18", "resnet20", "resnet32", "resnet34", "resnet50", "vgg16", "vgg_like")
+MIXING = (
+    "resnet18",
+    "resnet20",
+    "resnet32",
+    "resnet34",
+    "resnet50",
+    "strided_cnn",
+    "vgg16",
+    "vgg_like",
+)
 
 
 def settings(options: RunOptions, folders: Iterable[str]) -> Resolved:
@@ -30,12 +40,17 @@ def settings(options: RunOptions, folders: Iterable[str]) -> Resolved:
             if found := config.read(folder).get("resolved"):
                 return found
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    # Two half batches in parallel were fastest on a CPU; GPUs are faster with whole ones. Training
-    # does not split the batches of networks that mix examples, which then need all threads.
-    halves = cores() > 1 and device == "CPU" and options.model not in MIXING
-    branches = options.branches or (2 if halves else 1)
-    threads = options.intra_op_threads or max(1, cores() // branches)
+    # Two half batches in parallel were fastest on a CPU; GPUs are faster with whole ones.
+    branches = options.branches or (2 if cores() > 1 and device == "CPU" else 1)
+    # Of networks that mix examples only the attack is split; the rest needs all threads.
+    threads = options.intra_op_threads or max(1, cores() // (1 if _whole(options) else branches))
     return Resolved(branches=branches, intra_op_threads=threads, device=device)
+
+
+def _whole(options: RunOptions) -> bool:
+    """Whether the batch of a training step is, or may be, computed as a whole."""
+    own = options.model not in models.BY_NAME
+    return own or options.model in MIXING or options.noise != "none"
 
 
 def check(path: str, resolved: Resolved, replicas: int, continued: str | None = None) -> Resolved:

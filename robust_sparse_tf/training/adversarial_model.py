@@ -51,8 +51,9 @@ class AdversarialModel(Stored, MaskedModel, Called):
         objective: the loss, by default `Mixed`; its adversarial part is used only with an attack.
         seed: seed of the attack's random starts.
         branches: number of parts into which a batch is split, computed in parallel if TensorFlow
-            has inter-op threads. Ignored if a layer mixes examples or draws random numbers, or if
-            the batch size is unknown or not divisible.
+            has inter-op threads. With batch normalization only the attack is split, and only at
+            inference. Ignored if other layers mix examples or draw random numbers, or if the batch
+            size is unknown or not divisible.
         step_options: further options of the step, such as the mode of batch normalization.
 
     Raises:
@@ -93,8 +94,8 @@ class AdversarialModel(Stored, MaskedModel, Called):
         self.nonfinite_step = tf.Variable(
             -1, trainable=False, dtype=tf.int64, name="nonfinite_step", aggregation=first
         )
-        self._passes = Passes(self)
-        self._branches = branches if self._passes.pure else 1
+        self._passes = Passes(self, branches)
+        self._branches = branches
         self._gradients = gradients.of_objective(self._passes)
         self.averages: Averages | None = None
         if (decay := self.step_options.average) is not None:
@@ -258,7 +259,7 @@ class AdversarialModel(Stored, MaskedModel, Called):
     def _parts(self, batch: Batch, noise: tf.Tensor | None) -> list[_Part]:
         """Splits the batch into one equal part per branch, if possible."""
         size, count = batch.images.shape[0], self._branches
-        if not size or size % count:
+        if not self._passes.pure or not size or size % count:
             count = 1
         cut = [[None] * count if v is None else tf.split(v, count) for v in (*batch, noise)]
         return [(Batch(*part), noise) for *part, noise in zip(*cut, strict=True)]

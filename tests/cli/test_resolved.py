@@ -26,8 +26,9 @@ def cores(monkeypatch):
         (8, {}, 2, 4),
         (8, {"branches": 4}, 4, 2),
         (8, {"branches": 1, "intra_op_threads": 3}, 1, 3),
-        (8, {"model": "resnet20"}, 1, 8),
-        (8, {"model": "resnet20", "branches": 2}, 2, 4),
+        (8, {"model": "resnet20"}, 2, 8),
+        (8, {"model": "resnet20", "branches": 1}, 1, 8),
+        (8, {"noise": "channel"}, 2, 8),
     ],
 )
 def test_settings_of_the_cores(number, given, branches, threads, cores):
@@ -79,4 +80,4 @@ def test_networks_whose_batches_are_not_split(name):
     classes = 2 if name.startswith("binary") else 10
     network = models.BY_NAME[name]((32, 32, 3), classes)
     model = AdversarialModel(network, branches=2)
-    assert (model._branches == 1) == (name in resolved.MIXING)
+    assert model._passes.pure != (name in resolved.MIXING)

@@ -227,9 +227,23 @@ def mixing() -> keras.Model:
     )
 
 
+class Own(layers.Dense):
+    """A layer of which nothing is known."""
+
+
+def unknown() -> keras.Model:
+    return keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), Own(10)])
+
+
 @pytest.mark.parametrize(
     "make, size, traced",
-    [("lenet", 16, [8, 8]), ("lenet", 15, [15]), (normalised, 16, [16]), (mixing, 16, [16])],
+    [
+        ("lenet", 16, [8, 8]),
+        ("lenet", 15, [15]),
+        (normalised, 16, [8, 8]),
+        (mixing, 16, [8, 8]),
+        (unknown, 16, [16]),
+    ],
 )
 def test_branches_only_where_they_change_nothing(make, size, traced, make_lenet, batch):
     network = (make_lenet if make == "lenet" else make)()

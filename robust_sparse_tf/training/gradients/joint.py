@@ -20,7 +20,7 @@ class JointGradients(ObjectiveGradients):
             raise TypeError("a joint objective needs an attack")
         if attack.attack_labels == "predicted":
             labels = tf.argmax(passes.attacked(batch.images), axis=1)
-        images = attack.ascend(passes.attacked, batch.images, labels, noise)
+        images = passes.ascend(attack, batch.images, labels, noise)
         return self._of_both(batch, images)
 
     def again(self, batch: Batch, images: tf.Tensor | None) -> list[tf.Tensor]:

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
+from robust_sparse_tf.attacks import Ascent
 from robust_sparse_tf.attacks.precision import Float32, Logits, is_half
 from robust_sparse_tf.models import added_losses
-from robust_sparse_tf.models.layers import BinaryLogits
+from robust_sparse_tf.models.layers import BinaryLogits, ParameterFreeShortcut
 from robust_sparse_tf.training.activations import with_activations
 from robust_sparse_tf.training.batches import Batch
+from robust_sparse_tf.training.gradients.folded import Folded, can_fold
 from robust_sparse_tf.training.gradients.running_averages import held
 
 # Layers whose output for an example depends only on that example and the weights. Their subclasses
@@ -33,11 +35,22 @@ _PURE_LAYERS = (
     keras.layers.Add,
     BinaryLogits,
 )
+_PURE_AT_INFERENCE = (
+    *_PURE_LAYERS,
+    keras.layers.BatchNormalization,
+    keras.layers.Dropout,
+    keras.layers.ZeroPadding2D,
+    ParameterFreeShortcut,
+)
 
 
 def is_pure(network: keras.Model) -> bool:
     """Whether a network treats each example alone, and equally in training and inference."""
-    return all(type(getattr(layer, "layer", layer)) in _PURE_LAYERS for layer in network.layers)
+    return _has_only(network, _PURE_LAYERS)
+
+
+def _has_only(network: keras.Model, kinds: tuple[type, ...]) -> bool:
+    return all(type(getattr(layer, "layer", layer)) in kinds for layer in network.layers)
 
 
 class Pass(NamedTuple):
@@ -54,6 +67,8 @@ class Passes:
 
     Args:
         model: with `network`, `objective` and `step_options`; the optimizer may be set later.
+        branches: number of equal parts of a batch that are attacked in parallel, if the network
+            treats each example alone at inference, but not in training.
 
     Attributes:
         model: the model.
@@ -63,15 +78,20 @@ class Passes:
             objects, as CleverHans traces and keeps a graph per callable.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, branches: int = 1) -> None:
         self.model = model
         self._network: keras.Model = model.network
         self.pure = is_pure(self._network)
         network = self._network
         self.inference = self._as_float32(lambda inputs: network(inputs, training=False))
         self.attacked = self.inference
+        self._branches = 1
         if model.step_options.bn_attack == "training" and not self.pure:
             self.attacked = self._as_float32(self._with_batch_statistics)
+        elif not self.pure and _has_only(network, _PURE_AT_INFERENCE):
+            self._branches = branches
+            if can_fold(network):
+                self.attacked = self._as_float32(Folded(network))
         self._both = with_activations(network)[0] if model.objective.activity_l1 else None
 
     def training(self, batch: Batch, *, moves: bool = True) -> Pass:
@@ -98,6 +118,22 @@ class Passes:
         """Whether a pass of clean or of adversarial examples moves running averages."""
         other = "clean" if adversarial else "adversarial"
         return self.model.step_options.bn_statistics != other
+
+    def ascend(
+        self,
+        attack: Ascent,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        noise: tf.Tensor | None,
+        at_x: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """The adversarial examples of the training attack; see `Ascent.ascend`."""
+        given, size, count = (images, labels, noise, at_x), images.shape[0], self._branches
+        if not size or size % count:
+            count = 1
+        cut = [[None] * count if value is None else tf.split(value, count) for value in given]
+        found = [attack.ascend(self.attacked, *part) for part in zip(*cut, strict=True)]
+        return tf.concat(found, 0) if count > 1 else found[0]
 
     def testing(self, images: tf.Tensor) -> Pass:
         """A pass in inference mode."""

@@ -37,7 +37,7 @@ class SeparableGradients(ObjectiveGradients):
         if not attack:
             return [*clean.gradients], Results(clean.losses, clean.logits, clean.logits)
         labels = batch.labels if clean.labels is None else clean.labels
-        images = attack.ascend(self.passes.attacked, batch.images, labels, noise, clean.at_x)
+        images = self.passes.ascend(attack, batch.images, labels, noise, clean.at_x)
         return self._mixed(batch, clean, images)
 
     def again(self, batch: Batch, images: tf.Tensor | None) -> list[tf.Tensor]:

@@ -87,7 +87,7 @@ def _evaluate(argv: list[str]) -> int:
                 identity=identity,
                 check_masking=options.check_masking,
                 certify=how,
-                skip_certified=options.skip_certified,
+                skip_certified=options.skip_certified and how != "none",
                 on_batch=functools.partial(_show, shown),
             )
             evaluation.save(report, where)

@@ -1,11 +1,15 @@
-"""Training speed of PGD-10 on LeNet-300-100 (workload W1), beside what people write today.
+"""Training speed under PGD, beside what people write today.
+
+Workloads: w1 is PGD-10 on LeNet-300-100 (batch 60, clean and adversarial loss), w3 PGD-7 on
+ResNet-20 (batch 128, adversarial loss, which also has PyTorch where it is installed).
 
 Each contender runs in its own process, at its fastest thread setting. Their timed windows
 alternate, so that changes in load affect all of them equally.
 
-    python tools/bench_train.py --data_dir=FOLDER [--windows=7] [--output=FILE.json]
+    python tools/bench_train.py --data_dir=FOLDER [--workload=w1] [--windows=7] [--output=FILE.json]
 """
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -13,35 +17,61 @@ import statistics
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import app, flags
 
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "folder of prepared TFDS data")
+_WORKLOAD = flags.DEFINE_enum("workload", "w1", ["w1", "w3"], "what is trained")
 _WINDOWS = flags.DEFINE_integer("windows", 7, "timed windows of each contender", lower_bound=5)
 _SECONDS = flags.DEFINE_float("seconds", 3.0, "length of a window, in seconds", lower_bound=0.1)
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file to write the figures to")
 
-BATCH, EPSILON, STEP_SIZE, STEPS, DENSITY, RATE = 60, 0.3, 0.05, 10, 0.2, 1.2e-3
 # Intra-op and inter-op threads to choose from.
 THREADS = [(1, 1), (1, 2), (2, 1), (2, 2)]
+RATE = 1.2e-3
+
+
+class Workload(NamedTuple):
+    """What is trained: data, network, attack and loss."""
+
+    dataset: str
+    model: str
+    batch: int
+    epsilon: float
+    step_size: float
+    steps: int
+    clean_weight: float
+    density: float
+    unit: int
+    """Steps of a window are a multiple of this number; `fit` has as many in a call of its graph."""
+    contenders: tuple[str, ...]
+
+
+WORKLOADS = {
+    "w1": Workload("mnist", "lenet_300_100", 60, 0.3, 0.05, 10, 0.5, 0.2, 50, ("a", "b", "c", "d")),
+    "w3": Workload("cifar10", "resnet20", 128, 8 / 255, 2 / 255, 7, 0, 0.2, 2, ("c", "d", "e")),
+}
 
 
 class Setting:
     """The network, its masks, the optimizer and the data, as every contender gets them."""
 
-    def __init__(self, data_dir: str) -> None:
+    def __init__(self, work: Workload, data_dir: str) -> None:
         import tensorflow as tf
         import tf_keras as keras
 
         from robust_sparse_tf import data, models, sparsity
 
         keras.utils.set_random_seed(0)
-        self.train, _, _ = data.load("mnist", data_dir=data_dir, validation_size=10_000)
-        self.network = models.lenet_300_100()
-        self.sparse = sparsity.sparsify(self.network, sparsity.Magnitude(DENSITY))
+        self.work = work
+        self.train, _, _ = data.load(work.dataset, batch_size=work.batch, data_dir=data_dir)
+        self.network = models.BY_NAME[work.model]()
+        self.sparse = sparsity.sparsify(self.network, sparsity.Magnitude(work.density))
+        held = {entry.weight.ref(): entry.mask for entry in sparsity.masked_weights(self.sparse)}
         self.masks = [
-            tf.constant(m.numpy()) for _, _, m, *_ in sparsity.masked_weights(self.sparse)
+            tf.constant(held[weight.ref()].numpy()) if weight.ref() in held else 1.0
+            for weight in self.network.trainable_variables
         ]
         self.optimizer = keras.optimizers.Adam(RATE)
         self.optimizer.build(self.network.trainable_variables)
@@ -52,14 +82,24 @@ class Setting:
         import tensorflow as tf
         from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
+        work = self.work
         adversarial = projected_gradient_descent(
-            self.network, x, EPSILON, STEP_SIZE, STEPS, np.inf, clip_min=0.0, clip_max=1.0, y=y
+            lambda images: self.network(images, training=False),
+            x,
+            work.epsilon,
+            work.step_size,
+            work.steps,
+            np.inf,
+            clip_min=0.0,
+            clip_max=1.0,
+            y=y,
         )
         cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
         with tf.GradientTape() as tape:
-            clean = tf.reduce_mean(cross_entropy(y, model(x, training=True)))
-            robust = tf.reduce_mean(cross_entropy(y, model(adversarial, training=True)))
-            loss = 0.5 * clean + 0.5 * robust
+            loss = tf.reduce_mean(cross_entropy(y, model(adversarial, training=True)))
+            if part := work.clean_weight:
+                clean = tf.reduce_mean(cross_entropy(y, model(x, training=True)))
+                loss = part * clean + (1 - part) * loss
         variables = self.network.trainable_variables
         gradients = tape.gradient(loss, variables)
         masked = [g * m for g, m in zip(gradients, self.masks, strict=True)]
@@ -114,32 +154,49 @@ def project_fit(setting: Setting) -> Callable[[int], None]:
     """(d) this project's fit."""
     import tensorflow as tf
 
-    from robust_sparse_tf import AdversarialModel, attacks
+    from robust_sparse_tf import AdversarialModel, attacks, objectives
 
-    attack = attacks.PGD(epsilon=EPSILON, step_size=STEP_SIZE, steps=STEPS)
+    work = setting.work
+    attack = attacks.PGD(epsilon=work.epsilon, step_size=work.step_size, steps=work.steps)
     branches = tf.config.threading.get_inter_op_parallelism_threads()
-    model = AdversarialModel(setting.sparse, attack, branches=branches)
-    model.compile(setting.optimizer, steps_per_execution=50)
+    objective = objectives.Mixed(clean_weight=work.clean_weight)
+    model = AdversarialModel(setting.sparse, attack, objective, branches=branches)
+    model.compile(setting.optimizer, steps_per_execution=work.unit)
     return lambda steps: model.fit(setting.train, steps_per_epoch=steps, verbose=0)
 
 
-CONTENDERS = {"a": eager, "b": keras_fit, "c": bare_function, "d": project_fit}
+def torch_eager(setting: Setting) -> Callable[[int], None]:
+    """(e) PyTorch, eager, channels last."""
+    from torch_training import trainer
+
+    return trainer(setting)
 
 
-def serve(connection: Connection, name: str, threads: tuple[int, int], data_dir: str) -> None:
+CONTENDERS = {
+    "a": eager,
+    "b": keras_fit,
+    "c": bare_function,
+    "d": project_fit,
+    "e": torch_eager,
+}
+
+
+def serve(
+    connection: Connection, name: str, threads: tuple[int, int], work: Workload, data_dir: str
+) -> None:
     """A contender's process: answers each request of seconds with steps per second."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from robust_sparse_tf.training import devices
 
     devices.configure(intra_op_threads=threads[0], inter_op_threads=threads[1])
-    run = CONTENDERS[name](Setting(data_dir))
-    run(50)  # traces and compiles
+    run, unit = CONTENDERS[name](Setting(work, data_dir)), work.unit
+    run(unit)  # traces and compiles
     start = time.perf_counter()
-    run(50)
-    speed = 50 / (time.perf_counter() - start)
+    run(unit)
+    speed = unit / (time.perf_counter() - start)
     connection.send(speed)
     while seconds := connection.recv():
-        steps = max(50, round(speed * seconds / 50) * 50) if name != "a" else 50
+        steps = max(unit, round(speed * seconds / unit) * unit) if name != "a" else unit
         start = time.perf_counter()
         run(steps)
         connection.send(steps / (time.perf_counter() - start))
@@ -148,11 +205,12 @@ def serve(connection: Connection, name: str, threads: tuple[int, int], data_dir:
 class Contender:
     """A contender's process, seen from outside."""
 
-    def __init__(self, name: str, threads: tuple[int, int], data_dir: str) -> None:
+    def __init__(self, name: str, threads: tuple[int, int], work: Workload, data_dir: str) -> None:
         self.name, self.threads = name, threads
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=serve, args=(other, name, threads, data_dir))
+        given = (other, name, threads, work, data_dir)
+        self._process = context.Process(target=serve, args=given)
         self._process.start()
         other.close()  # so that the end of the process ends recv, too
         self._connection.recv()
@@ -168,9 +226,9 @@ class Contender:
         self._process.join()
 
 
-def best_setting(name: str, data_dir: str, seconds: float) -> Contender:
+def best_setting(name: str, work: Workload, data_dir: str, seconds: float) -> Contender:
     """The contender at its best thread setting: three windows each, alternating."""
-    candidates = [Contender(name, threads, data_dir) for threads in THREADS]
+    candidates = [Contender(name, threads, work, data_dir) for threads in THREADS]
     speeds = [[c.window(seconds / 2) for c in candidates] for _ in range(3)]
     medians = [statistics.median(column) for column in zip(*speeds, strict=True)]
     best = candidates[medians.index(max(medians))]
@@ -182,26 +240,32 @@ def best_setting(name: str, data_dir: str, seconds: float) -> Contender:
 
 def main(_: list[str]) -> None:
     """Measures all contenders and prints medians and ratios."""
-    contenders = [best_setting(name, _DATA_DIR.value, _SECONDS.value) for name in CONTENDERS]
-    windows = {contender.name: [] for contender in contenders}
+    work = WORKLOADS[_WORKLOAD.value]
+    names = [name for name in work.contenders if name != "e" or importlib.util.find_spec("torch")]
+    contenders = [best_setting(name, work, _DATA_DIR.value, _SECONDS.value) for name in names]
+    windows: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(_WINDOWS.value):
         for contender in contenders:
             windows[contender.name].append(contender.window(_SECONDS.value))
     for contender in contenders:
         contender.stop()
     medians = {name: statistics.median(values) for name, values in windows.items()}
+    threads = {c.name: {"intra_op": c.threads[0], "inter_op": c.threads[1]} for c in contenders}
+    ratios = {f"d_over_{name}": medians["d"] / medians[name] for name in names if name in "bce"}
     figures = {
         "steps_per_second": medians,
+        "images_per_second": {name: median * work.batch for name, median in medians.items()},
         "windows": windows,
-        "threads": {
-            c.name: {"intra_op": c.threads[0], "inter_op": c.threads[1]} for c in contenders
-        },
-        "d_over_b": medians["d"] / medians["b"],
-        "d_over_c": medians["d"] / medians["c"],
+        "threads": threads,
+        **ratios,
     }
     for name, median in medians.items():
-        print(f"{CONTENDERS[name].__doc__:65s} {median:7.1f} steps/s  {figures['threads'][name]}")
-    print(f"d / b = {figures['d_over_b']:.2f}   d / c = {figures['d_over_c']:.2f}")
+        images = median * work.batch
+        print(
+            f"{CONTENDERS[name].__doc__:60s} {median:8.2f} steps/s {images:8.0f} images/s", end=""
+        )
+        print(f"  {threads[name]}")
+    print("   ".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
     if _OUTPUT.value:
         with open(_OUTPUT.value, "w") as file:
             json.dump(figures, file, indent=1)

@@ -146,6 +146,8 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         check(self)
         check_rounds(self.at_rounds)
+        if self.skip_certified and self.certify == "none":
+            raise InputError("skip_certified=True: must be False with certify=none")
         for epsilon in radii(self):
             ranges.check_epsilon("epsilons", epsilon, self.norm)
 

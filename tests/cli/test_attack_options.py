@@ -25,8 +25,9 @@ def test_reports_of_before_are_found(name):
     sized = parsed(*FOLDERS[name], "--attack_batch_size=7")
     assert attack_options.folder("runs/x", sized).endswith(f"/{name}")
     others = [["--steps=3"], ["--random_start=false"], ["--eot_draws=1"], ["--noise=off"]]
+    others.append(["--skip_certified"])
     folders = {attack_options.folder("runs/x", parsed(*FOLDERS[name], *more)) for more in others}
-    assert len(folders) == 4 and not any(folder.endswith(name) for folder in folders)
+    assert len(folders) == 5 and not any(folder.endswith(name) for folder in folders)
 
 
 def test_settings_reach_the_attacks_that_have_them():
@@ -54,6 +55,10 @@ REFUSED = {
     "no step": (["--attacks=pgd", "--step_size=0"], "step_size=0.0: must be above 0"),
     "no switch": (["--noise=yes"], "noise=yes: must be one of on, off"),
     "no draws": (["--eot_draws=0"], "eot_draws=0: must be at least 1"),
+    "no bounds": (
+        ["--skip_certified", "--certify=none"],
+        "skip_certified=True: must be False with certify=none",
+    ),
     "no images": (["--attack_batch_size=0"], "attack_batch_size=0: must be at least 1"),
 }
 

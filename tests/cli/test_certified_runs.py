@@ -65,6 +65,13 @@ def test_reports_show_the_bracket(run, capfd):
     assert without == {name: rows[name] for name in ("clean", "fgsm", "worst")}
 
 
+def test_certified_images_can_be_left_out(run, capfd):
+    rows, printed = attacked(capfd, f"--model={run.path}", "--skip_certified")
+    every, _ = attacked(capfd, f"--model={run.path}")
+    assert "Certified ones were not attacked" in printed
+    assert rows == every
+
+
 def test_other_models_are_certified_if_asked(run, capfd, tmp_path):
     file = tmp_path / "model.keras"
     shutil.copy(run.path / "rounds" / "0" / "model.keras", file)

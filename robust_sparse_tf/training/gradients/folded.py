@@ -96,7 +96,7 @@ def _affine(
 
 
 def _called(node: Any, values: dict[str, tf.Tensor]) -> tf.Tensor:
-    """What the layer of a node returns at inference."""
+    """The output of a node's layer at inference."""
     numbers = node.flat_input_ids
     given = {number: [values[number]] * numbers.count(number) for number in numbers}
     args, kwargs = node.map_arguments(given)

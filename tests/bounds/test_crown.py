@@ -56,6 +56,49 @@ def exact(network: keras.Model, x: np.ndarray, y: int, epsilon: float) -> np.nda
     return best
 
 
+def linear_bounds(network: keras.Model, x: np.ndarray, y: int, epsilon: float) -> np.ndarray:
+    """The margins' bounds for dense layers and one image: Zhang et al., theorem 3.2, in NumPy."""
+    weights = [np.float64(weight) for weight in network.get_weights()]
+    dense = list(zip(weights[::2], weights[1::2], strict=True))
+    low, high = np.maximum(x - epsilon, 0), np.minimum(x + epsilon, 1)
+    centre, radius = (high + low) / 2, (high - low) / 2
+    ends = []  # of what each ReLU is applied to
+
+    def below(rows: np.ndarray, constants: np.ndarray) -> np.ndarray:
+        """Bounds on functions of the last ReLU's output, or of the image if there is none yet."""
+        for (low, high), (kernel, bias) in zip(ends[::-1], dense[: len(ends)][::-1], strict=True):
+            both = (low < 0) & (high > 0)
+            upper = np.where(both, high / (high - low), low >= 0)
+            lower = np.where(both, high > -low, low >= 0)
+            constants = constants - np.maximum(-rows, 0) @ np.where(both, -upper * low, 0)
+            rows = np.where(rows > 0, lower, upper) * rows
+            rows, constants = rows @ kernel.T, constants + rows @ bias
+        return rows @ centre - np.abs(rows) @ radius + constants
+
+    for kernel, bias in dense[:-1]:
+        middle, spread = (low + high) / 2 @ kernel + bias, (high - low) / 2 @ np.abs(kernel)
+        least = np.maximum(below(kernel.T, bias), middle - spread)
+        most = np.minimum(-below(-kernel.T, -bias), middle + spread)
+        ends.append((least, most))
+        low, high = np.maximum(least, 0), np.maximum(most, 0)
+    kernel, bias = dense[-1]
+    return below((kernel[:, [y]] - kernel).T, bias[y] - bias)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("epsilon", [0.02, 0.1, 0.4])
+def test_equal_to_numpy(seed, epsilon):
+    keras.utils.set_random_seed(seed)
+    hidden = [layers.Dense(n, "relu", bias_initializer="random_normal") for n in (9, 7, 8)]
+    network = keras.Sequential([layers.Input((6,)), *hidden, layers.Dense(4)])
+    x = np.random.default_rng(seed).random((1, 6)).astype(np.float32)
+    y, ball = tf.constant([seed % 4], tf.int64), Ball("linf", epsilon)
+    steps = crown.tightened(propagation.propagate(network, propagation.input_box(x, ball)), ball)
+    found = crown.margins(steps, y, ball, lines=(crown.adaptive,))[0]
+    expected = linear_bounds(network, np.float64(x[0]), seed % 4, epsilon)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("epsilon", [0.02, 0.1, 0.4])
 def test_between_intervals_and_exact_bounds(seed, epsilon):

@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FLAGS := experiments/flagfiles/quickstart.flags
 
-.PHONY: quickstart demo-board board-screenshots test test-slow docs format clean
+.PHONY: quickstart demo-board board-screenshots test test-slow sanitize docs format clean
 
 quickstart: .venv/installed
 	$(BIN)/python -m experiments.run --flagfile=$(FLAGS)
@@ -24,6 +24,13 @@ test: .venv/installed-test
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow -n 0
+
+# The kernels of sparse compute under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize:
+	mkdir -p build
+	g++ -std=c++17 -O1 -g -march=native -fsanitize=address,undefined -fno-sanitize-recover=all \
+	    -Wall -Wextra -Irobust_sparse_tf/compute/kernels tools/sanitize_kernels.cc -o build/sanitize_kernels
+	build/sanitize_kernels
 
 docs: .venv/installed-docs
 	$(BIN)/python -m mkdocs build --strict

@@ -15,6 +15,7 @@ from pages import PAGES, ROOT, TEXT
 from stopped_sweep import first_report, shortened
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import robust_sparse_tf as rst
 from robust_sparse_tf.summaries import log_format
 
 # The commands are run as they stand, except for less of the same work.
@@ -36,7 +37,7 @@ KNOWN = [*RUNS, *MAKES, *INSTALLS, *STUDIES, *ALL_SWEEPS, *OF_RUNS]
 OTHERS = [command for command in COMMANDS if command not in KNOWN]
 EXAMPLES = {name: code for name, text in PAGES.items() if (code := pages.examples(text))}
 # The README's example and a page's stand for the others.
-FAST_EXAMPLES = ("README.md", "docs/methods.md")
+FAST_EXAMPLES = ("README.md", "docs/methods.md", "docs/sparse-compute.md")
 SLOW_EXAMPLES = tuple(
     f"docs/{name}.md"
     for name in (
@@ -199,6 +200,14 @@ def test_sparse_example(run_example, tmp_path):
     density = float(re.search(r"'density': ([0-9.]+)", shown.splitlines()[-1]).group(1))
     assert density == pytest.approx(0.1, abs=1e-3)
     assert (tmp_path / "sparse.keras").exists()
+
+
+def test_sparse_compute_example(run_example):
+    try:
+        rst.compute.library()
+    except rst.compute.BuildError as error:
+        pytest.skip(str(error))
+    assert float(run_example("docs/sparse-compute.md").splitlines()[-1]) < 1e-5
 
 
 @pytest.mark.slow  # the README's example has most of it

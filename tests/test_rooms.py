@@ -12,6 +12,7 @@ LIBRARY = [
     "data",
     "models",
     "attacks",
+    "compute",
     "sparsity",
     "bounds",
     "training",

@@ -207,7 +207,9 @@ def test_sparse_compute_example(run_example):
         rst.compute.library()
     except rst.compute.BuildError as error:
         pytest.skip(str(error))
-    assert float(run_example("docs/sparse-compute.md").splitlines()[-1]) < 1e-5
+    first, explained, second = run_example("docs/sparse-compute.md").splitlines()[-3:]
+    assert float(first) < 1e-5 and float(second) < 1e-5
+    assert explained.count("'sparse'") == 3
 
 
 @pytest.mark.slow  # the README's example has most of it

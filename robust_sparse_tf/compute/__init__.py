@@ -14,9 +14,20 @@ from robust_sparse_tf.compute.geometry import Geometry
 
 with epy.lazy_api_imports(globals()):
     from robust_sparse_tf.compute.build import BuildError, library
+    from robust_sparse_tf.compute.network import SparseNetwork
     from robust_sparse_tf.compute.ops import Packed, enter, leave, pack, product
 
-__all__ = ["BuildError", "Geometry", "Packed", "enter", "leave", "library", "pack", "product"]
+__all__ = [
+    "BuildError",
+    "Geometry",
+    "Packed",
+    "SparseNetwork",
+    "enter",
+    "leave",
+    "library",
+    "pack",
+    "product",
+]
 
 
 def __dir__() -> list[str]:

@@ -53,9 +53,10 @@ def pack(weight: tf.Tensor, mask: tf.Tensor | None, geometry: Geometry) -> Packe
 
     Raises:
         BuildError: see `kernels`.
-        InputError: for a weight or mask of another size.
+        InputError: for a weight or mask of another size or type.
     """
     for name, given in ("weight", weight), ("mask", mask):
+        _require_float32(name, given)
         if given is not None and given.shape.num_elements() != math.prod(geometry.weight_shape):
             raise InputError(
                 f"{name}: has shape {shown(tuple(given.shape))}; must have as many numbers as "
@@ -86,7 +87,12 @@ def product(
 
     Returns:
         Planes with the geometry's outputs and border.
+
+    Raises:
+        InputError: for tensors of another type.
     """
+    for name, given in ("x", x), ("bias", bias):
+        _require_float32(name, given)
     bias = tf.zeros([0]) if bias is None else bias
     lists = packed[:6]
     return kernels().robust_sparse_product(x, bias, *lists, geometry=geometry.numbers, relu=relu)
@@ -98,7 +104,11 @@ def enter(images: tf.Tensor, border: int = 0) -> tf.Tensor:
     Args:
         images: float32 [batch, height, width, channels], or [batch, features] as images of a pixel.
         border: border of the planes, in pixels.
+
+    Raises:
+        InputError: for images of another type.
     """
+    _require_float32("images", images)
     if images.shape.rank == 2:
         images = images[:, None, None, :]
     return kernels().robust_sparse_enter(images, border=border, repeat=True)
@@ -107,6 +117,11 @@ def enter(images: tf.Tensor, border: int = 0) -> tf.Tensor:
 def leave(planes: tf.Tensor, batch: int | tf.Tensor, border: int = 0) -> tf.Tensor:
     """The inverse of `enter`: images [batch, height, width, channels]."""
     return kernels().robust_sparse_leave(planes, batch, border=border)
+
+
+def _require_float32(name: str, given: tf.Tensor | None) -> None:
+    if given is not None and given.dtype != tf.float32:
+        raise InputError(f"{name}: is {given.dtype.name}; sparse compute is in float32")
 
 
 @tf.RegisterGradient("RobustSparsePack")

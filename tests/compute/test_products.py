@@ -186,6 +186,16 @@ def test_lists_of_other_layers_are_refused(images, packed_for, message):
         compute.product(planes, packed, GEOMETRY)
 
 
+def test_other_types_are_refused():
+    whole, half = tf.ones(GEOMETRY.weight_shape), tf.ones([1, 5, 5, 2], tf.float16)
+    with pytest.raises(InputError, match="^weight: is float64; sparse compute is in float32"):
+        compute.pack(tf.cast(whole, tf.float64), None, GEOMETRY)
+    with pytest.raises(InputError, match="^images: is float16"):
+        compute.enter(half)
+    with pytest.raises(InputError, match="^x: is float16"):
+        compute.product(half, compute.pack(whole, None, GEOMETRY), GEOMETRY)
+
+
 def test_other_weights_are_refused():
     for weight in (tf.ones([4, 3]), tf.ones([3, 3, 2, 4])):
         with pytest.raises(InputError, match="^weight: has shape"):

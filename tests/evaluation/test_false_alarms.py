@@ -183,6 +183,52 @@ def test_illusions_are_caught(name, digits, natural):
     assert check in {each.name for each in report.checks if each.status == "failed"}
 
 
+Moments = list[tuple[tf.Tensor, tf.Tensor]]
+
+
+def flattened(
+    net: keras.Sequential, x: tf.Tensor, moments: Moments | None = None, *, through: bool = False
+) -> tuple[tf.Tensor, Moments]:
+    """Logits with hidden units within a deviation of their mean set to it.
+
+    "MeanSparse: Post-Training Robustness Enhancement Through Mean-Centered Feature Sparsification"
+    (Amini et al., 2024, https://arxiv.org/abs/2406.05927).
+
+    Args:
+        net: the network.
+        x: images.
+        moments: mean and variance of the units of each layer; by default those of the batch.
+        through: whether gradients pass as if no unit was set.
+
+    Returns:
+        The logits, and the moments.
+    """
+    *hidden, last = (layer for layer in net.layers if isinstance(layer, keras.layers.Dense))
+    x, used = tf.reshape(x, [-1, 64]), []
+    for number, layer in enumerate(hidden):
+        values = tf.matmul(x, layer.kernel) + layer.bias
+        used.append(moments[number] if moments else tf.nn.moments(tf.stop_gradient(values), 0))
+        mean, variance = used[-1]
+        near = tf.abs(values - mean) <= tf.sqrt(variance)
+        flat = tf.where(near, mean + tf.zeros_like(values), values)
+        x = tf.nn.relu(values + tf.stop_gradient(flat - values) if through else flat)
+    return last(x), used
+
+
+def test_units_set_to_their_mean(digits):
+    """Attacks find no gradient where all units that matter are set."""
+
+    def loss(net, x, y, share):
+        return cross_entropy(y, flattened(net, x, through=True)[0])
+
+    net = stepped(digits, loss, 300)
+    _, moments = flattened(net, digits[0].gather(tf.range(1000, dtype=tf.int64))[0])
+    tf.config.run_functions_eagerly(True)
+    report = report_of(lambda x: flattened(net, x, moments)[0], digits[2])
+    assert report.accuracy("clean") > 0.85
+    assert "zero gradients" in {each.name for each in report.checks if each.status == "failed"}
+
+
 def test_softmax_is_refused(digits, natural):
     """As a function, and as a network."""
     squashed = keras.Sequential([natural, keras.layers.Softmax()])

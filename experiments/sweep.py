@@ -19,7 +19,8 @@ that study's tables and figures, ours beside the published. The sweep's director
 shows the time left.
 
 With --measure="FLAGS OF measure", the networks of all rounds of finished cells are measured as by
-experiments.measure, for the reports of studies.
+experiments.measure, for the reports of studies. Words before the flags limit both to cells with
+these values of flags: --evaluate="noise=channel --attacks=rand".
 
 With Ray (pip install '.[sweep]'), one cell runs per core, each with one thread (--branches=1
 --intra_op_threads=1 by default): on this machine or, with --ray_address, on a cluster whose nodes

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import functools
+import itertools
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from experiments.cli.values import Values
 from experiments.evaluations import attack_options, measure_options, stored
 from experiments.evaluations.attack_options import EvaluateOptions
 from experiments.evaluations.measure_options import MeasureOptions
+from experiments.runs import options as run_options
 from experiments.runs.procedure import procedure_of
 from robust_sparse_tf.errors import InputError
 
@@ -29,12 +31,14 @@ class FollowUp(abc.ABC):
     Attributes:
         text: the given flags, such as "--attacks=standard --epsilons=0.1".
         options: the parsed flags.
+        only: the values of flags that cells must have, by flag; {} for all cells.
     """
 
     command: ClassVar[str]
     """The command's name."""
     text: str
     options: EvaluateOptions | MeasureOptions
+    only: Values = dataclasses.field(default_factory=dict, kw_only=True)
 
     @abc.abstractmethod
     def files(self, run: str) -> list[str]:
@@ -71,11 +75,13 @@ class FollowUp(abc.ABC):
         return ()
 
     def of_cell(self, values: Values) -> Self | None:
-        """The same, limited to the rounds that a cell has; None if it has none of them.
+        """The same, limited to the rounds that a cell has; None if it is not for the cell.
 
         Args:
             values: the cell's flags.
         """
+        if any(values[name] != own for name, own in self.only.items()):
+            return None
         count = procedure_of(values).rounds(values)
         rounds = [word for word in self.options.at_rounds if int(word) < count]
         if self.options.at_rounds and not rounds:
@@ -88,7 +94,7 @@ class FollowUp(abc.ABC):
         words = [self.command, f"--model={run}"]
         if data_dir:
             words.append(f"--data_dir={data_dir}")
-        words += shlex.split(self.text)
+        words += _split(self.text)[1]
         if self.options.at_rounds:
             words.append(f"--at_rounds={','.join(self.options.at_rounds)}")
         return words
@@ -131,12 +137,14 @@ class Measurement(FollowUp):
 def evaluation(text: str) -> Evaluation:
     """Parses an evaluation from flags such as "--attacks=standard --epsilons=0.1".
 
+    Words before them, such as "noise=channel", are values of flags that cells must have.
+
     Raises:
         InputError: for flags that `experiments.evaluate` refuses, or that set a model or output.
     """
     options = _parse("evaluate", text, attack_options.parse)
     attack_options.attacks_of(options)
-    return Evaluation(text, options)
+    return Evaluation(text, options, only=_only("evaluate", text))
 
 
 @functools.cache
@@ -146,7 +154,8 @@ def measurement(text: str) -> Measurement:
     Raises:
         InputError: for flags that `experiments.measure` refuses, or that set a model.
     """
-    return Measurement(text, _parse("measure", text, measure_options.parse))
+    options = _parse("measure", text, measure_options.parse)
+    return Measurement(text, options, only=_only("measure", text))
 
 
 def stored_evaluation(text: str) -> Evaluation:
@@ -166,9 +175,33 @@ def _renamed(text: str, names: dict[str, str]) -> str:
     return shlex.join(["=".join([names.get(name, name), *rest]) for name, *rest in words])
 
 
+def _split(text: str) -> tuple[list[str], list[str]]:
+    """The words that limit cells, such as "noise=channel", and the flags after them."""
+    words = shlex.split(text)
+    first = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    return first, words[len(first) :]
+
+
+def _only(command: str, text: str) -> Values:
+    """The values of flags that cells must have, by flag.
+
+    Raises:
+        InputError: for an unknown flag, or a value that it does not allow.
+    """
+    words = _split(text)[0]
+    names = [word.partition("=")[0] for word in words]
+    for name, word in zip(names, words, strict=True):
+        if "=" not in word or name not in run_options.kinds():
+            raise InputError(
+                f"{command}={text}: {word} must be a flag of cells, as in noise=channel"
+            )
+    values = run_options.parse(["cell", *(f"--{word}" for word in words)])
+    return {name: values[name] for name in names}
+
+
 def _parse(command: str, text: str, options_of: Callable[[list[str]], _Options]) -> _Options:
     try:
-        options = options_of([command, *shlex.split(text)])
+        options = options_of([command, *_split(text)[1]])
     except ValueError as error:
         raise InputError(f"{command}={text}: cannot be read ({error})") from error
     for name in _SET_BY_SWEEP:

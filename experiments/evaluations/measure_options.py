@@ -38,6 +38,7 @@ class MeasureOptions:
             "gamma",
             "activation_sparsity",
             "usefulness",
+            "weights",
         ),
     )
     data_dir: str | None = data_dir_option()

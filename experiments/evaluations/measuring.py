@@ -8,7 +8,7 @@ import numpy as np
 import tf_keras as keras
 
 from experiments.cli.quiet import quiet_stderr
-from experiments.evaluations import loading, stored
+from experiments.evaluations import loading, stored, weights
 from experiments.evaluations.measure_options import MeasureOptions, asked
 from experiments.evaluations.stored import Measures, Usefulness
 from robust_sparse_tf import data, evaluation
@@ -171,6 +171,7 @@ def of_round(
     network = loading.network(folder, trust=options.trust, modules=options.modules)
     numbers: Numbers = {}
     usefulness: Usefulness | None = None
+    of_weights: stored.Weights | None = None
     missing: dict[str, str] = {}
     with warnings.catch_warnings(record=True) as told, quiet_stderr():
         warnings.simplefilter("always", RunWarning)
@@ -179,6 +180,9 @@ def of_round(
             try:
                 if name == "usefulness":
                     usefulness = _usefulness(network, test)
+                elif name == "weights":
+                    numbers["connections"] = weights.connections(network)
+                    of_weights = weights.of_network(network)
                 else:
                     numbers |= _NUMBERS[name](network, test, options)
             except InputError as error:
@@ -192,4 +196,5 @@ def of_round(
         warnings=[str(each.message) for each in told if issubclass(each.category, RunWarning)],
         seconds=time.monotonic() - begin,
         model=model,
+        weights=of_weights,
     )

@@ -37,6 +37,20 @@ class Usefulness(TypedDict):
     normalised_robust: list[float]
 
 
+class Weights(TypedDict):
+    """The weights of a network in numbers; see `weights.of_network`.
+
+    `below` has the fraction of the weights of convolutions below a magnitude, by the magnitude;
+    `counts` and `edges` are the histogram of the second convolution; `noise` has the deviation of
+    the noise over the mean magnitude of the weights, by layer.
+    """
+
+    below: dict[str, float]
+    counts: list[int]
+    edges: list[float]
+    noise: dict[str, float]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measures:
     """The measures of a round's network.
@@ -46,6 +60,7 @@ class Measures:
         images: number of test images.
         numbers: measures by name.
         usefulness: usefulness of features; None if not measured.
+        weights: its weights in numbers; None if not measured.
         missing: reasons why measures could not be taken, by the names of their options.
         warnings: warnings of the measurement.
         seconds: duration.
@@ -60,6 +75,7 @@ class Measures:
     warnings: list[str]
     seconds: float
     model: str = ""
+    weights: Weights | None = None
 
 
 def model_of(path: str) -> str:
@@ -179,8 +195,8 @@ def _measures(path: str, state: object) -> Measures:
     del state
     content = _load(path, _MEASURES)
     numbers = dict(content.pop("measures"))
-    usefulness = numbers.pop("usefulness", None)
-    found: Measures = make(Measures, content | {"numbers": numbers, "usefulness": usefulness})
+    apart = {name: numbers.pop(name, None) for name in ("usefulness", "weights")}
+    found: Measures = make(Measures, content | {"numbers": numbers} | apart)
     return found
 
 
@@ -195,12 +211,13 @@ def write_measures(path: str, found: Measures) -> None:
 
 
 def measures_as_json(found: Measures) -> dict[str, Any]:
-    """The measures of a round as in its file, with the usefulness of features as one of them."""
-    useful = {} if found.usefulness is None else {"usefulness": found.usefulness}
+    """The measures of a round as in its file, with those that are not numbers among them."""
+    apart = {"usefulness": found.usefulness, "weights": found.weights}
+    known = {name: value for name, value in apart.items() if value is not None}
     return {
         "options": found.options,
         "images": found.images,
-        "measures": found.numbers | useful,
+        "measures": found.numbers | known,
         "missing": found.missing,
         "warnings": found.warnings,
         "seconds": found.seconds,

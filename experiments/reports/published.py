@@ -48,13 +48,65 @@ class Comparison:
         return dataclasses.asdict(self)
 
 
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """The published numbers of a study, by their places in its file.
+
+    Attributes:
+        study: name of the study.
+        content: contents of its file.
+        beside: whether there are numbers to compare with.
+    """
+
+    study: str
+    content: dict[str, Any]
+    beside: bool = True
+
+    @property
+    def title(self) -> str:
+        """Title of the paper."""
+        return str(self.content["study"])
+
+    def without_numbers(self) -> "Stored":
+        """No numbers, for networks with other settings than the paper's."""
+        return dataclasses.replace(self, beside=False)
+
+    def figure(self, *place: str) -> Figure | None:
+        """The number at a place, such as ("table_1", "resnet20"); None if the paper has none.
+
+        Raises:
+            InputError: if the file has no such place: a row of it is lost.
+        """
+        value: Any = self.content
+        for depth, name in enumerate(place, 1):
+            if not isinstance(value, dict) or name not in value:
+                lost = "/".join(place[:depth])
+                raise InputError(f"{path_of(self.study)}: has no {lost}; a row is lost")
+            value = value[name]
+        return {"mean": value} if self.beside and value is not None else None
+
+
+def stored(study: str) -> Stored:
+    """The published numbers of a study.
+
+    Raises:
+        InputError: if the file is missing or cannot be read.
+    """
+    return Stored(study, load(study))
+
+
+def path_of(study: str) -> str:
+    """The file of a study's published numbers."""
+    return os.path.join(FOLDER, study, "published.json")
+
+
 def load(study: str) -> dict[str, Any]:
     """Loads the published numbers of a study; the study's own `published` gives them types.
 
     Raises:
         InputError: if the file is missing or cannot be read.
     """
-    path = os.path.join(FOLDER, study, "published.json")
+    path = path_of(study)
     try:
         found: dict[str, Any] = files.read_json(path)
     except (OSError, ValueError) as error:

@@ -77,19 +77,13 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
     """
     found = []
     for evaluation in evaluations:
-        numbers = [int(word) for word in evaluation.options.at_rounds] or [-1]
         for network in _networks(cells):
             seen: dict[int, list[tuple[Cell, AttackReport]]] = {}
             for cell in network.trials:
-                places = zip(
-                    evaluation.files(cell.path), evaluation.targets(cell.path), strict=True
-                )
-                for number, (path, target) in zip(numbers, places, strict=True):
-                    report = _read(evaluation, path, target)
-                    if report is None or number >= len(cell.rounds):
-                        continue
+                for number, report in of_cell(evaluation, cell).items():
                     own = seen.setdefault(number, [])
                     if own and _attacks(report) != _attacks(own[0][1]):
+                        path = os.path.join(cell.path, "robustness")
                         stored.warn_left_out(path, "its attacks differ from those of another seed")
                         continue
                     own.append((cell, report))
@@ -108,6 +102,23 @@ def attacked(evaluations: Sequence[Evaluation], cells: Sequence[Cell]) -> list[A
                         warnings=list(dict.fromkeys(w for _, r in own for w in r["warnings"])),
                     )
                 )
+    return found
+
+
+def of_cell(evaluation: Evaluation, cell: Cell) -> dict[int, AttackReport]:
+    """The reports of an evaluation of a cell, by round; -1 is the last round.
+
+    Args:
+        evaluation: evaluation of the sweep.
+        cell: finished cell.
+    """
+    numbers = [int(word) for word in evaluation.options.at_rounds] or [-1]
+    places = zip(evaluation.files(cell.path), evaluation.targets(cell.path), strict=True)
+    found = {}
+    for number, (path, target) in zip(numbers, places, strict=True):
+        report = _read(evaluation, path, target)
+        if report is not None and number < len(cell.rounds):
+            found[number] = report
     return found
 
 

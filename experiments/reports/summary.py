@@ -74,7 +74,8 @@ def table(items: Iterable[Item], study: str, results: str) -> list[str]:
     names = dict.fromkeys(item.stored for item in listed if item.stored)
     reports = {name: _report(study, name, results) for name in names}
     rows += [_row(item, study, reports.get(item.stored)) for item in listed]
-    return [*markdown_table(rows, left=8), "", _cost(reports)]
+    told = _cost(reports) if reports else "Nothing is stored."
+    return [*markdown_table(rows, left=8), "", told]
 
 
 def _cost(reports: Mapping[str, Report]) -> str:

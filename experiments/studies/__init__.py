@@ -7,6 +7,9 @@ into `folder`, and returns Markdown and the same numbers for report.json.
 
 from experiments.reports.sweep_report import StudyReport
 from experiments.studies.lighter_robust_model import report as lighter_robust_model
+from experiments.studies.robust_sparse_regularization import (
+    report as robust_sparse_regularization,
+)
 from experiments.studies.search_sparse_robust import report as search_sparse_robust
 from experiments.studies.sparse_dnns_robustness import report as sparse_dnns_robustness
 
@@ -14,4 +17,5 @@ BY_NAME: dict[str, StudyReport] = {
     "search_sparse_robust": search_sparse_robust.report,
     "sparse_dnns_robustness": sparse_dnns_robustness.report,
     "lighter_robust_model": lighter_robust_model.report,
+    "robust_sparse_regularization": robust_sparse_regularization.report,
 }

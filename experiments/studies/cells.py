@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from experiments.runs import options
+from experiments.runs.procedure import procedure_of
 from experiments.sweeps.directory import Cell
+from robust_sparse_tf.procedures import Phases
 
 if TYPE_CHECKING:
     from robust_sparse_tf.evaluation import Figures
@@ -57,3 +60,22 @@ def nearest_round(cell: Cell, percent: float) -> int | None:
     """The round with this fraction of weights; None if none is within 5 % of it."""
     best = min(cell.rounds, key=lambda entry: abs(100 * entry["density"] - percent))
     return best["round"] if abs(100 * best["density"] / percent - 1) < 0.05 else None
+
+
+def phases(cell: Cell) -> list[str]:
+    """The kind of each round of a cell that trains once: "clean", "robust" or "pruned"."""
+    values = options.whole(cell.results["flags"])
+    schedule = procedure_of(values).schedule(values)
+    return schedule.names() if isinstance(schedule, Phases) else ["robust"]
+
+
+def robust_round(cell: Cell) -> int:
+    """The round of a cell's adversarial training, before any pruning."""
+    return phases(cell).index("robust")
+
+
+def pruned_round(cell: Cell, sparsity: float) -> int | None:
+    """The round that was pruned to a sparsity (percent), within a point; None if there is none."""
+    own = [number for number, name in enumerate(phases(cell)) if name == "pruned"]
+    near = {abs(100 * (1 - cell.rounds[number]["density"]) - sparsity): number for number in own}
+    return near[min(near)] if near and min(near) < 1 else None

@@ -122,10 +122,20 @@ def _note(attacked: Sequence[AttackedNetwork]) -> str:
 def _title(attacked: AttackedNetwork, row: MeanRow) -> str:
     """The attack with its radius; the worst case by the name of the ensemble, or "worst"."""
     if row.attack == "clean":
-        return row.attack
+        return f"clean{_how(attacked)}"
     ensemble = attacked.evaluation.options.attacks
     name = ensemble[0] if row.attack == "worst" and len(ensemble) == 1 else row.attack
-    return f"{name} {row.epsilon:g}"
+    return f"{name} {row.epsilon:g}{_how(attacked)}"
+
+
+def _how(attacked: AttackedNetwork) -> str:
+    """The settings of an evaluation that change its meaning, in words; "" for the usual ones."""
+    options = attacked.evaluation.options
+    words = [f"noise {options.noise}"] if options.noise else []
+    words += [f"{options.eot_draws} draws"] if options.eot_draws else []
+    words += [f"majority of {options.passes}"] if options.passes > 1 else []
+    words += ["best weights"] if options.weights == "best" else []
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _illusions(found: Sequence[Strength]) -> str:

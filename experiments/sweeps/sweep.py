@@ -103,7 +103,9 @@ class Sweep:
             )
         for each in (*self._evaluations, *self._measurements):
             if not any(each.of_cell(values) for values in self.cells):
-                raise InputError(f"{each.command}={each.text}: no cell has such rounds")
+                raise InputError(
+                    f"{each.command}={each.text}: no cell has such rounds, or such flags"
+                )
 
     def run(self) -> dict[str, str]:
         """Runs all cells that are not finished.

@@ -41,10 +41,17 @@ _ROUND = {
     "test": _ACCURACIES,
     "early_stopping": {"iteration": None, "validation": _ACCURACIES, "test": _ACCURACIES},
 }
+_WEIGHTS = {
+    "round": None,
+    "best": {"iteration": None, "test": _ACCURACIES},
+    "final": {"iteration": None, "test": _ACCURACIES},
+    "gaps": None,
+}
 _RESULTS = {
     "name": None,
     "flags": None,
     "rounds": [_ROUND],
+    "weights": [_WEIGHTS],
     "export": {"tflite_bytes": None},
     "seconds": None,
     "warnings": None,

@@ -1,0 +1,48 @@
+"""Commands of studies on the networks of a sweep, whose results its report shows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments import studies
+from experiments.reports import sweep_report
+from experiments.sweeps import directory, trials
+from experiments.sweeps.directory import Cell
+from robust_sparse_tf import data
+from robust_sparse_tf.errors import InputError
+
+
+def cells_of(folder: str, study: str) -> list[Cell]:
+    """The finished cells of a study's sweep.
+
+    Raises:
+        InputError: if the folder has no sweep of the study, or one without a finished cell.
+    """
+    contents = directory.read(folder)
+    if contents.study != study:
+        raise InputError(f"sweep={folder}: is of study={contents.study}; must be of {study}")
+    found = directory.finished(folder, contents.cells)
+    if not found:
+        raise InputError(f"sweep={folder}: has no finished cell yet")
+    return found
+
+
+def drawn_images(test: data.Split, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a number of test images, drawn without replacement.
+
+    Raises:
+        InputError: if there are fewer.
+    """
+    if count > test.size:
+        raise InputError(
+            f"examples={count}: must be at most {test.size}, the test images there are"
+        )
+    places = np.sort(np.random.default_rng(seed).choice(test.size, count, replace=False))
+    return np.asarray(test.images)[places], np.asarray(test.labels)[places]
+
+
+def add(folder: str, name: str, found: Mapping[str, Any]) -> str:
+    """Stores results beside a sweep's cells, and writes its report again; returns its text."""
+    trials.write_drawn(folder, trials.drawn(folder) | {name: found})
+    return sweep_report.write(folder, studies.BY_NAME)

@@ -31,6 +31,7 @@ class MeasureOptions:
         choices=(
             "r_inf",
             "deepfool",
+            "deepfool_first_step",
             "carlini_wagner",
             "clever",
             "bounds",

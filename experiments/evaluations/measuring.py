@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from experiments.cli.quiet import quiet_stderr
@@ -12,13 +13,15 @@ from experiments.evaluations import loading, stored, weights
 from experiments.evaluations.measure_options import MeasureOptions, asked
 from experiments.evaluations.stored import Measures, Usefulness
 from robust_sparse_tf import data, evaluation
-from robust_sparse_tf.attacks import FGSM, RFGSM, Ball, CarliniWagner, DeepFool
+from robust_sparse_tf.attacks import FGSM, RFGSM, Ball, CarliniWagner, DeepFool, norms
+from robust_sparse_tf.attacks.deepfool import nearest_boundary
 from robust_sparse_tf.errors import InputError, RunWarning
 from robust_sparse_tf.evaluation.inputs import batches
 
 # DeepFool's authors do not clip, and the theorems on linear models are about inputs of any value.
 # The paper's r_2 of linear models is near the theorem's, which needs unclipped inputs.
 _LOW, _HIGH = -1e6, 1e6  # no bounds: far outside the range of images
+_DEEPFOOL_BATCH = 100  # images; limits the memory
 _LIPSCHITZ_BATCH = 20  # images; each needs matrices [inputs, outputs] of layers
 # Proposition 3.1 holds for every R, so the largest gamma counts: gamma is at most R, but in larger
 # balls more units can be active.
@@ -40,6 +43,28 @@ def _r_inf(network: keras.Model, test: data.Split, options: MeasureOptions) -> N
 def _deepfool(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
     attack = DeepFool(steps=options.deepfool_steps, low=_LOW, high=_HIGH)
     return {"r_2_deepfool": evaluation.r_2(network, test, attack)}
+
+
+def _deepfool_first_step(
+    network: keras.Model, test: data.Split, options: MeasureOptions
+) -> Numbers:
+    """r_2 where images on which DeepFool fails count by its first step, and their share.
+
+    "Sparse DNNs with Improved Adversarial Robustness" (2018), section 4.2, disregards further steps
+    of ResNets that resist it.
+    """
+    attack = DeepFool(steps=options.deepfool_steps, low=_LOW, high=_HIGH)
+    total, missed = 0.0, 0
+    for _, x, y in batches(test, _DEEPFOOL_BATCH):
+        correct = tf.argmax(network(x, training=False), axis=1) == y
+        adversarial = attack(network, x, y)
+        still = correct & (tf.argmax(network(adversarial, training=False), axis=1) == y)
+        gap, _, size = nearest_boundary(network, x, y, attack.candidates, "l2")
+        first = (1 + attack.overshoot) * tf.math.divide_no_nan(gap, size)
+        found = tf.where(still, first, norms.distance(adversarial - x, "l2"))
+        total += float(tf.reduce_sum(tf.where(correct, found, 0.0)))
+        missed += int(tf.math.count_nonzero(still))
+    return {"r_2_deepfool_first": total / test.size, "deepfool_missed": missed / test.size}
 
 
 def _carlini_wagner(network: keras.Model, test: data.Split, options: MeasureOptions) -> Numbers:
@@ -131,6 +156,7 @@ def _usefulness(network: keras.Model, test: data.Split) -> Usefulness:
 _NUMBERS: dict[str, Callable[[keras.Model, data.Split, MeasureOptions], Numbers]] = {
     "r_inf": _r_inf,
     "deepfool": _deepfool,
+    "deepfool_first_step": _deepfool_first_step,
     "carlini_wagner": _carlini_wagner,
     "clever": _clever,
     "bounds": _bounds,

@@ -59,6 +59,13 @@ class RunOptions:
         unit="input units",
         minimum=0,
     )
+    eval_epsilon_std: float = option(
+        0.0,
+        "the same in evaluation: draw epsilon per batch from |Norm(0, eval_epsilon_std)|, at most "
+        "1 (0: fixed epsilon)",
+        unit="input units",
+        minimum=0,
+    )
     method: str = option(
         procedure.DEFAULT,
         "how the network becomes sparse; 'lottery' prunes between rounds (LotteryTicket, "

@@ -82,12 +82,12 @@ class TrainingRun:
         self.notes = unused.notes(values) + profiles.reasons(values)
         self.attack: attacks.Ascent | attacks.RandomIntensity | None = None
         if self.options.attack != "none":
-            std = self.options.epsilon_std
             attack = attack_flags.make("attack", self.options.attack, values)
-            self.attack = attacks.RandomIntensity(attack=attack, std=std) if std else attack
+            self.attack = _drawn(attack, self.options.epsilon_std)
         self.objective.training_attack(self.attack)  # refuses attacks that it cannot use
         self.eval_attacks = {
-            name: attack_flags.make("eval", name, values) for name in self.options.eval_attacks
+            name: _drawn(attack_flags.make("eval", name, values), self.options.eval_epsilon_std)
+            for name in self.options.eval_attacks
         }
 
     def check(self) -> None:
@@ -395,3 +395,8 @@ def _export(directory: RunDirectory, model: AdversarialModel, test: data.Split) 
         export.to_saved_model(model, directory.file("saved_model"))
         size = export.to_tflite(model, path)
         return {"tflite_bytes": size, "agreement": export.agreement(model, path, test.images)}
+
+
+def _drawn(attack: attacks.Ascent, std: float) -> attacks.Ascent | attacks.RandomIntensity:
+    """The attack with an epsilon drawn per batch, if there is a deviation."""
+    return attacks.RandomIntensity(attack=attack, std=std) if std else attack

@@ -104,6 +104,8 @@ def _needed(name: str, values: Values) -> str:
         return "dataset=npz:FILE"
     if name == "early_stopping" and values["attack"] not in ("none", *values["eval_attacks"]):
         return f"{values['attack']} among eval_attacks"
+    if name == "eval_epsilon_std" and not values["eval_attacks"]:
+        return "eval_attacks"
     if name == "noise_at_inference" and values["noise"] == "none":
         return "noise"
     if name in _OF_ATTACKS and values["attack"] == "none":

@@ -6,6 +6,7 @@ into `folder`, and returns Markdown and the same numbers for report.json.
 """
 
 from experiments.reports.sweep_report import StudyReport
+from experiments.studies.dynamic_sparse_adversarial import report as dynamic_sparse_adversarial
 from experiments.studies.lighter_robust_model import report as lighter_robust_model
 from experiments.studies.robust_sparse_regularization import (
     report as robust_sparse_regularization,
@@ -17,5 +18,6 @@ BY_NAME: dict[str, StudyReport] = {
     "search_sparse_robust": search_sparse_robust.report,
     "sparse_dnns_robustness": sparse_dnns_robustness.report,
     "lighter_robust_model": lighter_robust_model.report,
+    "dynamic_sparse_adversarial": dynamic_sparse_adversarial.report,
     "robust_sparse_regularization": robust_sparse_regularization.report,
 }

@@ -12,6 +12,7 @@ from study_cells import row, sweep, write_tables
 
 from experiments.cli.flags import as_flag
 from experiments.runs import options as flags
+from experiments.studies.dynamic_sparse_adversarial.protocol import PROTOCOL as DYNAMIC
 from experiments.studies.lighter_robust_model.protocol import PROTOCOL as LIGHTER
 from experiments.studies.robust_sparse_regularization.protocol import PROTOCOL as REGULARIZED
 from experiments.studies.search_sparse_robust.protocol import PROTOCOL as SEARCH
@@ -24,6 +25,7 @@ PROTOCOLS = {
     "search_sparse_robust": SEARCH,
     "sparse_dnns_robustness": SPARSE,
     "lighter_robust_model": LIGHTER,
+    "dynamic_sparse_adversarial": DYNAMIC,
     "robust_sparse_regularization": REGULARIZED,
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.evaluations.stored import Weights
+from experiments.reports.summary import Judged
 from experiments.studies.cells import robust_round
 from experiments.studies.claims import UNTESTED, Claim, above, all_of, gain
 from experiments.studies.robust_sparse_regularization.numbers import (
@@ -15,6 +16,9 @@ from experiments.studies.robust_sparse_regularization.numbers import (
 from experiments.studies.robust_sparse_regularization.protocol import NETWORKS
 
 Table1 = Mapping[tuple[str, str, str], Row]
+Pair = tuple[float | None, float | None]
+"""Our number, and another one."""
+
 _NAMES = list(NETWORKS.values())
 _WIDTHS = ("0.25", "0.5", "1")
 _SAME = -1.0  # points: no loss beyond this is "without loss"
@@ -26,7 +30,7 @@ def of_table_1(found: Table1, nets: Networks) -> list[Claim]:
     def mean(model: str, phase: str, kind: str, column: str) -> float | None:
         return found[model, f"{phase}_pruning", kind].numbers[column].mean
 
-    def gains(phase: str, model: str, column: str, other: str = "pgd", of: str = "rsr") -> Any:
+    def gains(phase: str, model: str, column: str, other: str = "pgd", of: str = "rsr") -> Pair:
         return mean(model, phase, of, column), mean(model, "before", other, column)
 
     def text(name: str) -> float:
@@ -123,15 +127,15 @@ def of_others(
     widths = []
     for width in _WIDTHS:
         own, other = (nets.of("resnet18", kind, float(width)) for kind in ("rsr", "pgd"))
-        pair = (nets.accuracy(each, robust_round, "pgd").mean for each in (own, other))
-        widths.append(above(*pair))
+        ours, theirs = (nets.accuracy(each, robust_round, "pgd").mean for each in (own, other))
+        widths.append(above(ours, theirs))
     best = max(
         (own["pgd"] for weight, own in lambdas.items() if weight <= 5e-5 and "pgd" in own),
         default=None,
     )
     beyond = [own["pgd"] for weight, own in lambdas.items() if weight > 5e-5 and "pgd" in own]
     small = 100 * weights["rsr"]["below"]["1e-05"] if "rsr" in weights else None
-    theirs = printed(nets.known, "claims", "section_5", "resnet18_below_1e-05")
+    share = printed(nets.known, "claims", "section_5", "resnet18_below_1e-05")
     vgg = nets.of("vgg16", "rsr")
     half = pruned_to(printed(nets.known, "table_1", "vgg16", "after_pruning", "rsr", "sparsity"))
     noisy = nets.accuracy(vgg, half, "pgd").mean
@@ -154,9 +158,7 @@ def of_others(
             "ResNet-20: a lambda beyond 5e-5 costs robustness",
             above(best, max(beyond, default=None)),
         ),
-        Claim(
-            f"ResNet-18: {theirs:g} % of RSR's weights are below 1e-5", above(small, theirs, -5.0)
-        ),
+        Claim(f"ResNet-18: {share:g} % of RSR's weights are below 1e-5", above(small, share, -5.0)),
         Claim("Success of ZOO: RSR gains on PGD", _zoo(table_3, nets)),
         Claim("Transfer leaves more than PGD on the network itself", _transfer(table_3, nets)),
         Claim("VGG-16, pruned: noise at inference adds robustness", above(noisy, quiet)),
@@ -164,12 +166,12 @@ def of_others(
     ]
 
 
-def _zoo(table_3: Mapping[str, Any], nets: Networks) -> Any:
-    pair = [table_3.get(kind, {}).get("zoo_success") for kind in ("rsr", "pgd")]
-    return gain(*pair, printed(nets.known, "claims", "section_4_2", "zoo"))
+def _zoo(table_3: Mapping[str, Any], nets: Networks) -> Judged:
+    ours, other = (table_3.get(kind, {}).get("zoo_success") for kind in ("rsr", "pgd"))
+    return gain(ours, other, printed(nets.known, "claims", "section_4_2", "zoo"))
 
 
-def _transfer(table_3: Mapping[str, Any], nets: Networks) -> Any:
+def _transfer(table_3: Mapping[str, Any], nets: Networks) -> Judged:
     found, names = [], []
     for kind, own in table_3.items():
         white = nets.accuracy(nets.of("resnet20", kind), robust_round, "pgd").mean

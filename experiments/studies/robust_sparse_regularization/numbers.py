@@ -166,6 +166,11 @@ def pruned_to(sparsity: float | None) -> RoundOf:
     return lambda cell: None if sparsity is None else of_cells.pruned_round(cell, sparsity)
 
 
+def at(number: int) -> RoundOf:
+    """The round of this number, in any cell."""
+    return lambda cell: number
+
+
 def printed(known: Stored, *place: str) -> float:
     """A published number, also where networks have other settings than the paper's."""
     figure = dataclasses.replace(known, beside=True).figure(*place)
@@ -200,8 +205,8 @@ def by_sparsity(nets: Networks, model: str) -> list[tuple[float, float]]:
     first = robust_round(own[0])
     points = []
     for number in range(first, len(own[0].rounds)):
-        mean = nets.accuracy(own, lambda _, n=number: n, "pgd").mean
-        sparse = nets.sparsity(own, lambda _, n=number: n).mean
+        mean = nets.accuracy(own, at(number), "pgd").mean
+        sparse = nets.sparsity(own, at(number)).mean
         if mean is not None and sparse is not None:
             points.append((sparse, mean))
     return points

@@ -12,6 +12,7 @@ from experiments.studies.robust_sparse_regularization.numbers import (
     Number,
     RoundOf,
     Row,
+    at,
     printed,
     pruned_to,
 )
@@ -56,8 +57,8 @@ def table_2(nets: Networks) -> list[str]:
     for width in ("0.25", "0.5", "1"):
         for kind, name in (("pgd", "adversarially_trained"), ("rsr", "rsr")):
             place = ("table_2_resnet18_width", width, name)
-            own, round_of = nets.of("resnet18", kind, float(width)), robust_round
-            theirs, to = None, None
+            own, theirs = nets.of("resnet18", kind, float(width)), None
+            round_of: RoundOf = robust_round
             if kind == "rsr":
                 to = printed(nets.known, *place, "sparsity")
                 theirs = nets.known.figure(*place, "sparsity")
@@ -237,10 +238,10 @@ def others(nets: Networks) -> list[Row]:
         if scheme(cell) == "other" or (scheme(cell) in SCHEMES and width not in _WIDTHS):
             last = len(cell.rounds) - 1
             numbers = {
-                shown: nets.accuracy([cell], lambda _, n=last: n, attack)
+                shown: nets.accuracy([cell], at(last), attack)
                 for attack, shown in (("none", "clean"), ("pgd", "pgd"), ("fgsm", "fgsm"))
             }
-            numbers["sparsity"] = nets.sparsity([cell], lambda _, n=last: n)
+            numbers["sparsity"] = nets.sparsity([cell], at(last))
             rows.append(Row(name_of(cell), numbers))
     return rows
 

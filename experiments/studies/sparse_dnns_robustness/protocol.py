@@ -14,6 +14,9 @@ NETWORKS = {
 }
 """Names of our models in the paper."""
 
+CIFAR = {"vgg_like": "VGG-like", "resnet32": "ResNet-32"}
+"""Names of our models on CIFAR-10 in the paper."""
+
 DEEP = {"mlp": "lenet_300_100", "lenet5": "lenet5"}
 """Names of our models in the published numbers."""
 
@@ -55,6 +58,28 @@ COLUMNS = {
 
 
 def _settings(values: Values) -> Allowed:
+    return _settings_of_cifar(values) if values["model"] in CIFAR else _settings_of_mnist(values)
+
+
+def _settings_of_cifar(values: Values) -> Allowed:
+    """Settings of figure 2 (e) to (h); the text has those of pruning alone."""
+    free = ("width", "learning_rate", "learning_rate_schedule", "learning_rate_arguments", "l2")
+    return {
+        **{name: [values[name]] for name in free},
+        "dataset": ["cifar10"],
+        "augment": ["crop_flip"],
+        "model": list(CIFAR),
+        "attack": ["none"],
+        "optimizer": ["sgd"],
+        "strategy": ["continued"],
+        "prune_hidden": [1 / 3],
+        "prune_output": [0.0],
+        "prune_rounding": ["down"],
+        "dense_first": [True],
+    }
+
+
+def _settings_of_mnist(values: Values) -> Allowed:
     is_binary = values["model"] == "binary_linear"
     return {
         "dataset": ["mnist"],
@@ -76,5 +101,13 @@ def _settings(values: Values) -> Allowed:
     }
 
 
+def _budget(values: Values) -> Allowed:
+    if values["model"] not in CIFAR:
+        return _BUDGET
+    images: Allowed = {"validation_size": [1000], "train_size": [None], "test_size": [None]}
+    steps: Allowed = {"iterations": [7660], "dense_iterations": [62_812]}
+    return {**images, **steps, "batch_size": [128]}
+
+
 _BUDGET: Allowed = {"iterations": [50_000], "validation_size": [1000], "test_size": [None]}
-PROTOCOL = Protocol(_settings, lambda values: _BUDGET)
+PROTOCOL = Protocol(_settings, _budget)

@@ -11,12 +11,19 @@ from experiments.evaluations.follow_up import Measurement
 from experiments.reports import measures, published
 from experiments.reports.measures import Measured
 from experiments.reports.robustness import AttackedNetwork
-from experiments.studies import stronger_attacks
+from experiments.studies import budgets, stronger_attacks
 from experiments.studies.cells import select
 from experiments.studies.protocol import Part
-from experiments.studies.sparse_dnns_robustness import figures, findings, numbers, table_figure
+from experiments.studies.sparse_dnns_robustness import (
+    cifar,
+    figures,
+    findings,
+    numbers,
+    table_figure,
+)
 from experiments.studies.sparse_dnns_robustness.numbers import PenalisedRow, Row, Series
 from experiments.studies.sparse_dnns_robustness.protocol import (
+    CIFAR,
     COLUMNS,
     GAMMAS,
     NETWORKS,
@@ -63,6 +70,8 @@ def _tables(
     folder: str,
 ) -> Part:
     """All tables and figures of cells with the same settings."""
+    if cells[0].flag("model") in CIFAR:
+        return cifar.tables(cells, place, measured=measured, folder=folder)
     plain = select(cells, activity_l1=0.0, weight_l1=0.0)
     all_series = {model: numbers.series(select(plain, model=model), measured) for model in NETWORKS}
     found = {model: own for model, own in all_series.items() if own}
@@ -196,6 +205,8 @@ def _near(rows: Sequence[Row]) -> str:
 
 def _assumed(cells: Sequence[Cell], measurements: Sequence[Measurement]) -> list[str]:
     """Settings that the paper leaves open, and our choices."""
+    if all(cell.flag("model") in CIFAR for cell in cells):
+        return [*budgets.head(cells, cifar.STEPS), f"{measures.images(measurements)} {cifar.READ}"]
     l2 = sorted({cell.flag("l2") for cell in select(cells, model="binary_linear")})
     steps = {(cell.flag("model"), cell.flag("iterations")) for cell in cells}
     trained = [f"{NETWORKS.get(model, model)}: {count:,}" for model, count in sorted(steps)]

@@ -191,7 +191,7 @@ ITEMS = [
     ),
     *_deep("Figure 2: some are more robust by r_inf of FGS", _gains, measure="r_inf_fgsm"),
     *_deep("Figure 2: some are more robust by r_2 of DeepFool", _gains, measure="r_2_deepfool"),
-    Item(name="Figure 2 (e) to (h): VGG-like and ResNet-32 on CIFAR-10"),
+    Item(name="Figure 2 (e) to (h): VGG-like and ResNet-32 on CIFAR-10", flagfile="figure_2_cifar"),
     *_deep("Figure 3: some are more robust by r_inf of rFGS", _gains, measure="r_inf_rfgsm"),
     *_deep(
         "Figure 3: some are more robust by r_2 of Carlini-Wagner",

@@ -13,6 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Of what makes a training long; other settings stay as the flagfile has them.
 _MOST = {"rounds": 2, "iterations": 4, "dense_iterations": 4, "evaluate_every": 2}
+_MOST |= dict.fromkeys(("clean_epochs", "robust_epochs", "prune_after_epochs"), 1)
+_MOST |= {"evaluate_epochs": 1}
 
 
 def shortened(command: list[str], folder: Path) -> list[str]:
@@ -25,7 +27,10 @@ def shortened(command: list[str], folder: Path) -> list[str]:
     path = Path(ROOT, command[-1].removeprefix("--flagfile="))
     short = folder / path.name
     lines = [_shortened(line) for line in path.read_text().splitlines()]
-    short.write_text("\n".join([*lines, "--test_size=200"]))
+    sizes = ["--test_size=200"]
+    if any("_epochs=" in line for line in lines):
+        sizes.append("--train_size=256")
+    short.write_text("\n".join([*lines, *sizes]))
     return [*command[:-1], f"--flagfile={short}"]
 
 

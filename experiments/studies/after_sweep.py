@@ -39,7 +39,13 @@ def drawn_images(test: data.Split, count: int, seed: int) -> tuple[np.ndarray, n
             f"examples={count}: must be at most {test.size}, the test images there are"
         )
     places = np.sort(np.random.default_rng(seed).choice(test.size, count, replace=False))
-    return np.asarray(test.images)[places], np.asarray(test.labels)[places]
+    return gathered(test, places)
+
+
+def gathered(test: data.Split, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images of these numbers, float32 in [0, 1], and their labels, int64."""
+    images, labels = test.gather(places)
+    return images.numpy(), labels.numpy()
 
 
 def add(folder: str, name: str, found: Mapping[str, Any]) -> str:

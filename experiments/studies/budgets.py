@@ -1,5 +1,6 @@
 """Lines on how many images, steps and what width the numbers of a report have."""
 
+import statistics
 from collections.abc import Sequence
 
 from experiments.studies.cells import values_of
@@ -34,6 +35,7 @@ def head(cells: Sequence[Cell], steps: int) -> list[str]:
         f"on {' or '.join(tests)} test images; seeds: {seeds}.",
         "",
     ]
+    lines += _time(cells, steps)
     if trained[-1] < _SHORT:
         lines += [
             "**Of a few steps:** these numbers show that every part runs, and nothing about the "
@@ -41,6 +43,24 @@ def head(cells: Sequence[Cell], steps: int) -> list[str]:
             "",
         ]
     return lines
+
+
+def _time(cells: Sequence[Cell], steps: int) -> list[str]:
+    """The seconds per step here, and the days that the paper's protocol would take."""
+    took = [
+        cell.results["seconds"] / last_step(cell)
+        for cell in cells
+        if last_step(cell) and cell.results.get("seconds") and not cell.results.get("resumed")
+    ]
+    if not took:
+        return []
+    days = steps * statistics.median(took) / 86_400
+    return [
+        f"A step took {min(took):.3g} to {max(took):.3g} seconds here, tests and exports "
+        f"included. At the median, {steps:,} steps of one network as narrow as these take "
+        f"{days:.3g} days.",
+        "",
+    ]
 
 
 def _size(size: int | None) -> str:

@@ -11,9 +11,11 @@ from study_cells import cell, measures, row, sweep, write_report, write_tables
 from experiments.evaluations import stored, weights
 from experiments.evaluations.follow_up import measurement
 from experiments.reports import published
+from experiments.studies import after_sweep
 from experiments.studies.robust_sparse_regularization import black_box
 from experiments.studies.robust_sparse_regularization import report as rsr
 from experiments.studies.robust_sparse_regularization.protocol import EPSILON, NETWORKS, STEP
+from robust_sparse_tf import data
 from robust_sparse_tf.errors import InputError
 
 STUDY = "robust_sparse_regularization"
@@ -228,6 +230,16 @@ def test_zoo_breaks_a_network_that_is_right_by_little():
     options = black_box.Options(sweep="some", queries=1033)
     found = black_box._zoo(network, images, labels, options)
     assert found["zoo_success"] == found["zoo_success_of_right"] == 100.0
+
+
+def test_images_are_drawn_once_and_scaled():
+    """Whatever their type; too many are refused."""
+    images = np.full((5, 8, 8, 1), 255, "uint8")
+    test = data.Split(images, np.arange(5), num_classes=5, batch_size=5, shuffle=False, seed=0)
+    x, y = after_sweep.drawn_images(test, 4, seed=0)
+    assert x.shape == (4, 8, 8, 1) and x.max() == 1.0 and len(set(y)) == 4
+    with pytest.raises(InputError, match="examples=6: must be at most 5"):
+        after_sweep.drawn_images(test, 6, seed=0)
 
 
 def test_table_3_is_of_what_was_measured_after_the_sweep(few):

@@ -81,7 +81,7 @@ def _explanations(argv: list[str]) -> int:
     load_tensorflow()
     networks = {key: loading.network(path) for key, path in places.items()}
     test = loading.images(cells[0].path, None, options.data_dir, 0)
-    x, y = np.asarray(test.images), np.asarray(test.labels)
+    x, y = after_sweep.gathered(test, np.arange(test.size))
     found = explained(networks, x, y, options.examples, options.seed)
     names = (f"{method}/{training}" for training in TRAININGS for method in METHODS)
     found["missing"] = [name for name in names if name not in places]

@@ -110,6 +110,8 @@ def _tables(
     lines += [*tables.table_5(nets), *claims.markdown(held)]
     lines += ["## Figures", ""]
     lines += figures.figure_1(folder, place, drawn) if drawn else tables.missing("Figure 1")
+    if not any(len(points) > 1 for points in sparsities.values()):
+        lines += tables.missing("Figure 2 (a)")
     lines += figures.figure_2(folder, place, sparsities, lambdas, drawn)
     lines += [*tables.lambdas(lambdas), *tables.below(drawn), *tables.noise(cells, weights)]
     lines += [*tables.rivals(others), *overfitting.markdown(gaps)]

@@ -42,7 +42,6 @@ Found = dict[str, Any]
 networks. A network is named METHOD/TRAINING."""
 
 _SHIP = 8  # its class in CIFAR-10
-_BATCH = 100  # images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,12 +169,8 @@ def redrawn(network: keras.Model, seed: int) -> keras.Model:
 
 def _right(networks: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The numbers of the images that all networks classify rightly."""
-    right = np.full(len(x), True)
-    for network in networks:
-        for first in range(0, len(x), _BATCH):
-            part = slice(first, first + _BATCH)
-            right[part] &= np.argmax(network(x[part], training=False), axis=1) == y[part]
-    return np.flatnonzero(right)
+    right = [after_sweep.predicted(network, x) == y for network in networks]
+    return np.flatnonzero(np.all(right, axis=0))
 
 
 def _attacked(
@@ -185,11 +180,7 @@ def _attacked(
     attack: Any = attacks.PGD(epsilon=EPSILON, step_size=STEP, steps=7, random_start=True)
     if training == "fgsm":
         attack = attacks.FGSM(epsilon=EPSILON)
-    starts = range(0, len(x), _BATCH)
-    parts = [(first, slice(first, first + _BATCH)) for first in starts]
-    return np.concatenate(
-        [attack(network, x[p], y[p], seed=(seed, first)).numpy() for first, p in parts]
-    )
+    return after_sweep.adversarial(attack, network, x, y, seed)
 
 
 def _listed(values: np.ndarray) -> list[float | None]:

@@ -102,9 +102,10 @@ def _target(nets: Networks, kind: str) -> tuple[Cell, int] | None:
 
 def _zoo(model: Any, images: np.ndarray, labels: np.ndarray, options: Options) -> dict[str, Any]:
     """Success of untargeted ZOO in percent, of all images and of those right before."""
-    right = _predicted(model, images) == labels
+    right = after_sweep.predicted(model, images) == labels
     zoo = attacks.ZOO(queries=options.queries)
-    fooled = _predicted(model, _attacked(zoo, model, images, labels, options.seed)) != labels
+    adversarial = after_sweep.adversarial(zoo, model, images, labels, options.seed)
+    fooled = after_sweep.predicted(model, adversarial) != labels
     of_right = 100 * float(np.mean(fooled[right])) if right.any() else None
     return {
         "zoo_success": 100 * float(np.mean(fooled)),
@@ -126,28 +127,11 @@ def _transfer(
             missing.append(f"the source {source} by {kind}")
             continue
         folder = os.path.join(own[0].path, "rounds", str(robust_round(own[0])))
-        adversarial = _attacked(pgd, loading.network(folder), images, labels, options.seed)
-        left[name] = 100 * float(np.mean(_predicted(model, adversarial) == labels))
+        adversarial = after_sweep.adversarial(
+            pgd, loading.network(folder), images, labels, options.seed
+        )
+        left[name] = 100 * float(np.mean(after_sweep.predicted(model, adversarial) == labels))
     return {"transfer": left, "missing": missing}
-
-
-_BATCH = 100  # images
-
-
-def _attacked(
-    attack: Any, model: Any, images: np.ndarray, labels: np.ndarray, seed: int
-) -> np.ndarray:
-    """Adversarial examples, batch by batch."""
-    made = []
-    for first in range(0, len(images), _BATCH):
-        part = slice(first, first + _BATCH)
-        made.append(attack(model, images[part], labels[part], seed=(seed, first)).numpy())
-    return np.concatenate(made)
-
-
-def _predicted(model: Any, images: np.ndarray) -> np.ndarray:
-    parts = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
-    return np.concatenate([np.argmax(model(part, training=False), axis=1) for part in parts])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Settings of "Sparse DNNs with Improved Adversarial Robustness" (2018)."""
 
+import json
 from typing import NamedTuple
 
 from experiments.cli.values import Values
@@ -63,9 +64,10 @@ def _settings(values: Values) -> Allowed:
 
 def _settings_of_cifar(values: Values) -> Allowed:
     """Settings of figure 2 (e) to (h); the text has those of pruning alone."""
-    free = ("width", "learning_rate", "learning_rate_schedule", "learning_rate_arguments", "l2")
+    free = ("width", "learning_rate", "learning_rate_schedule", "l2")
     return {
         **{name: [values[name]] for name in free},
+        "learning_rate_arguments": [json.loads(values["learning_rate_arguments"])],
         "dataset": ["cifar10"],
         "augment": ["crop_flip"],
         "model": list(CIFAR),

@@ -216,3 +216,10 @@ def test_layer_densities_must_be_json():
 def test_refuses(argv):
     with pytest.raises(InputError, match=argv[0].strip("-").split("=")[0]):
         parse(*argv)
+
+
+def test_eval_epsilon_std_draws_the_radius_in_evaluation_alone():
+    run = TrainingRun(parse("--attack=fgsm", "--eval_attacks=fgsm", "--eval_epsilon_std=0.25"))
+    assert isinstance(run.eval_attacks["fgsm"], RandomIntensity)
+    assert run.eval_attacks["fgsm"].std == 0.25
+    assert not isinstance(run.attack, RandomIntensity)

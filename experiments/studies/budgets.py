@@ -35,8 +35,9 @@ def head(cells: Sequence[Cell], steps: int) -> list[str]:
         f"on {' or '.join(tests)} test images; seeds: {seeds}.",
         "",
     ]
-    lines += _time(cells, steps)
-    if trained[-1] < _SHORT:
+    if trained[-1] >= _SHORT:
+        lines += _time(cells, steps)
+    else:  # where starting takes longer than all steps
         lines += [
             "**Of a few steps:** these numbers show that every part runs, and nothing about the "
             "paper's networks.",

@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from etils import epy
 
 from experiments.studies.dynamic_sparse_adversarial.figures import MAPS
 from experiments.studies.dynamic_sparse_adversarial.protocol import METHODS, TRAININGS
 from robust_sparse_tf.texts import markdown_table
+
+with epy.lazy_imports():
+    from scipy import stats
 
 NUMBERS = {
     "overlap": "overlap, clean and attacked",

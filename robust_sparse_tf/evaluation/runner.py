@@ -89,7 +89,7 @@ class Runner:
         clean: np.ndarray,
         epsilons: Sequence[float],
         saved: State,
-        safe: Mapping[tuple[str, float | None], np.ndarray],
+        safe: Mapping[tuple[str, float], np.ndarray],
     ) -> Iterator[Outcome]:
         """Runs attacks in turns, and returns their outcomes.
 
@@ -100,10 +100,11 @@ class Runner:
             saved: stored progress, which is updated.
             safe: bool [n] by norm and radius, the examples that are not attacked in this ball.
         """
+        nobody = np.zeros(len(clean), bool)
         for epsilon, members in turns:
             judged = clean
             for name, attack in members.items():
-                left_out = safe.get((attack.norm, epsilon), np.zeros(len(judged), bool))
+                left_out = nobody if epsilon is None else safe.get((attack.norm, epsilon), nobody)
                 outcome = self.run(name, attack, epsilon, judged, saved, left_out)
                 yield outcome
                 judged = outcome.judged

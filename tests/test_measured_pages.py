@@ -32,6 +32,22 @@ def test_costs_are_the_measured_ones():
         assert stated in " ".join(TEXT.split())
 
 
+def test_certified_accuracies_are_the_stored_ones():
+    with open(os.path.join(ROOT, "experiments", "results", "certified_mnist", "report.json")) as file:
+        (found,) = json.load(file)["robustness"]
+    rows = {row["attack"]: 100 * row["accuracy"] for row in found["rows"]}
+    for name, row in (
+        ("clean", "clean"),
+        ("`standard`, attacks with gradients only", "fab_t"),
+        ("`standard`", "worst"),
+        ("certified by intervals", "certified"),
+    ):
+        assert f"| {name} | {rows[row]:.2f} |" in TEXT
+    least, most = rows["certified"], rows["worst"]
+    assert f"known up to {most - least:.1f} points" in TEXT
+    assert f"on MNIST {least:.1f} to {most:.1f} % at epsilon 0.3" in TEXT
+
+
 def test_comparison_is_the_stored_one():
     stored = os.path.join(ROOT, "experiments", "results", "sweep_mnist", "report.md")
     with open(stored) as file:

@@ -33,7 +33,8 @@ def test_costs_are_the_measured_ones():
 
 
 def test_certified_accuracies_are_the_stored_ones():
-    with open(os.path.join(ROOT, "experiments", "results", "certified_mnist", "report.json")) as file:
+    path = os.path.join(ROOT, "experiments", "results", "certified_mnist", "report.json")
+    with open(path) as file:
         (found,) = json.load(file)["robustness"]
     rows = {row["attack"]: 100 * row["accuracy"] for row in found["rows"]}
     for name, row in (
